@@ -1,0 +1,157 @@
+// The log port: what services may ask of an event log. Adapters: memory.ts and kafka/ (kafkajs underneath).
+// Both pass test/log-conformance.ts. Offsets are plain numbers (exact below 2^53).
+
+/** A place in one partition. The leader epoch tells a rewritten offset from the original one. */
+export interface Position {
+  readonly leaderEpoch: number
+  readonly offset: number
+}
+
+/** One record to append. `partition` overrides the murmur2 hash of the key; a record without key needs it. */
+export interface Append {
+  readonly topic: string
+  readonly key: string | null
+  readonly value: Uint8Array | null
+  readonly partition?: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** Record timestamp, ms UTC; receive time. Default: now. */
+  readonly timestampMs?: number
+}
+
+/** Where an appended record lies. */
+export interface Appended extends Position {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** A stored record. `value` is a view into the fetch buffer: copy what must outlive the handler call. */
+export interface LogRecord extends Position {
+  readonly topic: string
+  readonly partition: number
+  readonly timestampMs: number
+  readonly key: string | null
+  readonly value: Buffer | null
+  /** Header value as UTF-8, undefined when absent. */
+  header(name: string): string | undefined
+  /** All headers as UTF-8 (decoded on call). */
+  headers(): Record<string, string>
+}
+
+/** Consecutive records of one partition, in offset order. */
+export interface RecordBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly LogRecord[]
+  /** Offset the next record after this batch will have or has. */
+  readonly nextOffset: number
+  /** First offset that does not exist yet, as of the fetch. */
+  readonly highWatermark: number
+}
+
+export type StartAt = 'earliest' | 'latest' | number
+
+export interface RunOptions {
+  readonly group: string
+  readonly topics: readonly string[]
+  /**
+   * Where to start each newly assigned partition, given the group's committed offset (next to read; undefined = none).
+   * Called before the first batch of the partition; may restore state. Default: committed, else earliest.
+   */
+  readonly onAssigned?: (topic: string, partition: number, committed: number | undefined) => Promise<StartAt | undefined> | StartAt | undefined
+  /** The partition is no longer ours; work in flight on it has ended. */
+  readonly onRevoked?: (topic: string, partition: number) => Promise<void> | void
+  /**
+   * Handles one batch. Batches of a partition never overlap; partitions may run concurrently. When it resolves,
+   * the position moves to batch.nextOffset (or to the returned offset). When it rejects with a retriable error, the
+   * partition is paused and the same batch is tried again with backoff; any other error stops the run (see `failed`).
+   * Heartbeats go on while it works, however long it takes.
+   */
+  readonly onBatch: (batch: RecordBatch, context: RunContext) => Promise<void | number>
+  /**
+   * The connection or the leader epoch of an assigned partition changed since the last batch: marks may no longer hold.
+   * Return the offset to go on from, or undefined to go on as before.
+   */
+  readonly onDoubt?: (topic: string, partition: number) => Promise<StartAt | undefined>
+  readonly maxBytesPerPartition?: number
+  /** Long poll, ms. Default 500. */
+  readonly maxWaitMs?: number
+  /** How often processed positions are committed, ms. Default 1000. */
+  readonly commitEveryMs?: number
+}
+
+export interface RunContext {
+  /** True once the run is stopping or the partition was lost: end early, the batch will be seen again by its next owner. */
+  readonly signal: AbortSignal
+}
+
+export interface Run {
+  /** Partitions assigned now. */
+  assigned(): readonly { topic: string; partition: number }[]
+  /** Resolves when the run has ended on request; rejects when a handler failed for good. */
+  readonly ended: Promise<void>
+  /** Finishes the batch in hand, commits, leaves the group. */
+  stop(): Promise<void>
+}
+
+export interface FollowOptions {
+  readonly topics: readonly string[]
+  /** Where to start each partition. Default earliest. */
+  readonly from?: (topic: string, partition: number) => StartAt
+  readonly onBatch: (batch: RecordBatch) => Promise<void> | void
+  readonly maxWaitMs?: number
+}
+
+/** A reader of whole topics, without a group: side inputs, read models, doors. */
+export interface Follow {
+  /** Resolves when everything that was in the log when it was called (its high watermark then) has been handled. */
+  caughtUp(): Promise<void>
+  readonly ended: Promise<void>
+  stop(): Promise<void>
+}
+
+export interface ReadRange {
+  readonly topic: string
+  readonly partition: number
+  /** First offset, inclusive; a number below the log start reads from the log start. */
+  readonly from: number | 'earliest'
+  /** End, exclusive; 'latest' = the high watermark at the call. */
+  readonly to: number | 'latest'
+}
+
+export interface TopicSpec {
+  readonly name: string
+  readonly partitions: number
+  readonly configs?: Readonly<Record<string, string>>
+}
+
+export interface LogAdmin {
+  /** Creates missing topics; existing ones keep their partition count; configs of existing ones are brought to the spec. */
+  ensureTopics(topics: readonly TopicSpec[]): Promise<void>
+  topics(): Promise<{ name: string; partitions: number }[]>
+  partitions(topic: string): Promise<number>
+  /** [log start, high watermark) of each partition. */
+  watermarks(topic: string): Promise<{ partition: number; low: number; high: number }[]>
+  /** First offset whose record timestamp is at or after the time, or the high watermark. */
+  offsetAt(topic: string, partition: number, timestampMs: number): Promise<number>
+  /** Committed offsets of a group; partitions without one are absent. */
+  committed(group: string, topic: string): Promise<Map<number, number>>
+  deleteTopics(names: readonly string[]): Promise<void>
+  /** Cluster id and broker addresses. */
+  describe(): Promise<{ clusterId: string; brokers: string[] }>
+}
+
+export interface Log {
+  /**
+   * Appends records, waits for acks=all, keeps their order per partition (calls are serialised: one batch in flight).
+   * Resolves in input order. Rejects with a LogError whose `kind` says what a caller may do:
+   * retriable (nothing is known to be lost; state may be unknown), fenced, fatal.
+   */
+  append(records: readonly Append[]): Promise<Appended[]>
+  run(options: RunOptions): Promise<Run>
+  follow(options: FollowOptions): Promise<Follow>
+  read(range: ReadRange): AsyncIterable<RecordBatch>
+  /** Leader epoch and high watermark right now, asked from the leader (for read-back after an append). */
+  latest(topic: string, partition: number): Promise<Position>
+  readonly admin: LogAdmin
+  close(): Promise<void>
+}
