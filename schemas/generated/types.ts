@@ -1,0 +1,948 @@
+// Generated from schemas/avro by `npm run generate`. Change the schema, not this file.
+// long and timestamp-micros are numbers (exact below 2^53), bytes are Buffers that may be views into a fetch buffer.
+
+/** How much one feature contributes to a finding. */
+export interface Contribution {
+  /** Feature name, channel.statistic. */
+  readonly name: string
+  /** Channel. */
+  readonly channel: string
+  /** Share of the score, 0 to 1. */
+  readonly share: number
+  /** Value in the window. */
+  readonly value: number
+  /** Unit of the value. */
+  readonly unit: string
+  /** Low end of the learnt range. */
+  readonly normalLow: number | null
+  /** High end of the learnt range. */
+  readonly normalHigh: number | null
+}
+
+/** What a writer of Contribution gives; a field left out takes its Avro default. */
+export interface ContributionInput {
+  readonly name: string
+  readonly channel: string
+  readonly share: number
+  readonly value: number
+  readonly unit?: string | undefined
+  readonly normalLow?: number | null | undefined
+  readonly normalHigh?: number | null | undefined
+}
+
+/** A judgement about one asset over an episode. */
+export interface Finding {
+  /** UUIDv8 over (asset, detector set, opening vector, transition). */
+  readonly findingId: string
+  /** UUIDv8 over (asset, detector set, opening vector). */
+  readonly episodeId: string
+  /** Asset. */
+  readonly assetId: string
+  /** opened, updated, closed, corrected. */
+  readonly transition: string
+  /** 1 (highest) to 4. */
+  readonly severity: number
+  /** Combined evidence: 1 is the line. */
+  readonly ratio: number
+  /** Largest ratio in the episode so far. */
+  readonly peakRatio: number
+  /** Event time at which the episode opened. */
+  readonly openedUs: number
+  /** Event time of the window that caused this finding. */
+  readonly atUs: number
+  /** Vector that opened the episode. */
+  readonly openingVectorId: string
+  /** Vector that caused this finding. */
+  readonly vectorId: string
+  /** Prediction that caused this finding. */
+  readonly predictionId: string
+  /** Model with the largest ratio. */
+  readonly model: string
+  /** Its version. */
+  readonly modelVersion: number
+  /** Its digest. */
+  readonly modelDigest: string
+  /** Its role. */
+  readonly modelRole: string
+  /** Detector set digest: configuration of combination and hysteresis. */
+  readonly detectorSet: string
+  /** Largest first. */
+  readonly contributions: readonly Contribution[]
+  /** Micro-cluster the window was assigned to. */
+  readonly clusterId: string | null
+  /** True when no known cluster was near. */
+  readonly clusterIsNovel: boolean
+  /** Name of the cluster, if a person gave one. */
+  readonly faultMode: string | null
+  /** Why a human must look: missing-features, out-of-domain, non-champion, stale-calibration, gate-error. */
+  readonly doubts: readonly string[]
+  /** Pages nobody and proposes nothing. */
+  readonly historical: boolean
+  /** Replayed recordings: recorded time of the window, microseconds UTC. */
+  readonly recordedUs: number | null
+  /** One plain sentence: what, where, how much. */
+  readonly title: string
+}
+
+/** What a writer of Finding gives; a field left out takes its Avro default. */
+export interface FindingInput {
+  readonly findingId: string
+  readonly episodeId: string
+  readonly assetId: string
+  readonly transition: string
+  readonly severity: number
+  readonly ratio: number
+  readonly peakRatio: number
+  readonly openedUs: number
+  readonly atUs: number
+  readonly openingVectorId: string
+  readonly vectorId: string
+  readonly predictionId: string
+  readonly model: string
+  readonly modelVersion: number
+  readonly modelDigest: string
+  readonly modelRole: string
+  readonly detectorSet: string
+  readonly contributions: readonly ContributionInput[]
+  readonly clusterId?: string | null | undefined
+  readonly clusterIsNovel?: boolean | undefined
+  readonly faultMode?: string | null | undefined
+  readonly doubts?: readonly string[] | undefined
+  readonly historical?: boolean | undefined
+  readonly recordedUs?: number | null | undefined
+  readonly title: string
+}
+
+/** What exactly would be done; the command hash covers all of it. */
+export interface Command {
+  /** Name in the command catalogue, e.g. line.pause. */
+  readonly command: string
+  /** Line or asset acted on. */
+  readonly target: string
+  /** Typed parameters as canonical JSON (RFC 8785 key order). */
+  readonly params: string
+  /** none, notify, record, motion or energy; motion and energy need a human whatever a policy says. */
+  readonly effect: string
+  /** low, medium or high. */
+  readonly riskClass: string
+  /** SHA-256 (hex) over command, target, params, policy digest and step id. */
+  readonly commandHash: string
+}
+
+/** What a writer of Command gives; a field left out takes its Avro default. */
+export interface CommandInput {
+  readonly command: string
+  readonly target: string
+  readonly params: string
+  readonly effect: string
+  readonly riskClass: string
+  readonly commandHash: string
+}
+
+/** A step an incident's plan proposes. */
+export interface Proposal {
+  /** What would be done. */
+  readonly command: Command
+  /** Distinct humans needed; 0 = runs without. */
+  readonly approvalsNeeded: number
+  /** Roles that may decide; empty = any principal with role operator or above. */
+  readonly roles: readonly string[]
+  /** The proposer cannot approve; two distinct persons where approvalsNeeded is 2. */
+  readonly fourEyes: boolean
+  /** Undecided at this time: nothing runs. */
+  readonly expiresUs: number
+  /** When the next person is told. */
+  readonly escalateUs: number | null
+  /** Policy document name. */
+  readonly policy: string
+  /** SHA-256 (hex) of the policy. */
+  readonly policyDigest: string
+  /** Target is a simulator. */
+  readonly simulated: boolean
+}
+
+/** What a writer of Proposal gives; a field left out takes its Avro default. */
+export interface ProposalInput {
+  readonly command: CommandInput
+  readonly approvalsNeeded: number
+  readonly roles?: readonly string[] | undefined
+  readonly fourEyes?: boolean | undefined
+  readonly expiresUs: number
+  readonly escalateUs?: number | null | undefined
+  readonly policy: string
+  readonly policyDigest: string
+  readonly simulated?: boolean | undefined
+}
+
+/** One person's word on one step. */
+export interface Decision {
+  /** approve, reject or revoke. */
+  readonly verdict: string
+  /** Reason given. */
+  readonly reason: string
+  /** Hash of the command the person saw. */
+  readonly commandHash: string
+}
+
+/** What a writer of Decision gives; a field left out takes its Avro default. */
+export interface DecisionInput {
+  readonly verdict: string
+  readonly reason?: string | undefined
+  readonly commandHash: string
+}
+
+/** One attempt to bring a command to its target. */
+export interface Execution {
+  /** 1, 2, ... */
+  readonly attempt: number
+  /** Request id that travels with the command: UUIDv8 over (incident, step, attempt). */
+  readonly commandRequestId: string
+  /** The target must refuse after this. */
+  readonly notAfterUs: number
+  /** Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved or OutcomeUnknown. */
+  readonly outcome: string | null
+  /** What was read back from the target, JSON. */
+  readonly readback: string | null
+  /** answer or readback: how the outcome is known. */
+  readonly by: string | null
+}
+
+/** What a writer of Execution gives; a field left out takes its Avro default. */
+export interface ExecutionInput {
+  readonly attempt: number
+  readonly commandRequestId: string
+  readonly notAfterUs: number
+  readonly outcome?: string | null | undefined
+  readonly readback?: string | null | undefined
+  readonly by?: string | null | undefined
+}
+
+/** One stored piece of video evidence. */
+export interface Clip {
+  /** UUIDv8 over (order, camera). */
+  readonly clipId: string
+  /** Camera. */
+  readonly cameraId: string
+  /** Actual start, whole GOPs. */
+  readonly fromUs: number
+  /** Actual end. */
+  readonly toUs: number
+  /** Blob uri sha256:<hex>. */
+  readonly uri: string
+  /** SHA-256 (hex) of the clip file. */
+  readonly sha256: string
+  /** Size of the clip file in bytes. */
+  readonly bytes: number
+  /** SHA-256 (hex) of the manifest. */
+  readonly manifestSha256: string
+  /** Times inside the range for which no video exists, ISO 8601 intervals. */
+  readonly gaps: readonly string[]
+}
+
+/** What a writer of Clip gives; a field left out takes its Avro default. */
+export interface ClipInput {
+  readonly clipId: string
+  readonly cameraId: string
+  readonly fromUs: number
+  readonly toUs: number
+  readonly uri: string
+  readonly sha256: string
+  readonly bytes: number
+  readonly manifestSha256: string
+  readonly gaps?: readonly string[] | undefined
+}
+
+/** An order for video, or what was stored for it. */
+export interface Evidence {
+  /** UUIDv8 over (incident, step). */
+  readonly orderId: string
+  /** Cameras. */
+  readonly cameraIds: readonly string[]
+  /** Requested start. */
+  readonly fromUs: number
+  /** Requested end. */
+  readonly toUs: number
+  /** Stored clips; empty in an order. */
+  readonly clips: readonly Clip[]
+  /** Why nothing could be stored. */
+  readonly failure: string | null
+}
+
+/** What a writer of Evidence gives; a field left out takes its Avro default. */
+export interface EvidenceInput {
+  readonly orderId: string
+  readonly cameraIds: readonly string[]
+  readonly fromUs: number
+  readonly toUs: number
+  readonly clips?: readonly ClipInput[] | undefined
+  readonly failure?: string | null | undefined
+}
+
+/** A stop for all execution in a scope; the andon of Andon itself. */
+export interface Hold {
+  /** Hold asked for or lifted, by id; unique per press. */
+  readonly holdIds: readonly string[]
+  /** * or a control group. */
+  readonly scope: string
+  /** Reason given. */
+  readonly reason: string
+}
+
+/** What a writer of Hold gives; a field left out takes its Avro default. */
+export interface HoldInput {
+  readonly holdIds: readonly string[]
+  readonly scope: string
+  readonly reason: string
+}
+
+/** A deadline that came. */
+export interface Timer {
+  /** expire, escalate or review. */
+  readonly name: string
+  /** When it was due. */
+  readonly dueUs: number
+}
+
+/** What a writer of Timer gives; a field left out takes its Avro default. */
+export interface TimerInput {
+  readonly name: string
+  readonly dueUs: number
+}
+
+/** Why a request was not granted. */
+export interface Refusal {
+  /** Error code ANDON_ACTIONS_<WHAT>. */
+  readonly code: string
+  /** What, where, what to do. */
+  readonly message: string
+}
+
+/** What a writer of Refusal gives; a field left out takes its Avro default. */
+export interface RefusalInput {
+  readonly code: string
+  readonly message: string
+}
+
+/** A circuit breaker changed its state. */
+export interface BreakerState {
+  /** Executor. */
+  readonly executor: string
+  /** open, halfOpen or closed. */
+  readonly state: string
+  /** Last error. */
+  readonly reason: string
+}
+
+/** What a writer of BreakerState gives; a field left out takes its Avro default. */
+export interface BreakerStateInput {
+  readonly executor: string
+  readonly state: string
+  readonly reason?: string | undefined
+}
+
+/** Somebody was told. */
+export interface Notification {
+  /** webhook, smtp, nats or job. */
+  readonly channel: string
+  /** Whom or which endpoint, by id. */
+  readonly target: string
+  /** Whether the endpoint accepted it. */
+  readonly delivered: boolean
+  /** External reference or error. */
+  readonly detail: string
+}
+
+/** What a writer of Notification gives; a field left out takes its Avro default. */
+export interface NotificationInput {
+  readonly channel: string
+  readonly target: string
+  readonly delivered: boolean
+  readonly detail?: string | undefined
+}
+
+/** One record of topic actions: one fact or request about one incident, asset or line. Requests are appended by anybody (door), facts by the partition's owner alone. */
+export interface Actions {
+  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepExpired, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, BreakerChanged. */
+  readonly type: string
+  /** Logical id: requests by what they ask, facts by what they decide; a repeat carries the same id. */
+  readonly id: string
+  /** Control group, the record key. */
+  readonly line: string
+  /** Requests: the door's time. Facts: the owner's stamp, monotone per partition. */
+  readonly atUs: number
+  /** Pseudonymous principal id, or the service that asks. */
+  readonly by: string
+  /** Roles of the principal at the time of the request. */
+  readonly roles: readonly string[] | null
+  /** Facts: the request they answer. */
+  readonly requestId: string | null
+  /** Incident. */
+  readonly incidentId: string | null
+  /** Step of the incident's plan. */
+  readonly stepId: string | null
+  /** Asset. */
+  readonly assetId: string | null
+  /** Facts: the owner's epoch. */
+  readonly epoch: number | null
+  /** Facts: the owner's id of this take. */
+  readonly owner: string | null
+  /** One plain sentence for people. */
+  readonly title: string | null
+  /** The finding copied to the line's partition. */
+  readonly finding: Finding | null
+  /** StepProposed. */
+  readonly proposal: Proposal | null
+  /** Requests to decide and DecisionRecorded. */
+  readonly decision: Decision | null
+  /** Executing and outcomes. */
+  readonly execution: Execution | null
+  /** Evidence facts and requests. */
+  readonly evidence: Evidence | null
+  /** Hold facts and requests. */
+  readonly hold: Hold | null
+  /** TimerFired. */
+  readonly timer: Timer | null
+  /** RequestRefused. */
+  readonly refusal: Refusal | null
+  /** BreakerChanged. */
+  readonly breaker: BreakerState | null
+  /** Notified. */
+  readonly notification: Notification | null
+  /** Anything else, JSON. */
+  readonly detail: string | null
+}
+
+/** What a writer of Actions gives; a field left out takes its Avro default. */
+export interface ActionsInput {
+  readonly type: string
+  readonly id: string
+  readonly line: string
+  readonly atUs: number
+  readonly by: string
+  readonly roles?: readonly string[] | null | undefined
+  readonly requestId?: string | null | undefined
+  readonly incidentId?: string | null | undefined
+  readonly stepId?: string | null | undefined
+  readonly assetId?: string | null | undefined
+  readonly epoch?: number | null | undefined
+  readonly owner?: string | null | undefined
+  readonly title?: string | null | undefined
+  readonly finding?: FindingInput | null | undefined
+  readonly proposal?: ProposalInput | null | undefined
+  readonly decision?: DecisionInput | null | undefined
+  readonly execution?: ExecutionInput | null | undefined
+  readonly evidence?: EvidenceInput | null | undefined
+  readonly hold?: HoldInput | null | undefined
+  readonly timer?: TimerInput | null | undefined
+  readonly refusal?: RefusalInput | null | undefined
+  readonly breaker?: BreakerStateInput | null | undefined
+  readonly notification?: NotificationInput | null | undefined
+  readonly detail?: string | null | undefined
+}
+
+/** One record of topic anomalies: a finding. */
+export interface Anomalies {
+  /** EpisodeOpened, EpisodeUpdated, EpisodeClosed, FindingCorrected, SensorFault, FaultModeDiscovered, DriftDetected, AssetUnmonitored. */
+  readonly type: string
+  /** Asset, the record key. */
+  readonly assetId: string
+  /** Present for episode and correction types and SensorFault. */
+  readonly finding: Finding | null
+  /** Other types: plain words. */
+  readonly detail: string | null
+}
+
+/** What a writer of Anomalies gives; a field left out takes its Avro default. */
+export interface AnomaliesInput {
+  readonly type: string
+  readonly assetId: string
+  readonly finding?: FindingInput | null | undefined
+  readonly detail?: string | null | undefined
+}
+
+/** One record of a private <service>.changelog topic: a snapshot of one key, or a round that closes a set of snapshots. */
+export interface Changelog {
+  /** snapshot or round. */
+  readonly type: string
+  /** Topic whose position this is. */
+  readonly inputTopic: string
+  /** Partition. */
+  readonly inputPartition: number
+  /** Leader epoch of the last applied record. */
+  readonly leaderEpoch: number
+  /** Offset of the last applied record; -1 = none yet. */
+  readonly offset: number
+  /** ce_id of the last applied record; empty = none. */
+  readonly recordId: string
+  /** Topic of the last output; empty = none. */
+  readonly outputTopic: string
+  /** Its partition. */
+  readonly outputPartition: number
+  /** Its leader epoch. */
+  readonly outputLeaderEpoch: number
+  /** Its offset. */
+  readonly outputOffset: number
+  /** Its ce_id. */
+  readonly outputId: string
+  /** Version of the state's own encoding. */
+  readonly stateVersion: number
+  /** Service state of the key; null in a round. */
+  readonly state: Buffer | null
+}
+
+/** What a writer of Changelog gives; a field left out takes its Avro default. */
+export interface ChangelogInput {
+  readonly type: string
+  readonly inputTopic: string
+  readonly inputPartition: number
+  readonly leaderEpoch: number
+  readonly offset: number
+  readonly recordId?: string | undefined
+  readonly outputTopic?: string | undefined
+  readonly outputPartition?: number | undefined
+  readonly outputLeaderEpoch?: number | undefined
+  readonly outputOffset?: number | undefined
+  readonly outputId?: string | undefined
+  readonly stateVersion?: number | undefined
+  readonly state?: Uint8Array | null | undefined
+}
+
+/** One record of topic config: a validated document. */
+export interface Config {
+  /** ConfigPublished or ConfigRetired. */
+  readonly type: string
+  /** Document name, the record key, e.g. plant, features/press, policies/bearing, commands. */
+  readonly name: string
+  /** plant, feature-set, policy, commands, boundary or serviced. */
+  readonly kind: string
+  /** SHA-256 (hex) of body. */
+  readonly digest: string
+  /** Canonical JSON of the document. */
+  readonly body: string
+  /** Event time from which it holds. */
+  readonly effectiveFromUs: number
+  /** Principal. */
+  readonly by: string
+  /** When. */
+  readonly atUs: number
+}
+
+/** What a writer of Config gives; a field left out takes its Avro default. */
+export interface ConfigInput {
+  readonly type: string
+  readonly name: string
+  readonly kind: string
+  readonly digest: string
+  readonly body: string
+  readonly effectiveFromUs: number
+  readonly by: string
+  readonly atUs: number
+}
+
+/** One record of topic devices: an identity fact. */
+export interface Devices {
+  /** DeviceEnrolled, DeviceApproved, DeviceSuspended, DeviceRevoked. */
+  readonly type: string
+  /** Device, the record key. */
+  readonly deviceId: string
+  /** Asset it feeds. */
+  readonly assetId: string
+  /** SHA-256 (hex) of its token or certificate. */
+  readonly credentialDigest: string
+  /** Principal. */
+  readonly by: string
+  /** When. */
+  readonly atUs: number
+}
+
+/** What a writer of Devices gives; a field left out takes its Avro default. */
+export interface DevicesInput {
+  readonly type: string
+  readonly deviceId: string
+  readonly assetId?: string | undefined
+  readonly credentialDigest?: string | undefined
+  readonly by: string
+  readonly atUs: number
+}
+
+/** Sequence numbers of one source, inclusive. */
+export interface SampleRange {
+  /** Source of the numbers. */
+  readonly sourceId: string
+  /** Epoch of the source. */
+  readonly epoch: number
+  /** First number. */
+  readonly seqFrom: number
+  /** Last number. */
+  readonly seqTo: number
+}
+
+/** What a writer of SampleRange gives; a field left out takes its Avro default. */
+export interface SampleRangeInput {
+  readonly sourceId: string
+  readonly epoch: number
+  readonly seqFrom: number
+  readonly seqTo: number
+}
+
+/** The features of one asset over one closed window, one revision. */
+export interface Vector {
+  /** UUIDv8 over (feature set digest, asset, window start, revision, digest of sorted sample identities). */
+  readonly vectorId: string
+  /** Name of the feature set document. */
+  readonly featureSet: string
+  /** SHA-256 (hex) of the feature set that produced the vector. */
+  readonly featureSetDigest: string
+  /** Window start, inclusive, event time, microseconds UTC. */
+  readonly windowStartUs: number
+  /** Window end, exclusive, event time, microseconds UTC. */
+  readonly windowEndUs: number
+  /** Number of distinct input rows accepted into the window; a later revision has more. */
+  readonly revision: number
+  /** vectorId of the revision this one replaces. */
+  readonly supersedes: string | null
+  /** Feature names channel.statistic, e.g. vibrationG.rms, in packed order. */
+  readonly names: readonly string[]
+  /** Packed little-endian f64 per name; NaN = could not be computed. */
+  readonly values: Buffer
+  /** Sample ranges that went in. */
+  readonly ranges: readonly SampleRange[]
+  /** False when an expected channel is missing or a range was lost or undecodable. */
+  readonly complete: boolean
+  /** Names of channels that had no good sample in the window. */
+  readonly missing: readonly string[]
+  /** True when any input block was historical. */
+  readonly historical: boolean
+  /** Replayed recordings: recorded time of the first row in the window, microseconds UTC. */
+  readonly recordedStartUs: number | null
+}
+
+/** What a writer of Vector gives; a field left out takes its Avro default. */
+export interface VectorInput {
+  readonly vectorId: string
+  readonly featureSet: string
+  readonly featureSetDigest: string
+  readonly windowStartUs: number
+  readonly windowEndUs: number
+  readonly revision: number
+  readonly supersedes?: string | null | undefined
+  readonly names: readonly string[]
+  readonly values: Uint8Array
+  readonly ranges: readonly SampleRangeInput[]
+  readonly complete: boolean
+  readonly missing?: readonly string[] | undefined
+  readonly historical?: boolean | undefined
+  readonly recordedStartUs?: number | null | undefined
+}
+
+/** Samples that arrived after their window was final; they stay in their blocks. */
+export interface Late {
+  /** Start of the window they belong to. */
+  readonly windowStartUs: number
+  /** What came too late. */
+  readonly ranges: readonly SampleRange[]
+  /** True when the range was reported lost by the bounded interval set instead. */
+  readonly lost: boolean
+}
+
+/** What a writer of Late gives; a field left out takes its Avro default. */
+export interface LateInput {
+  readonly windowStartUs: number
+  readonly ranges: readonly SampleRangeInput[]
+  readonly lost?: boolean | undefined
+}
+
+/** One record of topic features: a vector or a late report. */
+export interface Features {
+  /** vector or late. */
+  readonly type: string
+  /** Asset, the record key. */
+  readonly assetId: string
+  /** Present when type = vector. */
+  readonly vector: Vector | null
+  /** Present when type = late. */
+  readonly late: Late | null
+}
+
+/** What a writer of Features gives; a field left out takes its Avro default. */
+export interface FeaturesInput {
+  readonly type: string
+  readonly assetId: string
+  readonly vector?: VectorInput | null | undefined
+  readonly late?: LateInput | null | undefined
+}
+
+/** One record of topic models: a registry fact of a model, detector or cluster model. Versions are immutable. */
+export interface Models {
+  /** ModelRegistered, ModelActivated, ModelRolledBack, ModelRetired. */
+  readonly type: string
+  /** Model name, the record key, e.g. t2spe.press-1. */
+  readonly model: string
+  /** Version, 1, 2, ... */
+  readonly version: number
+  /** onnx or detector. */
+  readonly kind: string
+  /** Asset the model is for. */
+  readonly assetId: string
+  /** Feature set it reads. */
+  readonly featureSet: string
+  /** Digest of the feature set. */
+  readonly featureSetDigest: string
+  /** SHA-256 (hex) of the artefact. */
+  readonly digest: string
+  /** Blob uri sha256:<hex>. */
+  readonly uri: string
+  /** champion, advisory, canary or shadow. */
+  readonly role: string
+  /** Feature names in input order. */
+  readonly features: readonly string[]
+  /** JSON: how it was trained, on what (range, rows), limits, normal ranges per feature, licence of the data. */
+  readonly card: string
+  /** Event time from which an activation holds. */
+  readonly effectiveFromUs: number
+  /** Who or what registered it. */
+  readonly by: string
+  /** When. */
+  readonly atUs: number
+}
+
+/** What a writer of Models gives; a field left out takes its Avro default. */
+export interface ModelsInput {
+  readonly type: string
+  readonly model: string
+  readonly version: number
+  readonly kind: string
+  readonly assetId: string
+  readonly featureSet: string
+  readonly featureSetDigest: string
+  readonly digest: string
+  readonly uri: string
+  readonly role?: string | undefined
+  readonly features?: readonly string[] | undefined
+  readonly card?: string | undefined
+  readonly effectiveFromUs: number
+  readonly by: string
+  readonly atUs: number
+}
+
+/** What one model version says about one vector. */
+export interface Verdict {
+  /** Model name. */
+  readonly model: string
+  /** Model version. */
+  readonly version: number
+  /** SHA-256 (hex) of the artefact. */
+  readonly digest: string
+  /** champion, advisory, canary or shadow; only a champion may act without doubt. */
+  readonly role: string
+  /** Model score in its own units, e.g. combined T2 + SPE. */
+  readonly score: number
+  /** Score divided by its limit: 1 is the line. */
+  readonly ratio: number
+  /** Features the contributions belong to. */
+  readonly contributionNames: readonly string[]
+  /** Packed little-endian f64 per contributionNames: share of the score, reconstruction based; sums to about 1. */
+  readonly contributions: Buffer
+  /** False when the input is outside what the model was trained on, or has missing features. */
+  readonly inDomain: boolean
+  /** Why no score could be given; score and ratio are then 0. */
+  readonly error: string | null
+}
+
+/** What a writer of Verdict gives; a field left out takes its Avro default. */
+export interface VerdictInput {
+  readonly model: string
+  readonly version: number
+  readonly digest: string
+  readonly role: string
+  readonly score: number
+  readonly ratio: number
+  readonly contributionNames: readonly string[]
+  readonly contributions: Uint8Array
+  readonly inDomain?: boolean | undefined
+  readonly error?: string | null | undefined
+}
+
+/** One record of topic predictions: the verdicts of all active models on one vector. */
+export interface Predictions {
+  /** verdicts or learning (no model yet: the asset is being commissioned). */
+  readonly type: string
+  /** Asset, the record key. */
+  readonly assetId: string
+  /** UUIDv8 over (vector id, verdict set digest). */
+  readonly predictionId: string
+  /** Vector scored. */
+  readonly vectorId: string
+  /** Feature set of the vector. */
+  readonly featureSet: string
+  /** SHA-256 (hex) of the feature set. */
+  readonly featureSetDigest: string
+  /** Window start of the vector. */
+  readonly windowStartUs: number
+  /** Window end of the vector. */
+  readonly windowEndUs: number
+  /** Revision of the vector. */
+  readonly revision: number
+  /** Feature names, packed order. */
+  readonly names: readonly string[]
+  /** Packed little-endian f64 feature values. */
+  readonly values: Buffer
+  /** One per active model of the asset. */
+  readonly verdicts: readonly Verdict[]
+  /** All active models answered on a complete vector. */
+  readonly complete: boolean
+  /** Channels or models missing. */
+  readonly missing: readonly string[]
+  /** Carried from the vector. */
+  readonly historical: boolean
+  /** Carried from the vector, microseconds UTC. */
+  readonly recordedStartUs: number | null
+}
+
+/** What a writer of Predictions gives; a field left out takes its Avro default. */
+export interface PredictionsInput {
+  readonly type: string
+  readonly assetId: string
+  readonly predictionId: string
+  readonly vectorId: string
+  readonly featureSet: string
+  readonly featureSetDigest: string
+  readonly windowStartUs: number
+  readonly windowEndUs: number
+  readonly revision: number
+  readonly names: readonly string[]
+  readonly values: Uint8Array
+  readonly verdicts: readonly VerdictInput[]
+  readonly complete: boolean
+  readonly missing?: readonly string[] | undefined
+  readonly historical?: boolean | undefined
+  readonly recordedStartUs?: number | null | undefined
+}
+
+/** Samples of one asset from one source: consecutive sequence numbers, all channels packed into one bytes field. */
+export interface Block {
+  /** Source of the sequence numbers: device id plus stream, e.g. press-1-plc. Unique per site. */
+  readonly sourceId: string
+  /** Epoch of the source's counter; a device that restarts its numbering takes a higher one (e.g. its start time in s). */
+  readonly epoch: number
+  /** First sequence number covered, inclusive. */
+  readonly seqFrom: number
+  /** Last sequence number covered, inclusive. */
+  readonly seqTo: number
+  /** Sequence numbers inside seqFrom..seqTo that are deliberately not here (quarantined, filtered); readers count them as seen. */
+  readonly withheld: readonly number[]
+  /** Rows stored = (seqTo - seqFrom + 1) - withheld.length, in ascending sequence order. */
+  readonly rows: number
+  /** Channel ids, in the order of the packed samples, e.g. temperatureC. */
+  readonly channels: readonly string[]
+  /** UCUM unit per channel, same order; 1 for dimensionless. */
+  readonly units: readonly string[]
+  /** Element type of samples: f32 or f64, little-endian. */
+  readonly dtype: string
+  /** Elements per channel and row: 1 for scalar channels, n for a waveform snippet of n elements. */
+  readonly width: number
+  /** Packed little-endian elements, channel-major: [channel][row][width]; NaN = missing. */
+  readonly samples: Buffer
+  /** Packed little-endian int64 per row: source time in microseconds UTC; for a waveform the time of its first element. */
+  readonly timesUs: Buffer
+  /** One byte per row: 0 good, 1 uncertain, 2 bad; empty = all good. */
+  readonly qualities: Buffer
+  /** Waveforms: elements per second within a row, Hz. */
+  readonly sampleRateHz: number | null
+  /** Waveforms: sensor sensitivity that has been applied, mV per unit. */
+  readonly sensitivity: number | null
+  /** Replayed recordings: packed little-endian int64 per row, the time at which the row was originally recorded, microseconds UTC; timesUs is then the re-stamped time. */
+  readonly recordedUs: Buffer | null
+  /** When ingest received the newest row, microseconds UTC. */
+  readonly receivedUs: number
+  /** True when the oldest row was older than 10 min on receipt: stored and scored, pages nobody. */
+  readonly historical: boolean
+  /** Receive time minus newest source time when outside the device's bound, else 0; microseconds. Marked, never corrected. */
+  readonly skewUs: number
+}
+
+/** What a writer of Block gives; a field left out takes its Avro default. */
+export interface BlockInput {
+  readonly sourceId: string
+  readonly epoch: number
+  readonly seqFrom: number
+  readonly seqTo: number
+  readonly withheld?: readonly number[] | undefined
+  readonly rows: number
+  readonly channels: readonly string[]
+  readonly units: readonly string[]
+  readonly dtype: string
+  readonly width: number
+  readonly samples: Uint8Array
+  readonly timesUs: Uint8Array
+  readonly qualities?: Uint8Array | undefined
+  readonly sampleRateHz?: number | null | undefined
+  readonly sensitivity?: number | null | undefined
+  readonly recordedUs?: Uint8Array | null | undefined
+  readonly receivedUs: number
+  readonly historical?: boolean | undefined
+  readonly skewUs?: number | undefined
+}
+
+/** An ingest instance's promise that nothing it will still append to this partition was received before upToUs. */
+export interface Tick {
+  /** Ingest or recorder instance id, stable over restarts. */
+  readonly instance: string
+  /** Low-water mark of receive time, microseconds UTC. */
+  readonly upToUs: number
+}
+
+/** What a writer of Tick gives; a field left out takes its Avro default. */
+export interface TickInput {
+  readonly instance: string
+  readonly upToUs: number
+}
+
+/** One record of topic telemetry: a block of samples or a tick. */
+export interface Telemetry {
+  /** block or tick; readers skip types they do not know. */
+  readonly type: string
+  /** Asset the block belongs to, the record key; empty for a tick. */
+  readonly assetId: string
+  /** Present when type = block. */
+  readonly block: Block | null
+  /** Present when type = tick. */
+  readonly tick: Tick | null
+}
+
+/** What a writer of Telemetry gives; a field left out takes its Avro default. */
+export interface TelemetryInput {
+  readonly type: string
+  readonly assetId?: string | undefined
+  readonly block?: BlockInput | null | undefined
+  readonly tick?: TickInput | null | undefined
+}
+
+/** Record as read, by schema name. */
+export interface Records {
+  readonly actions: Actions
+  readonly anomalies: Anomalies
+  readonly changelog: Changelog
+  readonly config: Config
+  readonly devices: Devices
+  readonly features: Features
+  readonly models: Models
+  readonly predictions: Predictions
+  readonly telemetry: Telemetry
+}
+
+/** Record as written, by schema name. */
+export interface RecordInputs {
+  readonly actions: ActionsInput
+  readonly anomalies: AnomaliesInput
+  readonly changelog: ChangelogInput
+  readonly config: ConfigInput
+  readonly devices: DevicesInput
+  readonly features: FeaturesInput
+  readonly models: ModelsInput
+  readonly predictions: PredictionsInput
+  readonly telemetry: TelemetryInput
+}
+
+/** Schema names: the shared topics, and `changelog` for every service's private one. */
+export const schemaNames = ['actions', 'anomalies', 'changelog', 'config', 'devices', 'features', 'models', 'predictions', 'telemetry'] as const
