@@ -1,0 +1,122 @@
+// The plant's documents by name: which name holds what, and the rules that span several documents.
+
+import { z } from 'zod'
+import { parseBoundary } from './boundary.ts'
+import { actsOnPlant, checkParams, parseCommands } from './commands.ts'
+import type { Commands } from './commands.ts'
+import { parseFeatureSet } from './feature-set.ts'
+import type { FeatureSet } from './feature-set.ts'
+import { parsePlant } from './plant.ts'
+import type { Plant } from './plant.ts'
+import { parsePolicy } from './policy.ts'
+import type { Policy } from './policy.ts'
+import { DocumentError, readDocument } from './read.ts'
+import type { ReadOptions } from './read.ts'
+
+export * from './boundary.ts'
+export * from './commands.ts'
+export * from './feature-set.ts'
+export * from './plant.ts'
+export * from './policy.ts'
+export { DocumentError, resolvePorts } from './read.ts'
+export type { ReadOptions } from './read.ts'
+
+const servicedShape = z.strictObject({
+  version: z.literal(1),
+  asset: z.string().min(1),
+  /** Event time of the overhaul or sensor change, microseconds UTC: the asset's baseline ends here. */
+  atUs: z.int().positive(),
+  what: z.string().min(1),
+})
+
+export type Serviced = z.output<typeof servicedShape>
+
+/** Reads a `serviced/<asset>` document. */
+export const parseServiced = (source: unknown, options: ReadOptions = {}): Serviced =>
+  readDocument(servicedShape, source, { file: 'serviced', ...options })
+
+const parsers = {
+  plant: parsePlant,
+  'feature-set': parseFeatureSet,
+  policy: parsePolicy,
+  commands: parseCommands,
+  boundary: parseBoundary,
+  serviced: parseServiced,
+}
+
+export type DocumentKind = keyof typeof parsers
+
+const folders = new Map<string, DocumentKind>([
+  ['features', 'feature-set'],
+  ['policies', 'policy'],
+  ['boundaries', 'boundary'],
+  ['serviced', 'serviced'],
+])
+
+/** Kind of the document with this name on `config`; undefined when no document may have it. */
+export const documentKind = (name: string): DocumentKind | undefined => {
+  if (name === 'plant' || name === 'commands') return name
+  const [folder, rest] = name.split('/', 2)
+  if (rest === undefined || rest === '') return undefined
+  return folders.get(folder ?? '')
+}
+
+/** Reads the document `name`; it must carry that name if its kind carries one. */
+export const parseNamed = (name: string, source: unknown, options: ReadOptions = {}): { kind: DocumentKind; value: unknown } => {
+  const file = options.file ?? name
+  const kind = documentKind(name)
+  if (kind === undefined) {
+    throw new DocumentError(
+      file,
+      undefined,
+      'name',
+      JSON.stringify(name),
+      'plant, commands, features/…, policies/…, boundaries/… or serviced/…',
+    )
+  }
+  const value: unknown = parsers[kind](source, { ...options, file })
+  const own = (value as { name?: unknown }).name
+  if (typeof own === 'string' && own !== name) throw new DocumentError(file, undefined, 'name', JSON.stringify(own), JSON.stringify(name))
+  return { kind, value }
+}
+
+/** What a plant is described by. */
+export interface PlantDocuments {
+  readonly plant: Plant
+  readonly commands: Commands
+  readonly featureSets: readonly FeatureSet[]
+  readonly policies: readonly Policy[]
+}
+
+/**
+ * Rules that span documents; throws a DocumentError for the first one broken. A policy names catalogued
+ * commands with valid parameters, and none that moves or stops something runs without a human.
+ */
+export const checkPlantDocuments = ({ plant, commands, featureSets, policies }: PlantDocuments): void => {
+  plant.assetClasses.forEach((assetClass, i) => {
+    if (featureSets.some((set) => set.name === assetClass.featureSet)) return
+    throw new DocumentError(
+      'plant',
+      undefined,
+      `assetClasses[${i}].featureSet`,
+      JSON.stringify(assetClass.featureSet),
+      `a feature set of this plant (${names(featureSets)})`,
+    )
+  })
+  for (const policy of policies) {
+    policy.plan.forEach((step, i) => {
+      const fail = (field: string, found: unknown, expected: string): never => {
+        throw new DocumentError(policy.name, undefined, `plan[${i}].${field}`, JSON.stringify(found) ?? 'nothing', expected)
+      }
+      const command = commands.commands.find((each) => each.name === step.command)
+      if (command === undefined) return fail('command', step.command, `a command of the catalogue (${names(commands.commands)})`)
+      if (actsOnPlant(command) && step.approvals < 1)
+        fail('approvals', step.approvals, `at least 1: ${command.name} has effect ${command.effect}`)
+      const checked = checkParams(command, step.params)
+      if ('param' in checked) fail(`params.${checked.param}`, step.params[checked.param], checked.expected)
+      return undefined
+    })
+  }
+}
+
+const names = (items: readonly { readonly name: string }[]): string => items.map((item) => item.name).join(', ')

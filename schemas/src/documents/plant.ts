@@ -1,0 +1,148 @@
+// plant.yaml: site, lines, assets with their channels, cameras, and where notices go.
+
+import { z } from 'zod'
+import { readDocument } from './read.ts'
+import type { Fault, ReadOptions } from './read.ts'
+
+/** Lower-case words joined by hyphens. */
+export const idShape = z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id of lower-case letters, digits and hyphens')
+const name = z.string().min(1)
+const range = z.tuple([z.number(), z.number()])
+
+const channel = z.discriminatedUnion('kind', [
+  z.strictObject({ id: name, unit: name, kind: z.literal('scalar'), range: range.optional() }),
+  z.strictObject({
+    id: name,
+    unit: name,
+    kind: z.literal('waveform'),
+    range: range.optional(),
+    sampleRateHz: z.number().positive(),
+    width: z.int().positive(),
+  }),
+])
+
+/** Defect frequencies as multiples of the shaft frequency. */
+const bearing = z.strictObject({
+  name,
+  bpfoOrder: z.number().positive(),
+  bpfiOrder: z.number().positive(),
+  bsfOrder: z.number().positive(),
+  ftfOrder: z.number().positive(),
+})
+
+const plantShape = z.strictObject({
+  version: z.literal(1),
+  site: z.strictObject({ id: idShape, name, timezone: name }),
+  lines: z
+    .array(
+      z.strictObject({
+        id: idShape,
+        name,
+        area: idShape,
+        controlGroup: idShape.optional(),
+        controlSystem: z
+          .strictObject({
+            kind: z.literal('opcua'),
+            endpoint: z.string().regex(/^opc\.tcp:\/\//, 'an address that starts with opc.tcp://'),
+            object: name,
+            simulated: z.boolean().default(false),
+          })
+          .optional(),
+      }),
+    )
+    .min(1),
+  assetClasses: z.array(z.strictObject({ id: idShape, featureSet: z.string().regex(/^features\//, 'a name that starts with features/') })),
+  assets: z.array(
+    z.strictObject({
+      id: idShape,
+      name,
+      line: idShape,
+      class: idShape,
+      origin: z.enum(['simulated', 'recording', 'live']).default('live'),
+      sources: z.array(idShape).default([]),
+      bearing: bearing.optional(),
+      nominalSpeedRpm: z.number().positive().optional(),
+      channels: z.array(channel).min(1),
+    }),
+  ),
+  cameras: z
+    .array(
+      z.strictObject({
+        id: idShape,
+        name,
+        line: idShape,
+        sees: z.array(idShape),
+        origin: z.enum(['simulated', 'recording', 'live']).default('live'),
+        scene: name.optional(),
+        url: z.url(),
+      }),
+    )
+    .default([]),
+  notifications: z
+    .strictObject({
+      webhooks: z.array(z.strictObject({ id: idShape, url: z.url(), secretEnv: name, types: z.array(name).default([]) })).default([]),
+      smtp: z
+        .strictObject({
+          host: name,
+          port: z.coerce.number().int().min(1).max(65_535),
+          from: z.email(),
+          to: z.array(z.email()).min(1),
+        })
+        .optional(),
+      jobs: z.strictObject({ url: z.url() }).optional(),
+    })
+    .default({ webhooks: [] }),
+})
+
+type PlantFile = z.output<typeof plantShape>
+export type Plant = Omit<PlantFile, 'lines'> & { readonly lines: readonly Line[] }
+/** A line; its control group is its own id unless the file says otherwise. */
+export type Line = PlantFile['lines'][number] & { readonly controlGroup: string }
+export type Asset = PlantFile['assets'][number]
+export type Channel = Asset['channels'][number]
+export type Camera = PlantFile['cameras'][number]
+
+/** Reads a plant file. Ids are unique and every reference inside the file holds. */
+export const parsePlant = (source: unknown, options: ReadOptions = {}): Plant => {
+  const plant = readDocument(plantShape, source, { file: 'plant.yaml', ...options }, faults)
+  return { ...plant, lines: plant.lines.map((line) => ({ ...line, controlGroup: line.controlGroup ?? line.id })) }
+}
+
+const faults = (plant: PlantFile): Fault[] => {
+  const lines = new Set(plant.lines.map((line) => line.id))
+  const classes = new Set(plant.assetClasses.map((assetClass) => assetClass.id))
+  const assets = new Set(plant.assets.map((asset) => asset.id))
+  const sources = plant.assets.flatMap((asset, i) => asset.sources.map((id, j) => ({ id, path: ['assets', i, 'sources', j] })))
+  return [
+    ...repeats(plant.lines, (i) => ['lines', i, 'id']),
+    ...repeats(plant.assetClasses, (i) => ['assetClasses', i, 'id']),
+    ...repeats(plant.assets, (i) => ['assets', i, 'id']),
+    ...repeats(plant.cameras, (i) => ['cameras', i, 'id']),
+    ...repeats(sources, (i) => sources[i]?.path ?? []),
+    ...plant.assets.flatMap((asset, i) => [
+      ...reference(lines, asset.line, ['assets', i, 'line'], 'a line'),
+      ...reference(classes, asset.class, ['assets', i, 'class'], 'an asset class'),
+      ...repeats(asset.channels, (j) => ['assets', i, 'channels', j, 'id']),
+      ...asset.channels.flatMap((channel, j) => ordered(channel.range, ['assets', i, 'channels', j, 'range'])),
+    ]),
+    ...plant.cameras.flatMap((camera, i) => [
+      ...reference(lines, camera.line, ['cameras', i, 'line'], 'a line'),
+      ...camera.sees.flatMap((asset, j) => reference(assets, asset, ['cameras', i, 'sees', j], 'an asset')),
+    ]),
+  ]
+}
+
+const reference = (known: ReadonlySet<string>, id: string, path: Fault['path'], what: string): Fault[] =>
+  known.has(id) ? [] : [{ path, expected: `${what} of this plant (${[...known].join(', ')})` }]
+
+const repeats = (items: readonly { readonly id: string }[], path: (index: number) => Fault['path']): Fault[] => {
+  const seen = new Set<string>()
+  return items.flatMap((item, index) => {
+    if (seen.has(item.id)) return [{ path: path(index), expected: 'an id that is used once' }]
+    seen.add(item.id)
+    return []
+  })
+}
+
+const ordered = (bounds: readonly [number, number] | undefined, path: Fault['path']): Fault[] =>
+  bounds === undefined || bounds[0] < bounds[1] ? [] : [{ path, expected: 'a low end below the high end' }]

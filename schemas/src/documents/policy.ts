@@ -1,0 +1,51 @@
+// policies/*.yaml: when a finding proposes what, who decides, and by when.
+
+import { z } from 'zod'
+import { readDocument } from './read.ts'
+import type { Fault, ReadOptions } from './read.ts'
+
+const step = z.strictObject({
+  step: z.string().regex(/^[a-z][a-z0-9-]*$/, 'a step name of lower-case letters, digits and hyphens'),
+  command: z.string().min(1),
+  params: z.record(z.string(), z.unknown()).default({}),
+  /** Distinct humans needed; 0 runs without, which a command that moves or stops something never does. */
+  approvals: z.int().min(0),
+  /** Roles that may decide; empty = operator and above. */
+  roles: z.array(z.string().min(1)).default([]),
+  /** The proposer cannot approve. */
+  fourEyes: z.boolean().default(false),
+  expireMinutes: z.number().positive().default(15),
+  escalateMinutes: z.number().positive().optional(),
+})
+
+const policyShape = z.strictObject({
+  version: z.literal(1),
+  name: z.string().regex(/^policies\/[a-z0-9-]+$/, 'a name like policies/press-vibration'),
+  /** CEL condition over finding and asset. */
+  when: z.string().min(1),
+  plan: z.array(step).min(1),
+  evidence: z.strictObject({ beforeS: z.number().min(0).max(600), afterS: z.number().min(0).max(600) }).nullable(),
+  budget: z.strictObject({ perLinePerHour: z.int().positive() }),
+  runbook: z.string().min(1),
+})
+
+export type Policy = z.output<typeof policyShape>
+export type PolicyStep = Policy['plan'][number]
+
+/** Reads a policy. Whether its commands exist is checked with the catalogue (checkPlantDocuments). */
+export const parsePolicy = (source: unknown, options: ReadOptions = {}): Policy =>
+  readDocument(policyShape, source, { file: 'policy', ...options }, faults)
+
+const faults = (policy: Policy): Fault[] => {
+  const seen = new Set<string>()
+  return policy.plan.flatMap((each, i) => {
+    const found: Fault[] = []
+    if (seen.has(each.step)) found.push({ path: ['plan', i, 'step'], expected: 'a step name that is used once' })
+    seen.add(each.step)
+    if (each.fourEyes && each.approvals === 0) found.push({ path: ['plan', i, 'approvals'], expected: 'at least 1 where fourEyes is set' })
+    if (each.escalateMinutes !== undefined && each.escalateMinutes >= each.expireMinutes) {
+      found.push({ path: ['plan', i, 'escalateMinutes'], expected: 'less than expireMinutes' })
+    }
+    return found
+  })
+}

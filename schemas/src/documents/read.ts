@@ -1,0 +1,150 @@
+// Reads one plant document: YAML or JSON text, or an object, checked against its shape. The first fault
+// is reported with file, line, path, what was found, what is expected and what to do.
+
+import { LineCounter, isCollection, isMap, parseDocument } from 'yaml'
+import type { Document } from 'yaml'
+import type { z } from 'zod'
+
+type Path = readonly PropertyKey[]
+
+/** One fault in a document; `message` is the whole sentence for people. */
+export class DocumentError extends Error {
+  override readonly name = 'DocumentError'
+  readonly code = 'ANDON_DOCUMENT_INVALID'
+  readonly file: string
+  readonly line: number | undefined
+  readonly path: string
+  readonly found: string
+  readonly expected: string
+
+  constructor(file: string, line: number | undefined, path: string, found: string, expected: string, others = 0) {
+    const place = line === undefined ? file : `${file}:${line}`
+    const more = others === 0 ? '' : ` (and ${others} more)`
+    super(
+      `${place}: ${path || 'the document'}: expected ${expected}, found ${found}. Correct this value and apply the document again${more}.`,
+    )
+    this.file = file
+    this.line = line
+    this.path = path
+    this.found = found
+    this.expected = expected
+  }
+}
+
+/** Where a document comes from and how its placeholders are filled. */
+export interface ReadOptions {
+  /** Named in errors. */
+  readonly file?: string | undefined
+  /** Added to NNNN in every `{port:NNNN}`. Default 0. */
+  readonly portOffset?: number | undefined
+}
+
+/** A fault that a shape cannot express, e.g. a reference to a line that does not exist. */
+export interface Fault {
+  readonly path: Path
+  readonly expected: string
+}
+
+/** Replaces `{port:NNNN}` by NNNN + offset. */
+export const resolvePorts = (text: string, offset: number): string =>
+  text.replaceAll(/\{port:(\d+)\}/g, (_, port: string) => String(Number(port) + offset))
+
+/** Checks text or an object against a shape and its further rules; throws a DocumentError for the first fault. */
+export const readDocument = <T extends z.ZodType>(
+  shape: T,
+  source: unknown,
+  options: ReadOptions = {},
+  rules: (value: z.output<T>) => readonly Fault[] = () => [],
+): z.output<T> => {
+  const file = options.file ?? 'document'
+  const offset = options.portOffset ?? 0
+  const place = typeof source === 'string' ? openText(resolvePorts(source, offset), file) : openObject(source, offset)
+  const parsed = shape.safeParse(place.value)
+  const faults = parsed.success ? rules(parsed.data) : parsed.error.issues.map(faultOf)
+  const [first] = faults
+  if (first !== undefined) {
+    const found = describe(valueAt(place.value, first.path))
+    throw new DocumentError(file, place.lineOf(first.path), pathText(first.path), found, first.expected, faults.length - 1)
+  }
+  return (parsed as { data: z.output<T> }).data
+}
+
+interface Opened {
+  readonly value: unknown
+  lineOf(path: Path): number | undefined
+}
+
+const openText = (text: string, file: string): Opened => {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines })
+  const [error] = document.errors
+  if (error !== undefined) {
+    const what = error.message.split('\n', 1)[0] ?? error.message
+    throw new DocumentError(file, lines.linePos(error.pos[0]).line, '', what.replace(/ at line \d+.*$/, ''), 'well-formed YAML')
+  }
+  return { value: document.toJS() as unknown, lineOf: (path) => lineOf(document, lines, path) }
+}
+
+const openObject = (source: unknown, offset: number): Opened => ({
+  value: offset === 0 && !JSON.stringify(source)?.includes('{port:') ? source : JSON.parse(resolvePorts(JSON.stringify(source), offset)),
+  lineOf: () => undefined,
+})
+
+/** Line of the value, or of the nearest thing around it that exists. */
+const lineOf = (document: Document.Parsed, lines: LineCounter, path: Path): number | undefined => {
+  for (let depth = path.length; depth >= 0; depth -= 1) {
+    const parent = document.getIn(path.slice(0, depth - 1), true)
+    const key = path[depth - 1]
+    const pair = isMap(parent) && depth > 0 ? parent.items.find((item) => String(item.key) === String(key)) : undefined
+    const start = rangeStart(pair?.key) ?? rangeStart(document.getIn(path.slice(0, depth), true))
+    if (start !== undefined) return lines.linePos(start).line
+  }
+  return undefined
+}
+
+const rangeStart = (node: unknown): number | undefined => {
+  if (isCollection(node) || (typeof node === 'object' && node !== null && 'range' in node)) {
+    return (node as { range?: readonly number[] | null }).range?.[0]
+  }
+  return undefined
+}
+
+const valueAt = (value: unknown, path: Path): unknown => {
+  let at = value
+  for (const key of path) at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined
+  return at
+}
+
+const describe = (value: unknown): string => {
+  if (value === undefined) return 'nothing'
+  const text = JSON.stringify(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+const pathText = (path: Path): string =>
+  path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}${text === '' ? '' : '.'}${String(key)}`), '')
+
+const faultOf = (issue: z.core.$ZodIssue): Fault => {
+  const path = issue.path
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return { path: [...path, issue.keys[0] ?? ''], expected: 'no such key' }
+    case 'invalid_type':
+      return { path, expected: /^[aeiou]/.test(issue.expected) ? `an ${issue.expected}` : `a ${issue.expected}` }
+    case 'invalid_value':
+      return { path, expected: issue.values.map((value) => JSON.stringify(value)).join(' or ') }
+    case 'invalid_union':
+      return { path, expected: issue.message.replace(/^.*Expected /, '').replaceAll(' | ', ' or ') }
+    case 'too_small':
+      return { path, expected: `${sized(issue.origin)} ${issue.inclusive === false ? 'above' : 'of at least'} ${issue.minimum}` }
+    case 'too_big':
+      return { path, expected: `${sized(issue.origin)} ${issue.inclusive === false ? 'below' : 'of at most'} ${issue.maximum}` }
+    default:
+      return { path, expected: issue.message }
+  }
+}
+
+const sized = (origin: string): string => {
+  if (origin === 'array' || origin === 'set') return 'a list with a length'
+  return origin === 'string' ? 'a text with a length' : 'a number'
+}
