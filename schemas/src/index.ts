@@ -6,6 +6,8 @@ import { schemaNames } from '../generated/types.ts'
 import type { Records } from '../generated/types.ts'
 
 export * from '../generated/types.ts'
+export { checkCompatibility, checkFull } from './compatibility.ts'
+export type { Incompatibility, IncompatibilityType } from './compatibility.ts'
 export * from './documents/index.ts'
 export { readPlantFolder } from './plant-folder.ts'
 export type { PlantDocument } from './plant-folder.ts'
