@@ -1,0 +1,284 @@
+// The windows of one asset: which samples belong to them, when they close, what is late. Pure: (state, block or
+// partition time) → windows to publish and late reports, in an order that follows from the data alone.
+
+import type { Block } from '@andon/schemas'
+import { chunkOf, mergeRanges, rangesOf, rowsOf } from './chunk.ts'
+import type { Chunk, Range } from './chunk.ts'
+import type { AssetPlan } from './feature-set.ts'
+import { NEVER_US, UNKNOWN_US } from './intervals.ts'
+import { isOneOff, newSource, noteReceived, sourceTime, takeNumber, trimSource } from './source-clock.ts'
+import type { SourceClock } from './source-clock.ts'
+
+/** One-off sources whose numbers are remembered; an older one is sent again only by a person, under a new id. */
+const ONE_OFFS_KEPT = 64
+/** Plans kept before unused ones are dropped. */
+const PLANS_KEPT = 4
+
+/** Samples of one asset inside [startUs, startUs + plan.windowUs). Kept until nothing can join it any more. */
+export interface Window {
+  readonly startUs: number
+  /** Index into the asset's plans. */
+  plan: number
+  chunks: Chunk[]
+  /** Distinct rows accepted. */
+  revision: number
+  isClosed: boolean
+  /** A range inside was lost or could not be decoded. */
+  isDamaged: boolean
+  /** vectorId of the revision published last. */
+  published: string | null
+}
+
+export interface AssetWindows {
+  /** Plans in use or used by a kept window; a window keeps the one it was opened with. */
+  plans: AssetPlan[]
+  /** Plan of the newest event time seen; decides whom to wait for and how long. */
+  current: number
+  /** Asset time: windows that end at or before it are closed. Never goes back. */
+  timeUs: number
+  sources: Map<string, SourceClock>
+  /** Ascending by start, then plan. */
+  windows: Window[]
+  /** A record of this asset could not be decoded: the next window opened is damaged. */
+  damageNext: boolean
+}
+
+/** What to publish. */
+export type Closing =
+  | { readonly kind: 'vector'; readonly window: Window; readonly plan: AssetPlan }
+  | { readonly kind: 'late'; readonly windowStartUs: number; readonly ranges: readonly Range[]; readonly lost: boolean }
+
+export const newAsset = (): AssetWindows => ({
+  plans: [],
+  current: 0,
+  timeUs: NEVER_US,
+  sources: new Map(),
+  windows: [],
+  damageNext: false,
+})
+
+/** The plan that holds for the asset at an event time; undefined when the plant does not describe it. */
+export type PlanAt = (timeUs: number) => AssetPlan | undefined
+
+const endUs = (asset: AssetWindows, window: Window): number => window.startUs + (asset.plans[window.plan] as AssetPlan).windowUs
+
+/** Numbers, times and rows of a block that nobody has seen before. */
+export interface BlockResult {
+  readonly closings: Closing[]
+  readonly accepted: number
+  readonly repeated: number
+  /** Rows for whose event time the plant has no plan. */
+  readonly unplanned: number
+}
+
+/**
+ * Adds a block and closes what it closes. Samples are taken once per (source, epoch, number); rows of a window that is
+ * final are reported late, and ranges that fell out of the bounded memory are reported lost.
+ */
+export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, partitionTimeUs: number, gapBound: number): BlockResult => {
+  const rows = rowsOf(block)
+  const [oldestUs, newestUs] = span(rows.timesUs, block.receivedUs)
+  const planOf = planOfRows(asset, planAt, oldestUs, newestUs)
+  if (planOf(oldestUs) === undefined && planOf(newestUs) === undefined) {
+    return { closings: [], accepted: 0, repeated: 0, unplanned: block.rows }
+  }
+  moveTime(asset, partitionTimeUs)
+
+  const oneOff = isOneOff(block.sourceId)
+  const clock = sourceOf(asset, block.sourceId)
+  const taken = takeBlock(clock, block, rows.seqs, rows.timesUs)
+
+  const closings: Closing[] = []
+  const late = new Map<number, number[]>()
+  const forgotten = new Map<number, number[]>()
+  const joining = new Map<Window, number[]>()
+  let unplanned = 0
+  for (const row of taken.rows) {
+    const timeUs = rows.timesUs[row] as number
+    const at = planOf(timeUs)
+    if (at === undefined) {
+      unplanned++
+      continue
+    }
+    const { windowUs, latenessUs } = asset.plans[at] as AssetPlan
+    const startUs = Math.floor(timeUs / windowUs) * windowUs
+    if (taken.forgotten.has(row)) push(forgotten, startUs, row)
+    else if (startUs + windowUs + latenessUs <= asset.timeUs) push(late, startUs, row)
+    else push(joining, windowAt(asset, startUs, at), row)
+  }
+
+  let accepted = 0
+  for (const [window, picked] of joining) {
+    window.chunks.push(chunkOf(block, rows, picked, (asset.plans[window.plan] as AssetPlan).channels))
+    window.revision += picked.length
+    accepted += picked.length
+  }
+  const report = (rowsByWindow: Map<number, number[]>, lost: boolean) => {
+    for (const [windowStartUs, picked] of [...rowsByWindow].toSorted(([a], [b]) => a - b)) {
+      const seqs = picked.map((row) => rows.seqs[row] as number)
+      closings.push({ kind: 'late', windowStartUs, ranges: rangesOf(block.sourceId, block.epoch, seqs), lost })
+    }
+  }
+  report(late, false)
+  report(forgotten, true)
+  closings.push(...lostRanges(asset, block.sourceId, clock, gapBound))
+
+  if (!oneOff && block.rows > 0) follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
+  moveTime(asset, partitionTimeUs)
+  closings.push(...close(asset, new Set(joining.keys())))
+  return { closings, accepted, repeated: taken.repeated, unplanned }
+}
+
+/** Moves the asset's time to the partition's and closes what that closes: how silent sources' windows close. */
+export const advance = (asset: AssetWindows, partitionTimeUs: number): Closing[] => {
+  moveTime(asset, partitionTimeUs)
+  return close(asset, new Set())
+}
+
+/** Marks the asset's unpublished windows: a record that may have belonged to them could not be decoded. */
+export const markDamaged = (asset: AssetWindows): void => {
+  const open = asset.windows.filter((window) => !window.isClosed)
+  for (const window of open) window.isDamaged = true
+  asset.damageNext = open.length === 0
+}
+
+const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
+  const known = asset.sources.get(sourceId)
+  if (known !== undefined) return known
+  const created = newSource()
+  asset.sources.set(sourceId, created)
+  const oneOffs = [...asset.sources.keys()].filter(isOneOff)
+  for (const oldest of oneOffs.slice(0, Math.max(0, oneOffs.length - ONE_OFFS_KEPT))) asset.sources.delete(oldest)
+  return created
+}
+
+/** Takes every number the block covers; rows of it that are new, and which of those are of a forgotten epoch. */
+const takeBlock = (clock: SourceClock, block: Block, seqs: readonly number[], timesUs: Float64Array) => {
+  const rows: number[] = []
+  const forgotten = new Set<number>()
+  let repeated = 0
+  let row = 0
+  for (let number = block.seqFrom; number <= block.seqTo; number++) {
+    const isRow = seqs[row] === number
+    const taken = takeNumber(clock, block.epoch, number, isRow ? (timesUs[row] as number) : null)
+    if (!isRow) continue
+    if (taken === 'seen') repeated++
+    else rows.push(row)
+    if (taken === 'forgotten') forgotten.add(row)
+    row++
+  }
+  return { rows, forgotten, repeated }
+}
+
+/** Oldest and newest event time of a block; of an empty one the time it was received. */
+const span = (timesUs: Float64Array, receivedUs: number): [number, number] => {
+  if (timesUs.length === 0) return [receivedUs, receivedUs]
+  let oldestUs = timesUs[0] as number
+  let newestUs = oldestUs
+  for (const timeUs of timesUs) {
+    if (timeUs < oldestUs) oldestUs = timeUs
+    if (timeUs > newestUs) newestUs = timeUs
+  }
+  return [oldestUs, newestUs]
+}
+
+/** Index of the plan per event time; asked per row only when a change lies inside the block. */
+const planOfRows = (asset: AssetWindows, planAt: PlanAt, oldestUs: number, newestUs: number): ((timeUs: number) => number | undefined) => {
+  const first = planAt(oldestUs)
+  if (first === planAt(newestUs)) {
+    const at = first === undefined ? undefined : pin(asset, first)
+    return () => at
+  }
+  return (timeUs) => {
+    const plan = planAt(timeUs)
+    return plan === undefined ? undefined : pin(asset, plan)
+  }
+}
+
+/** Remembers a plan: equal ones share a place. */
+const pin = (asset: AssetWindows, plan: AssetPlan): number => {
+  const text = JSON.stringify(plan)
+  const known = asset.plans.findIndex((candidate) => candidate === plan || JSON.stringify(candidate) === text)
+  return known >= 0 ? known : asset.plans.push(plan) - 1
+}
+
+const windowAt = (asset: AssetWindows, startUs: number, plan: number): Window => {
+  const { windows } = asset
+  let at = windows.length
+  while (at > 0) {
+    const before = windows[at - 1] as Window
+    if (before.startUs === startUs && before.plan === plan) return before
+    if (before.startUs < startUs || (before.startUs === startUs && before.plan < plan)) break
+    at--
+  }
+  const created: Window = { startUs, plan, chunks: [], revision: 0, isClosed: false, isDamaged: asset.damageNext, published: null }
+  asset.damageNext = false
+  windows.splice(at, 0, created)
+  return created
+}
+
+/** The newest sample of a block moves its source's clock; the newest of the asset decides the current plan. */
+const follow = (asset: AssetWindows, clock: SourceClock, timeUs: number, receivedUs: number, plan: number | undefined): void => {
+  let assetNewestUs = NEVER_US
+  for (const other of asset.sources.values()) assetNewestUs = Math.max(assetNewestUs, other.newestUs)
+  noteReceived(clock, timeUs, receivedUs)
+  if (timeUs >= assetNewestUs) asset.current = plan ?? asset.current
+}
+
+const lostRanges = (asset: AssetWindows, sourceId: string, clock: SourceClock, gapBound: number): Closing[] =>
+  trimSource(clock, gapBound).map(({ epoch, gap }) => {
+    const windowUs = asset.plans[asset.current]?.windowUs ?? 1
+    for (const window of asset.windows) {
+      if (window.startUs <= gap.aboveUs && gap.belowUs < endUs(asset, window)) window.isDamaged = true
+    }
+    const aroundUs = gap.belowUs === NEVER_US ? gap.aboveUs : gap.belowUs
+    const windowStartUs = aroundUs === UNKNOWN_US ? 0 : Math.floor(aroundUs / windowUs) * windowUs
+    return { kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom: gap.from, seqTo: gap.to }], lost: true } as const
+  })
+
+/** Asset time: the minimum over the sources the plant names and those seen; one-off sources have none. */
+const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
+  const plan = asset.plans[asset.current]
+  if (plan === undefined) return
+  let lowestUs = Number.POSITIVE_INFINITY
+  const consider = (clock: SourceClock | undefined) => {
+    lowestUs = Math.min(lowestUs, sourceTime(clock, partitionTimeUs, plan.graceUs, plan.latenessUs, asset.timeUs))
+  }
+  for (const [sourceId, clock] of asset.sources) if (!isOneOff(sourceId)) consider(clock)
+  for (const sourceId of plan.sources) if (!asset.sources.has(sourceId)) consider(undefined)
+  if (lowestUs !== Number.POSITIVE_INFINITY && lowestUs > asset.timeUs) asset.timeUs = lowestUs
+}
+
+/** Windows that closed now, and closed ones that `touched` names; windows that are final leave. Ascending by start. */
+const close = (asset: AssetWindows, touched: ReadonlySet<Window>): Closing[] => {
+  const closings: Closing[] = []
+  const kept: Window[] = []
+  for (const window of asset.windows) {
+    const plan = asset.plans[window.plan] as AssetPlan
+    const closesNow = !window.isClosed && endUs(asset, window) <= asset.timeUs
+    if (closesNow || (window.isClosed && touched.has(window))) closings.push({ kind: 'vector', window, plan })
+    if (closesNow) window.isClosed = true
+    if (endUs(asset, window) + plan.latenessUs > asset.timeUs) kept.push(window)
+  }
+  asset.windows = kept
+  if (asset.plans.length > PLANS_KEPT) forgetPlans(asset)
+  return closings
+}
+
+/** Drops plans that no window and nothing current uses. */
+const forgetPlans = (asset: AssetWindows): void => {
+  const used = [...new Set([asset.current, ...asset.windows.map(({ plan }) => plan)])].toSorted((a, b) => a - b)
+  asset.plans = used.map((at) => asset.plans[at] as AssetPlan)
+  for (const window of asset.windows) window.plan = used.indexOf(window.plan)
+  asset.current = used.indexOf(asset.current)
+}
+
+const push = <K>(lists: Map<K, number[]>, key: K, row: number): void => {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [row])
+  else list.push(row)
+}
+
+/** Sample ranges of a window, in canonical form. */
+export const windowRanges = (window: Window): Range[] =>
+  mergeRanges(window.chunks.flatMap((chunk) => rangesOf(chunk.sourceId, chunk.epoch, chunk.seqs)))

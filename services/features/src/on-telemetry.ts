@@ -1,0 +1,141 @@
+// telemetry → features. Adds a partition's blocks to their assets' windows and emits a vector for every window that the
+// data has closed; ticks close the windows of silent sources. Blocks of one asset share a key, so they arrive in order.
+// Replaying the same records yields the same vectors with the same ids: nothing here reads a clock.
+
+import { emitter, sha256Hex, uuid8, vectorId } from '@andon/kit'
+import type { Emitter, Handler, Input } from '@andon/kit'
+import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
+import { addBlock, advance, newAsset, windowRanges } from './asset-windows.ts'
+import type { Closing, PlanAt, Window } from './asset-windows.ts'
+import { BlockError } from './chunk.ts'
+import type { AssetPlan } from './feature-set.ts'
+import { onTick } from './partition-time.ts'
+import { remember, TIME_KEY } from './state.ts'
+import type { PartitionMemory } from './state.ts'
+import { summarise } from './summarise.ts'
+
+/** What may be counted; the names are those of the metrics. */
+export interface Counts {
+  readonly windowsClosed: (count: number) => void
+  readonly rows: (outcome: 'accepted' | 'repeated' | 'late' | 'lost' | 'unplanned', count: number) => void
+  readonly malformed: () => void
+}
+
+export interface TelemetryDependencies {
+  readonly memory: PartitionMemory
+  /** The plan of an asset at an event time; undefined when the plant does not describe it. */
+  readonly planAt: (assetId: string, timeUs: number) => AssetPlan | undefined
+  /** Missing ranges remembered per source and epoch. */
+  readonly gapBound: number
+  readonly counts: Counts
+}
+
+export const onTelemetry =
+  (dependencies: TelemetryDependencies): Handler<Telemetry> =>
+  (batch) => {
+    const out = emitter()
+    for (const input of batch.inputs) {
+      const { type, assetId, block, tick } = input.value
+      if (type === 'tick' && tick !== null) applyTick(dependencies, out, input, tick)
+      else if (type === 'block' && block !== null) applyBlock(dependencies, out, input, assetId, block)
+    }
+    return out
+  }
+
+const applyTick = ({ memory, counts }: TelemetryDependencies, out: Emitter, input: Input<Telemetry>, tick: Tick): void => {
+  memory.changed.add(TIME_KEY)
+  if (!onTick(memory.time, tick.instance, tick.upToUs)) return
+  // Assets without a window have nothing to close; their time catches up with their next block.
+  const waiting = [...memory.assets].filter(([, asset]) => asset.windows.length > 0)
+  for (const [assetId, asset] of waiting.toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    remember(memory, assetId, asset)
+    for (const closing of advance(asset, memory.time.timeUs)) emitClosing(counts, out, input, assetId, closing)
+  }
+}
+
+const applyBlock = (dependencies: TelemetryDependencies, out: Emitter, input: Input<Telemetry>, assetId: string, block: Block): void => {
+  const { memory, gapBound, counts } = dependencies
+  const planAt: PlanAt = (timeUs) => dependencies.planAt(assetId, timeUs)
+  try {
+    const asset = memory.assets.get(assetId) ?? newAsset()
+    const result = addBlock(asset, block, planAt, memory.time.timeUs, gapBound)
+    if (result.unplanned < block.rows || block.rows === 0) remember(memory, assetId, asset)
+    counts.rows('accepted', result.accepted)
+    counts.rows('repeated', result.repeated)
+    counts.rows('unplanned', result.unplanned)
+    for (const closing of result.closings) emitClosing(counts, out, input, assetId, closing)
+  } catch (error) {
+    // Nothing of it was applied. It would fail the same way on every retry and replay: counted, kept in telemetry.
+    if (!(error instanceof BlockError)) throw error
+    counts.malformed()
+  }
+}
+
+const emitClosing = (counts: Counts, out: Emitter, cause: Input<Telemetry>, assetId: string, closing: Closing): void => {
+  if (closing.kind === 'vector') {
+    counts.windowsClosed(1)
+    emitVector(out, cause, assetId, closing.window, closing.plan)
+    return
+  }
+  const { windowStartUs, ranges, lost } = closing
+  counts.rows(
+    lost ? 'lost' : 'late',
+    ranges.reduce((sum, range) => sum + range.seqTo - range.seqFrom + 1, 0),
+  )
+  const value: FeaturesInput = { type: 'late', assetId, late: { windowStartUs, ranges, lost } }
+  const id = uuid8('late', assetId, windowStartUs, rangesText(ranges), lost ? 1 : 0)
+  out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'late', subject: assetId, timeUs: windowStartUs })
+}
+
+const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, window: Window, plan: AssetPlan): void => {
+  const { startUs, chunks, revision } = window
+  const { values, missing } = summarise(plan, chunks)
+  const ranges = windowRanges(window)
+  const id = vectorId(plan.digest, assetId, startUs, revision, sha256Hex(rangesText(ranges)))
+  const supersedes = window.published
+  window.published = id
+  const value: FeaturesInput = {
+    type: 'vector',
+    assetId,
+    vector: {
+      vectorId: id,
+      featureSet: plan.featureSet,
+      featureSetDigest: plan.digest,
+      windowStartUs: startUs,
+      windowEndUs: startUs + plan.windowUs,
+      revision,
+      supersedes,
+      names: plan.computations.map(({ name }) => name),
+      values: packed(values),
+      ranges,
+      complete: missing.length === 0 && !window.isDamaged,
+      missing,
+      historical: chunks.some(({ historical }) => historical),
+      recordedStartUs: recordedStart(window),
+    },
+  }
+  out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: startUs + plan.windowUs, order: 'own' })
+}
+
+/** Recorded time of the window's first row, if the rows are a replayed recording. */
+const recordedStart = ({ chunks }: Window): number | null => {
+  let first: { timeUs: number; recordedUs: number } | undefined
+  for (const chunk of chunks) {
+    chunk.recordedUs.forEach((recordedUs, row) => {
+      const timeUs = chunk.timesUs[row] as number
+      if (first === undefined || timeUs < first.timeUs || (timeUs === first.timeUs && recordedUs < first.recordedUs)) first = { timeUs, recordedUs }
+    })
+  }
+  return first?.recordedUs ?? null
+}
+
+/** Sample identities in canonical form: what the vector's id is made of. */
+const rangesText = (ranges: readonly { sourceId: string; epoch: number; seqFrom: number; seqTo: number }[]): string =>
+  ranges.map(({ sourceId, epoch, seqFrom, seqTo }) => `${sourceId}/${epoch}/${seqFrom}-${seqTo}`).join('\n')
+
+/** Little-endian f64s. */
+const packed = (values: Float64Array): Buffer => {
+  const bytes = Buffer.alloc(values.length * 8)
+  values.forEach((value, i) => bytes.writeDoubleLE(value, i * 8))
+  return bytes
+}

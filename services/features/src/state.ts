@@ -1,0 +1,123 @@
+// What features remembers per telemetry partition, and its encoding: one self-contained snapshot per asset, and one for
+// partition time under a reserved key. Restored after a crash it gives the same vectors with the same ids.
+
+import type { KeyedState } from '@andon/kit'
+import { newAsset } from './asset-windows.ts'
+import type { AssetWindows, Window } from './asset-windows.ts'
+import type { Chunk } from './chunk.ts'
+import { startOfTime } from './partition-time.ts'
+import type { PartitionTime } from './partition-time.ts'
+import type { SourceClock } from './source-clock.ts'
+
+/** Key of partition time; no asset id starts with #. */
+export const TIME_KEY = '#time'
+
+/** All memory of one partition. */
+export interface PartitionMemory {
+  time: PartitionTime
+  readonly assets: Map<string, AssetWindows>
+  /** Keys changed since their last snapshot. */
+  readonly changed: Set<string>
+}
+
+export const newMemory = (): PartitionMemory => ({ time: startOfTime(), assets: new Map(), changed: new Set() })
+
+/** Keeps an asset's windows and marks them changed. */
+export const remember = (memory: PartitionMemory, assetId: string, asset: AssetWindows): void => {
+  memory.assets.set(assetId, asset)
+  memory.changed.add(assetId)
+}
+
+export const keyedState = (memory: PartitionMemory): KeyedState => ({
+  version: 1,
+  dirty: () => memory.changed,
+  snapshot(key) {
+    memory.changed.delete(key)
+    return key === TIME_KEY ? encode(memory.time, []) : encodeAsset(memory.assets.get(key) ?? newAsset())
+  },
+  restore(key, state, version) {
+    if (version !== 1) throw new RangeError(`features state of ${key} has version ${version}, expected 1`)
+    if (key === TIME_KEY) memory.time = decode<PartitionTime>(state).header
+    else memory.assets.set(key, decodeAsset(state))
+  },
+})
+
+// Layout: length of the header (uint32, little-endian), header (JSON), then the numeric columns it lists, each aligned to 8 bytes.
+
+type Column = Float64Array | Float32Array | Uint8Array
+interface ColumnPlace {
+  readonly type: 'f64' | 'f32' | 'u8'
+  readonly length: number
+}
+
+const aligned = (bytes: number): number => (bytes + 7) & ~7
+
+const encode = (header: unknown, columns: readonly Column[]): Uint8Array => {
+  const places: ColumnPlace[] = columns.map((column) => ({
+    type: column instanceof Float64Array ? 'f64' : column instanceof Float32Array ? 'f32' : 'u8',
+    length: column.length,
+  }))
+  const text = Buffer.from(JSON.stringify({ header, places }))
+  const bytes = Buffer.alloc(aligned(4 + text.length) + columns.reduce((sum, column) => sum + aligned(column.byteLength), 0))
+  bytes.writeUInt32LE(text.length, 0)
+  text.copy(bytes, 4)
+  let at = aligned(4 + text.length)
+  for (const column of columns) {
+    bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at)
+    at += aligned(column.byteLength)
+  }
+  return bytes
+}
+
+const decode = <T>(state: Uint8Array): { header: T; columns: Column[] } => {
+  const bytes = Buffer.from(state.buffer, state.byteOffset, state.byteLength)
+  const textLength = bytes.readUInt32LE(0)
+  const { header, places } = JSON.parse(bytes.toString('utf8', 4, 4 + textLength)) as { header: T; places: ColumnPlace[] }
+  let at = aligned(4 + textLength)
+  const columns = places.map(({ type, length }) => {
+    const size = length * (type === 'f64' ? 8 : type === 'f32' ? 4 : 1)
+    const own = new Uint8Array(bytes.subarray(at, at + size)).buffer
+    at += aligned(size)
+    return type === 'f64' ? new Float64Array(own) : type === 'f32' ? new Float32Array(own) : new Uint8Array(own)
+  })
+  return { header, columns }
+}
+
+type ChunkHeader = Omit<Chunk, 'seqs' | 'timesUs' | 'recordedUs' | 'qualities' | 'samples'>
+type AssetHeader = Omit<AssetWindows, 'sources' | 'windows'> & {
+  readonly sources: [string, SourceClock][]
+  readonly windows: (Omit<Window, 'chunks'> & { readonly chunks: ChunkHeader[] })[]
+}
+
+const encodeAsset = (asset: AssetWindows): Uint8Array => {
+  const columns: Column[] = []
+  const windows = asset.windows.map((window) => ({
+    ...window,
+    chunks: window.chunks.map(({ seqs, timesUs, recordedUs, qualities, samples, ...header }) => {
+      columns.push(seqs, timesUs, recordedUs, qualities, samples)
+      return header
+    }),
+  }))
+  return encode({ ...asset, sources: [...asset.sources], windows }, columns)
+}
+
+const decodeAsset = (state: Uint8Array): AssetWindows => {
+  const { header, columns } = decode<AssetHeader>(state)
+  let at = 0
+  const next = <T extends Column>(): T => columns[at++] as T
+  return {
+    ...header,
+    sources: new Map(header.sources),
+    windows: header.windows.map((window) => ({
+      ...window,
+      chunks: window.chunks.map((chunk) => ({
+        ...chunk,
+        seqs: next<Float64Array>(),
+        timesUs: next<Float64Array>(),
+        recordedUs: next<Float64Array>(),
+        qualities: next<Uint8Array>(),
+        samples: next<Float32Array | Float64Array>(),
+      })),
+    })),
+  }
+}
