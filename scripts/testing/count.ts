@@ -1,0 +1,19 @@
+// How many tests ran, and how they ended.
+
+export interface Count {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+}
+
+export const noTests: Count = { passed: 0, failed: 0, skipped: 0 }
+
+export const sum = (counts: readonly Count[]): Count =>
+  counts.reduce(
+    (total, count) => ({
+      passed: total.passed + count.passed,
+      failed: total.failed + count.failed,
+      skipped: total.skipped + count.skipped,
+    }),
+    noTests,
+  )
