@@ -1,0 +1,105 @@
+// The blob store port on a local folder: content-addressed, so a name says what is inside and a second put changes nothing.
+
+import { createReadStream } from 'node:fs'
+import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import type { FileHandle } from 'node:fs/promises'
+import { AndonError, codeOf } from './errors.ts'
+
+export interface StoredBlob {
+  /** Hex digest of the content. */
+  readonly sha256: string
+  /** `sha256:<hex>`. */
+  readonly uri: string
+  /** Size. */
+  readonly bytes: number
+}
+
+export interface Blobs {
+  /** Stores bytes, or the file at a path (left where it is). On disk (fsync) and under its name when it resolves. */
+  put(content: Uint8Array | string): Promise<StoredBlob>
+  /** The content; rejects when it is not there (ANDON_BLOB_MISSING) or no longer has its digest (ANDON_BLOB_CORRUPT). */
+  get(uri: string): Promise<Buffer>
+  /** Where the content lies on disk, whether it exists or not. */
+  path(uri: string): string
+  has(uri: string): Promise<boolean>
+}
+
+export const openBlobs = async (folder: string): Promise<Blobs> => {
+  const incoming = join(folder, 'incoming')
+  await mkdir(incoming, { recursive: true })
+
+  const path = (uri: string): string => {
+    const digest = /^sha256:([0-9a-f]{64})$/.exec(uri)?.[1]
+    if (digest === undefined) throw new AndonError('ANDON_BLOB_URI', `Expected sha256:<64 hex digits>, found ${uri}`)
+    return join(folder, digest.slice(0, 2), digest)
+  }
+
+  return {
+    path,
+    async put(content) {
+      const temporary = join(incoming, randomUUID())
+      try {
+        const written = await write(temporary, content)
+        const target = path(written.uri)
+        await mkdir(dirname(target), { recursive: true })
+        await rename(temporary, target)
+        await syncFolder(dirname(target))
+        return written
+      } catch (error) {
+        await rm(temporary, { force: true })
+        throw error
+      }
+    },
+    async get(uri) {
+      const content = await readFile(path(uri)).catch((error: unknown) => {
+        if (codeOf(error) !== 'ENOENT') throw error
+        throw new AndonError('ANDON_BLOB_MISSING', `The blob store has no ${uri}`, { cause: error, fields: { uri }, status: 404 })
+      })
+      const found = createHash('sha256').update(content).digest('hex')
+      if (uri !== `sha256:${found}`) {
+        throw new AndonError('ANDON_BLOB_CORRUPT', `Content stored as ${uri} has digest ${found}`, { fields: { uri, found } })
+      }
+      return content
+    },
+    has: (uri) =>
+      access(path(uri)).then(
+        () => true,
+        () => false,
+      ),
+  }
+}
+
+const write = async (file: string, content: Uint8Array | string): Promise<StoredBlob> => {
+  const digest = createHash('sha256')
+  const handle = await open(file, 'wx')
+  let bytes = 0
+  try {
+    for await (const chunk of typeof content === 'string' ? createReadStream(content) : [content]) {
+      const part = chunk as Uint8Array
+      digest.update(part)
+      bytes += part.byteLength
+      await writeAll(handle, part)
+    }
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  const sha256 = digest.digest('hex')
+  return { sha256, uri: `sha256:${sha256}`, bytes }
+}
+
+const writeAll = async (handle: FileHandle, part: Uint8Array): Promise<void> => {
+  for (let at = 0; at < part.byteLength;) at += (await handle.write(part, at)).bytesWritten
+}
+
+/** A rename is durable once its folder is. */
+const syncFolder = async (folder: string): Promise<void> => {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
