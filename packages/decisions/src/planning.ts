@@ -1,0 +1,181 @@
+// A plan's steps → proposals. The risk floor lives here: no policy can talk a moving or stopping command out of a human.
+
+import { canonicalJson } from '@andon/kit/ids'
+import type { Actions, Finding, Proposal } from '@andon/schemas'
+import { commandHash, fact, stepIdOf } from './facts.ts'
+import type { CommandRule, DecideContext, Facts, ParamRule, Plan, PlanStep, State } from './types.ts'
+
+const MINUTE_US = 60_000_000
+const HOUR_US = 60 * MINUTE_US
+const DEFAULT_EXPIRY_MINUTES = 60
+
+/** Effects that reach a machine. */
+export const movesOrStops = (effect: string): boolean => effect === 'motion' || effect === 'energy'
+/** Effects that only tell or keep something: doubt does not hold them back, since they are how a human hears of it. */
+const onlyTells = (effect: string): boolean => effect === 'notify' || effect === 'record'
+
+/** What the incident's steps are about. */
+export interface Subject {
+  readonly incidentId: string
+  readonly line: string
+  readonly assetId: string | null
+  readonly requestId: string | null
+  readonly proposedBy: string
+  readonly finding: Finding | null
+  readonly severity: number
+}
+
+/** Distinct humans a step needs: the policy's number, raised by the risk floor and by doubt. */
+export const approvalsNeeded = (step: PlanStep, command: CommandRule, doubts: readonly string[]): number => {
+  const floor = movesOrStops(command.effect) || (doubts.length > 0 && !onlyTells(command.effect)) ? 1 : 0
+  return Math.max(step.approvals, floor)
+}
+
+/** Why a person has to look: the finding's own doubts, the gate's, and a model that is not the champion. */
+export const doubtsOf = (finding: Finding | null, plan: Plan): string[] => {
+  const doubts = new Set([...(finding?.doubts ?? []), ...plan.doubts])
+  if (finding && finding.modelRole !== 'champion') doubts.add('non-champion')
+  return [...doubts].sort()
+}
+
+/** Typed parameters with defaults, or the reason why they do not fit. */
+export const resolveParams = (rules: CommandRule['params'], given: Readonly<Record<string, unknown>>): Record<string, unknown> | string => {
+  const resolved: Record<string, unknown> = {}
+  for (const name of Object.keys(given)) if (!(name in rules)) return `parameter ${name} is not in the catalogue`
+  for (const [name, rule] of Object.entries(rules)) {
+    const value = given[name] ?? rule.default
+    const problem = paramProblem(name, rule, value)
+    if (problem !== null) return problem
+    resolved[name] = value
+  }
+  return resolved
+}
+
+const paramProblem = (name: string, rule: ParamRule, value: unknown): string | null => {
+  if (rule.type === 'string' && typeof value !== 'string') return `parameter ${name} is ${String(value)}, expected a string`
+  if (rule.type === 'boolean' && typeof value !== 'boolean') return `parameter ${name} is ${String(value)}, expected true or false`
+  if (rule.type === 'integer' && !Number.isInteger(value)) return `parameter ${name} is ${String(value)}, expected an integer`
+  if (rule.type === 'number' && !Number.isFinite(value)) return `parameter ${name} is ${String(value)}, expected a number`
+  if (rule.enum && !rule.enum.includes(value as string | number))
+    return `parameter ${name} is ${String(value)}, expected ${rule.enum.join(' or ')}`
+  if (typeof value === 'number' && rule.min !== undefined && value < rule.min)
+    return `parameter ${name} is ${value}, expected ≥ ${rule.min}`
+  if (typeof value === 'number' && rule.max !== undefined && value > rule.max)
+    return `parameter ${name} is ${value}, expected ≤ ${rule.max}`
+  return null
+}
+
+export interface Planned {
+  readonly facts: Facts
+  /** What could not be proposed, in plain words. */
+  readonly notes: string[]
+}
+
+/** Proposals for the plan's steps that the incident does not have yet; steps that need nobody are approved at once by the policy. */
+export const proposePlan = (state: State, subject: Subject, plan: Plan, context: DecideContext): Planned => {
+  const facts: Facts = []
+  const notes: string[] = []
+  if (isOverBudget(state, subject, plan, context.atUs))
+    return { facts, notes: [`the line's budget of ${plan.budgetPerHour ?? 0} planned incidents per hour is used up: nothing is proposed`] }
+  const doubts = doubtsOf(subject.finding, plan)
+  for (const step of plan.steps) {
+    if (state.steps.has(stepIdOf(subject.incidentId, step.step))) continue
+    const proposed = proposeStep(subject, plan, step, doubts, context)
+    if (typeof proposed === 'string') notes.push(`${step.step}: ${proposed}`)
+    else facts.push(...proposed)
+  }
+  return { facts, notes }
+}
+
+/** Incidents with a plan on this line in the hour before, this one left out. */
+const isOverBudget = (state: State, subject: Subject, plan: Plan, atUs: number): boolean => {
+  if (plan.budgetPerHour === null) return false
+  let planned = 0
+  for (const incident of state.incidents.values()) {
+    const isRecent = incident.line === subject.line && atUs - incident.openedUs < HOUR_US
+    if (isRecent && incident.id !== subject.incidentId && incident.kind === 'finding' && incident.stepIds.length > 0) planned += 1
+  }
+  return planned >= plan.budgetPerHour
+}
+
+/** The facts that propose one step, or why it cannot be proposed. */
+export const proposeStep = (
+  subject: Subject,
+  plan: Plan,
+  step: PlanStep,
+  doubts: readonly string[],
+  context: DecideContext,
+): Facts | string => {
+  const command = context.commands.get(step.command)
+  if (!command) return `command ${step.command} is not in the catalogue`
+  const role = subject.finding?.modelRole
+  if (movesOrStops(command.effect) && (role === 'canary' || role === 'shadow')) return `a ${role} model never proposes motion`
+  const target = command.target.kind === 'line' ? plan.lineId : subject.assetId
+  if (target === null) return `command ${step.command} needs an asset`
+  const params = resolveParams(command.params, step.params ?? {})
+  if (typeof params === 'string') return params
+  const stepId = stepIdOf(subject.incidentId, step.step)
+  const proposal = proposalOf(stepId, target, canonicalJson(params), plan, step, command, doubts, context.atUs)
+  const common = {
+    requestId: subject.requestId,
+    incidentId: subject.incidentId,
+    stepId,
+    assetId: subject.assetId,
+  }
+  const proposed = fact('StepProposed', subject.line, context.atUs, [stepId], {
+    ...common,
+    by: subject.proposedBy,
+    title: step.step,
+    proposal,
+  })
+  return proposal.approvalsNeeded > 0 ? [proposed] : [proposed, approvedByPolicy(subject.line, plan.policy, common, context.atUs)]
+}
+
+const approvedByPolicy = (line: string, policy: string, common: Partial<Actions> & { stepId: string }, atUs: number): Actions =>
+  fact('StepApproved', line, atUs, [common.stepId, 1], { ...common, by: policy, title: 'needs no approval' })
+
+const proposalOf = (
+  stepId: string,
+  target: string,
+  params: string,
+  plan: Plan,
+  step: PlanStep,
+  command: CommandRule,
+  doubts: readonly string[],
+  atUs: number,
+): Proposal => ({
+  command: {
+    command: command.name,
+    target,
+    params,
+    effect: command.effect,
+    riskClass: command.riskClass,
+    commandHash: commandHash(command.name, target, params, plan.policyDigest, stepId),
+  },
+  approvalsNeeded: approvalsNeeded(step, command, doubts),
+  roles: [...(step.roles ?? [])],
+  fourEyes: step.fourEyes ?? false,
+  expiresUs: atUs + (step.expireMinutes ?? DEFAULT_EXPIRY_MINUTES) * MINUTE_US,
+  escalateUs: step.escalateMinutes === undefined ? null : atUs + step.escalateMinutes * MINUTE_US,
+  policy: plan.policy,
+  policyDigest: plan.policyDigest,
+  simulated: command.simulated,
+})
+
+/** Proposes a further notice, if the catalogue has a command that tells people. Used when a deadline came. */
+export const proposeNotice = (subject: Subject, name: string, policy: string, policyDigest: string, context: DecideContext): Facts => {
+  const command = [...context.commands.values()].find((one) => one.effect === 'notify')
+  if (!command) return []
+  const plan: Plan = {
+    policy,
+    policyDigest,
+    lineId: subject.line,
+    steps: [],
+    evidence: null,
+    doubts: [],
+    budgetPerHour: null,
+    runbook: null,
+  }
+  const facts = proposeStep(subject, plan, { step: name, command: command.name, approvals: 0 }, [], context)
+  return typeof facts === 'string' ? [] : facts
+}

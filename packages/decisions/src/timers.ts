@@ -1,0 +1,90 @@
+// Deadlines → facts. Due ones are written before any other decision, so that log order decides who was late.
+
+import type { Actions } from '@andon/schemas'
+import { fact } from './facts.ts'
+import { hasEnded } from './fold.ts'
+import { CALL_REVIEW_US, closedFact, isSettled } from './incidents.ts'
+import { proposeNotice } from './planning.ts'
+import type { DecideContext, Facts, Incident, State, Step } from './types.ts'
+
+interface Deadline {
+  readonly dueUs: number
+  readonly facts: (context: DecideContext) => Facts
+}
+
+/** Facts of the earliest deadline that has come, as one decision; empty when none has. */
+export const dueFacts = (state: State, context: DecideContext): Facts => {
+  const next = earliest(state)
+  return next && next.dueUs <= context.atUs ? next.facts(context) : []
+}
+
+/** When the next deadline comes, µs UTC; undefined when none is set. */
+export const nextDueUs = (state: State): number | undefined => earliest(state)?.dueUs
+
+const earliest = (state: State): Deadline | undefined => {
+  let first: Deadline | undefined
+  for (const id of state.openIncidents) {
+    const incident = state.incidents.get(id)
+    if (!incident) continue
+    for (const deadline of deadlinesOf(state, incident)) if (!first || deadline.dueUs < first.dueUs) first = deadline
+  }
+  return first
+}
+
+const deadlinesOf = (state: State, incident: Incident): Deadline[] => {
+  const steps = incident.stepIds.map((id) => state.steps.get(id)).filter((step) => step !== undefined)
+  const deadlines = steps.flatMap((step) => stepDeadlines(incident, step))
+  const isOver = steps.every(isSettled)
+  if (incident.kind === 'finding' && incident.episodeClosed && isOver)
+    deadlines.push({ dueUs: 0, facts: ({ atUs }) => [closedFact(incident, atUs, null)] })
+  if (incident.kind === 'call' && isOver)
+    deadlines.push({ dueUs: incident.openedUs + CALL_REVIEW_US, facts: ({ atUs }) => [closedFact(incident, atUs, null)] })
+  return deadlines
+}
+
+const stepDeadlines = (incident: Incident, step: Step): Deadline[] => {
+  const { expiresUs, escalateUs } = step.proposal
+  const deadlines: Deadline[] = []
+  if (!hasEnded(step) && step.open === null) deadlines.push({ dueUs: expiresUs, facts: (context) => expire(step, context) })
+  const isWaiting = step.status === 'awaiting-approval' || step.status === 'unsure'
+  if (isWaiting && escalateUs !== null && escalateUs < expiresUs && !step.escalated)
+    deadlines.push({ dueUs: escalateUs, facts: (context) => escalate(incident, step, context) })
+  const { reviewUs } = step
+  if (reviewUs !== null) deadlines.push({ dueUs: reviewUs, facts: (context) => review(incident, step, reviewUs, context) })
+  return deadlines
+}
+
+const about = (step: Step) => ({ incidentId: step.incidentId, stepId: step.id })
+
+const fired = (step: Step, name: string, dueUs: number, atUs: number, title: string): Actions =>
+  fact('TimerFired', step.line, atUs, [step.id, name, step.round], { ...about(step), title, timer: { name, dueUs } })
+
+const expire = (step: Step, { atUs }: DecideContext): Facts => [
+  fired(step, 'expire', step.proposal.expiresUs, atUs, 'Nobody decided in time: nothing runs'),
+  fact('StepExpired', step.line, atUs, [step.id], { ...about(step), title: 'Expired' }),
+]
+
+/** Tells people again; what waits goes on waiting. */
+const tellAgain = (incident: Incident, step: Step, name: string, context: DecideContext): Facts => {
+  const subject = {
+    incidentId: incident.id,
+    line: incident.line,
+    assetId: incident.assetId,
+    requestId: null,
+    proposedBy: 'actions',
+    finding: null,
+    severity: incident.severity,
+  }
+  return proposeNotice(subject, `${name}-${step.name}`, step.proposal.policy, step.proposal.policyDigest, context)
+}
+
+const escalate = (incident: Incident, step: Step, context: DecideContext): Facts => [
+  fired(step, 'escalate', step.proposal.escalateUs ?? 0, context.atUs, 'Nobody has decided yet'),
+  ...tellAgain(incident, step, 'escalate', context),
+]
+
+/** A latched effect stays; only people end it. */
+const review = (incident: Incident, step: Step, dueUs: number, context: DecideContext): Facts => [
+  fired(step, 'review', dueUs, context.atUs, 'The line is still paused: somebody has to look'),
+  ...tellAgain(incident, step, 'review', context),
+]
