@@ -11,8 +11,9 @@ export class ApiError extends Error {
   }
 }
 
-const call = async <T>(path: string, init?: RequestInit): Promise<T> => {
-  const response = await fetch(path, { ...init, headers: { 'content-type': 'application/json', ...init?.headers } })
+const call = async <T>(path: string, method = 'GET', sent?: unknown): Promise<T> => {
+  const headers = { 'content-type': 'application/json' }
+  const response = await fetch(path, { method, headers, ...(sent === undefined ? {} : { body: JSON.stringify(sent) }) })
   const text = await response.text()
   const body: unknown = text === '' ? null : JSON.parse(text)
   if (!response.ok) {
@@ -22,7 +23,7 @@ const call = async <T>(path: string, init?: RequestInit): Promise<T> => {
   return body as T
 }
 
-const post = <T>(path: string, body: unknown): Promise<T> => call<T>(path, { method: 'POST', body: JSON.stringify(body) })
+const post = <T>(path: string, body: unknown): Promise<T> => call<T>(path, 'POST', body)
 
 export interface DecisionAnswer {
   readonly type?: string
@@ -33,7 +34,7 @@ export interface DecisionAnswer {
 export const api = {
   me: () => call<Person>('/api/session'),
   signIn: (token: string) => post<Person>('/api/session', { token }),
-  signOut: () => call<null>('/api/session', { method: 'DELETE' }),
+  signOut: () => call<null>('/api/session', 'DELETE'),
   overview: () => call<Overview>('/api/overview'),
   incident: (id: string) => call<IncidentView>(`/api/incidents/${encodeURIComponent(id)}`),
   series: (asset: string, feature: string, minutes: number) =>

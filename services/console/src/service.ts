@@ -1,0 +1,64 @@
+// Console: all topics in, nothing out. Follows the log without a group, folds it into the read model, serves the page.
+
+import { fileURLToPath } from 'node:url'
+import { createLogger, createMetrics, followDocuments, followTopic, httpPart, loadPrincipals, openCodec, openKafkaLog } from '@andon/kit'
+import type { Codec, Log, Service } from '@andon/kit'
+import type { Actions, Models, Plant, Predictions } from '@andon/schemas'
+import { createApi } from './api.ts'
+import type { ConsoleConfig } from './config.ts'
+import { ReadModel } from './read-model.ts'
+
+const page = fileURLToPath(new URL('../dist', import.meta.url))
+
+export const createConsoleService = (config: ConsoleConfig): Service => {
+  const logger = createLogger({ service: 'console', level: config.logLevel })
+  const metrics = createMetrics('console')
+  const model = new ReadModel({ windowsPerAsset: config.windowsPerAsset, now: Date.now })
+  let principals: Awaited<ReturnType<typeof loadPrincipals>> = []
+  let log: Log
+  let codec: Codec
+  const stops: (() => Promise<void>)[] = []
+
+  const read = {
+    name: 'read model',
+    async start(): Promise<void> {
+      principals = await loadPrincipals(config.tokensFile)
+      log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'console', namespace: config.namespace })
+      codec = await openCodec({ registryUrl: config.registryUrl })
+      const documents = await followDocuments(log, codec)
+      documents.onChange(() => {
+        const plant = documents.get<Plant>('plant')
+        if (plant) model.onPlant(plant.body)
+      })
+      const actions = await followTopic<Actions>(log, codec, 'actions', ({ partition, position, timestampMs, value }) =>
+        model.onAction(partition, { record: value, offset: position.offset, appendedUs: timestampMs * 1000 }),
+      )
+      const models = await followTopic<Models>(log, codec, 'models', ({ value }) => model.onModel(value))
+      const since = await startOffsets(log, 'predictions', Date.now() - config.lookBackMinutes * 60_000)
+      const predictions = await followTopic<Predictions>(log, codec, 'predictions', ({ value }) => model.onPrediction(value), {
+        from: (_topic, partition) => since.get(partition) ?? 'latest',
+      })
+      for (const follow of [actions, models, predictions]) stops.push(() => follow.stop())
+      stops.push(() => documents.stop())
+      await Promise.all([actions.caughtUp(), models.caughtUp(), predictions.caughtUp()])
+    },
+    async stop(): Promise<void> {
+      await Promise.all(stops.map((stop) => stop()))
+      await log.close()
+    },
+  }
+  const app = createApi({ model, principals: () => principals, actionsUrl: config.actionsUrl, videoUrl: config.videoUrl, page })
+  return {
+    name: 'console',
+    logger,
+    metrics,
+    admin: { host: config.host, port: config.adminPort },
+    parts: [read, httpPart({ name: 'page', host: config.host, port: config.httpPort, app })],
+  }
+}
+
+const startOffsets = async (log: Log, topic: string, sinceMs: number): Promise<Map<number, number>> => {
+  const partitions = await log.admin.partitions(topic)
+  const offsets = await Promise.all(Array.from({ length: partitions }, (_, partition) => log.admin.offsetAt(topic, partition, sinceMs)))
+  return new Map(offsets.map((offset, partition) => [partition, offset]))
+}
