@@ -236,17 +236,19 @@ const lostRanges = (asset: AssetWindows, sourceId: string, clock: SourceClock, g
     return { kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom: gap.from, seqTo: gap.to }], lost: true } as const
   })
 
-/** Asset time: the minimum over the sources the plant names and those seen; one-off sources have none. */
+/**
+ * Asset time: the minimum over the sources the plant names and those seen; one-off sources have none. It starts with the
+ * first source seen, so that the first data of an asset, however old, finds no window final.
+ */
 const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
   const plan = asset.plans[asset.current]
-  if (plan === undefined) return
+  const seen = [...asset.sources].filter(([sourceId]) => !isOneOff(sourceId))
+  if (plan === undefined || seen.length === 0) return
+  const timeOf = (clock: SourceClock | undefined) => sourceTime(clock, partitionTimeUs, plan.graceUs, plan.latenessUs, asset.timeUs)
   let lowestUs = Number.POSITIVE_INFINITY
-  const consider = (clock: SourceClock | undefined) => {
-    lowestUs = Math.min(lowestUs, sourceTime(clock, partitionTimeUs, plan.graceUs, plan.latenessUs, asset.timeUs))
-  }
-  for (const [sourceId, clock] of asset.sources) if (!isOneOff(sourceId)) consider(clock)
-  for (const sourceId of plan.sources) if (!asset.sources.has(sourceId)) consider(undefined)
-  if (lowestUs !== Number.POSITIVE_INFINITY && lowestUs > asset.timeUs) asset.timeUs = lowestUs
+  for (const [, clock] of seen) lowestUs = Math.min(lowestUs, timeOf(clock))
+  if (plan.sources.some((sourceId) => !asset.sources.has(sourceId))) lowestUs = Math.min(lowestUs, timeOf(undefined))
+  if (lowestUs > asset.timeUs) asset.timeUs = lowestUs
 }
 
 /** Windows that closed now, and closed ones that `touched` names; windows that are final leave. Ascending by start. */

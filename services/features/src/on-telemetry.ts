@@ -2,7 +2,7 @@
 // data has closed; ticks close the windows of silent sources. Blocks of one asset share a key, so they arrive in order.
 // Replaying the same records yields the same vectors with the same ids: nothing here reads a clock.
 
-import { emitter, sha256Hex, uuid8, vectorId } from '@andon/kit'
+import { emitter, samplesDigest, uuid8, vectorId } from '@andon/kit'
 import type { Emitter, Handler, Input } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
 import { addBlock, advance, newAsset, windowRanges } from './asset-windows.ts'
@@ -83,7 +83,7 @@ const emitClosing = (counts: Counts, out: Emitter, cause: Input<Telemetry>, asse
     ranges.reduce((sum, range) => sum + range.seqTo - range.seqFrom + 1, 0),
   )
   const value: FeaturesInput = { type: 'late', assetId, late: { windowStartUs, ranges, lost } }
-  const id = uuid8('late', assetId, windowStartUs, rangesText(ranges), lost ? 1 : 0)
+  const id = uuid8('late', assetId, windowStartUs, samplesDigest(ranges), lost ? 1 : 0)
   out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'late', subject: assetId, timeUs: windowStartUs })
 }
 
@@ -91,7 +91,7 @@ const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, wind
   const { startUs, chunks, revision } = window
   const { values, missing } = summarise(plan, chunks)
   const ranges = windowRanges(window)
-  const id = vectorId(plan.digest, assetId, startUs, revision, sha256Hex(rangesText(ranges)))
+  const id = vectorId(plan.digest, assetId, startUs, revision, samplesDigest(ranges))
   const supersedes = window.published
   window.published = id
   const value: FeaturesInput = {
@@ -128,10 +128,6 @@ const recordedStart = ({ chunks }: Window): number | null => {
   }
   return first?.recordedUs ?? null
 }
-
-/** Sample identities in canonical form: what the vector's id is made of. */
-const rangesText = (ranges: readonly { sourceId: string; epoch: number; seqFrom: number; seqTo: number }[]): string =>
-  ranges.map(({ sourceId, epoch, seqFrom, seqTo }) => `${sourceId}/${epoch}/${seqFrom}-${seqTo}`).join('\n')
 
 /** Little-endian f64s. */
 const packed = (values: Float64Array): Buffer => {

@@ -98,7 +98,7 @@ const unseenSourceTime = (partitionTimeUs: number, graceUs: number, latenessUs: 
 const ownTime = (clock: SourceClock, finalUs: number): number => {
   let ownUs = NEVER_US
   for (const epoch of clock.epochs) {
-    if (epoch.boundaryUs > finalUs) break
+    if (epoch.boundaryUs !== NEVER_US && epoch.boundaryUs > finalUs) break
     const holding = epoch.gaps.find((gap) => gap.aboveUs > finalUs)
     ownUs = Math.max(ownUs, holding === undefined ? epoch.newestUs : holding.belowUs)
     if (holding !== undefined) break
