@@ -1,10 +1,16 @@
 // What services share, one import: `import { readConfig, runService } from '@andon/kit'`.
 
+export * from './auth.ts'
 export * from './blobs.ts'
 export * from './errors.ts'
 export * from './flow.ts'
+export * from './health.ts'
+export * from './http.ts'
 export * from './ids.ts'
+export * from './lifecycle.ts'
+export * from './log/index.ts'
 export * from './logger.ts'
 export * from './metrics.ts'
+export * from './reach.ts'
 export * from './settings.ts'
 export * from './trace.ts'

@@ -18,6 +18,11 @@ export interface Append {
   readonly timestampMs?: number
 }
 
+export interface AppendOptions {
+  /** The records of each partition are stored all or none; they must fit one batch (64 MiB and the topic's max.message.bytes). */
+  readonly atomic?: boolean
+}
+
 /** Where an appended record lies. */
 export interface Appended extends Position {
   readonly topic: string
@@ -57,9 +62,16 @@ export interface RunOptions {
    * Where to start each newly assigned partition, given the group's committed offset (next to read; undefined = none).
    * Called before the first batch of the partition; may restore state. Default: committed, else earliest.
    */
-  readonly onAssigned?: (topic: string, partition: number, committed: number | undefined) => Promise<StartAt | undefined> | StartAt | undefined
-  /** The partition is no longer ours; work in flight on it has ended. */
-  readonly onRevoked?: (topic: string, partition: number) => Promise<void> | void
+  readonly onAssigned?: (
+    topic: string,
+    partition: number,
+    committed: number | undefined,
+  ) => Promise<StartAt | undefined> | StartAt | undefined
+  /**
+   * The partition is no longer ours; work in flight on it has ended. `lost`: another member may own it already, so
+   * nothing may be written on its behalf; otherwise nobody reads it before this has resolved.
+   */
+  readonly onRevoked?: (topic: string, partition: number, lost: boolean) => Promise<void> | void
   /**
    * Handles one batch. Batches of a partition never overlap; partitions may run concurrently. When it resolves,
    * the position moves to batch.nextOffset (or to the returned offset). When it rejects with a retriable error, the
@@ -133,6 +145,11 @@ export interface LogAdmin {
   watermarks(topic: string): Promise<{ partition: number; low: number; high: number }[]>
   /** First offset whose record timestamp is at or after the time, or the high watermark. */
   offsetAt(topic: string, partition: number, timestampMs: number): Promise<number>
+  /**
+   * First offset written under a later leader epoch than the given one, or the high watermark. A position of that epoch
+   * at or above it was lost: its record is gone, whatever lies there now.
+   */
+  endOfEpoch(topic: string, partition: number, leaderEpoch: number): Promise<number>
   /** Committed offsets of a group; partitions without one are absent. */
   committed(group: string, topic: string): Promise<Map<number, number>>
   deleteTopics(names: readonly string[]): Promise<void>
@@ -146,7 +163,7 @@ export interface Log {
    * Resolves in input order. Rejects with a LogError whose `kind` says what a caller may do:
    * retriable (nothing is known to be lost; state may be unknown), fenced, fatal.
    */
-  append(records: readonly Append[]): Promise<Appended[]>
+  append(records: readonly Append[], options?: AppendOptions): Promise<Appended[]>
   run(options: RunOptions): Promise<Run>
   follow(options: FollowOptions): Promise<Follow>
   read(range: ReadRange): AsyncIterable<RecordBatch>

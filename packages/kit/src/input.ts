@@ -1,0 +1,38 @@
+// From a stored record to a decoded input. Undecodable bytes are told apart from a registry that cannot be reached:
+// the first is the record's fault and is dead-lettered, the second pauses the partition.
+
+import type { Codec } from './codec-port.ts'
+import type { Input } from './flow.ts'
+import { AndonError } from './errors.ts'
+import { HEADER, LIVE, parseOrder } from './lineage.ts'
+import { isRetriable } from './log/log-error.ts'
+import type { LogRecord } from './log/port.ts'
+
+export const decodeInput = async <T>(codec: Codec, record: LogRecord): Promise<Input<T>> => {
+  if (record.value === null)
+    throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${record.topic}/${record.partition}/${record.offset} has no value`)
+  return toInput(record, await decodeValue<T>(codec, record.topic, record.value))
+}
+
+const decodeValue = async <T>(codec: Codec, topic: string, bytes: Buffer): Promise<T> => {
+  try {
+    return codec.decode<T>(topic, bytes)
+  } catch (error) {
+    if (isRetriable(error)) throw error
+    return await codec.decodeAsync<T>(topic, bytes) // the writer's schema may be new to us
+  }
+}
+
+export const toInput = <T>(record: LogRecord, value: T): Input<T> => ({
+  topic: record.topic,
+  partition: record.partition,
+  position: { leaderEpoch: record.leaderEpoch, offset: record.offset },
+  key: record.key,
+  value,
+  id: record.header(HEADER.id) ?? `${record.topic}/${record.partition}/${record.leaderEpoch}/${record.offset}`,
+  type: record.header(HEADER.type) ?? '',
+  timestampMs: record.timestampMs,
+  lane: record.header(HEADER.lane) ?? LIVE,
+  order: parseOrder(record.header(HEADER.order)),
+  traceparent: record.header(HEADER.traceparent),
+})

@@ -1,0 +1,35 @@
+// Public names of the log port, its adapters and the processing loop.
+
+export * from './port.ts'
+export { isRetriable } from './log-error.ts'
+export { murmur2, partitionOf } from './murmur2.ts'
+export { openMemoryLog } from './memory.ts'
+export type { MemoryLog, MemoryLogOptions } from './memory.ts'
+export { MemoryStore } from './memory-store.ts'
+export type { Codec } from '../codec-port.ts'
+export { emitter } from '../emitter.ts'
+export { followTopic } from '../follow-topic.ts'
+export type { FollowTopicOptions } from '../follow-topic.ts'
+export { publish } from '../publish.ts'
+export type { PublishOptions } from '../publish.ts'
+export { runProcess } from '../process.ts'
+export type { ProcessDeps } from '../process.ts'
+export { decodeInput, toInput } from '../input.ts'
+export {
+  HEADER,
+  LIVE,
+  DedupeMarks,
+  compareOrders,
+  comparePositions,
+  eventHeaders,
+  formatCause,
+  formatOrder,
+  parseCause,
+  parseOrder,
+  rfc3339,
+} from '../lineage.ts'
+export type { Cause, DedupeEntry } from '../lineage.ts'
+export { DEAD_LETTER_HEADER, deadLetterTopic } from '../dead-letters.ts'
+export { changelogTopic } from '../snapshots.ts'
+export { holds, newestRecord } from '../marks.ts'
+export type { Mark } from '../marks.ts'

@@ -1,0 +1,235 @@
+// One partition being read: hands batches to a handler one after the other, keeps the position, retries what may be
+// retried and asks again when marks are in doubt. Both log adapters feed it; it never talks to a broker itself.
+
+import { isRetriable } from './log-error.ts'
+import type { RecordBatch, RunContext, StartAt } from './port.ts'
+
+export interface RunnerHandlers {
+  readonly onAssigned?:
+    | ((topic: string, partition: number, committed: number | undefined) => Promise<StartAt | undefined> | StartAt | undefined)
+    | undefined
+  readonly onRevoked?: ((topic: string, partition: number, lost: boolean) => Promise<void> | void) | undefined
+  readonly onBatch: (batch: RecordBatch, context: RunContext) => Promise<void | number> | void | number
+  readonly onDoubt?: ((topic: string, partition: number) => Promise<StartAt | undefined>) | undefined
+}
+
+export interface RunnerHooks {
+  /** Turns a start into an offset inside the log. */
+  resolve(topic: string, partition: number, at: StartAt): Promise<number>
+  /** The runner can take another batch, or moved. */
+  onHungry(): void
+  onProgress?(): void
+  /** The handler failed for good. */
+  onFatal(error: unknown): void
+}
+
+const FIRST_BACKOFF_MS = 100
+const LAST_BACKOFF_MS = 5000
+
+export class PartitionRunner {
+  readonly topic: string
+  readonly partition: number
+  /** Next offset that the handler has not seen to its end. */
+  position = 0
+  /** Waiting before another try of the same batch. */
+  backingOff = false
+  private readonly handlers: RunnerHandlers
+  private readonly hooks: RunnerHooks
+  private readonly abort = new AbortController()
+  private fetchAt = 0
+  private ready = false
+  private ahead: RecordBatch | undefined
+  private working = false
+  private held = false
+  private doubtful = false
+  private lost = false
+  private outOfRange = false
+  private committed: number | undefined
+  private wake: (() => void) | undefined
+  private quiet: (() => void)[] = []
+  private loop: Promise<void> | undefined
+
+  constructor(topic: string, partition: number, handlers: RunnerHandlers, hooks: RunnerHooks) {
+    this.topic = topic
+    this.partition = partition
+    this.handlers = handlers
+    this.hooks = hooks
+  }
+
+  start(committed: number | undefined): void {
+    this.committed = committed
+    this.loop = this.run(committed)
+  }
+
+  /** Offset to fetch next; undefined while a fetched batch waits, the start is unknown or the runner is held. */
+  wanted(): number | undefined {
+    return this.ready && !this.ahead && !this.doubtful && !this.held && !this.abort.signal.aborted ? this.fetchAt : undefined
+  }
+
+  /** True if the handler will soon have room again, so that a fetch should not wait long without this partition. */
+  isFull(): boolean {
+    return this.ahead !== undefined && !this.backingOff && !this.held
+  }
+
+  /** Takes a batch fetched from `fetchedAt`; one that no longer fits is dropped. */
+  offer(fetchedAt: number, batch: RecordBatch): void {
+    if (this.wanted() !== fetchedAt || batch.nextOffset <= fetchedAt) return
+    this.ahead = batch
+    this.fetchAt = batch.nextOffset
+    this.wake?.()
+  }
+
+  /** Connection or leader epoch changed: before the next batch the owner checks its marks. */
+  doubt(outOfRange = false): void {
+    if (!this.ready) return
+    this.doubtful = true
+    this.outOfRange ||= outOfRange
+    this.ahead = undefined
+    this.wake?.()
+  }
+
+  /** Position to commit, if it moved since the last time. */
+  uncommitted(): number | undefined {
+    return this.ready && this.position !== this.committed ? this.position : undefined
+  }
+
+  markCommitted(position: number): void {
+    this.committed = position
+  }
+
+  /** Finishes the batch in hand and takes no other one until `release`. */
+  async hold(): Promise<void> {
+    this.held = true
+    this.wake?.()
+    if (this.working) await new Promise<void>((resolve) => this.quiet.push(resolve))
+  }
+
+  release(): void {
+    this.held = false
+    this.wake?.()
+    this.hooks.onHungry()
+  }
+
+  /** The partition belongs to somebody else from now on: the handler's signal says so at once. */
+  lose(): void {
+    this.lost = true
+    this.end()
+  }
+
+  /** Ends after the batch in hand; then tells the owner. */
+  async close(): Promise<void> {
+    this.end()
+    await this.loop
+    await this.handlers.onRevoked?.(this.topic, this.partition, this.lost)
+  }
+
+  private end(): void {
+    this.abort.abort()
+    this.wake?.()
+  }
+
+  private async run(committed: number | undefined): Promise<void> {
+    try {
+      await this.retrying(async () => {
+        const at = (await this.handlers.onAssigned?.(this.topic, this.partition, committed)) ?? committed ?? 'earliest'
+        this.moveTo(await this.hooks.resolve(this.topic, this.partition, at))
+      })
+      this.ready = !this.abort.signal.aborted
+      this.hooks.onHungry()
+      this.hooks.onProgress?.()
+      while (!this.abort.signal.aborted) {
+        if (this.held || (!this.ahead && !this.doubtful)) {
+          await new Promise<void>((resolve) => {
+            this.wake = resolve
+          })
+          this.wake = undefined
+          continue
+        }
+        await this.turn()
+      }
+    } catch (error) {
+      this.end()
+      this.hooks.onFatal(error)
+    }
+  }
+
+  private async turn(): Promise<void> {
+    this.working = true
+    try {
+      if (this.doubtful) await this.retrying(() => this.settleDoubt())
+      else await this.handle(this.ahead!)
+    } finally {
+      this.working = false
+      for (const resolve of this.quiet.splice(0)) resolve()
+    }
+  }
+
+  private async handle(batch: RecordBatch): Promise<void> {
+    this.ahead = undefined
+    this.hooks.onHungry()
+    let next: number | void
+    const done = await this.retrying(async () => {
+      next = batch.records.length > 0 ? await this.handlers.onBatch(batch, { signal: this.abort.signal }) : undefined
+    }, true)
+    if (!done) {
+      // Doubt, a hold or the end came first: the batch will be read again.
+      this.moveTo(this.position)
+      return
+    }
+    this.position = next! ?? batch.nextOffset
+    if (next! !== undefined && next! !== batch.nextOffset) this.moveTo(next!)
+    this.hooks.onProgress?.()
+  }
+
+  private async settleDoubt(): Promise<void> {
+    this.doubtful = false
+    const outOfRange = this.outOfRange
+    this.outOfRange = false
+    try {
+      const at = await this.handlers.onDoubt?.(this.topic, this.partition)
+      // Without an answer we go on from where we were, inside what the log still holds.
+      this.moveTo(await this.hooks.resolve(this.topic, this.partition, at ?? this.position))
+    } catch (error) {
+      this.doubtful = true
+      this.outOfRange = outOfRange
+      throw error
+    }
+    this.hooks.onProgress?.()
+    this.hooks.onHungry()
+  }
+
+  private moveTo(offset: number): void {
+    this.position = offset
+    this.fetchAt = offset
+    this.ahead = undefined
+  }
+
+  /** Repeats a step that failed retriably; false if it was given up because of an interruption. */
+  private async retrying(step: () => Promise<void>, interruptible = false): Promise<boolean> {
+    for (let wait = FIRST_BACKOFF_MS; ; wait = Math.min(wait * 2, LAST_BACKOFF_MS)) {
+      try {
+        await step()
+        return true
+      } catch (error) {
+        if (!isRetriable(error)) throw error
+        this.backingOff = true
+        await this.sleep(wait)
+        this.backingOff = false
+        if (this.abort.signal.aborted || (interruptible && (this.doubtful || this.held))) return false
+      }
+    }
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer)
+        this.wake = undefined
+        resolve()
+      }
+      const timer = setTimeout(end, ms)
+      this.wake = end
+      if (this.abort.signal.aborted) end()
+    })
+  }
+}

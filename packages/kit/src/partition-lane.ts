@@ -1,0 +1,300 @@
+// One partition of a process: decode, drop repeats, handle, append outputs in order, snapshot. Holds the marks of the
+// last input and outputs; when one of them is gone from its log, state and position come from an older snapshot.
+
+import type { Codec } from './codec-port.ts'
+import { deadLetter } from './dead-letters.ts'
+import { AndonError } from './errors.ts'
+import type { Batch, Emitter, Input, PartitionProcess, ProcessOptions } from './flow.ts'
+import { decodeInput } from './input.ts'
+import type { DedupeEntry } from './lineage.ts'
+import { DedupeMarks, HEADER, comparePositions, isCovered, outputHeaders, parseCause } from './lineage.ts'
+import { isRetriable } from './log/log-error.ts'
+import type { Append, Log, LogRecord, Position, RecordBatch, StartAt } from './log/port.ts'
+import { holds } from './marks.ts'
+import type { Mark } from './marks.ts'
+import type { Snapshots } from './snapshots.ts'
+import { startOfStateless } from './stateless-start.ts'
+
+/** What the loop reports; the kit's logger and metrics fit. */
+export interface ProcessDeps {
+  readonly logger: {
+    info(fields: object, message: string): void
+    warn(fields: object, message: string): void
+  }
+  readonly metrics: {
+    counter(name: string, help: string, labelNames?: readonly string[]): { inc(labels: Record<string, string>, value?: number): void }
+  }
+}
+
+export interface LaneContext<T> {
+  readonly log: Log
+  readonly codec: Codec
+  readonly options: ProcessOptions<T>
+  readonly deps: ProcessDeps
+  readonly group: string
+  snapshots(): Promise<Snapshots>
+}
+
+export class PartitionLane<T> {
+  private readonly context: LaneContext<T>
+  private readonly partition: number
+  private process: PartitionProcess<T> | undefined
+  private readonly dedupe = new DedupeMarks()
+  /** The marks as of the last applied input: a try that failed does not turn its inputs into repeats. */
+  private settled: DedupeEntry[] = []
+  /** Last applied input; offset -1 = none. */
+  private input: Mark
+  /** Newest output per output partition, and the newest of all. */
+  private outputs = new Map<string, Mark>()
+  private output: Mark | undefined
+  /** Outputs up to here were acknowledged in this process's life: not appended again while it catches up. */
+  private acknowledged: (Position & { index: number }) | undefined
+  /** The state may have been touched by a try that failed: it is restored before the next one. */
+  private broken = false
+  private rewriteAll: string[] = []
+  private sinceRound = 0
+  private timer: NodeJS.Timeout | undefined
+  private turn: Promise<unknown> = Promise.resolve()
+
+  constructor(context: LaneContext<T>, partition: number) {
+    this.context = context
+    this.partition = partition
+    this.input = this.noInput()
+  }
+
+  /** Opens the process and says where to start. */
+  open(committed: number | undefined): Promise<StartAt> {
+    return this.serially(() => this.recover(committed))
+  }
+
+  /** Handles a batch; returns where to go on if that is not its end. */
+  handle(batch: RecordBatch): Promise<number | void> {
+    return this.serially(async () => {
+      if (this.broken) {
+        const start = await this.recover(undefined)
+        const at = start === 'earliest' ? 0 : Number(start)
+        if (at !== batch.records[0]!.offset) return at
+      }
+      try {
+        await this.apply(batch)
+      } catch (error) {
+        this.broken = this.process?.state !== undefined
+        this.dedupe.restore(this.settled)
+        throw error
+      }
+      if (this.sinceRound >= (this.context.options.snapshotEveryRecords ?? 5000)) await this.snapshot()
+      else this.armTimer()
+      return undefined
+    })
+  }
+
+  /** The log may have changed under us: go on if all marks hold, otherwise start from an older snapshot. */
+  doubt(): Promise<StartAt | undefined> {
+    return this.serially(async () => {
+      const marks = [this.input, ...this.outputs.values()]
+      const held = await Promise.all(marks.map((mark) => holds(this.context.log, mark)))
+      if (!this.broken && held.every(Boolean)) return undefined
+      this.context.deps.logger.warn(
+        { topic: this.context.options.input, partition: this.partition },
+        'the log lost records below this partition; going back',
+      )
+      this.acknowledged = undefined
+      return this.recover(this.input.offset + 1)
+    })
+  }
+
+  /** The last round is written unless somebody else may own the partition already. */
+  close(lost: boolean): Promise<void> {
+    clearTimeout(this.timer)
+    return this.serially(async () => {
+      clearTimeout(this.timer)
+      if (lost || this.broken) return
+      try {
+        await this.snapshot()
+      } catch (error) {
+        this.context.deps.logger.warn(
+          { error, partition: this.partition },
+          'the last snapshot was not written; the next owner starts from an older one',
+        )
+      }
+    })
+  }
+
+  private async recover(committed: number | undefined): Promise<StartAt> {
+    const { log, options } = this.context
+    this.process = await options.open(this.partition)
+    const state = this.process.state
+    if (!state) {
+      const outputTopics = new Set([...(options.outputs ?? []), ...[...this.outputs.values()].map(({ topic }) => topic)])
+      const start = await startOfStateless(log, this.input, committed, [...outputTopics])
+      this.forget()
+      return start
+    }
+    const found = await (await this.context.snapshots()).recover(options.input, this.partition)
+    for (const { key, state: bytes, version } of found?.keys ?? []) state.restore(key, bytes, version)
+    this.forget()
+    this.settled = [...(found?.kit.dedupe ?? [])]
+    this.dedupe.restore(this.settled)
+    if (!found) return 'earliest'
+    for (const mark of found.kit.outputs) this.outputs.set(`${mark.topic}/${mark.partition}`, mark)
+    this.input = found.input
+    this.output = found.output
+    // Rounds that no longer hold must not outlive this one in a compacted log.
+    if (found.rejected) this.rewriteAll = found.keys.map(({ key }) => key)
+    return found.input.offset + 1
+  }
+
+  /** What was known about the input and the outputs before: a recovered lane starts without it. */
+  private forget(): void {
+    this.outputs = new Map()
+    this.output = undefined
+    this.input = this.noInput()
+    this.rewriteAll = []
+    this.sinceRound = 0
+    this.settled = []
+    this.dedupe.restore([])
+    this.broken = false
+  }
+
+  private async apply(batch: RecordBatch): Promise<void> {
+    let inputs: Input<T>[] = []
+    let last: LogRecord | undefined
+    for (const record of batch.records) {
+      // A batch that is tried again after part of it was applied.
+      if (comparePositions(record, this.input) <= 0) continue
+      let input: Input<T>
+      try {
+        input = await decodeInput<T>(this.context.codec, record)
+      } catch (error) {
+        if (isRetriable(error)) throw error
+        await this.step(inputs, last)
+        inputs = []
+        await this.reject(record, error)
+        last = record
+        continue
+      }
+      last = record
+      if (this.dedupe.admit(parseCause(record.header(HEADER.cause)), input.lane)) inputs.push(input)
+      else this.count('andon_kit_repeats_total', 'Input records dropped as repeats', 1)
+    }
+    await this.step(inputs, last)
+  }
+
+  /** Handles inputs and appends what they gave; afterwards everything up to `last` is applied. */
+  private async step(inputs: Input<T>[], last: LogRecord | undefined): Promise<void> {
+    if (inputs.length > 0) {
+      const batch: Batch<T> = { topic: this.context.options.input, partition: this.partition, inputs }
+      await this.publish(await this.process!.handle(batch))
+      this.count('andon_kit_inputs_total', 'Input records handled', inputs.length)
+    }
+    this.settled = this.dedupe.entries()
+    if (!last) return
+    this.input = this.markOf(last)
+    this.sinceRound += inputs.length
+  }
+
+  private async publish(emitted: Emitter): Promise<void> {
+    const { log, codec, options } = this.context
+    const records: Append[] = []
+    const ids: string[] = []
+    let newest: (Position & { index: number }) | undefined
+    for (const { cause, index, output } of emitted.outputs) {
+      if (newest && comparePositions(cause.position, newest) < 0)
+        throw new AndonError(
+          'ANDON_KIT_OUTPUT_ORDER',
+          `${options.service} emitted ${output.type} ${output.id} for a record before the previous output's: outputs come in the order of their causes`,
+        )
+      newest = { ...cause.position, index }
+      if (isCovered(this.acknowledged, cause.position, index)) continue
+      ids.push(output.id)
+      records.push({
+        topic: output.topic,
+        key: output.key,
+        value: codec.encode(output.topic, output.value),
+        headers: outputHeaders(cause, index, output, options.service),
+        timestampMs: cause.timestampMs,
+        ...(output.partition === undefined ? {} : { partition: output.partition }),
+      })
+    }
+    if (records.length === 0) return
+    const appended = await log.append(records)
+    this.acknowledged = newest
+    appended.forEach(({ topic, partition, leaderEpoch, offset }, i) => {
+      this.output = { topic, partition, leaderEpoch, offset, id: ids[i]! }
+      this.outputs.set(`${topic}/${partition}`, this.output)
+    })
+    this.count('andon_kit_outputs_total', 'Records appended by the processing loop', records.length)
+  }
+
+  private async reject(record: LogRecord, error: unknown): Promise<void> {
+    const { log, options, group, deps } = this.context
+    await log.append([deadLetter(record, group, error)])
+    deps.logger.warn({ topic: record.topic, partition: record.partition, offset: record.offset, error }, 'record dead-lettered')
+    this.count('andon_kit_dead_letters_total', 'Input records that could not be decoded', 1)
+    options.onDeadLetter?.(this.partition, record.key)
+    this.sinceRound++
+  }
+
+  private async snapshot(): Promise<void> {
+    const state = this.process?.state
+    clearTimeout(this.timer)
+    this.timer = undefined
+    if (!state || this.sinceRound === 0) return
+    const keys = [...new Set([...state.dirty(), ...this.rewriteAll])].map((key) => ({
+      key,
+      version: state.version,
+      state: Uint8Array.from(state.snapshot(key)),
+    }))
+    // From here on the keys count as clean: a round that fails leaves the lane broken, so that it is restored.
+    this.broken = true
+    const snapshots = await this.context.snapshots()
+    await snapshots.write({
+      input: this.input,
+      output: this.output,
+      kit: { dedupe: this.dedupe.entries(), outputs: [...this.outputs.values()] },
+      keys,
+    })
+    this.broken = false
+    this.rewriteAll = []
+    this.sinceRound = 0
+  }
+
+  /** A partition that changed and then falls silent is snapshotted too. */
+  private armTimer(): void {
+    if (this.timer || this.sinceRound === 0 || !this.process?.state) return
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.serially(async () => (this.broken ? undefined : this.snapshot())).catch((error: unknown) =>
+        this.context.deps.logger.warn(
+          { error, partition: this.partition },
+          'a snapshot was not written; the partition is restored before its next batch',
+        ),
+      )
+    }, this.context.options.snapshotEveryMs ?? 5000)
+    this.timer.unref()
+  }
+
+  private serially<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.turn.then(work)
+    this.turn = result.catch(() => undefined)
+    return result
+  }
+
+  private markOf(record: LogRecord): Mark {
+    return {
+      topic: record.topic,
+      partition: record.partition,
+      leaderEpoch: record.leaderEpoch,
+      offset: record.offset,
+      id: record.header(HEADER.id) ?? '',
+    }
+  }
+
+  private noInput(): Mark {
+    return { topic: this.context.options.input, partition: this.partition, leaderEpoch: -1, offset: -1, id: '' }
+  }
+
+  private count(name: string, help: string, value: number): void {
+    this.context.deps.metrics.counter(name, help, ['topic']).inc({ topic: this.context.options.input }, value)
+  }
+}
