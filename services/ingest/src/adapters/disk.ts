@@ -1,0 +1,81 @@
+// The folder a spool lives in: append, flush, cut, read back. The file system's only importer in this service.
+
+import { mkdir, open, readdir, readFile, rm, truncate } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { join } from 'node:path'
+
+/** A folder of append-only files. Every call rejects with the system's own error (ENOSPC, EIO…). */
+export interface Disk {
+  /** File names, ascending. */
+  list(): Promise<string[]>
+  read(name: string): Promise<Buffer>
+  readAt(name: string, offset: number, length: number): Promise<Buffer>
+  /** A new, empty file whose name survives a power loss. */
+  create(name: string): Promise<DiskFile>
+  truncate(name: string, length: number): Promise<void>
+  remove(name: string): Promise<void>
+}
+
+export interface DiskFile {
+  /** Appends all bytes or rejects, having written any part of them. */
+  write(buffers: readonly Buffer[]): Promise<void>
+  /** When it resolves, everything written survives a power loss. */
+  sync(): Promise<void>
+  truncate(length: number): Promise<void>
+  close(): Promise<void>
+}
+
+export const openDisk = async (folder: string): Promise<Disk> => {
+  await mkdir(folder, { recursive: true })
+  const path = (name: string) => join(folder, name)
+  const syncFolder = async () => {
+    const handle = await open(folder, constants.O_RDONLY)
+    await handle.sync().finally(() => handle.close())
+  }
+  return {
+    list: async () => (await readdir(folder)).toSorted(),
+    read: (name) => readFile(path(name)),
+    readAt: async (name, offset, length) => {
+      const handle = await open(path(name), constants.O_RDONLY)
+      try {
+        const bytes = Buffer.allocUnsafe(length)
+        const { bytesRead } = await handle.read(bytes, 0, length, offset)
+        return bytes.subarray(0, bytesRead)
+      } finally {
+        await handle.close()
+      }
+    },
+    create: async (name) => {
+      const handle = await open(path(name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND)
+      try {
+        await syncFolder()
+      } catch (error) {
+        await handle.close()
+        throw error
+      }
+      return {
+        write: async (buffers) => {
+          for (let left = [...buffers]; left.length > 0;) {
+            const { bytesWritten } = await handle.writev(left)
+            left = dropFront(left, bytesWritten)
+          }
+        },
+        sync: () => handle.datasync(),
+        truncate: (length) => handle.truncate(length),
+        close: () => handle.close(),
+      }
+    },
+    truncate: (name, length) => truncate(path(name), length),
+    remove: (name) => rm(path(name), { force: true }),
+  }
+}
+
+// writev may stop early, in the middle of a buffer.
+const dropFront = (buffers: Buffer[], bytes: number): Buffer[] => {
+  let gone = bytes
+  let first = 0
+  while (first < buffers.length && gone >= buffers[first]!.length) gone -= buffers[first++]!.length
+  const rest = buffers.slice(first)
+  if (gone > 0) rest[0] = rest[0]!.subarray(gone)
+  return rest
+}

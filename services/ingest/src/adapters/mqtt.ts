@@ -1,0 +1,99 @@
+// MQTT door: an embedded broker for devices. Readings come on andon/<source>/readings; PUBACK (QoS 1) and PUBREC (QoS 2) are the
+// acknowledgement and are held until the intake says so. When it refuses, the connection is closed: the device keeps the message and
+// sends it again after it has reconnected. Nobody can subscribe: what devices send is read from the log.
+
+import { createServer } from 'node:net'
+import type { Server, Socket } from 'node:net'
+import { Aedes } from 'aedes'
+import type { AuthenticateError, Client } from 'aedes'
+import { AndonError, listen } from '@andon/kit'
+import type { Logger, Principals } from '@andon/kit'
+import type { Intake, Refusing, Source } from './source.ts'
+
+export interface MqttDoorOptions {
+  readonly host: string
+  readonly port: number
+  readonly principals: Principals
+  readonly logger: Logger
+}
+
+// Return codes of a CONNACK, MQTT 3.1.1 §3.2.2.3.
+const serverUnavailable = 3
+const badCredentials = 4
+
+const readingsTopic = /^andon\/([^/]+)\/readings$/
+
+export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } => {
+  const { logger } = options
+  const sockets = new Set<Socket>()
+  const inHand = new Set<Promise<void>>()
+  let port = options.port
+  let server: Server | undefined
+  let broker: Aedes | undefined
+  let isStopping = false
+
+  const brokerFor = async (intake: Intake, refusing: Refusing): Promise<Aedes> => {
+    const take = async (client: Client | null, topic: string, payload: Buffer) => {
+      const source = readingsTopic.exec(topic)?.[1]
+      if (source === undefined)
+        throw new AndonError('ANDON_INGEST_BAD_TOPIC', `Readings are published on andon/<source>/readings, found ${topic}`)
+      if (isStopping) throw new AndonError('ANDON_INGEST_STOPPING', 'Ingest is stopping; connect again', { retriable: true })
+      const receipt = await intake({ door: 'mqtt', payload, format: 'json', source })
+      for (const { code, message } of receipt.quarantined.slice(0, 1)) {
+        logger.warn({ client: client?.id, code, count: receipt.quarantined.length, example: message }, 'readings went to quarantine')
+      }
+    }
+    const created = new Aedes({
+      authenticate: (_client, _username, password, done) => {
+        if (refusing() !== undefined) return done(refused('Ingest does not take readings now', serverUnavailable), false)
+        const principal = password === undefined ? undefined : options.principals.of(password.toString('utf8'))
+        if (principal?.roles.includes('ingest') !== true) {
+          return done(refused('The password has to be a token with the role ingest', badCredentials), false)
+        }
+        done(null, true)
+      },
+      authorizePublish: (client, packet, done) => {
+        packet.retain = false
+        const taken = take(client, packet.topic, Buffer.from(packet.payload)).then(
+          () => done(null),
+          (error: Error) => done(error),
+        )
+        inHand.add(taken)
+        void taken.finally(() => inHand.delete(taken)) // cannot reject: both outcomes are answered above
+      },
+      authorizeSubscribe: (_client, _subscription, done) => done(null, null),
+    })
+    created.on('clientError', (client, error) => logger.info({ client: client.id, err: error }, 'closed a device connection'))
+    created.on('connectionError', (_client, error) => logger.debug({ err: error }, 'a device connection failed'))
+    await created.listen()
+    return created
+  }
+
+  return {
+    name: 'mqtt',
+    port: () => port,
+    ready: () => server?.listening === true || 'not listening',
+    start: async (intake, refusing) => {
+      const opened = await brokerFor(intake, refusing)
+      broker = opened
+      server = createServer((socket) => {
+        sockets.add(socket)
+        socket.on('close', () => sockets.delete(socket))
+        opened.handle(socket)
+      })
+      port = await listen(server, { host: options.host, port: options.port, setting: 'INGEST_MQTT_PORT' })
+    },
+    stop: async () => {
+      isStopping = true
+      server?.close()
+      await Promise.all(inHand)
+      await new Promise<void>((resolve) => setImmediate(resolve)) // lets the last acknowledgements leave
+      const opened = broker
+      if (opened !== undefined) await new Promise<void>((resolve) => opened.close(resolve))
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+const refused = (message: string, returnCode: typeof serverUnavailable | typeof badCredentials): AuthenticateError =>
+  Object.assign(new Error(message), { returnCode })

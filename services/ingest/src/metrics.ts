@@ -1,0 +1,49 @@
+// What ingest counts. Names are listed in the README.
+
+import type { Metrics } from '@andon/kit'
+import type { DoorName, Receipt } from './adapters/source.ts'
+
+export interface IngestMetrics {
+  readonly received: (door: DoorName, receipt: Receipt, of: { rows: number; historical: number }) => void
+  readonly refused: (door: DoorName) => void
+  readonly acknowledged: (door: DoorName, seconds: number) => void
+  readonly published: (records: number, kind: 'block' | 'tick') => void
+  readonly doubt: () => void
+  readonly second: (state: { held: number; unanswered: number; spoolBytes: number; clockStepS: number }) => void
+}
+
+export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
+  const readings = metrics.counter('andon_ingest_readings_total', 'Readings that were made safe, by what became of them', [
+    'door',
+    'outcome',
+  ])
+  const historical = metrics.counter('andon_ingest_historical_readings_total', 'Accepted readings older than 10 minutes on receipt')
+  const refused = metrics.counter('andon_ingest_refused_deliveries_total', 'Deliveries of which nothing was acknowledged', ['door'])
+  const seconds = metrics.histogram('andon_ingest_acknowledge_seconds', 'From the delivery to its acknowledgement', ['door'])
+  const published = metrics.counter('andon_ingest_published_records_total', 'Records the brokers have answered, repeats included', ['kind'])
+  const doubts = metrics.counter('andon_ingest_doubts_total', 'Times everything held was sent again')
+  const held = metrics.gauge('andon_ingest_held_records', 'Records kept in the spool')
+  const waiting = metrics.gauge('andon_ingest_unpublished_records', 'Records the brokers have not answered yet')
+  const spoolBytes = metrics.gauge('andon_ingest_spool_bytes', 'Disk used by the spool')
+  const clockStep = metrics.gauge(
+    'andon_ingest_clock_step_seconds',
+    'Wall clock minus receive time: how far the host clock was stepped since the start',
+  )
+  return {
+    received: (door, receipt, of) => {
+      readings.inc({ door, outcome: 'accepted' }, receipt.accepted)
+      readings.inc({ door, outcome: 'quarantined' }, receipt.quarantined.length)
+      historical.inc(of.historical)
+    },
+    refused: (door) => refused.inc({ door }),
+    acknowledged: (door, took) => seconds.observe({ door }, took),
+    published: (records, kind) => published.inc({ kind }, records),
+    doubt: () => doubts.inc(),
+    second: (state) => {
+      held.set(state.held)
+      waiting.set(state.unanswered)
+      spoolBytes.set(state.spoolBytes)
+      clockStep.set(state.clockStepS)
+    },
+  }
+}

@@ -1,0 +1,235 @@
+// Door → reading: turns the bytes of a delivery into readings, one clear refusal per bad reading, the valid ones beside it untouched.
+// Pure and without a schema library: this runs once per reading, and a refusal has to name field, found and expected.
+
+/** A reading as a device means it, checked for shape but not yet against the plant. */
+export interface Reading {
+  readonly source: string
+  /** Epoch of the device's counter; undefined together with `seq` when the door numbers the reading. */
+  readonly epoch: number | undefined
+  readonly seq: number | undefined
+  /** Source time, microseconds UTC; of a waveform, the time of its first element. */
+  readonly timeUs: number
+  readonly asset: string | undefined
+  /** Channel id → value; null = missing. Undefined for a waveform. */
+  readonly values: Readonly<Record<string, number | null>> | undefined
+  readonly waveform: Waveform | undefined
+  /** 0 good, 1 uncertain, 2 bad. */
+  readonly quality: number
+  /** When a replayed recording was originally taken, microseconds UTC. */
+  readonly recordedUs: number | undefined
+}
+
+/** A snippet of one channel: one row of a block. */
+export interface Waveform {
+  readonly channel: string
+  readonly sampleRateHz: number
+  /** Sensor sensitivity that has been applied, mV per unit. */
+  readonly sensitivity: number | undefined
+  /** Little-endian float32 elements. */
+  readonly f32: Buffer
+}
+
+/** Why one reading was not taken. The message names the field, what was found and what is expected. */
+export interface Refusal {
+  readonly code: string
+  readonly message: string
+  /** What is known of the reading's identity, so that its number can be withheld from the block. */
+  readonly source: string | undefined
+  readonly asset: string | undefined
+  readonly epoch: number | undefined
+  readonly seq: number | undefined
+}
+
+export type Format = 'json' | 'ndjson'
+
+/** One reading of a delivery: parsed value (undefined when it is not JSON) and the bytes it came in. */
+export interface RawReading {
+  readonly value: unknown
+  readonly bytes: () => Buffer
+}
+
+/** Longest waveform snippet: 512 KiB, so that a block and a quarantined reading stay below 1 MiB. */
+export const maxWaveformBytes = 512 * 1024
+/** Channels in one reading; more than any plant names on one asset. */
+const maxValues = 256
+// Below this a time is in seconds or milliseconds by mistake: 2000-01-01 in microseconds.
+const earliestTimeUs = 946_684_800_000_000
+const sourceForm = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/
+
+export const isRefusal = <T extends object>(value: T | Refusal): value is Refusal => 'code' in value
+
+/**
+ * Splits a payload into its readings. JSON holds one reading or an array of them, NDJSON one per line.
+ * Undefined when a JSON payload cannot be parsed at all; a bad NDJSON line is one reading with value undefined.
+ */
+export const readingsOf = (payload: Buffer, format: Format): RawReading[] | undefined => {
+  if (format === 'ndjson') return linesOf(payload)
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(payload.toString('utf8'))
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(parsed)) return [{ value: parsed, bytes: () => payload }]
+  let slices: Buffer[] | undefined
+  return parsed.map((value: unknown, index) => ({ value, bytes: () => (slices ??= elementsOf(payload))[index] ?? payload }))
+}
+
+const linesOf = (payload: Buffer): RawReading[] => {
+  const readings: RawReading[] = []
+  for (let from = 0; from < payload.length;) {
+    const newline = payload.indexOf(0x0a, from)
+    const to = newline < 0 ? payload.length : newline
+    const line = payload.subarray(from, to)
+    from = to + 1
+    const text = line.toString('utf8').trim()
+    if (text === '') continue
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch {
+      value = undefined
+    }
+    readings.push({ value, bytes: () => line })
+  }
+  return readings
+}
+
+/** The original bytes of each element of a well-formed JSON array. */
+export const elementsOf = (payload: Buffer): Buffer[] => {
+  const elements: Buffer[] = []
+  let depth = 0
+  let inString = false
+  let from = -1
+  for (let at = 0; at < payload.length; at++) {
+    const byte = payload[at]
+    if (inString) {
+      if (byte === 0x5c) at++
+      else if (byte === 0x22) inString = false
+      continue
+    }
+    if (byte === 0x22) inString = true
+    const opens = byte === 0x5b || byte === 0x7b
+    const closes = byte === 0x5d || byte === 0x7d
+    if (depth === 1 && (byte === 0x2c || (closes && byte === 0x5d))) {
+      if (from >= 0) elements.push(trimmed(payload.subarray(from, at)))
+      from = at + 1
+    }
+    if (opens && ++depth === 1) from = at + 1
+    if (closes) depth--
+  }
+  return elements
+}
+
+const trimmed = (bytes: Buffer): Buffer => {
+  let from = 0
+  let to = bytes.length
+  while (from < to && bytes[from]! <= 0x20) from++
+  while (to > from && bytes[to - 1]! <= 0x20) to--
+  return bytes.subarray(from, to)
+}
+
+/** Checks one parsed reading. `doorSource` is the source that the door's topic or subject names, if it does. */
+export const checkReading = (value: unknown, doorSource?: string): Reading | Refusal => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return refusal('ANDON_INGEST_NOT_A_READING', `A reading is a JSON object; found ${found(value)}`, { source: doorSource })
+  }
+  const raw = value as Record<string, unknown>
+  const identity = identityOf(raw, doorSource)
+  const bad = (field: string, what: unknown, expected: string): Refusal =>
+    refusal('ANDON_INGEST_BAD_FIELD', `${field}: found ${found(what)}, expected ${expected}`, identity)
+
+  const source = raw['source'] ?? doorSource
+  if (typeof source !== 'string' || !sourceForm.test(source)) {
+    return bad('source', source, 'an id of up to 128 letters, digits and . _ : @ - that starts with a letter or digit')
+  }
+  if (doorSource !== undefined && source !== doorSource) return bad('source', source, `${doorSource}, as the topic or subject says`)
+  const { epoch: rawEpoch, seq: rawSeq, timeUs, asset, values, waveform, quality, recordedUs } = raw
+  if (isGiven(rawSeq) && !isCount(rawSeq)) return bad('seq', rawSeq, 'an integer ≥ 0, or nothing')
+  if (isGiven(rawEpoch) && !isCount(rawEpoch)) return bad('epoch', rawEpoch, 'an integer ≥ 0, or nothing')
+  if (isGiven(rawEpoch) && !isGiven(rawSeq)) return bad('seq', rawSeq, 'a sequence number, since an epoch is given')
+  if (!isCount(timeUs) || timeUs < earliestTimeUs) return bad('timeUs', timeUs, 'microseconds since 1970, UTC, after the year 2000')
+  if (isGiven(asset) && (typeof asset !== 'string' || asset === '')) return bad('asset', asset, 'an asset id, or nothing')
+  if (isGiven(quality) && quality !== 0 && quality !== 1 && quality !== 2)
+    return bad('quality', quality, '0 (good), 1 (uncertain) or 2 (bad)')
+  if (isGiven(recordedUs) && !isCount(recordedUs)) return bad('recordedUs', recordedUs, 'microseconds since 1970, UTC, or null')
+  if (isGiven(values) === isGiven(waveform)) return bad('values', values, 'either values or a waveform')
+
+  if (isGiven(values)) {
+    if (typeof values !== 'object' || Array.isArray(values)) return bad('values', values, 'an object of channel id and number')
+    let channels = 0
+    for (const channel in values) {
+      const sample = (values as Record<string, unknown>)[channel]
+      if (typeof sample !== 'number' && sample !== null) return bad(`values.${channel}`, sample, 'a number, or null for a missing one')
+      if (typeof sample === 'number' && !Number.isFinite(sample)) return bad(`values.${channel}`, sample, 'a finite number')
+      channels++
+    }
+    if (channels === 0 || channels > maxValues) return bad('values', `${channels} channels`, `1 to ${maxValues} channels`)
+  }
+  const snippet = isGiven(waveform) ? checkWaveform(waveform, bad) : undefined
+  if (snippet !== undefined && 'code' in snippet) return snippet
+  return {
+    source,
+    epoch: identity.epoch,
+    seq: identity.seq,
+    timeUs,
+    asset: isGiven(asset) ? (asset as string) : undefined,
+    values: isGiven(values) ? (values as Record<string, number | null>) : undefined,
+    waveform: snippet,
+    quality: isGiven(quality) ? (quality as number) : 0,
+    recordedUs: isGiven(recordedUs) ? (recordedUs as number) : undefined,
+  }
+}
+
+const checkWaveform = (value: unknown, bad: (field: string, what: unknown, expected: string) => Refusal): Waveform | Refusal => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return bad('waveform', value, 'an object')
+  const { channel, sampleRateHz, sensitivity, f32 } = value as Record<string, unknown>
+  if (typeof channel !== 'string' || channel === '') return bad('waveform.channel', channel, 'a channel id')
+  if (typeof sampleRateHz !== 'number' || !(sampleRateHz > 0) || !Number.isFinite(sampleRateHz)) {
+    return bad('waveform.sampleRateHz', sampleRateHz, 'elements per second, above 0')
+  }
+  if (isGiven(sensitivity) && (typeof sensitivity !== 'number' || !Number.isFinite(sensitivity))) {
+    return bad('waveform.sensitivity', sensitivity, 'mV per unit, or nothing')
+  }
+  if (typeof f32 !== 'string') return bad('waveform.f32', f32, 'base64 of little-endian float32 elements')
+  const bytes = Buffer.from(f32, 'base64')
+  if (bytes.length === 0 || bytes.length % 4 !== 0 || bytes.length > maxWaveformBytes) {
+    return bad('waveform.f32', `${bytes.length} bytes`, `1 to ${maxWaveformBytes / 4} elements of 4 bytes, in base64`)
+  }
+  return { channel, sampleRateHz, sensitivity: isGiven(sensitivity) ? (sensitivity as number) : undefined, f32: bytes }
+}
+
+interface Identity {
+  readonly source?: string | undefined
+  readonly asset?: string | undefined
+  readonly epoch?: number | undefined
+  readonly seq?: number | undefined
+}
+
+// A sequence without an epoch belongs to epoch 0.
+const identityOf = (raw: Record<string, unknown>, doorSource: string | undefined): Identity => {
+  const source = typeof raw['source'] === 'string' && sourceForm.test(raw['source']) ? raw['source'] : doorSource
+  const seq = isCount(raw['seq']) ? raw['seq'] : undefined
+  const epoch = seq === undefined ? undefined : isCount(raw['epoch']) ? raw['epoch'] : isGiven(raw['epoch']) ? undefined : 0
+  const asset = typeof raw['asset'] === 'string' ? raw['asset'] : undefined
+  return { source, asset, epoch, seq: epoch === undefined ? undefined : seq }
+}
+
+export const refusal = (code: string, message: string, of: Identity): Refusal => ({
+  code,
+  message,
+  source: of.source,
+  asset: of.asset,
+  epoch: of.epoch,
+  seq: of.seq,
+})
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+const found = (value: unknown): string => {
+  if (value === undefined) return 'nothing'
+  const text =
+    typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? (JSON.stringify(value) ?? 'nothing') : String(value)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}

@@ -1,0 +1,165 @@
+// Wires ingest: log and plant file, spool and pump, then the doors. Stopped in reverse: doors, work in hand, log.
+
+import { checkReachable, createLogger, createMetrics, followTopic, loadPrincipals, messageOf, openCodec, openKafkaLog } from '@andon/kit'
+import type { Codec, Follow, Log, Logger, Metrics, Part, Service } from '@andon/kit'
+import { parsePlant, topology } from '@andon/schemas'
+import type { Config, Plant } from '@andon/schemas'
+import { openDisk } from './adapters/disk.ts'
+import { httpDoor } from './adapters/http.ts'
+import { openInstanceFolder } from './adapters/instance-folder.ts'
+import type { InstanceFolder } from './adapters/instance-folder.ts'
+import { mqttDoor } from './adapters/mqtt.ts'
+import { natsDoor } from './adapters/nats.ts'
+import type { Source } from './adapters/source.ts'
+import { openSpool } from './adapters/spool.ts'
+import { systemClock } from './clock.ts'
+import type { IngestConfig } from './config.ts'
+import { wireIntake } from './intake.ts'
+import type { IntakeWiring } from './intake.ts'
+import { ingestMetrics } from './metrics.ts'
+import { quarantineTopic, telemetryTopic } from './records.ts'
+
+const quarantineRetentionMs = 90 * 86_400_000
+const largestSegmentBytes = 16 * 1024 * 1024
+
+export const createIngestService = (config: IngestConfig): Service => {
+  const logger = createLogger({ service: 'ingest', level: config.logLevel })
+  const metrics = createMetrics('ingest', { withProcess: true })
+  const opened: Opened = {}
+  const doors = doorsOf(config, logger)
+  return {
+    name: 'ingest',
+    admin: { host: config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
+    logger,
+    metrics,
+    about: () => ({
+      instance: config.instance,
+      acknowledge: config.acknowledge,
+      durability:
+        config.acknowledge === 'spooled'
+          ? 'acknowledged once the local spool has it on disk'
+          : 'acknowledged once the brokers have it (acks=all)',
+    }),
+    parts: [
+      logPart(config, opened),
+      intakePart(config, opened, logger, metrics),
+      plantPart(opened, logger),
+      ...doors.map((door) => doorPart(door, opened)),
+    ],
+  }
+}
+
+/** What the parts before have opened. */
+interface Opened {
+  log?: Log
+  codec?: Codec
+  intake?: IntakeWiring
+}
+
+const logPart = (config: IngestConfig, opened: Opened): Part => ({
+  name: 'log',
+  start: async () => {
+    await Promise.all([
+      checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS'),
+      checkReachable([config.registryUrl], 'ANDON_REGISTRY_URL'),
+    ])
+    opened.codec = await openCodec({ registryUrl: config.registryUrl, autoRegister: config.registerSchemas })
+    opened.log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: config.instance, namespace: config.namespace })
+  },
+  stop: async () => opened.log?.close(),
+})
+
+const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metrics: Metrics): Part => {
+  let folder: InstanceFolder | undefined
+  let failure: () => string | undefined = () => undefined
+  return {
+    name: 'intake',
+    start: async () => {
+      const log = opened.log!
+      folder = await openInstanceFolder(config.dataDir, config.instance)
+      const { partitions, configs } = topology.topics.telemetry
+      await log.admin.ensureTopics([
+        { name: telemetryTopic, partitions, configs },
+        { name: quarantineTopic, partitions: 1, configs: { 'cleanup.policy': 'delete', 'retention.ms': String(quarantineRetentionMs) } },
+      ])
+      const clock = systemClock()
+      const limits = {
+        maxBytes: config.spoolMaxBytes,
+        segmentBytes: Math.min(largestSegmentBytes, Math.ceil(config.spoolMaxBytes / 8)),
+        segmentMs: 30_000,
+      }
+      const spool = await openSpool(await openDisk(folder.spoolFolder), limits, clock.monotonicMs)
+      if (spool.tornBytes > 0)
+        logger.warn({ tornBytes: spool.tornBytes }, 'cut a torn tail off the spool; nobody had been told that it was safe')
+      if (spool.found.length > 0) logger.info({ records: spool.found.length }, 'the spool is sent again')
+      failure = () => spool.spool.failure()?.message
+      opened.intake = wireIntake({
+        settings: config,
+        shape: {
+          codec: opened.codec!,
+          instance: config.instance,
+          telemetryPartitions: await log.admin.partitions(telemetryTopic),
+          quarantinePartitions: await log.admin.partitions(quarantineTopic),
+          skewBoundUs: config.skewBoundMs * 1000,
+        },
+        log,
+        opened: spool,
+        doorEpoch: folder.doorEpoch,
+        clock,
+        logger,
+        metrics: ingestMetrics(metrics),
+      })
+      opened.intake.pump.start()
+    },
+    ready: () => failure() ?? opened.intake?.refusing()?.message ?? true,
+    stop: async () => {
+      await opened.intake?.stop()
+      await folder?.release()
+    },
+  }
+}
+
+const plantPart = (opened: Opened, logger: Logger): Part => {
+  let follow: Follow | undefined
+  const apply = (name: string, config: Config) => {
+    if (name !== 'plant' || config.type !== 'ConfigPublished') return
+    let plant: Plant
+    try {
+      plant = parsePlant(config.body)
+    } catch (error) {
+      logger.error({ err: messageOf(error), digest: config.digest }, 'this plant file cannot be used; the one before stays')
+      return
+    }
+    opened.intake?.usePlant(plant)
+    logger.info({ digest: config.digest, assets: plant.assets.length }, 'plant file in use')
+  }
+  return {
+    name: 'plant',
+    start: async () => {
+      follow = await followTopic<Config>(opened.log!, opened.codec!, 'config', (input) => apply(input.value.name, input.value), {
+        onUndecodable: (record, error) =>
+          logger.error({ offset: record.offset, err: messageOf(error) }, 'a record on config cannot be read'),
+      })
+      await follow.caughtUp()
+    },
+    stop: async () => follow?.stop(),
+    ended: async () => follow?.ended,
+  }
+}
+
+const doorsOf = (config: IngestConfig, logger: Logger): Source[] => {
+  const { host, instance, namespace } = config
+  return config.doors.map((name) => {
+    if (name === 'nats') return natsDoor({ url: config.natsUrl, namespace, instance, logger })
+    const principals = loadPrincipals(config.tokensFile)
+    if (name === 'mqtt') return mqttDoor({ host, port: config.mqttPort, principals, logger })
+    return httpDoor({ host, port: config.httpPort, principals, maxBodyBytes: config.bodyMaxBytes, logger })
+  })
+}
+
+const doorPart = (door: Source, opened: Opened): Part => ({
+  name: door.name,
+  start: () => door.start(opened.intake!.intake, opened.intake!.refusing),
+  ready: () => door.ready(),
+  stop: () => door.stop(),
+})
