@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { AndonError } from './errors.ts'
+import { AndonError } from '@andon/kit/errors'
 import { type ProcessIdentity, identify } from './processes.ts'
 import { which } from './system.mjs'
 

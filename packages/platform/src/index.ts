@@ -1,5 +1,4 @@
 // The embedded platform: Kafka, schema registry, Redis and NATS as supervised child processes; single servers for tests.
 
-export { AndonError } from './errors.ts'
 export { freePorts, isPortFree, portHolder } from './processes.ts'
 export { type Kafka, type Server, type ServerOptions, startKafka, startNats, startRedis } from './standalone.ts'

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startChild } from './child.ts'
-import { AndonError } from './errors.ts'
+import { AndonError } from '@andon/kit/errors'
 import { ensureDistribution } from './kafka/distribution.ts'
 import { kafkaProgram } from './kafka/server.ts'
 import { freePorts } from './processes.ts'
@@ -18,7 +18,11 @@ const makeArchive = async (archive: string): Promise<void> => {
     const options = { dir, port, controllerPort, logFile: join(dir, 'kafka.log'), jvm: [`-XX:ArchiveClassesAtExit=${temporary}`] }
     // Writing the archive is part of the exit and takes seconds.
     const child = startChild({ ...kafkaProgram(options), graceMs: 60_000 })
-    await child.ready().finally(() => child.stop())
+    try {
+      await child.ready()
+    } finally {
+      await child.stop()
+    }
     if (existsSync(temporary)) renameSync(temporary, archive)
   } finally {
     rmSync(temporary, { force: true })

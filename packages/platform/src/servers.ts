@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Program } from './child.ts'
-import { AndonError } from './errors.ts'
+import { AndonError } from '@andon/kit/errors'
 import { type PartName, PARTS, findPart, installCommand } from './system.mjs'
 
 const requirePart = (part: PartName): string => {
