@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { type Child, type Exit, type Program, startChild } from './child.ts'
 import { kafkaProgram } from './kafka/server.ts'
 import { freePorts } from './processes.ts'
+import { homeAt } from './layout.ts'
+import { registryProgram } from './platform.ts'
 import { natsProgram, redisProgram } from './servers.ts'
 
 export interface Server {
@@ -90,4 +92,15 @@ export const startNats = async (options: ServerOptions = {}): Promise<Server & {
   const port = options.port ?? ((await freePorts(1))[0] as number)
   const server = await standalone(port, folder, () => natsProgram({ port, logFile: join(folder.dir, 'nats.log') }))
   return Object.assign(server, { url: `nats://127.0.0.1:${port}` })
+}
+
+/** A schema registry on a broker. Its data lies on the broker's `_schemas`. */
+export const startRegistry = async (
+  options: ServerOptions & { readonly brokers: readonly string[]; readonly environment?: Readonly<Record<string, string>> },
+): Promise<Server & { readonly url: string }> => {
+  const folder = folderFor('registry', options.dir)
+  const port = options.port ?? ((await freePorts(1))[0] as number)
+  const environment = { ANDON_HOST: '127.0.0.1', ...options.environment, ANDON_KAFKA_BROKERS: options.brokers.join(',') }
+  const server = await standalone(port, folder, () => registryProgram({ home: homeAt(folder.dir), port, environment }))
+  return Object.assign(server, { url: `http://127.0.0.1:${port}` })
 }
