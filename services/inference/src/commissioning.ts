@@ -1,0 +1,142 @@
+// An asset without a model is learned: its first healthy windows are collected, a model is trained on them, registered and
+// activated in advisory mode. The handler waits for that, so which vectors the model scores depends on the log alone. After
+// a restart the windows are read again from the log; nothing is kept elsewhere.
+
+import type { Input, Logger, Metrics } from '@andon/kit'
+import type { Features, Vector } from '@andon/schemas'
+import { commissioningModel } from './model-writer.ts'
+import type { ModelWriter } from './model-writer.ts'
+import { fewestRows } from './t2spe.ts'
+import type { TrainingRequest, TrainingResult } from './train.ts'
+import { readDoubles } from './vectors.ts'
+
+/** How far back windows are read again after a restart, at least; longer for long windows. */
+const LOOK_BACK_MS = 24 * 3_600_000
+const LOOK_BACK_WINDOWS = 3
+
+/** Vectors of one asset that lie on the log before an offset, oldest first. */
+export type ReadBack = (assetId: string, range: { partition: number; fromMs: number; toOffset: number }) => AsyncIterable<Input<Features>>
+
+export interface CommissioningDeps {
+  /** Windows a model is trained on; never fewer than training needs. */
+  readonly windows: number
+  readonly writer: ModelWriter
+  readonly train: (request: TrainingRequest) => Promise<TrainingResult>
+  readonly readBack: ReadBack
+  readonly isCommissioned: (assetId: string, featureSetDigest: string) => boolean
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+interface Window {
+  readonly revision: number
+  readonly startUs: number
+  readonly endUs: number
+  readonly values: Float64Array
+}
+
+interface Collection {
+  readonly names: readonly string[]
+  /** By window start; the highest revision counts. */
+  readonly windows: Map<number, Window>
+}
+
+/** The collections of one partition. Opened anew with every assignment. */
+export class Commissioning {
+  readonly #deps: CommissioningDeps
+  readonly #collections = new Map<string, Collection>()
+  readonly #trained
+  readonly #refused
+
+  constructor(deps: CommissioningDeps) {
+    this.#deps = deps
+    this.#trained = deps.metrics.counter(
+      'andon_inference_models_commissioned_total',
+      'Models trained and activated for assets that had none',
+    )
+    this.#refused = deps.metrics.counter(
+      'andon_inference_commissioning_refused_total',
+      'Collections of windows that no model could be trained on',
+    )
+  }
+
+  /** Takes a vector of an asset without a model. Returns once a model that became due is in force. */
+  async observe(input: Input<Features>, vector: Vector): Promise<void> {
+    const { assetId } = input.value
+    const key = `${assetId} ${vector.featureSetDigest}`
+    if (!this.#collections.has(key)) {
+      this.#collections.set(key, { names: vector.names, windows: new Map() })
+      try {
+        for await (const earlier of this.#deps.readBack(assetId, this.#lookBack(input, vector))) {
+          const before = earlier.value.vector
+          if (before !== null && before.featureSetDigest === vector.featureSetDigest) await this.#add(assetId, before)
+          if (this.#deps.isCommissioned(assetId, vector.featureSetDigest)) break
+        }
+      } catch (error) {
+        this.#collections.delete(key) // half a collection would train another model than the whole one
+        throw error
+      }
+    }
+    if (!this.#deps.isCommissioned(assetId, vector.featureSetDigest)) await this.#add(assetId, vector)
+    if (this.#deps.isCommissioned(assetId, vector.featureSetDigest)) this.#collections.delete(key)
+  }
+
+  #lookBack(input: Input<Features>, vector: Vector): { partition: number; fromMs: number; toOffset: number } {
+    const windowMs = (vector.windowEndUs - vector.windowStartUs) / 1000
+    const backMs = Math.max(LOOK_BACK_MS, LOOK_BACK_WINDOWS * this.#needed(vector) * windowMs)
+    return { partition: input.partition, fromMs: Math.max(0, input.timestampMs - backMs), toOffset: input.position.offset }
+  }
+
+  #needed(vector: Vector): number {
+    return Math.max(this.#deps.windows, fewestRows(vector.names.length))
+  }
+
+  async #add(assetId: string, vector: Vector): Promise<void> {
+    const collection = this.#collections.get(`${assetId} ${vector.featureSetDigest}`)!
+    if (!vector.complete || vector.names.length === 0) return
+    const known = collection.windows.get(vector.windowStartUs)
+    if (known !== undefined && known.revision >= vector.revision) return
+    collection.windows.set(vector.windowStartUs, {
+      revision: vector.revision,
+      startUs: vector.windowStartUs,
+      endUs: vector.windowEndUs,
+      values: readDoubles(vector.values),
+    })
+    if (collection.windows.size >= this.#needed(vector)) await this.#trainOn(assetId, vector, collection)
+  }
+
+  async #trainOn(assetId: string, vector: Vector, collection: Collection): Promise<void> {
+    const { logger, writer } = this.#deps
+    const windows = [...collection.windows.values()].toSorted((a, b) => a.startUs - b.startUs)
+    const width = collection.names.length
+    const values = new Float64Array(windows.length * width)
+    windows.forEach((window, i) => values.set(window.values, i * width))
+    const origin = { fromUs: windows[0]!.startUs, toUs: Math.max(...windows.map(({ endUs }) => endUs)), source: 'commissioning' }
+    const result = await this.#deps.train({ features: collection.names, featureSetDigest: vector.featureSetDigest, values, origin })
+    if ('refused' in result) {
+      collection.windows.clear()
+      this.#refused.inc()
+      logger.warn(
+        { assetId, reason: result.refused, windows: windows.length },
+        'no model could be trained on these windows; collecting anew',
+      )
+      return
+    }
+    const model = await writer.activate({
+      model: commissioningModel(assetId),
+      assetId,
+      featureSet: vector.featureSet,
+      featureSetDigest: vector.featureSetDigest,
+      artefact: result.artefact,
+      features: collection.names,
+      card: result.card,
+      effectiveFromUs: origin.toUs,
+      by: 'inference/commissioning',
+    })
+    this.#trained.inc()
+    logger.info(
+      { assetId, model: model.model, version: model.version, windows: windows.length },
+      'asset commissioned: its model is active in advisory mode',
+    )
+  }
+}

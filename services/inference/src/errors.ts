@@ -1,0 +1,51 @@
+// Every error code of the service, in one place; the README lists them.
+
+import { AndonError } from '@andon/kit'
+
+export const invalidTensor = (message: string, fields: Readonly<Record<string, unknown>> = {}): AndonError =>
+  new AndonError('ANDON_INFERENCE_INVALID_TENSOR', message, { status: 400, fields })
+
+export const invalidRequest = (message: string): AndonError => new AndonError('ANDON_INFERENCE_INVALID_REQUEST', message, { status: 400 })
+
+export const modelUnknown = (name: string, version: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_MODEL_UNKNOWN', `There is no model ${name}${version === '' ? ' in force' : `, version ${version}`}`, {
+    status: 404,
+    fields: { model: name, version },
+  })
+
+export const modelUnloadable = (model: string, cause: unknown): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_MODEL_UNLOADABLE',
+    `Model ${model} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+    { cause, fields: { model } },
+  )
+
+export const vectorUnknown = (assetId: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_VECTOR_UNKNOWN', `No feature vector of asset ${assetId} is known yet`, {
+    status: 404,
+    fields: { assetId },
+  })
+
+export const storeUnavailable = (cause: unknown): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_STORE_UNAVAILABLE',
+    'Redis, which holds the latest vector of each asset, does not answer; send the features with the request instead, or try again',
+    { cause, retriable: true },
+  )
+
+export const queueFull = (rows: number): AndonError =>
+  new AndonError('ANDON_INFERENCE_QUEUE_FULL', `Exceeds maximum queue size of ${rows} rows`, { retriable: true })
+
+export const workerLost = (reason: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_WORKER_LOST', `The worker that ran the model ended: ${reason}`, { retriable: true })
+
+export const stopping = (): AndonError => new AndonError('ANDON_INFERENCE_STOPPING', 'The service is stopping', { retriable: true })
+
+export const cancelled = (): AndonError =>
+  new AndonError('ANDON_INFERENCE_CANCELLED', 'The caller gave up before the request was scored', { status: 499 })
+
+export const runFailed = (model: string, message: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_RUN_FAILED', `Model ${model} failed on this input: ${message}`, { fields: { model } })
+
+export const baselineRefused = (file: string, reason: string, cause?: unknown): AndonError =>
+  new AndonError('ANDON_INFERENCE_BASELINE_REFUSED', `Baseline ${file} is refused: ${reason}`, { cause, fields: { file } })

@@ -1,0 +1,112 @@
+// Registry facts (topic `models`) as state: which model versions exist, and which of them hold for a vector. Which one holds
+// depends on the vector's event time and the facts in log order, never on a clock. Detectors belong to clustering and are left out.
+
+import { canonicalJson, sha256Hex } from '@andon/kit'
+import type { Models } from '@andon/schemas'
+
+interface Version {
+  readonly registered: Models
+  /** Activations and withdrawals, in log order. */
+  readonly timeline: Models[]
+}
+
+/** A model version in force. */
+export type ActiveModel = Models
+
+export class ModelRegistry {
+  readonly #models = new Map<string, Map<number, Version>>()
+  #facts = 0
+
+  /** Takes facts in log order. Of two registrations of one version the first holds; repeats change nothing. */
+  apply(fact: Models): void {
+    if (fact.kind !== 'onnx') return
+    this.#facts++
+    const versions = this.#models.get(fact.model) ?? new Map<number, Version>()
+    this.#models.set(fact.model, versions)
+    const version = versions.get(fact.version)
+    if (fact.type === 'ModelRegistered') {
+      if (version === undefined) versions.set(fact.version, { registered: fact, timeline: [] })
+      return
+    }
+    if (version === undefined || version.registered.digest !== fact.digest) return // somebody else's registration came first
+    if (changesWhatHolds.has(fact.type)) version.timeline.push(fact)
+  }
+
+  /** Model versions that hold for a vector of this feature set whose window ends then; at most one per model name, by name. */
+  activeAt(assetId: string, featureSetDigest: string, windowEndUs: number): ActiveModel[] {
+    return this.#each((activation) => activation.assetId === assetId && activation.featureSetDigest === featureSetDigest, windowEndUs)
+  }
+
+  /** Model versions that hold for the newest data. */
+  current(): ActiveModel[] {
+    return this.#each(() => true, Number.POSITIVE_INFINITY)
+  }
+
+  /** True once a model was activated for the asset and feature set, whatever became of it. */
+  isCommissioned(assetId: string, featureSetDigest: string): boolean {
+    return this.#all().some(
+      ({ registered, timeline }) =>
+        timeline.length > 0 && registered.assetId === assetId && registered.featureSetDigest === featureSetDigest,
+    )
+  }
+
+  /** A registered version, or without a version the one in force (else the newest). */
+  find(model: string, version?: number): Models | undefined {
+    const versions = this.#models.get(model)
+    if (versions === undefined) return undefined
+    if (version !== undefined) return versions.get(version)?.registered
+    return this.current().findLast((active) => active.model === model) ?? versions.get(Math.max(...versions.keys()))?.registered
+  }
+
+  /** Registered versions of a model, ascending. */
+  versions(model: string): Models[] {
+    return [...(this.#models.get(model)?.values() ?? [])].map(({ registered }) => registered).toSorted((a, b) => a.version - b.version)
+  }
+
+  isActivated(model: string, version: number): boolean {
+    return (this.#models.get(model)?.get(version)?.timeline.length ?? 0) > 0
+  }
+
+  /** Facts taken so far. */
+  get facts(): number {
+    return this.#facts
+  }
+
+  #all(): Version[] {
+    return [...this.#models.values()].flatMap((versions) => [...versions.values()])
+  }
+
+  #each(matches: (activation: Models) => boolean, windowEndUs: number): ActiveModel[] {
+    const active: ActiveModel[] = []
+    for (const versions of this.#models.values()) {
+      // One model may hold for two feature sets while its asset changes over: the newest activation per feature set counts.
+      const bySet = new Map<string, Models>()
+      for (const { timeline } of versions.values()) {
+        const activation = holdsAt(timeline, windowEndUs)
+        if (activation === undefined || !matches(activation)) continue
+        const best = bySet.get(activation.featureSetDigest)
+        if (best === undefined || isNewer(activation, best)) bySet.set(activation.featureSetDigest, activation)
+      }
+      active.push(...bySet.values())
+    }
+    return active.toSorted((a, b) => (a.model === b.model ? a.effectiveFromUs - b.effectiveFromUs : a.model < b.model ? -1 : 1))
+  }
+}
+
+const changesWhatHolds = new Set(['ModelActivated', 'ModelRolledBack', 'ModelRetired'])
+
+/** The activation of a version that holds then: the last fact effective before it decides. */
+const holdsAt = (timeline: readonly Models[], windowEndUs: number): Models | undefined => {
+  let last: Models | undefined
+  for (const fact of timeline) {
+    if (fact.effectiveFromUs < windowEndUs && fact.effectiveFromUs >= (last?.effectiveFromUs ?? Number.NEGATIVE_INFINITY)) last = fact
+  }
+  return last?.type === 'ModelActivated' ? last : undefined
+}
+
+const isNewer = (a: Models, b: Models): boolean =>
+  a.effectiveFromUs > b.effectiveFromUs || (a.effectiveFromUs === b.effectiveFromUs && a.version > b.version)
+
+/** Names the set of model versions a prediction was made with; part of the prediction's id. */
+export const verdictSetDigest = (active: readonly ActiveModel[]): string =>
+  sha256Hex(canonicalJson(active.map(({ model, version, digest, role }) => ({ model, version, digest, role }))))

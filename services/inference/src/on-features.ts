@@ -1,0 +1,72 @@
+// features → predictions: every vector is answered by one prediction with the verdicts of the models that hold for it, or, while
+// its asset has none, by one of type `learning`. Vectors of a batch are scored together and answered in their order. Replaying the
+// same vectors beside the same `models` facts gives the same predictions with the same ids.
+
+import { emitter, predictionId } from '@andon/kit'
+import type { Handler, Input, Output } from '@andon/kit'
+import type { Features, Predictions, Vector } from '@andon/schemas'
+import type { Commissioning } from './commissioning.ts'
+import type { ModelCache } from './model-cache.ts'
+import { verdictSetDigest } from './model-registry.ts'
+import type { ActiveModel, ModelRegistry } from './model-registry.ts'
+import { scoreVector } from './verdicts.ts'
+
+export interface OnFeaturesDeps {
+  readonly registry: ModelRegistry
+  readonly cache: ModelCache
+  /** Collects the windows of assets without a model. */
+  readonly commissioning: Pick<Commissioning, 'observe'>
+}
+
+export const onFeatures =
+  ({ registry, cache, commissioning }: OnFeaturesDeps): Handler<Features> =>
+  async (batch) => {
+    const scored: { input: Input<Features>; prediction: Promise<Predictions> }[] = []
+    for (const input of batch.inputs) {
+      const { assetId, vector } = input.value
+      if (vector === null) continue // a late report changes no verdict: its samples stay in their blocks
+      const active = registry.activeAt(assetId, vector.featureSetDigest, vector.windowEndUs)
+      if (active.length === 0 && !registry.isCommissioned(assetId, vector.featureSetDigest)) await commissioning.observe(input, vector)
+      const prediction = predict(cache, assetId, vector, active)
+      prediction.catch(() => {}) // awaited below, in order
+      scored.push({ input, prediction })
+    }
+    const out = emitter()
+    for (const { input, prediction } of scored) out.emit(input, outputOf(input, await prediction))
+    return out
+  }
+
+const predict = async (cache: ModelCache, assetId: string, vector: Vector, active: readonly ActiveModel[]): Promise<Predictions> => {
+  const { verdicts, missing } = await scoreVector(cache, { ...vector, assetId }, active)
+  const { vectorId, featureSet, featureSetDigest, windowStartUs, windowEndUs, revision, names, values, historical, recordedStartUs } =
+    vector
+  return {
+    type: active.length === 0 ? 'learning' : 'verdicts',
+    assetId,
+    predictionId: predictionId(vectorId, verdictSetDigest(active)),
+    vectorId,
+    featureSet,
+    featureSetDigest,
+    windowStartUs,
+    windowEndUs,
+    revision,
+    names,
+    values,
+    verdicts,
+    complete: active.length > 0 && vector.complete && missing.length === 0,
+    missing: [...vector.missing, ...missing],
+    historical,
+    recordedStartUs,
+  }
+}
+
+const outputOf = (input: Input<Features>, prediction: Predictions): Output<Predictions> => ({
+  topic: 'predictions',
+  key: prediction.assetId,
+  value: prediction,
+  id: prediction.predictionId,
+  type: prediction.type,
+  subject: prediction.assetId,
+  timeUs: prediction.windowEndUs,
+  ...(input.order === undefined ? {} : { order: input.order }),
+})

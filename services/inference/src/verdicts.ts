@@ -1,0 +1,109 @@
+// One vector and the models that hold for it → verdicts. A feature that could not be computed is replaced by its training mean,
+// which scores as "nothing unusual", and the verdict says that it is in doubt; a model that cannot answer says why.
+
+import { AndonError, messageOf } from '@andon/kit'
+import type { Verdict } from '@andon/schemas'
+import { readCard } from './model-card.ts'
+import type { CardFeature } from './model-card.ts'
+import type { ModelCache } from './model-cache.ts'
+import type { ActiveModel } from './model-registry.ts'
+import { packDoubles, readDoubles } from './vectors.ts'
+import type { ScorableVector } from './vectors.ts'
+
+export interface Verdicts {
+  readonly verdicts: readonly Verdict[]
+  /** Features that had to be replaced and models that gave no score. */
+  readonly missing: readonly string[]
+}
+
+const OUTPUTS = ['score', 'ratio', 'contributions']
+
+/** Rejects only with errors that another try can help; whatever is wrong with one model is said in its verdict. */
+export const scoreVector = async (cache: ModelCache, vector: ScorableVector, active: readonly ActiveModel[]): Promise<Verdicts> => {
+  const results = await Promise.all(active.map((model) => verdictOf(cache, vector, model)))
+  return {
+    verdicts: results.map(({ verdict }) => verdict),
+    missing: [...new Set(results.flatMap(({ missing }) => missing))].toSorted(),
+  }
+}
+
+const verdictOf = async (
+  cache: ModelCache,
+  vector: ScorableVector,
+  model: ActiveModel,
+): Promise<{ verdict: Verdict; missing: readonly string[] }> => {
+  const input = arrange(vector, model)
+  const identity = { model: model.model, version: model.version, digest: model.digest, role: model.role }
+  try {
+    const [score, ratio, contributions] = await cache.run(
+      model,
+      [{ shape: [1, model.features.length], bytes: packDoubles(input.values) }],
+      OUTPUTS,
+    )
+    const verdict: Verdict = {
+      ...identity,
+      score: finite(readDoubles(score!.bytes)[0]),
+      ratio: finite(readDoubles(ratio!.bytes)[0]),
+      contributionNames: [...model.features],
+      contributions: Buffer.from(contributions!.bytes),
+      inDomain: input.missing.length === 0 && !input.hasMovedConstant,
+      error: null,
+    }
+    return { verdict, missing: input.missing }
+  } catch (error) {
+    if (error instanceof AndonError && error.retriable) throw error
+    const verdict: Verdict = {
+      ...identity,
+      score: 0,
+      ratio: 0,
+      contributionNames: [],
+      contributions: Buffer.alloc(0),
+      inDomain: false,
+      error: messageOf(error),
+    }
+    return { verdict, missing: [...input.missing, model.model] }
+  }
+}
+
+interface Arranged {
+  readonly values: Float64Array
+  readonly missing: readonly string[]
+  readonly hasMovedConstant: boolean
+}
+
+/** The vector's values in the model's input order. */
+const arrange = (vector: ScorableVector, model: ActiveModel): Arranged => {
+  const values = readDoubles(vector.values)
+  const position = new Map(vector.names.map((name, i) => [name, i]))
+  const features = featuresOf(model)
+  const missing: string[] = []
+  let hasMovedConstant = false
+  const arranged = Float64Array.from(model.features, (name) => {
+    const value = values[position.get(name) ?? -1] ?? Number.NaN
+    const feature = features.get(name)
+    if (Number.isFinite(value)) {
+      if (feature?.use === 'constant' && Math.abs(value - feature.mean) > 1e-6 * (1 + Math.abs(feature.mean))) hasMovedConstant = true
+      return value
+    }
+    if (feature?.use !== 'missing') missing.push(name)
+    return feature?.mean ?? 0
+  })
+  return { values: arranged, missing, hasMovedConstant }
+}
+
+const finite = (value: number | undefined): number => {
+  if (value === undefined || !Number.isFinite(value))
+    throw new AndonError('ANDON_INFERENCE_NOT_FINITE', `the model gave ${value} for this input`)
+  return value
+}
+
+/** Cards by artefact: parsed once. */
+const cards = new Map<string, ReadonlyMap<string, CardFeature>>()
+const featuresOf = (model: ActiveModel): ReadonlyMap<string, CardFeature> => {
+  let features = cards.get(model.digest)
+  if (features === undefined) {
+    features = new Map((readCard(model.card)?.features ?? []).map((feature) => [feature.name, feature]))
+    cards.set(model.digest, features)
+  }
+  return features
+}
