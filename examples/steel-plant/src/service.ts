@@ -107,7 +107,7 @@ export const createSteelPlantService = (config: SteelPlantConfig): Service => {
     async start() {
       const token = readToken(config.tokenFile)
       mqtt = openMqtt({ url: config.mqttUrl, clientId: 'press-1', token })
-      nats = openNats({ url: config.natsUrl, name: 'works-power-meter', prefix: config.namespace === '' ? '' : `${config.namespace}.` })
+      nats = openNats({ url: config.natsUrl, name: 'works-power-meter', prefix: config.namespace })
       // About ten minutes of each source: older readings would only count as historical.
       const vibration = outbox(vibrationSource, (batch, signal) => mqtt.deliver(batch, signal), 8, 2400)
       const process = outbox(processSource, (batch, signal) => mqtt.deliver(batch, signal), 100, 3000)

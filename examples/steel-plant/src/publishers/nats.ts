@@ -7,7 +7,7 @@ import type { Reading } from '../reading.ts'
 export interface NatsOptions {
   readonly url: string
   readonly name: string
-  /** Prefix of all subjects where several meshes share a server; '' or 'name.'. */
+  /** Prefix of all subjects where several meshes share a server. */
   readonly prefix?: string
   readonly timeoutMs?: number
 }
@@ -39,8 +39,7 @@ export const openNats = ({ url, name, prefix = '', timeoutMs = 10_000 }: NatsOpt
       const reply = message.json<Reply>()
       if (reply.error === undefined) return { quarantined: reply.quarantined?.length ?? 0 }
       const said = `ingest answered ${reply.error.code}: ${reply.error.message}`
-      // Only what is wrong with the readings themselves is final; anything else may pass.
-      throw /INVALID|MALFORMED|UNREADABLE|QUARANTINE/.test(reply.error.code) ? new BatchRefused(said) : new Error(said)
+      throw reply.error.retriable === false ? new BatchRefused(said) : new Error(said)
     },
     async stop() {
       await connection?.close()
