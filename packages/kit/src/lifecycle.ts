@@ -1,0 +1,171 @@
+// Start and stop of a service: parts in order, then in reverse; an admin server around them; one message when a start fails.
+
+import type { Server } from 'node:http'
+import { AndonError, codeOf, messageOf } from './errors.ts'
+import { createAdminServer } from './health.ts'
+import type { Readiness } from './health.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+import { listen } from './reach.ts'
+
+/** Something with a beginning and an end: a door, a consumer, a store. */
+export interface Part {
+  readonly name: string
+  start(): Promise<void>
+  /** Ends work in flight, then lets go. Called once, also when a later part failed to start. */
+  stop(): Promise<void>
+  /** True, or why the part cannot serve now. A part without it is ready once started. */
+  ready?(): Readiness
+  /** Asked for after the start: rejects when the part has failed for good, which stops the service. */
+  ended?(): Promise<unknown>
+}
+
+export interface Service {
+  readonly name: string
+  /** In starting order; stopped in reverse. */
+  readonly parts: readonly Part[]
+  readonly admin: { readonly host: string; readonly port: number; readonly setting?: string }
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** Shown by /version, e.g. `{ durability: 'single-node' }`. */
+  readonly about?: () => Readonly<Record<string, unknown>>
+}
+
+export interface RunningService {
+  /** Port the admin server has. */
+  readonly adminPort: number
+  /** Rejects when a part has failed for good. */
+  readonly failed: Promise<never>
+  /** Stops parts in reverse order and the admin server; a part that throws does not keep the others from stopping. */
+  stop(): Promise<void>
+}
+
+/** How long all parts together may take to stop. */
+const stopDeadlineMs = 10_000
+
+/** Starts a service inside this process (tests do). On failure what had started is stopped and the error thrown. */
+export const startService = async (service: Service): Promise<RunningService> => {
+  const started: Part[] = []
+  let isStarting = true
+  const admin = createAdminServer({
+    service: service.name,
+    metrics: service.metrics,
+    readiness: () => (isStarting ? { start: `starting ${service.parts[started.length]?.name ?? ''}`.trim() } : readinessOf(service.parts)),
+    about: () => service.about?.() ?? {},
+  })
+  let stopping: Promise<void> | undefined
+  const stop = (): Promise<void> => (stopping ??= stopAll(service, started, admin))
+  try {
+    const setting = service.admin.setting ?? `${service.name.toUpperCase().replaceAll('-', '_')}_ADMIN_PORT`
+    const adminPort = await listen(admin, { host: service.admin.host, port: service.admin.port, setting })
+    for (const part of service.parts) {
+      started.push(part) // before its start: a part that fails half-way is stopped as well
+      await part.start()
+      if (stopping !== undefined) throw new AndonError('ANDON_START_INTERRUPTED', `${service.name} was stopped while it started`)
+    }
+    isStarting = false
+    service.logger.info({ adminPort, parts: started.map((part) => part.name) }, 'service started')
+    const failures = started.flatMap((part) => (part.ended === undefined ? [] : [part.ended()]))
+    const failed = new Promise<never>((_, reject) => {
+      for (const ended of failures) ended.catch(reject)
+    })
+    failed.catch(() => {}) // whoever cares awaits `failed`; a part that fails during a stop is no news
+    return { adminPort, failed, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const readinessOf = (parts: readonly Part[]): Record<string, Readiness> =>
+  parts.length === 0 ? { service: true } : Object.fromEntries(parts.map((part) => [part.name, readinessOfPart(part)]))
+
+const readinessOfPart = (part: Part): Readiness => {
+  try {
+    return part.ready?.() ?? true
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+const stopAll = async (service: Service, started: readonly Part[], admin: Server): Promise<void> => {
+  for (const part of started.toReversed()) {
+    try {
+      await part.stop()
+    } catch (error) {
+      service.logger.error({ err: error, part: part.name }, 'part did not stop cleanly')
+    }
+  }
+  admin.closeAllConnections()
+  await new Promise<void>((resolve) => {
+    admin.close(() => resolve())
+  })
+}
+
+/**
+ * Runs a service as this process: starts it, stops it on SIGTERM or SIGINT (deadline 10 s, a second signal ends at
+ * once), when a part fails for good, or when the process named by ANDON_PARENT_PID is gone. A failed start, a bad
+ * setting included when `create` is a function, ends the process with one message and exit code 1.
+ */
+export const runService = async (create: Service | (() => Service | Promise<Service>)): Promise<void> => {
+  let service: Service | undefined
+  let running: RunningService | undefined
+  let isEnding = false
+
+  const end = (reason: string, exitCode: number): void => {
+    if (isEnding) process.exit(1)
+    isEnding = true
+    service?.logger.info({ reason }, 'service stops')
+    setTimeout(() => {
+      service?.logger.error({ stopDeadlineMs }, 'stop took too long, ending anyway')
+      process.exit(1)
+    }, stopDeadlineMs).unref()
+    const stopped = running?.stop() ?? Promise.resolve()
+    void stopped.finally(() => process.exit(exitCode)) // stop() never rejects
+  }
+  const crash = (error: unknown): void => {
+    if (isEnding) return
+    service?.logger.fatal({ err: error }, 'unexpected failure')
+    if (service === undefined) process.stderr.write(`${startMessage('service', error)}\n`)
+    end('unexpected failure', 1)
+  }
+  process.on('SIGTERM', () => end('SIGTERM', 0))
+  process.on('SIGINT', () => end('SIGINT', 0))
+  process.on('uncaughtException', crash)
+  process.on('unhandledRejection', crash)
+  watchParent(() => end('parent process is gone', 0))
+
+  try {
+    service = typeof create === 'function' ? await create() : create
+    running = await startService(service)
+  } catch (error) {
+    if (isEnding) return
+    process.stderr.write(`${startMessage(service?.name ?? 'service', error)}\n`)
+    process.exit(1)
+  }
+  running.failed.catch(crash)
+}
+
+/** The one message of a failed start: code, what is wrong, and the cause when it says more. */
+export const startMessage = (name: string, error: unknown): string => {
+  const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : ''
+  const isOurs = error instanceof AndonError || codeOf(error)?.startsWith('ANDON_') === true
+  const trace = !isOurs && error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : ''
+  return `${name} did not start: ${codeOf(error) ?? 'ANDON_START_FAILED'}: ${messageOf(error)}${cause}${trace}`
+}
+
+/** The supervisor's pid is not a setting of the service, so it is read here. */
+const watchParent = (onGone: () => void): void => {
+  const pid = Number(process.env['ANDON_PARENT_PID'])
+  if (!Number.isSafeInteger(pid) || pid <= 0) return
+  const timer = setInterval(() => {
+    try {
+      process.kill(pid, 0)
+    } catch (error) {
+      if (codeOf(error) === 'EPERM') return // alive, somebody else's
+      clearInterval(timer)
+      onGone()
+    }
+  }, 1000)
+  timer.unref()
+}
