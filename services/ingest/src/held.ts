@@ -137,9 +137,12 @@ export class Held {
     return true
   }
 
-  /** An append failed: nothing is known about what the broker still has. */
+  /** An append failed: nothing is known about what the broker still has, nor under which leader epoch it will answer. */
   doubtAll(): void {
-    for (const lane of this.#lanes.values()) lane.answeredCount = 0
+    for (const lane of this.#lanes.values()) {
+      lane.answeredCount = 0
+      lane.newest = undefined
+    }
   }
 
   /** Removes and returns the entries that the broker has provably kept past its flush. */

@@ -39,7 +39,9 @@ export interface IntakeDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: IngestMetrics
+  /** Timers, for tests that are the clock. */
   readonly schedule?: (afterMs: number, callback: () => void) => void
+  readonly sleep?: (ms: number) => Promise<void>
 }
 
 export interface IntakeWiring {
@@ -133,7 +135,7 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
       if (spool.failure() !== undefined) void spool.probe() // its outcome is kept in failure()
       withholdUnkept()
     },
-    sleep: sleeper.sleep,
+    sleep: deps.sleep ?? sleeper.sleep,
     wake: sleeper.wake,
   })
 

@@ -65,7 +65,7 @@ export class OpenBlocks {
 
   /** Closes every open block now. */
   flush(): void {
-    for (const source of [...this.#open.keys()]) this.#close(source)
+    for (const source of this.#open.keys()) this.#close(source)
   }
 
   /** Receive times of the rows that wait in open blocks, with their assets. */

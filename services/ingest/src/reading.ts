@@ -228,8 +228,6 @@ const isGiven = (value: unknown): boolean => value !== undefined && value !== nu
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 const found = (value: unknown): string => {
-  if (value === undefined) return 'nothing'
-  const text =
-    typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? (JSON.stringify(value) ?? 'nothing') : String(value)
+  const text = JSON.stringify(value) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 80)}…` : text
 }

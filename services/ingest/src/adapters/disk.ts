@@ -30,7 +30,11 @@ export const openDisk = async (folder: string): Promise<Disk> => {
   const path = (name: string) => join(folder, name)
   const syncFolder = async () => {
     const handle = await open(folder, constants.O_RDONLY)
-    await handle.sync().finally(() => handle.close())
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
   }
   return {
     list: async () => (await readdir(folder)).toSorted(),

@@ -4,6 +4,7 @@
 
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
+import { callbackify } from 'node:util'
 import { Aedes } from 'aedes'
 import type { AuthenticateError, Client } from 'aedes'
 import { AndonError, listen } from '@andon/kit'
@@ -43,6 +44,11 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
         logger.warn({ client: client?.id, code, count: receipt.quarantined.length, example: message }, 'readings went to quarantine')
       }
     }
+    const takeThen = callbackify(async (client: Client | null, topic: string, payload: Buffer) => {
+      const taken = take(client, topic, payload)
+      inHand.add(taken)
+      await taken.finally(() => inHand.delete(taken))
+    })
     const created = new Aedes({
       authenticate: (_client, _username, password, done) => {
         if (refusing() !== undefined) return done(refused('Ingest does not take readings now', serverUnavailable), false)
@@ -54,12 +60,7 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
       },
       authorizePublish: (client, packet, done) => {
         packet.retain = false
-        const taken = take(client, packet.topic, Buffer.from(packet.payload)).then(
-          () => done(null),
-          (error: Error) => done(error),
-        )
-        inHand.add(taken)
-        void taken.finally(() => inHand.delete(taken)) // cannot reject: both outcomes are answered above
+        takeThen(client, packet.topic, Buffer.from(packet.payload), (error) => done(error))
       },
       authorizeSubscribe: (_client, _subscription, done) => done(null, null),
     })
@@ -86,7 +87,7 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
     stop: async () => {
       isStopping = true
       server?.close()
-      await Promise.all(inHand)
+      await Promise.allSettled(inHand)
       await new Promise<void>((resolve) => setImmediate(resolve)) // lets the last acknowledgements leave
       const opened = broker
       if (opened !== undefined) await new Promise<void>((resolve) => opened.close(resolve))

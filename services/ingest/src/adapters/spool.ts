@@ -140,7 +140,7 @@ const spoolOf = (disk: Disk, limits: SpoolLimits, segments: Segment[], monotonic
   }
 
   const write = async () => {
-    await undefined // everything that this turn appends goes into one group
+    await Promise.resolve() // everything that this turn appends goes into one group
     while (waiting.length > 0) {
       const group = waiting
       waiting = []
