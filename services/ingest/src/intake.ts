@@ -167,9 +167,9 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
 
   const inHand = new Set<Promise<unknown>>()
   const intake = async (delivery: Delivery) => {
-    inFlightBytes += delivery.payload.length
     const startedMs = clock.monotonicMs()
     const taken = take(delivery)
+    inFlightBytes += delivery.payload.length
     inHand.add(taken)
     try {
       return await taken

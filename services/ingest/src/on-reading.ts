@@ -78,6 +78,7 @@ const unreadable = (delivery: Delivery): RawReading[] => {
     throw new AndonError(
       'ANDON_INGEST_NOT_JSON',
       'The body is not JSON; expected a reading, an array of readings, or NDJSON with content type application/x-ndjson',
+      { status: 400 },
     )
   }
   return [{ value: undefined, bytes: () => delivery.payload }]

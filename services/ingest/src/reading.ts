@@ -100,7 +100,7 @@ export const elementsOf = (payload: Buffer): Buffer[] => {
   const elements: Buffer[] = []
   let depth = 0
   let inString = false
-  let from = -1
+  let from = 0
   for (let at = 0; at < payload.length; at++) {
     const byte = payload[at]
     if (inString) {
@@ -112,7 +112,8 @@ export const elementsOf = (payload: Buffer): Buffer[] => {
     const opens = byte === 0x5b || byte === 0x7b
     const closes = byte === 0x5d || byte === 0x7d
     if (depth === 1 && (byte === 0x2c || (closes && byte === 0x5d))) {
-      if (from >= 0) elements.push(trimmed(payload.subarray(from, at)))
+      const element = trimmed(payload.subarray(from, at))
+      if (element.length > 0) elements.push(element) // empty only in an empty array
       from = at + 1
     }
     if (opens && ++depth === 1) from = at + 1

@@ -7,7 +7,8 @@ import { blocksOf, logged, ManualClock, MemoryDisk, openRig, reading, rowsOf, st
 import type { LoggedRecord, Rig } from './rig.ts'
 import { telemetryTopic } from '../src/records.ts'
 
-const ticksOf = (records: readonly LoggedRecord[]) => records.flatMap(({ value, offset }) => (value.tick ? [{ offset, ...value.tick }] : []))
+const ticksOf = (records: readonly LoggedRecord[]) =>
+  records.flatMap(({ value, offset }) => (value.tick ? [{ offset, ...value.tick }] : []))
 
 /** Sends a reading and closes its block, so that the acknowledgement is there. */
 const acknowledged = async (rig: Rig, readings: unknown) => {
@@ -72,9 +73,15 @@ test('row 13: a quarantined number is withheld in its block, so no gap is left f
   const receipt = await acknowledged(rig, [reading(1), reading(2, { values: { temperatureC: 4000 } }), reading(3)])
   await rig.pump()
   assert.equal(receipt.accepted, 2)
-  assert.deepEqual(receipt.quarantined.map(({ index, code }) => ({ index, code })), [{ index: 1, code: 'ANDON_INGEST_OUT_OF_RANGE' }])
+  assert.deepEqual(
+    receipt.quarantined.map(({ index, code }) => ({ index, code })),
+    [{ index: 1, code: 'ANDON_INGEST_OUT_OF_RANGE' }],
+  )
   const [block] = blocksOf(await logged(rig.log))
-  assert.deepEqual({ from: block?.seqFrom, to: block?.seqTo, rows: block?.rows, withheld: block?.withheld }, { from: 1, to: 3, rows: 2, withheld: [2] })
+  assert.deepEqual(
+    { from: block?.seqFrom, to: block?.seqTo, rows: block?.rows, withheld: block?.withheld },
+    { from: 1, to: 3, rows: 2, withheld: [2] },
+  )
 })
 
 test('row 14: a tick stays below samples in linger, in the spool, and without an answer', async () => {
@@ -107,7 +114,10 @@ test('row 14: a tick that failed is not sent again', async () => {
   rig.log.failAppends(undefined)
   rig.clock.ms += 200
   await rig.pump()
-  assert.deepEqual(ticksOf(await logged(rig.log)).map(({ upToUs }) => upToUs), [startUs])
+  assert.deepEqual(
+    ticksOf(await logged(rig.log)).map(({ upToUs }) => upToUs),
+    [startUs],
+  )
 })
 
 test('row 15: the ticks of an outage are skipped, not sent in one burst after it', async () => {
@@ -118,7 +128,10 @@ test('row 15: the ticks of an outage are skipped, not sent in one burst after it
   rig.log.failAppends(undefined)
   await rig.second()
   await rig.second()
-  assert.deepEqual(ticksOf(await logged(rig.log)).map(({ upToUs }) => (upToUs - startUs) / 1e6), [0, 121, 122])
+  assert.deepEqual(
+    ticksOf(await logged(rig.log)).map(({ upToUs }) => (upToUs - startUs) / 1e6),
+    [0, 121, 122],
+  )
 })
 
 test('a restart sends the whole spool again, in order, before anything new', async () => {
@@ -196,7 +209,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 9, arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'step' as const, 'second' as const) }) },
   { weight: 9, arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'pump' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('away' as const, 'back' as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('crash' as const, 'power' as const), torn: fc.double({ min: 0, max: 1, noNaN: true }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('crash' as const, 'power' as const), torn: fc.double({ min: 0, max: 1, noNaN: true }) }),
+  },
 )
 
 // One device that sends in order and sends again what was not acknowledged; a broker whose last 5 s may vanish with its power.
@@ -267,9 +283,15 @@ test('any interleaving of sending, flushing, pumping, crashes and power losses k
       for (let second = 0; second < 3; second++) await rig.second()
       const records = await logged(log)
       const rows = rowsOf(records)
-      for (const seq of acknowledgedSeqs.keys()) assert.ok(rows.includes(seq), `${seq} was acknowledged and is not in the log (power lost at ${lossAtMs})`)
+      for (const seq of acknowledgedSeqs.keys())
+        assert.ok(rows.includes(seq), `${seq} was acknowledged and is not in the log (power lost at ${lossAtMs})`)
       const firstSeen = [...new Set(rows)]
-      if (!hadPowerLoss) assert.deepEqual(firstSeen, firstSeen.toSorted((a, b) => a - b), 'samples appear in their order')
+      if (!hadPowerLoss)
+        assert.deepEqual(
+          firstSeen,
+          firstSeen.toSorted((a, b) => a - b),
+          'samples appear in their order',
+        )
       for (const tick of ticksOf(records)) {
         for (const [seq, receivedUs] of acknowledgedSeqs) {
           if (receivedUs >= tick.upToUs) continue

@@ -150,8 +150,21 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
   let isIdle = false
   const opened = await openSpool(disk, limits, clock.monotonicMs)
   const wiring = wireIntake({
-    settings: { acknowledge: 'spooled', inFlightMaxBytes: 1 << 20, lingerMs: 20, blockMaxRows: 100, maxAheadS: 86_400, ...options.settings },
-    shape: { codec: plainCodec, instance: options.instance ?? 'ingest-0', telemetryPartitions: partitions, quarantinePartitions: 1, skewBoundUs: 5_000_000 },
+    settings: {
+      acknowledge: 'spooled',
+      inFlightMaxBytes: 1 << 20,
+      lingerMs: 20,
+      blockMaxRows: 100,
+      maxAheadS: 86_400,
+      ...options.settings,
+    },
+    shape: {
+      codec: plainCodec,
+      instance: options.instance ?? 'ingest-0',
+      telemetryPartitions: partitions,
+      quarantinePartitions: 1,
+      skewBoundUs: 5_000_000,
+    },
     log,
     opened,
     doorEpoch: options.doorEpoch ?? 1,
@@ -176,7 +189,8 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
     log,
     disk,
     clock,
-    send: (delivery) => wiring.intake({ door: 'nats', format: 'json', payload: Buffer.from(JSON.stringify(delivery.readings ?? [])), ...delivery }),
+    send: (delivery) =>
+      wiring.intake({ door: 'nats', format: 'json', payload: Buffer.from(JSON.stringify(delivery.readings ?? [])), ...delivery }),
     flush: async () => {
       wiring.flush()
       await settle()
@@ -209,7 +223,8 @@ export const logged = async (log: MemoryLog, topic = telemetryTopic, partition =
   const records: LoggedRecord[] = []
   for await (const batch of log.read({ topic, partition, from: 'earliest', to: 'latest' })) {
     for (const record of batch.records) {
-      const value = topic === telemetryTopic ? plainCodec.decode<Telemetry>(topic, record.value!) : ({ type: record.value!.toString() } as Telemetry)
+      const value =
+        topic === telemetryTopic ? plainCodec.decode<Telemetry>(topic, record.value!) : ({ type: record.value!.toString() } as Telemetry)
       records.push({ offset: record.offset, key: record.key, value, id: record.header('ce_id') })
     }
   }

@@ -130,6 +130,7 @@ const spoolOf = (disk: Disk, limits: SpoolLimits, segments: Segment[], monotonic
       await leaveFile()
       throw error
     }
+    failure = undefined
     for (const { head, body, resolve } of group) {
       const ref = { segment: segment.number, offset: segment.bytes + head.length, length: body.length }
       segment.bytes += head.length + body.length
@@ -146,7 +147,6 @@ const spoolOf = (disk: Disk, limits: SpoolLimits, segments: Segment[], monotonic
       waiting = []
       try {
         await writeGroup(group)
-        failure = undefined
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
         failure = new AndonError('ANDON_INGEST_SPOOL_FAILED', `The spool cannot be written (${code}); free the disk of ANDON_DATA_DIR`, {
