@@ -1,4 +1,4 @@
-// Reporter of node:test: one line per file, each failed test in full as soon as it is known, and the sum into the file ANDON_TEST_SUM.
+// Reporter of node:test: one line per file, each failed test in full as soon as it is known with what its file printed, and the sum into the file ANDON_TEST_SUM.
 
 import { writeFileSync } from 'node:fs'
 import { relative } from 'node:path'
@@ -31,10 +31,13 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
   const files = new Map<string, FileLine>()
   const total = { passed: 0, failed: 0, skipped: 0 }
   const parents: string[] = []
+  const output = new Map<string, string>()
   for await (const event of source) {
     if (event.type === 'test:start') parents.splice(event.data.nesting, parents.length, event.data.name)
     if (event.type === 'test:stderr' || event.type === 'test:stdout') {
       if (process.env['ANDON_TEST_OUTPUT'] === '1') yield event.data.message
+      const file = event.data.file ?? ''
+      output.set(file, `${output.get(file) ?? ''}${event.data.message}`.slice(-8000))
       continue
     }
     if (event.type !== 'test:pass' && event.type !== 'test:fail') continue
@@ -48,11 +51,15 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
     const outcome = isSkipped ? 'skipped' : event.type === 'test:pass' ? 'passed' : 'failed'
     count[outcome] += 1
     total[outcome] += 1
-    if (outcome === 'failed') {
-      const error = event.type === 'test:fail' ? event.data.details.error : undefined
+    const error = event.type === 'test:fail' ? event.data.details.error : undefined
+    if (outcome === 'failed' && (error as { failureType?: string } | undefined)?.failureType !== 'subtestsFailed') {
       yield failureText([...parents.slice(0, nesting), name].join(' › '), place(file, line), error)
     }
     if (isSkipped) yield `- skipped: ${name} (${place(file, line)})${typeof event.data.skip === 'string' ? `: ${event.data.skip}` : ''}\n`
+  }
+  for (const [file, count] of files) {
+    const text = output.get(file)?.trimEnd()
+    if (count.failed > 0 && text) yield `\nOutput of ${place(file)}:\n${text.replace(/^/gm, '    ')}\n`
   }
   for (const [file, count] of [...files].sort((a, b) => a[0].localeCompare(b[0]))) {
     const mark = count.failed > 0 ? '✖' : '✔'

@@ -1,0 +1,143 @@
+// The `andon` command: noun, then verb. Every command takes --json where it shows something, and ends with an exit code of exit.ts.
+
+import { Command, CommanderError, Option } from 'commander'
+import { AndonError, messageOf } from '@andon/kit/errors'
+import { call, decideStep, listActions, listHolds, liftHold, placeHold, showAction, watchActions } from './commands/actions.ts'
+import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
+import { listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
+import { doctor } from './commands/doctor.ts'
+import { down } from './commands/down.ts'
+import { logs } from './commands/logs.ts'
+import { applyPlant, checkPlant } from './commands/plant.ts'
+import { status } from './commands/status.ts'
+import { listTopics, readTopic, tailTopic } from './commands/topics.ts'
+import { up, upFailure } from './commands/up.ts'
+import { type Context, CommandError, PRINCIPALS, loadContext } from './context.ts'
+import { EXIT } from './exit.ts'
+
+const json = () => new Option('--json', 'one JSON object per result, for programs')
+const as = (principal: string) => new Option('--as <principal>', `whose development token to show (${PRINCIPALS.join(', ')}); ANDON_TOKEN goes before it`).default(principal)
+
+/** The command tree; `context` is read when a command runs, so that --help needs no settings. */
+const program = (context: () => Context): Command => {
+  const andon = new Command('andon').description('Plant signals to findings, findings to governed action.').exitOverride()
+
+  andon
+    .command('up')
+    .description('start platform, services and console, and stay until Ctrl-C')
+    .option('--demo', 'with the demo plant (examples/steel-plant)')
+    .option('--plant <folder>', 'publish this plant folder')
+    .option('-d, --detach', 'return when everything is up')
+    .action((options: Parameters<typeof up>[1]) => up(context(), options).catch(fail(upFailure)))
+  andon
+    .command('down')
+    .description('end the running mesh')
+    .option('--wipe', 'and remove its data, logs and tokens')
+    .addOption(json())
+    .action((options: Parameters<typeof down>[1]) => down(context(), options))
+  andon.command('status').description('who runs, since when, with how much memory').addOption(json()).action((options: Parameters<typeof status>[1]) => status(context(), options))
+  andon
+    .command('logs')
+    .description('the end of one log, or of all')
+    .argument('[name]', 'kafka, registry, redis, nats or a service')
+    .option('-f, --follow', 'go on as it grows')
+    .option('-n, --lines <count>', 'how many lines')
+    .action((name: string | undefined, options: Parameters<typeof logs>[2]) => logs(context(), name, options))
+  andon.command('doctor').description('what this machine has and lacks, and whether a running mesh is well').addOption(json()).action((options: Parameters<typeof doctor>[1]) => doctor(context(), options))
+
+  const demo = andon.command('demo').description('the demo plant')
+  demo.command('inject').description(`break something: ${INJECTIONS.join(', ')}`).argument('<what>').addOption(json()).action((what: string, options: { json?: boolean }) => inject(context(), what, options))
+  demo.command('reset').description('make the demo plant healthy again').addOption(json()).action((options: { json?: boolean }) => reset(context(), options))
+  demo.command('state').description('what the demo plant does now').addOption(json()).action((options: { json?: boolean }) => demoState(context(), options))
+
+  const topics = andon.command('topics').description('what is on the log')
+  topics.command('list').addOption(json()).action((options: { json?: boolean }) => listTopics(context(), options))
+  topics
+    .command('read')
+    .description('the last records, decoded')
+    .argument('<topic>')
+    .option('-p, --partition <number>')
+    .option('-n, --limit <count>', 'records per partition', '10')
+    .option('--from <offset>', 'first offset instead of the end')
+    .addOption(json())
+    .action((topic: string, options: Parameters<typeof readTopic>[2]) => readTopic(context(), topic, options))
+  topics.command('tail').description('new records as they come').argument('<topic>').addOption(json()).action((topic: string, options: { json?: boolean }) => tailTopic(context(), topic, options))
+
+  const dlq = andon.command('dlq').description('dead letters and quarantine')
+  dlq.command('list').addOption(json()).action((options: { json?: boolean }) => listDlq(context(), options))
+  dlq.command('show').argument('<topic>').addOption(json()).action((topic: string, options: { json?: boolean }) => showDlq(context(), topic, options))
+  dlq
+    .command('redrive')
+    .description('put the original bytes back on their topic')
+    .argument('<topic>')
+    .option('--at <partition@offset>', 'only this one')
+    .option('--yes', 'do it; without it only says what it would do')
+    .addOption(json())
+    .action((topic: string, options: Parameters<typeof redriveDlq>[2]) => redriveDlq(context(), topic, options))
+
+  const actions = andon.command('actions').description('incidents and their steps')
+  actions.command('list').option('--all', 'closed ones too').addOption(as('operator')).addOption(json()).action((options: Parameters<typeof listActions>[1]) => listActions(context(), options))
+  actions.command('show').argument('<incident>').addOption(as('operator')).addOption(json()).action((id: string, options: Parameters<typeof showAction>[2]) => showAction(context(), id, options))
+  for (const verb of ['approve', 'reject'] as const) {
+    actions
+      .command(verb)
+      .description(`ask to ${verb} a step`)
+      .argument('<step>', 'id, or its beginning')
+      .option('--reason <text>')
+      .addOption(as('operator'))
+      .addOption(json())
+      .action((id: string, options: Parameters<typeof decideStep>[3]) => decideStep(context(), verb, id, options))
+  }
+  actions.command('watch').description('live notices until Ctrl-C').addOption(json()).action((options: { json?: boolean }) => watchActions(context(), options))
+
+  andon
+    .command('call')
+    .description('call for help at a line or an asset')
+    .argument('<place>')
+    .argument('<title>', 'what is wrong')
+    .addOption(new Option('--kind <kind>', 'what the place is').choices(['asset', 'line']).default('asset'))
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((place: string, title: string, options: Parameters<typeof call>[3]) => call(context(), place, title, options))
+
+  const hold = andon.command('hold').description('stop all execution at a line, or everywhere')
+  hold.command('list').addOption(as('operator')).addOption(json()).action((options: Parameters<typeof listHolds>[1]) => listHolds(context(), options))
+  hold
+    .command('place')
+    .argument('<scope>', 'a line, or * for everything')
+    .requiredOption('--reason <text>')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((scope: string, options: Parameters<typeof placeHold>[2]) => placeHold(context(), scope, options))
+  hold.command('lift').argument('<hold>').requiredOption('--reason <text>').addOption(as('shift-lead')).addOption(json()).action((id: string, options: Parameters<typeof liftHold>[2]) => liftHold(context(), id, options))
+
+  const plant = andon.command('plant').description('plant documents')
+  plant.command('check').argument('<folder>').addOption(json()).action((folder: string, options: { json?: boolean }) => checkPlant(context(), folder, options))
+  plant.command('apply').argument('<folder>').addOption(as('shift-lead')).addOption(json()).action((folder: string, options: Parameters<typeof applyPlant>[2]) => applyPlant(context(), folder, options))
+  return andon
+}
+
+/** Rewords a failure and keeps the exit code it stands for. */
+const fail =
+  (word: (error: unknown) => string) =>
+  (error: unknown): never => {
+    throw new CommandError(exitCodeOf(error), word(error))
+  }
+
+const exitCodeOf = (error: unknown): number => {
+  if (error instanceof CommandError) return error.exitCode
+  return error instanceof AndonError && error.code === 'ANDON_SETTING_INVALID' ? EXIT.usage : EXIT.failed
+}
+
+/** Runs one command and gives the exit code; a failure prints one message on standard error. */
+export const runCli = async (args: readonly string[]): Promise<number> => {
+  try {
+    await program(() => loadContext(process.env)).parseAsync([...args], { from: 'user' })
+    return EXIT.ok
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage // commander has said why
+    const message = messageOf(error)
+    if (message !== '') console.error(message)
+    return exitCodeOf(error)
+  }
+}

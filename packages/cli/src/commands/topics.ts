@@ -1,0 +1,111 @@
+// andon topics: what is on the log, decoded. Reading joins no group and moves no position.
+
+import { type Log, type LogRecord, HEADER, openCodec, openKafkaLog } from '@andon/kit'
+import { messageOf } from '@andon/kit/errors'
+import { type Context, CommandError } from '../context.ts'
+import { EXIT } from '../exit.ts'
+import { plain, print, table } from '../output.ts'
+
+const withLog = async <T>(context: Context, work: (log: Log) => Promise<T>): Promise<T> => {
+  const log = await openKafkaLog({ brokers: [...context.brokers], clientId: 'andon-cli', namespace: context.namespace })
+  try {
+    return await work(log)
+  } finally {
+    await log.close()
+  }
+}
+
+export const listTopics = (context: Context, options: { json?: boolean }): Promise<void> =>
+  withLog(context, async (log) => {
+    const topics = await Promise.all(
+      (await log.admin.topics()).map(async ({ name, partitions }) => {
+        const records = (await log.admin.watermarks(name)).reduce((sum, each) => sum + each.high - each.low, 0)
+        return { name, partitions, records }
+      }),
+    )
+    topics.sort((a, b) => a.name.localeCompare(b.name))
+    print(options.json === true, { topics }, () =>
+      table([['TOPIC', 'PARTITIONS', 'RECORDS'], ...topics.map((each) => [each.name, String(each.partitions), String(each.records)])]),
+    )
+  })
+
+export interface ShownRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestampMs: number
+  readonly key: string | null
+  readonly id: string | undefined
+  readonly type: string | undefined
+  readonly headers: Record<string, string>
+  readonly value: unknown
+}
+
+/** Turns records into what is shown; a value that cannot be decoded is shown with the reason. */
+export const showRecord = async (codec: { decodeAsync<T>(topic: string, bytes: Buffer): Promise<T> }, record: LogRecord): Promise<ShownRecord> => {
+  let value: unknown = null
+  try {
+    if (record.value !== null) value = plain(await codec.decodeAsync(record.topic, record.value))
+  } catch (error) {
+    value = { undecodable: messageOf(error), bytes: record.value?.length ?? 0 }
+  }
+  return {
+    topic: record.topic,
+    partition: record.partition,
+    offset: record.offset,
+    timestampMs: record.timestampMs,
+    key: record.key,
+    id: record.header(HEADER.id),
+    type: record.header(HEADER.type),
+    headers: record.headers(),
+    value,
+  }
+}
+
+const lineOf = (record: ShownRecord): string =>
+  `${new Date(record.timestampMs).toISOString()} ${record.topic}/${record.partition}@${record.offset} ${record.key ?? '-'} ${record.type ?? ''} ${JSON.stringify(record.value)}`
+
+const openRegisteredCodec = (context: Context) => openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
+
+export interface ReadOptions {
+  readonly json?: boolean
+  readonly partition?: string
+  readonly limit?: string
+  readonly from?: string
+}
+
+/** The last records of a topic, by partition. */
+export const readTopic = (context: Context, topic: string, options: ReadOptions): Promise<void> =>
+  withLog(context, async (log) => {
+    const codec = await openRegisteredCodec(context)
+    const limit = Number(options.limit ?? 10)
+    const marks = (await log.admin.watermarks(topic)).filter((each) => options.partition === undefined || each.partition === Number(options.partition))
+    if (marks.length === 0) throw new CommandError(EXIT.failed, `No topic ${topic}, or no such partition. See \`andon topics list\`.`)
+    for (const { partition, low, high } of marks) {
+      const from = options.from === undefined ? Math.max(low, high - limit) : Number(options.from)
+      for await (const batch of log.read({ topic, partition, from, to: Math.min(high, from + limit) })) {
+        for (const record of batch.records) {
+          const shown = await showRecord(codec, record)
+          print(options.json === true, shown, () => lineOf(shown))
+        }
+      }
+    }
+  })
+
+/** New records as they come, until Ctrl-C. */
+export const tailTopic = (context: Context, topic: string, options: { json?: boolean }): Promise<void> =>
+  withLog(context, async (log) => {
+    const codec = await openRegisteredCodec(context)
+    const follow = await log.follow({
+      topics: [topic],
+      from: () => 'latest',
+      async onBatch(batch) {
+        for (const record of batch.records) {
+          const shown = await showRecord(codec, record)
+          print(options.json === true, shown, () => lineOf(shown))
+        }
+      },
+    })
+    process.once('SIGINT', () => void follow.stop()) // ends `follow.ended`
+    await follow.ended
+  })

@@ -1,0 +1,187 @@
+// andon up: checks, platform, topics and schemas, services, plant documents, demo plant; then stays until it is told to end.
+
+import { spawn } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { messageOf } from '@andon/kit/errors'
+import { type Platform, type SupervisorEvent, clearLeftovers, isRunning, platformPorts, readState, startPlatform } from '@andon/platform'
+import { type Context, CommandError, tokenOf } from '../context.ts'
+import { callDoor } from '../door.ts'
+import { EXIT } from '../exit.ts'
+import { listOf } from '../lists.ts'
+import { checkDisk, checkParts, checkPorts, portsInUse } from '../up/checks.ts'
+import { publishPlant } from '../up/documents.ts'
+import { createTopics, registerSchemas } from '../up/log-setup.ts'
+import { demoPlantFolder, demoProgram, servicePrograms, unready } from '../up/services.ts'
+import { type StatusLine, startStatusLine } from '../up/status-line.ts'
+import { writeTokens } from '../up/tokens.ts'
+
+export interface UpOptions {
+  readonly demo?: boolean
+  readonly detach?: boolean
+  /** Plant folder to publish; the demo plant's with --demo. */
+  readonly plant?: string
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Runs a step and prints what it took. */
+const step = async <T>(title: string, work: () => Promise<T> | T): Promise<T> => {
+  const startedMs = Date.now()
+  const result = await work()
+  console.log(`  ${title}: ${seconds(Date.now() - startedMs)}`)
+  return result
+}
+
+const eventText = (event: SupervisorEvent): string => {
+  switch (event.kind) {
+    case 'ready':
+      return `  ${event.name}: ${seconds(event.tookMs)}`
+    case 'ended':
+      return `${event.name} ended (${event.exit.signal ?? `exit code ${event.exit.code}`}); starts again in ${seconds(event.restartInMs)} (log: ${event.logFile}.1)`
+    case 'restarted':
+      return `${event.name} runs again`
+    case 'restart-failed':
+      return `${event.name} did not start again: ${event.message} Next try in ${seconds(event.restartInMs)}`
+  }
+}
+
+const addresses = (context: Context, withDemo: boolean): string => {
+  const { doors, home, brokers, registryUrl, natsUrl } = context
+  const lines = [
+    ['console', doors.console],
+    ['actions', `${doors.actions}/v1`],
+    ['video', `${doors.video}/v1`],
+    ['ingest', `${doors.ingest}/v1/telemetry`],
+    ['Kafka', brokers.join(',')],
+    ['schema registry', registryUrl],
+    ['NATS', natsUrl],
+    ...(withDemo ? [['demo plant', `${doors.plant}/state (simulated press, line and cameras; recordings are real)`]] : []),
+    ['tokens', home.tokens],
+    ['logs', home.logs],
+  ] as const
+  return lines.map(([name, where]) => `  ${name.padEnd(16)} ${where}`).join('\n')
+}
+
+const openIncidents = async (context: Context): Promise<number> => {
+  const { body } = await callDoor('GET', `${context.doors.actions}/v1/incidents?open=true`, { token: tokenOf(context, 'operator') })
+  return listOf(body, 'incidents').length
+}
+
+/** Waits until every service says it is ready; says which are not after a minute and goes on. */
+const waitReady = async (offset: number): Promise<void> => {
+  const deadline = Date.now() + 60_000
+  for (;;) {
+    const waiting = await unready(offset)
+    if (waiting.size === 0) return
+    if (Date.now() > deadline) {
+      for (const [name, why] of waiting) console.log(`  ${name} is not ready: ${why}`)
+      return
+    }
+    await sleep(200)
+  }
+}
+
+export const up = async (context: Context, options: UpOptions): Promise<void> => {
+  if (options.detach) return upDetached(context, options)
+  const startedMs = Date.now()
+  const { home, portOffset, namespace } = context
+  const ports = platformPorts(portOffset)
+  const withDemo = options.demo === true
+
+  checkDisk(home.root, context.minFreeDiskMb)
+  checkParts()
+  const leftovers = await clearLeftovers(home.stateFile)
+  if (leftovers > 0) console.log(`  ended ${leftovers} processes a killed run had left`)
+  await checkPorts(portsInUse(ports, portOffset, withDemo, process.env))
+  const { webhookSecret } = writeTokens(home.tokens)
+  const plantFolder = options.plant ?? (withDemo ? demoPlantFolder : undefined)
+
+  let line: StatusLine | undefined
+  let platform: Platform | undefined
+  const say = (text: string) => (line === undefined ? console.log(text) : line.say(text))
+  const ending = endOnSignal(async () => {
+    line?.stop()
+    await platform?.stop()
+  }, say)
+
+  console.log(`Starting Andon in ${home.root}`)
+  try {
+    platform = await startPlatform({ home: home.root, portOffset, about: { demo: withDemo }, onEvent: (event) => say(eventText(event)) })
+    const { supervisor } = platform
+    const extra = { ACTIONS_WEBHOOK_SECRET: webhookSecret, ...(namespace === '' ? {} : { ANDON_NAMESPACE: namespace }) }
+    await step('topics and schemas', async () => {
+      await registerSchemas(context.registryUrl, namespace)
+      await createTopics(context.brokers, namespace)
+    })
+    await supervisor.startWave('services', servicePrograms(platform, portOffset, extra))
+    if (plantFolder !== undefined) {
+      const token = tokenOf(context, 'shift-lead')
+      await step('plant documents', () => publishPlant({ folder: plantFolder, actionsUrl: context.doors.actions, token, portOffset, patienceMs: 30_000 }))
+    }
+    await step('services ready', () => waitReady(portOffset))
+    if (withDemo) await supervisor.startWave('demo', [demoProgram(platform, portOffset, extra)])
+    supervisor.markReady()
+    console.log(`\nAndon is up after ${seconds(Date.now() - startedMs)}\n${addresses(context, withDemo)}\n`)
+    line = startStatusLine(supervisor, () => openIncidents(context))
+  } catch (error) {
+    if (ending.hasBegun()) return ending.done
+    await platform?.stop()
+    throw error
+  }
+  return ending.done
+}
+
+/** Ends in order on the first signal, at once on the second. */
+const endOnSignal = (stop: () => Promise<void>, say: (text: string) => void): { done: Promise<void>; hasBegun: () => boolean } => {
+  let begun = false
+  const done = new Promise<void>((resolve, reject) => {
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (begun) process.exit(EXIT.failed) // children end with us: the kernel or their watch of our pid sees to it
+      begun = true
+      const startedMs = Date.now()
+      say(`\n${signal}: ending everything …`)
+      stop().then(() => {
+        console.log(`Ended in ${seconds(Date.now() - startedMs)}`)
+        resolve()
+      }, reject)
+    }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+  })
+  return { done, hasBegun: () => begun }
+}
+
+/** Starts `andon up` as a process of its own, shows its start, and returns when it is up. */
+const upDetached = async (context: Context, options: UpOptions): Promise<void> => {
+  const running = readState(context.home.stateFile)
+  if (running !== undefined && isRunning(running.supervisor)) await clearLeftovers(context.home.stateFile) // says that it runs
+  mkdirSync(context.home.logs, { recursive: true })
+  const logFile = join(context.home.logs, 'up.log')
+  const log = openSync(logFile, 'w')
+  const main = join(import.meta.dirname, '..', 'main.ts')
+  const args = [main, 'up', ...(options.demo ? ['--demo'] : []), ...(options.plant === undefined ? [] : ['--plant', options.plant])]
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] })
+  closeSync(log)
+  child.unref()
+  let exitCode: number | undefined
+  child.once('exit', (code) => (exitCode = code ?? EXIT.failed))
+
+  let shown = 0
+  const show = () => {
+    const text = existsSync(logFile) ? readFileSync(logFile, 'utf8') : ''
+    process.stdout.write(text.slice(shown))
+    shown = text.length
+  }
+  for (;;) {
+    await sleep(150)
+    show()
+    if (exitCode !== undefined) throw new CommandError(exitCode, `The start failed; see ${logFile}`)
+    const state = readState(context.home.stateFile)
+    if (state !== undefined && state.supervisor.pid === child.pid && state.status === 'ready') break
+  }
+  console.log(`\nRunning in the background (pid ${child.pid}). \`andon status\` looks, \`andon down\` ends it.`)
+}
+
+/** What a failed start says. */
+export const upFailure = (error: unknown): string => `Andon did not start. ${messageOf(error)}`

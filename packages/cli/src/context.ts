@@ -1,0 +1,82 @@
+// What every command needs: the state folder, the ports, the doors and whose token to show.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { AndonError } from '@andon/kit/errors'
+import { env, portDefault, readConfig } from '@andon/kit/settings'
+import { type Home, type MeshState, homeAt, isRunning, readState } from '@andon/platform'
+import { EXIT } from './exit.ts'
+
+export const PRINCIPALS = ['operator', 'shift-lead', 'integrator'] as const
+
+export interface Context {
+  readonly home: Home
+  readonly portOffset: number
+  /** Base URLs of the HTTP doors. */
+  readonly doors: { readonly actions: string; readonly video: string; readonly console: string; readonly ingest: string; readonly plant: string }
+  readonly registryUrl: string
+  readonly brokers: readonly string[]
+  readonly natsUrl: string
+  readonly namespace: string
+  readonly minFreeDiskMb: number
+}
+
+/** Settings of the command line; a bad one throws with its name. */
+export const loadContext = (source: NodeJS.ProcessEnv): Context => {
+  const port = (name: string, from: (offset: number) => number) => env.port(name, `Port of ${name.toLowerCase().replaceAll('_', ' ')}`, from)
+  const config = readConfig(source, {
+    home: env.path('ANDON_HOME', 'State folder of the mesh', '.andon'),
+    portOffset: env.integer('ANDON_PORT_OFFSET', 'Added to every conventional port', 0),
+    minFreeDiskMb: env.integer('ANDON_MIN_FREE_DISK_MB', 'Free disk a start asks for', 1024),
+    kafkaBrokers: env.list('ANDON_KAFKA_BROKERS', 'Bootstrap brokers, comma separated', (offset) => [`127.0.0.1:${9092 + offset}`]),
+    registryUrl: env.url('ANDON_REGISTRY_URL', 'Schema registry', (offset) => `http://127.0.0.1:${8081 + offset}`),
+    natsUrl: env.url('ANDON_NATS_URL', 'NATS', (offset) => `nats://127.0.0.1:${4222 + offset}`),
+    namespace: env.string('ANDON_NAMESPACE', 'Prefix of every topic', ''),
+    actions: port('ACTIONS_HTTP_PORT', portDefault('actions', 'http')),
+    video: port('VIDEO_HTTP_PORT', portDefault('video', 'http')),
+    console: port('CONSOLE_HTTP_PORT', portDefault('console', 'http')),
+    ingest: port('INGEST_HTTP_PORT', portDefault('ingest', 'http')),
+    plant: port('STEEL_PLANT_CONTROL_PORT', (offset) => 7090 + offset),
+  })
+  if (config.portOffset < 0 || config.portOffset > 56_000) {
+    throw new AndonError('ANDON_SETTING_INVALID', `ANDON_PORT_OFFSET: expected 0 to 56000, found ${config.portOffset}.`)
+  }
+  const at = (each: number) => `http://127.0.0.1:${each}`
+  return {
+    home: homeAt(config.home),
+    portOffset: config.portOffset,
+    doors: { actions: at(config.actions), video: at(config.video), console: at(config.console), ingest: at(config.ingest), plant: at(config.plant) },
+    registryUrl: config.registryUrl,
+    brokers: config.kafkaBrokers,
+    natsUrl: config.natsUrl,
+    namespace: config.namespace,
+    minFreeDiskMb: config.minFreeDiskMb,
+  }
+}
+
+/** State of the running mesh. Ends the command with exit code 3 when none runs here. */
+export const requireRunning = (context: Context): MeshState => {
+  const state = readState(context.home.stateFile)
+  if (state !== undefined && isRunning(state.supervisor)) return state
+  throw new CommandError(EXIT.notRunning, `Andon does not run here (no state in ${context.home.root}). Start it with \`andon up\`, or set ANDON_HOME.`)
+}
+
+/** The token to show: ANDON_TOKEN, else the development token of the named principal. */
+export const tokenOf = (context: Context, name: string): string => {
+  const given = process.env['ANDON_TOKEN']
+  if (given) return given
+  try {
+    return readFileSync(join(context.home.tokens, name), 'utf8').trim()
+  } catch {
+    throw new CommandError(EXIT.failed, `No token of "${name}" in ${context.home.tokens}. Start the mesh once (\`andon up\` writes ${PRINCIPALS.join(', ')}), or set ANDON_TOKEN.`)
+  }
+}
+
+/** Ends a command with an exit code and one message. */
+export class CommandError extends Error {
+  readonly exitCode: number
+  constructor(exitCode: number, message: string) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
