@@ -94,13 +94,15 @@ export class Commissioning {
   async #add(assetId: string, vector: Vector): Promise<void> {
     const collection = this.#collections.get(`${assetId} ${vector.featureSetDigest}`)!
     if (!vector.complete || vector.names.length === 0) return
+    const values = readDoubles(vector.values)
+    if (values.length !== collection.names.length) return
     const known = collection.windows.get(vector.windowStartUs)
     if (known !== undefined && known.revision >= vector.revision) return
     collection.windows.set(vector.windowStartUs, {
       revision: vector.revision,
       startUs: vector.windowStartUs,
       endUs: vector.windowEndUs,
-      values: readDoubles(vector.values),
+      values,
     })
     if (collection.windows.size >= this.#needed(vector)) await this.#trainOn(assetId, vector, collection)
   }

@@ -14,7 +14,10 @@ export interface ModelCache {
   run(model: Models, inputs: readonly TensorBytes[], outputs: readonly string[], signal?: AbortSignal): Promise<OutputTensor[]>
 }
 
-export const modelCache = (blobs: Blobs, pool: SessionPool): ModelCache => {
+/** Told how every run of a model ended. */
+export type OnRun = (run: { model: Models; isSuccess: boolean; durationUs: number }) => void
+
+export const modelCache = (blobs: Blobs, pool: SessionPool, onRun: OnRun = () => {}): ModelCache => {
   const loading = new Map<string, Promise<ModelIo>>()
   const loaded = new Set<string>()
   const load = async (model: Models): Promise<ModelIo> => {
@@ -34,8 +37,16 @@ export const modelCache = (blobs: Blobs, pool: SessionPool): ModelCache => {
     io,
     isLoaded: (model) => loaded.has(model.digest),
     async run(model, inputs, outputs, signal) {
-      await io(model)
-      return pool.run({ model: model.digest, inputs, outputs, ...(signal === undefined ? {} : { signal }) })
+      const startedMs = performance.now()
+      let isSuccess = false
+      try {
+        await io(model)
+        const answer = await pool.run({ model: model.digest, inputs, outputs, ...(signal === undefined ? {} : { signal }) })
+        isSuccess = true
+        return answer
+      } finally {
+        onRun({ model, isSuccess, durationUs: (performance.now() - startedMs) * 1000 })
+      }
     },
   }
 }

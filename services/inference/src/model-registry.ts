@@ -15,17 +15,18 @@ export type ActiveModel = Models
 
 export class ModelRegistry {
   readonly #models = new Map<string, Map<number, Version>>()
-  #facts = 0
+  readonly #byArtefact = new Map<string, Models>()
 
   /** Takes facts in log order. Of two registrations of one version the first holds; repeats change nothing. */
   apply(fact: Models): void {
     if (fact.kind !== 'onnx') return
-    this.#facts++
     const versions = this.#models.get(fact.model) ?? new Map<number, Version>()
     this.#models.set(fact.model, versions)
     const version = versions.get(fact.version)
     if (fact.type === 'ModelRegistered') {
-      if (version === undefined) versions.set(fact.version, { registered: fact, timeline: [] })
+      if (version !== undefined) return
+      versions.set(fact.version, { registered: fact, timeline: [] })
+      if (!this.#byArtefact.has(fact.digest)) this.#byArtefact.set(fact.digest, fact)
       return
     }
     if (version === undefined || version.registered.digest !== fact.digest) return // somebody else's registration came first
@@ -67,9 +68,9 @@ export class ModelRegistry {
     return (this.#models.get(model)?.get(version)?.timeline.length ?? 0) > 0
   }
 
-  /** Facts taken so far. */
-  get facts(): number {
-    return this.#facts
+  /** The first registered version with this artefact. */
+  byArtefact(digest: string): Models | undefined {
+    return this.#byArtefact.get(digest)
   }
 
   #all(): Version[] {

@@ -50,6 +50,8 @@ const datatypes = {
 
 export type Datatype = keyof typeof datatypes
 
+export const isDatatype = (name: string): name is Datatype => Object.hasOwn(datatypes, name)
+
 export const onnxType = (datatype: Datatype): Tensor.Type => datatypes[datatype].onnx
 
 export const elementBytes = (datatype: Datatype): number => datatypes[datatype].array.BYTES_PER_ELEMENT

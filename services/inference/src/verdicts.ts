@@ -65,14 +65,14 @@ const verdictOf = async (
   }
 }
 
-interface Arranged {
+export interface Arranged {
   readonly values: Float64Array
   readonly missing: readonly string[]
   readonly hasMovedConstant: boolean
 }
 
 /** The vector's values in the model's input order. */
-const arrange = (vector: ScorableVector, model: ActiveModel): Arranged => {
+export const arrange = (vector: ScorableVector, model: ActiveModel): Arranged => {
   const values = readDoubles(vector.values)
   const position = new Map(vector.names.map((name, i) => [name, i]))
   const features = featuresOf(model)
