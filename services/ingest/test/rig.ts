@@ -118,6 +118,8 @@ export interface RigOptions {
   readonly doorEpoch?: number
   readonly settings?: Partial<IntakeSettings>
   readonly partitions?: number
+  /** Real timers and a running pump, for tests through a door; the test stops `wiring`. */
+  readonly isRunning?: boolean
 }
 
 /** Monotonic time that only the test moves. */
@@ -171,12 +173,17 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
     clock,
     logger: createLogger({ service: 'ingest', level: 'silent' }),
     metrics: ingestMetrics(createMetrics('ingest')),
-    schedule: () => undefined, // flush() is the timer
-    sleep: async () => {
-      isIdle = true
-    },
+    ...(options.isRunning === true
+      ? {}
+      : {
+          schedule: () => undefined, // flush() is the timer
+          sleep: async () => {
+            isIdle = true
+          },
+        }),
   })
   wiring.usePlant(plant)
+  if (options.isRunning === true) wiring.pump.start()
   const settle = async () => {
     for (let turn = 0; turn < 6; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
   }
