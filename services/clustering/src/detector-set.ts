@@ -1,0 +1,62 @@
+// The detector set: every constant that decides when verdicts become an episode, how grave it is and what counts as a
+// known pattern. Its digest is part of every id, so findings of different settings never mix.
+
+import { canonicalJson, sha256Hex } from '@andon/kit'
+
+export interface DetectorSet {
+  readonly version: 1
+  /** Weight of the newest ratio in the running one; 1 = no smoothing. */
+  readonly ewmaAlpha: number
+  readonly episode: {
+    /** Consecutive windows above the line that open an episode. */
+    readonly on: number
+    /** Consecutive windows below `closeBelow`, or at a new normal level, that close it. */
+    readonly off: number
+    /** Ratio below which a window counts towards closing. */
+    readonly closeBelow: number
+    /** Windows an episode lasts before its level can be called a new normal one. */
+    readonly armAfter: number
+    /** Part of the episode's level below which it counts as gone, although above the line. */
+    readonly goneBelow: number
+    /** Windows the level is averaged over at most. */
+    readonly levelWindows: number
+    /** Windows without judgement after a close at a new normal level. */
+    readonly settle: number
+  }
+  /** Smallest ratio of severity 1 and 2; below, an anomaly has severity 3. */
+  readonly severity: { readonly one: number; readonly two: number }
+  readonly update: {
+    /** Growth of the peak that is worth an update. */
+    readonly growth: number
+    /** Windows between two updates for growth; a graver severity is told at once. */
+    readonly everyWindows: number
+  }
+  readonly clusters: {
+    readonly max: number
+    /** A window joins the nearest cluster within this many times its radius. */
+    readonly radiusFactor: number
+    /** Smallest radius of a cluster, per root of dimension, in compressed standard deviations. */
+    readonly startRadius: number
+    /** Windows the start radius counts for. */
+    readonly startWeight: number
+    /** Windows after which a cluster's weight has halved. */
+    readonly halfLifeWindows: number
+    /** Windows of an episode in a new cluster before it is announced as a fault mode. */
+    readonly announceAfter: number
+  }
+  /** Windows a channel must stand still, although it never did while learning, to be called faulty. */
+  readonly stuckWindows: number
+}
+
+/** Measured on public recordings (episodes), see the constants' docs for what each decides. */
+export const defaultDetectorSet: DetectorSet = {
+  version: 1,
+  ewmaAlpha: 1,
+  episode: { on: 3, off: 10, closeBelow: 0.7, armAfter: 30, goneBelow: 0.1, levelWindows: 90, settle: 20 },
+  severity: { one: 6, two: 2 },
+  update: { growth: 1.25, everyWindows: 10 },
+  clusters: { max: 32, radiusFactor: 1.75, startRadius: 0.75, startWeight: 5, halfLifeWindows: 20_000, announceAfter: 3 },
+  stuckWindows: 10,
+}
+
+export const detectorSetDigest = (set: DetectorSet): string => sha256Hex(canonicalJson(set))
