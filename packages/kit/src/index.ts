@@ -2,6 +2,8 @@
 
 export * from './auth.ts'
 export * from './blobs.ts'
+export * from './codec.ts'
+export * from './documents.ts'
 export * from './errors.ts'
 export * from './flow.ts'
 export * from './health.ts'
