@@ -32,6 +32,9 @@ const run = (command: string, args: readonly string[], what: string): void => {
   )
 }
 
+/** A cluster or directory id. It may not begin with '-': the format tool would take it for an option. */
+const newId = (): string => `A${randomBytes(16).toString('base64url').slice(1)}`
+
 /** Puts a folder into its place; somebody who was faster wins. */
 const publish = (temporary: string, place: string): void => {
   try {
@@ -66,10 +69,9 @@ const formatTemplate = (java: string, classPath: string, template: string): void
   mkdirSync(work)
   const properties = join(work, 'server.properties')
   writeFileSync(properties, brokerProperties({ port: 9092, controllerPort: 9093, dataDir: join(work, 'data') }))
-  const clusterId = randomBytes(16).toString('base64url')
   run(
     java,
-    [...JVM_FLAGS, '-cp', classPath, 'kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties],
+    [...JVM_FLAGS, '-cp', classPath, 'kafka.tools.StorageTool', 'format', '--cluster-id', newId(), '--config', properties],
     'Formatting the data folder of Kafka',
   )
   publish(join(work, 'data'), template)
@@ -103,10 +105,8 @@ export const formatDataFolder = (distribution: Distribution, dataDir: string): v
   const temporary = temporaryBeside(dataDir)
   cpSync(distribution.template, temporary, { recursive: true })
   const file = join(temporary, 'meta.properties')
-  // A directory id may not begin with '-'.
-  const id = (): string => `A${randomBytes(16).toString('base64url').slice(1)}`
-  const text = readFileSync(file, 'utf8').replace(/^directory\.id=.*$/m, `directory.id=${id()}`)
-  writeFileSync(file, text.replace(/^cluster\.id=.*$/m, `cluster.id=${id()}`))
+  const text = readFileSync(file, 'utf8').replace(/^directory\.id=.*$/m, `directory.id=${newId()}`)
+  writeFileSync(file, text.replace(/^cluster\.id=.*$/m, `cluster.id=${newId()}`))
   rmSync(dataDir, { recursive: true, force: true })
   renameSync(temporary, dataDir)
 }
