@@ -2,6 +2,7 @@
 
 export * from './auth.ts'
 export * from './blobs.ts'
+export * from './breaker.ts'
 export * from './codec.ts'
 export * from './documents.ts'
 export * from './errors.ts'
