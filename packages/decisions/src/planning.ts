@@ -1,16 +1,15 @@
 // A plan's steps → proposals. The risk floor lives here: no policy can talk a moving or stopping command out of a human.
 
 import { canonicalJson } from '@andon/kit/ids'
+import { actsOnPlant, checkParams } from '@andon/schemas/documents/commands'
 import type { Actions, Finding, Proposal } from '@andon/schemas'
 import { commandHash, fact, stepIdOf } from './facts.ts'
-import type { CommandRule, DecideContext, Facts, ParamRule, Plan, PlanStep, State } from './types.ts'
+import type { CommandRule, DecideContext, Facts, Plan, PlanStep, State } from './types.ts'
 
 const MINUTE_US = 60_000_000
 const HOUR_US = 60 * MINUTE_US
 const DEFAULT_EXPIRY_MINUTES = 60
 
-/** Effects that reach a machine. */
-export const movesOrStops = (effect: string): boolean => effect === 'motion' || effect === 'energy'
 /** Effects that only tell or keep something: doubt does not hold them back, since they are how a human hears of it. */
 const onlyTells = (effect: string): boolean => effect === 'notify' || effect === 'record'
 
@@ -27,7 +26,7 @@ export interface Subject {
 
 /** Distinct humans a step needs: the policy's number, raised by the risk floor and by doubt. */
 export const approvalsNeeded = (step: PlanStep, command: CommandRule, doubts: readonly string[]): number => {
-  const floor = movesOrStops(command.effect) || (doubts.length > 0 && !onlyTells(command.effect)) ? 1 : 0
+  const floor = actsOnPlant(command) || (doubts.length > 0 && !onlyTells(command.effect)) ? 1 : 0
   return Math.max(step.approvals, floor)
 }
 
@@ -36,33 +35,6 @@ export const doubtsOf = (finding: Finding | null, plan: Plan): string[] => {
   const doubts = new Set([...(finding?.doubts ?? []), ...plan.doubts])
   if (finding && finding.modelRole !== 'champion') doubts.add('non-champion')
   return [...doubts].sort()
-}
-
-/** Typed parameters with defaults, or the reason why they do not fit. */
-export const resolveParams = (rules: CommandRule['params'], given: Readonly<Record<string, unknown>>): Record<string, unknown> | string => {
-  const resolved: Record<string, unknown> = {}
-  for (const name of Object.keys(given)) if (!(name in rules)) return `parameter ${name} is not in the catalogue`
-  for (const [name, rule] of Object.entries(rules)) {
-    const value = given[name] ?? rule.default
-    const problem = paramProblem(name, rule, value)
-    if (problem !== null) return problem
-    resolved[name] = value
-  }
-  return resolved
-}
-
-const paramProblem = (name: string, rule: ParamRule, value: unknown): string | null => {
-  if (rule.type === 'string' && typeof value !== 'string') return `parameter ${name} is ${String(value)}, expected a string`
-  if (rule.type === 'boolean' && typeof value !== 'boolean') return `parameter ${name} is ${String(value)}, expected true or false`
-  if (rule.type === 'integer' && !Number.isInteger(value)) return `parameter ${name} is ${String(value)}, expected an integer`
-  if (rule.type === 'number' && !Number.isFinite(value)) return `parameter ${name} is ${String(value)}, expected a number`
-  if (rule.enum && !rule.enum.includes(value as string | number))
-    return `parameter ${name} is ${String(value)}, expected ${rule.enum.join(' or ')}`
-  if (typeof value === 'number' && rule.min !== undefined && value < rule.min)
-    return `parameter ${name} is ${value}, expected ≥ ${rule.min}`
-  if (typeof value === 'number' && rule.max !== undefined && value > rule.max)
-    return `parameter ${name} is ${value}, expected ≤ ${rule.max}`
-  return null
 }
 
 export interface Planned {
@@ -109,13 +81,13 @@ export const proposeStep = (
   const command = context.commands.get(step.command)
   if (!command) return `command ${step.command} is not in the catalogue`
   const role = subject.finding?.modelRole
-  if (movesOrStops(command.effect) && (role === 'canary' || role === 'shadow')) return `a ${role} model never proposes motion`
+  if (actsOnPlant(command) && (role === 'canary' || role === 'shadow')) return `a ${role} model never proposes motion`
   const target = command.target.kind === 'line' ? plan.lineId : subject.assetId
   if (target === null) return `command ${step.command} needs an asset`
-  const params = resolveParams(command.params, step.params ?? {})
-  if (typeof params === 'string') return params
+  const checked = checkParams(command, step.params ?? {})
+  if ('param' in checked) return `parameter ${checked.param} is ${String(step.params?.[checked.param])}, expected ${checked.expected}`
   const stepId = stepIdOf(subject.incidentId, step.step)
-  const proposal = proposalOf(stepId, target, canonicalJson(params), plan, step, command, doubts, context.atUs)
+  const proposal = proposalOf(stepId, target, canonicalJson(checked.params), plan, step, command, doubts, context.atUs)
   const common = {
     requestId: subject.requestId,
     incidentId: subject.incidentId,

@@ -2,6 +2,7 @@
 // Nothing here does I/O or reads a clock; time enters as stamps on records.
 
 import type { Actions, BreakerState, Evidence, Finding, Proposal } from '@andon/schemas'
+import type { CommandDefinition } from '@andon/schemas/documents/commands'
 
 /** A record of `actions` where the log put it. */
 export interface Entry {
@@ -155,26 +156,10 @@ export interface State {
 }
 
 /** What the kernel needs to know about a command of the catalogue. */
-export interface CommandRule {
-  readonly name: string
-  readonly title: string
-  readonly executor: string
-  readonly target: { readonly kind: string }
-  readonly effect: string
-  /** i: refuses late ids; ii: remembers and burns ids; iii: neither, only its state can be read. */
-  readonly class: string
-  readonly riskClass: string
-  readonly params: Readonly<Record<string, ParamRule>>
-  readonly simulated: boolean
-}
-
-export interface ParamRule {
-  readonly type: string
-  readonly min?: number | undefined
-  readonly max?: number | undefined
-  readonly enum?: readonly (string | number)[] | undefined
-  readonly default?: unknown
-}
+export type CommandRule = Pick<
+  CommandDefinition,
+  'name' | 'title' | 'executor' | 'target' | 'effect' | 'class' | 'riskClass' | 'params' | 'simulated'
+>
 
 export interface PlanStep {
   readonly step: string

@@ -1,0 +1,26 @@
+// Environment variables → typed settings. The only place in this service that reads the environment.
+
+import { env, portDefault, readConfig, sharedSettings } from '@andon/kit'
+import type { Environment } from '@andon/kit'
+
+const spec = {
+  ...sharedSettings,
+  adminPort: env.port('ACTIONS_ADMIN_PORT', 'Port of the admin server', portDefault('actions', 'admin')),
+  httpPort: env.port('ACTIONS_HTTP_PORT', 'Port of the door', portDefault('actions', 'http')),
+  role: env.oneOf(['all', 'door', 'owner'], 'ACTIONS_ROLE', 'What this process does: the door, owning partitions, or both', 'all'),
+  maxStopMs: env.integer('ACTIONS_MAX_STOP_MS', 'Longest process stop assumed between the last check and the bytes leaving', 2_000),
+  answerWithinMs: env.integer('ACTIONS_ANSWER_WITHIN_MS', 'How long the door waits for a decision before it answers 202', 1_000),
+  webhookTimeoutMs: env.integer('ACTIONS_WEBHOOK_TIMEOUT_MS', 'Longest wait for a webhook endpoint to answer', 15_000),
+  webhookMaxAgeHours: env.integer('ACTIONS_WEBHOOK_MAX_AGE_HOURS', 'Events older than this are not delivered any more', 24),
+}
+
+export type ActionsConfig = ReturnType<typeof readConfig<typeof spec>> & {
+  /** Secret behind a `secretEnv` of the plant file; undefined when the environment has none of that name. */
+  readonly secretOf: (name: string) => string | undefined
+}
+
+/** Secrets are named by the plant file; only names that start with ACTIONS_ are looked up. */
+export const loadConfig = (source: Environment): ActionsConfig => ({
+  ...readConfig(source, spec),
+  secretOf: (name) => (name.startsWith('ACTIONS_') ? source[name] : undefined),
+})

@@ -1,0 +1,68 @@
+// Documents: checked before they are accepted, and published on `config` by the owner of their home partition.
+// Publishing is level-triggered: what is accepted and not yet on `config` is published, whoever accepted it.
+
+import { publish, uuid8 } from '@andon/kit'
+import type { Codec, Log, Logger } from '@andon/kit'
+import type { AcceptedDocument } from '@andon/decisions'
+import type { Config } from '@andon/schemas'
+import { checkPlantDocuments, parseNamed, parsePolicy } from '@andon/schemas'
+import type { Commands, FeatureSet, Plant, Policy } from '@andon/schemas'
+import { conditionProblem } from './policy.ts'
+import type { PlantView } from './plant-view.ts'
+
+export interface NewDocument {
+  readonly name: string
+  readonly kind: string
+  readonly body: string
+}
+
+/** Why this document must not be published, with file and offending path; null when it may. */
+export const documentProblem = (document: NewDocument, plant: PlantView): string | null => {
+  try {
+    const { kind, value } = parseNamed(document.name, JSON.parse(document.body))
+    if (kind !== document.kind) return `${document.name}: kind: expected ${kind}, found ${document.kind}`
+    if (kind === 'policy') return policyProblem(value as Policy, plant)
+    return null
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+const policyProblem = (policy: Policy, plant: PlantView): string | null => {
+  const condition = conditionProblem(policy.when)
+  if (condition !== null) return `${policy.name}: when: expected a CEL condition, found ${policy.when}: ${condition}`
+  if (plant.plant && plant.catalogue)
+    checkPlantDocuments({ plant: { ...plant.plant, assetClasses: [] }, commands: plant.catalogue, featureSets: [], policies: [policy] })
+  return null
+}
+
+/** Checks documents that are applied together against each other and against what is published; throws the first fault. */
+export const checkTogether = (documents: readonly { readonly kind: string; readonly value: unknown }[], view: PlantView): void => {
+  const newest = <T>(kind: string): T | undefined => documents.findLast((one) => one.kind === kind)?.value as T | undefined
+  const plant = newest<Plant>('plant') ?? view.plant
+  const commands = newest<Commands>('commands') ?? view.catalogue
+  if (!plant || !commands) return
+  const featureSets = documents.filter((one) => one.kind === 'feature-set').map((one) => one.value as FeatureSet)
+  const policies = documents.filter((one) => one.kind === 'policy').map((one) => parsePolicy(one.value))
+  const published = [...view.published.keys()].filter((name) => name.startsWith('features/'))
+  const isKnown = (name: string): boolean => published.includes(name) || featureSets.some((set) => set.name === name)
+  const known = plant.assetClasses.filter((one) => isKnown(one.featureSet)).map((one) => ({ name: one.featureSet }) as FeatureSet)
+  checkPlantDocuments({ plant, commands, featureSets: [...featureSets, ...known], policies })
+}
+
+export interface Publisher {
+  /** Publishes an accepted document unless `config` has it, or something newer, already. */
+  publish(document: AcceptedDocument): Promise<void>
+}
+
+export const configPublisher = (log: Log, codec: Codec, plant: PlantView, logger: Logger): Publisher => ({
+  async publish(document) {
+    const now = plant.published.get(document.name)
+    if (now && (now.digest === document.digest || now.atUs >= document.atUs)) return
+    const { name, kind, body, digest, by, atUs } = document
+    const value: Config = { type: 'ConfigPublished', name, kind, digest, body, effectiveFromUs: atUs, by, atUs }
+    const id = uuid8('config', name, digest, atUs)
+    await publish(log, codec, [{ topic: 'config', key: name, value, id, type: value.type, subject: name, timeUs: atUs }], 'actions')
+    logger.info({ name, digest }, 'document published')
+  },
+})

@@ -1,0 +1,122 @@
+// Which partitions this process owns. The consumer group `actions` only says who is assigned; reading and deciding are the
+// owners' own business, and the log itself, not the group, says who counts.
+
+import { carriedHolds, fact } from '@andon/decisions'
+import type { Facts } from '@andon/decisions'
+import type { Log, Logger, Metrics, Part, Run } from '@andon/kit'
+import type { Actions } from '@andon/schemas'
+import { ACTIONS } from './actions-log.ts'
+import type { ActionsLog } from './actions-log.ts'
+import type { BreakerChange } from './adapters/executors.ts'
+import type { Board } from './board.ts'
+import { PartitionOwner } from './owner.ts'
+import type { OwnerDeps } from './owner.ts'
+
+const CARRY_EVERY_MS = 1_000
+/** Key, and so home partition, of mesh-wide holds. */
+export const EVERYWHERE = '*'
+
+export interface OwnersOptions {
+  readonly log: Log
+  readonly actionsLog: ActionsLog
+  readonly board: Board
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly owner: Omit<OwnerDeps, 'partition' | 'log' | 'logger' | 'onVoid' | 'onDecided'>
+}
+
+export interface OwnersPart extends Part {
+  /** Owned partitions with their epoch, and what is wrong with those that decide nothing. */
+  status(): { readonly partition: number; readonly epoch: number; readonly problem: string | null }[]
+  /** Puts a breaker's change on its line's partition, if it is owned here. */
+  noteBreaker(change: BreakerChange): void
+  /** Makes owners look again: documents changed. */
+  wake(): void
+}
+
+export const ownersPart = ({ log, actionsLog, board, logger, metrics, owner: common }: OwnersOptions): OwnersPart => {
+  const owners = new Map<number, PartitionOwner>()
+  const decided = metrics.counter('andon_actions_facts_total', 'Facts written by owners', ['type'])
+  const voids = metrics.counter('andon_actions_void_facts_total', 'Facts that count for nobody', ['why'])
+  const owned = metrics.gauge('andon_actions_owned_partitions', 'Partitions decided by this process')
+  let run: Run | undefined
+  let carrying: NodeJS.Timeout | undefined
+
+  const open = (partition: number): PartitionOwner => {
+    const owner = new PartitionOwner({
+      ...common,
+      partition,
+      log: actionsLog,
+      logger,
+      onVoid: (verdict) => voids.inc({ why: verdict }),
+      onDecided: (type) => decided.inc({ type }),
+    })
+    owner.start()
+    return owner
+  }
+
+  /** The home partition's owner brings mesh-wide holds and lifts to every other partition until it has read them there. */
+  const carry = async (): Promise<void> => {
+    const homePartition = board.partitionOf(EVERYWHERE)
+    const home = owners.get(homePartition)
+    if (!home || home.epoch === 0) return
+    for (let partition = 0; partition < board.partitions; partition += 1) {
+      if (partition === homePartition) continue
+      const missing: Facts = carriedHolds(home.log.state, board.state(partition), EVERYWHERE, common.clock.nowUs())
+      if (missing.length > 0) await actionsLog.append(partition, missing)
+    }
+  }
+
+  const carryAgain = (): void => {
+    carrying = setTimeout(() => {
+      carry()
+        .catch((error: unknown) => logger.warn({ err: error }, 'a hold could not be carried to every partition, trying again'))
+        .finally(carryAgain)
+    }, CARRY_EVERY_MS)
+  }
+
+  return {
+    name: 'owners',
+    async start() {
+      run = await log.run({
+        group: ACTIONS,
+        topics: [ACTIONS],
+        onAssigned: (_topic, partition) => {
+          owners.set(partition, open(partition))
+          owned.set(owners.size)
+          return 'latest'
+        },
+        onRevoked: async (_topic, partition) => {
+          const owner = owners.get(partition)
+          owners.delete(partition)
+          owned.set(owners.size)
+          await owner?.stop()
+        },
+        // the owner reads by itself: a batch only says that there is something to read
+        onBatch: async (batch) => owners.get(batch.partition)?.wake(),
+      })
+      carryAgain()
+    },
+    ready: () => [...owners.values()].find((owner) => owner.problem !== null && owner.problem !== 'not taken yet')?.problem ?? true,
+    ended: () => run?.ended ?? Promise.resolve(),
+    async stop() {
+      clearTimeout(carrying)
+      await run?.stop()
+      await Promise.all([...owners.values()].map((owner) => owner.stop()))
+    },
+    status: () => [...owners].map(([partition, owner]) => ({ partition, epoch: owner.epoch, problem: owner.problem })),
+    noteBreaker(change) {
+      const owner = owners.get(board.partitionOf(change.line))
+      owner?.note((atUs) => [breakerFact(change, atUs)]).catch((error: unknown) => logger.warn({ err: error }, 'breaker change is not on the log'))
+    },
+    wake() {
+      for (const owner of owners.values()) owner.wake()
+    },
+  }
+}
+
+const breakerFact = ({ executor, line, state, reason }: BreakerChange, atUs: number): Actions =>
+  fact('BreakerChanged', line, atUs, [executor, state, atUs], {
+    title: `Breaker of ${executor} on ${line} is ${state}`,
+    breaker: { executor: `${executor}/${line}`, state, reason },
+  })

@@ -1,0 +1,110 @@
+// The plant's documents on `config`, as this service needs them: lines, commands, policies, cameras, where notices go.
+
+import { followTopic } from '@andon/kit'
+import type { Codec, Follow, Log, Logger, Part } from '@andon/kit'
+import { parseCommands, parsePlant, parsePolicy } from '@andon/schemas'
+import type { CommandDefinition, Commands, Config, Line, Plant, Policy } from '@andon/schemas'
+
+export interface LoadedPolicy {
+  readonly policy: Policy
+  readonly digest: string
+}
+
+/** Newest valid documents; what does not parse is reported and the one before stays. */
+export class PlantView {
+  plant: Plant | null = null
+  catalogue: Commands | null = null
+  commands: ReadonlyMap<string, CommandDefinition> = new Map()
+  readonly policies = new Map<string, LoadedPolicy>()
+  /** Digest and time of every document seen, whatever its kind. */
+  readonly published = new Map<string, { readonly digest: string; readonly atUs: number }>()
+  private controlGroups = new Map<string, string>()
+  private readonly onProblem: (name: string, problem: unknown) => void
+
+  constructor(onProblem: (name: string, problem: unknown) => void = () => {}) {
+    this.onProblem = onProblem
+  }
+
+  apply(record: Config): void {
+    const { name, digest, atUs } = record
+    if (record.type === 'ConfigRetired') {
+      this.published.delete(name)
+      this.policies.delete(name)
+      return
+    }
+    this.published.set(name, { digest, atUs })
+    try {
+      this.load(record)
+    } catch (problem) {
+      this.onProblem(name, problem)
+    }
+  }
+
+  private load({ name, body, digest }: Config): void {
+    if (name === 'plant') {
+      this.plant = parsePlant(JSON.parse(body))
+      const groups = new Map(this.plant.lines.map((line) => [line.id, line.controlGroup]))
+      this.controlGroups = new Map(this.plant.assets.map((asset) => [asset.id, groups.get(asset.line) ?? asset.line]))
+    } else if (name === 'commands') {
+      this.catalogue = parseCommands(JSON.parse(body))
+      this.commands = new Map(this.catalogue.commands.map((command) => [command.name, command]))
+    } else if (name.startsWith('policies/')) {
+      this.policies.set(name, { policy: parsePolicy(JSON.parse(body)), digest })
+    }
+  }
+
+  /** Key of `actions` for everything about this asset. */
+  controlGroupOf(assetId: string): string | undefined {
+    return this.controlGroups.get(assetId)
+  }
+
+  lineOf(assetId: string): Line | undefined {
+    const asset = this.plant?.assets.find((one) => one.id === assetId)
+    return this.plant?.lines.find((line) => line.id === asset?.line)
+  }
+
+  line(lineId: string): Line | undefined {
+    return this.plant?.lines.find((line) => line.id === lineId || line.controlGroup === lineId)
+  }
+
+  camerasOf(assetId: string): string[] {
+    return (this.plant?.cameras ?? []).filter((camera) => camera.sees.includes(assetId)).map((camera) => camera.id)
+  }
+
+  camerasOfLine(lineId: string): string[] {
+    return (this.plant?.cameras ?? []).filter((camera) => camera.line === lineId).map((camera) => camera.id)
+  }
+}
+
+export interface PlantPart extends Part {
+  readonly view: PlantView
+  /** True once everything on `config` at the start has been read. */
+  isRead(): boolean
+}
+
+/**
+ * Follows `config`. Not through the kit's document reader, because publishing needs to know when each document was
+ * published, not only what it says.
+ */
+export const plantPart = (log: Log, codec: Codec, logger: Logger, onChange: (view: PlantView) => void): PlantPart => {
+  const view = new PlantView((name, problem) => logger.error({ err: problem, document: name }, 'document is not valid: the one before stays in force'))
+  let follow: Follow | undefined
+  let isRead = false
+  return {
+    name: 'plant',
+    view,
+    isRead: () => isRead,
+    async start() {
+      follow = await followTopic<Config>(log, codec, 'config', (input) => {
+        view.apply(input.value)
+        if (isRead) onChange(view)
+      })
+      await follow.caughtUp()
+      isRead = true
+      onChange(view)
+    },
+    ready: () => isRead || 'reading config',
+    ended: () => follow?.ended ?? Promise.resolve(),
+    stop: async () => follow?.stop(),
+  }
+}
