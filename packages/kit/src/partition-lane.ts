@@ -3,7 +3,7 @@
 
 import type { Codec } from './codec-port.ts'
 import { deadLetter } from './dead-letters.ts'
-import { AndonError } from './errors.ts'
+import { AndonError, LogError } from './errors.ts'
 import type { Batch, Emitter, Input, PartitionProcess, ProcessOptions } from './flow.ts'
 import { decodeInput } from './input.ts'
 import type { DedupeEntry } from './lineage.ts'
@@ -70,15 +70,13 @@ export class PartitionLane<T> {
   /** Handles a batch; returns where to go on if that is not its end. */
   handle(batch: RecordBatch): Promise<number | void> {
     return this.serially(async () => {
-      if (this.broken) {
-        const start = await this.recover(undefined)
-        const at = start === 'earliest' ? 0 : Number(start)
-        if (at !== batch.records[0]!.offset) return at
-      }
+      const start = this.broken ? await this.settle() : undefined
+      if (start !== undefined) return start === 'earliest' ? 0 : Number(start)
       try {
         await this.apply(batch)
       } catch (error) {
-        this.broken = this.process?.state !== undefined
+        // State may have been touched; an append that failed leaves the outputs before it in doubt as well.
+        this.broken = this.process?.state !== undefined || error instanceof LogError
         this.dedupe.restore(this.settled)
         throw error
       }
@@ -90,17 +88,7 @@ export class PartitionLane<T> {
 
   /** The log may have changed under us: go on if all marks hold, otherwise start from an older snapshot. */
   doubt(): Promise<StartAt | undefined> {
-    return this.serially(async () => {
-      const marks = [this.input, ...this.outputs.values()]
-      const held = await Promise.all(marks.map((mark) => holds(this.context.log, mark)))
-      if (!this.broken && held.every(Boolean)) return undefined
-      this.context.deps.logger.warn(
-        { topic: this.context.options.input, partition: this.partition },
-        'the log lost records below this partition; going back',
-      )
-      this.acknowledged = undefined
-      return this.recover(this.input.offset + 1)
-    })
+    return this.serially(() => this.settle())
   }
 
   /** The last round is written unless somebody else may own the partition already. */
@@ -118,6 +106,23 @@ export class PartitionLane<T> {
         )
       }
     })
+  }
+
+  private async settle(): Promise<StartAt | undefined> {
+    const { log, options, deps } = this.context
+    const marks = [this.input, ...this.outputs.values()]
+    const held = (await Promise.all(marks.map((mark) => holds(log, mark)))).every(Boolean)
+    if (!held) {
+      deps.logger.warn(
+        { topic: options.input, partition: this.partition },
+        'the log lost records that this partition was built on; going back',
+      )
+      this.acknowledged = undefined
+    } else if (!this.broken || !this.process?.state) {
+      this.broken = false
+      return undefined
+    }
+    return this.recover(this.input.offset + 1)
   }
 
   private async recover(committed: number | undefined): Promise<StartAt> {

@@ -71,7 +71,7 @@ export class MemoryPartition {
   }
 
   tell(): void {
-    for (const reader of [...this.readers]) reader()
+    for (const reader of this.readers) reader()
   }
 
   batch(from: number, to: number, maxRecords: number): RecordBatch {
@@ -181,7 +181,7 @@ export class MemoryStore {
     const part = this.partition(topic, partition)
     part.records.length = Math.max(0, Math.min(part.records.length, offset - part.low))
     part.leaderEpoch++
-    for (const doubt of [...part.doubters]) doubt()
+    for (const doubt of part.doubters) doubt()
     part.tell()
   }
 

@@ -329,7 +329,7 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
       fault = next
     },
     crash: () => {
-      for (const handle of [...running]) handle.crash()
+      for (const handle of running) handle.crash()
       running.clear()
       fault = () => logError('fatal', 'ANDON_LOG_CLOSED', 'This log has crashed')
     },

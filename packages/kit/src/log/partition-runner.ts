@@ -195,13 +195,13 @@ export class PartitionRunner {
       throw error
     }
     this.hooks.onProgress?.()
-    this.hooks.onHungry()
   }
 
   private moveTo(offset: number): void {
     this.position = offset
     this.fetchAt = offset
     this.ahead = undefined
+    this.hooks.onHungry()
   }
 
   /** Repeats a step that failed retriably; false if it was given up because of an interruption. */

@@ -1,0 +1,62 @@
+// Following whole topics without a group.
+
+import { FollowProgress } from '../follow-progress.ts'
+import { PartitionRunner } from '../partition-runner.ts'
+import type { Follow, FollowOptions } from '../port.ts'
+import type { KafkaContext } from './log.ts'
+import { Reader } from './reader.ts'
+import { startOffset } from './start-offset.ts'
+
+export const followKafka = async (context: KafkaContext, options: FollowOptions): Promise<Follow> => {
+  const { prefix, transport: lookups } = context
+  const partitions: { topic: string; partition: number }[] = []
+  for (const topic of options.topics) for (const { partition } of await lookups.leaders(prefix + topic)) partitions.push({ topic, partition })
+  const transport = await context.open()
+  const end = Promise.withResolvers<void>()
+  end.promise.catch(() => undefined) // whoever cares awaits `ended`
+  const runners = new Map<string, PartitionRunner>()
+  const progress = new FollowProgress((id) => runners.get(id)?.position)
+  let stopping: Promise<void> | undefined
+  const stop = (error?: unknown): Promise<void> => {
+    stopping ??= (async () => {
+      const reading = reader.stop()
+      await Promise.all([...runners.values()].map((runner) => runner.close()))
+      await transport.close()
+      await reading
+      if (error === undefined) end.resolve()
+      else end.reject(error)
+    })()
+    return stopping
+  }
+  const reader = new Reader(transport, {
+    maxWaitMs: options.maxWaitMs ?? 500,
+    maxBytesPerPartition: 1024 * 1024,
+    plainName: (topic) => topic.slice(prefix.length),
+    onFatal: (error) => void stop(error),
+  })
+  for (const { topic, partition } of partitions) {
+    const runner = new PartitionRunner(
+      topic,
+      partition,
+      { onBatch: async (batch) => options.onBatch(batch), onAssigned: (name, number) => options.from?.(name, number) ?? 'earliest' },
+      {
+        resolve: (name, number, at) => startOffset(lookups, prefix + name, number, at),
+        onHungry: () => reader.hungry(),
+        onProgress: () => progress.check(),
+        onFatal: (error) => void stop(error),
+      },
+    )
+    runners.set(`${topic}/${partition}`, runner)
+    reader.add(prefix + topic, runner)
+    runner.start(undefined)
+  }
+  return {
+    caughtUp: async () => {
+      const targets = new Map<string, number>()
+      await Promise.all(partitions.map(async ({ topic, partition }) => void targets.set(`${topic}/${partition}`, await lookups.latest(prefix + topic, partition))))
+      await Promise.race([progress.reached(targets), end.promise])
+    },
+    ended: end.promise,
+    stop: () => stop(),
+  }
+}

@@ -1,0 +1,102 @@
+// The log on Apache Kafka. One connection set appends and looks up; every run and every follow has its own, so that a
+// long poll or a join that waits delays nobody else. The namespace is put before topics and groups here and nowhere else.
+
+import { logError } from '../log-error.ts'
+import type { Append, AppendOptions, Appended, Follow, FollowOptions, Log, Position, ReadRange, RecordBatch, Run, RunOptions } from '../port.ts'
+import { KafkaAdmin } from './admin.ts'
+import { followKafka } from './follow.ts'
+import type { GroupTiming } from './group.ts'
+import { createKafka } from './kafkajs.ts'
+import type { ClusterOptions } from './kafkajs.ts'
+import { Producer } from './producer.ts'
+import { readRange } from './read.ts'
+import { runKafka } from './run.ts'
+import { Transport } from './transport.ts'
+
+export interface KafkaLogOptions extends ClusterOptions {
+  /** Prefix of topics and groups. */
+  readonly namespace?: string
+  /** How long an append goes on trying before it rejects with a retriable error. Default 15 000 ms. */
+  readonly appendDeadlineMs?: number
+  /** Topics whose batches are compressed (zstd level 1). */
+  readonly zstdTopics?: readonly string[]
+  /** Group timing; defaults: session 10 s, heartbeat 1 s, rebalance 60 s. */
+  readonly timing?: Partial<GroupTiming>
+}
+
+/** What a run or a follow needs of the log it belongs to. */
+export interface KafkaContext {
+  readonly options: KafkaLogOptions
+  readonly prefix: string
+  readonly timing: GroupTiming
+  /** For lookups; never blocked by a poll or a join. */
+  readonly transport: Transport
+  /** A connection set of its own. */
+  readonly open: () => Promise<Transport>
+}
+
+/** Opens the log. Rejects if no broker answers. It reconnects by itself afterwards. */
+export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
+  const prefix = options.namespace ?? ''
+  const transport = new Transport(options)
+  try {
+    await transport.connect()
+  } catch (error) {
+    await transport.close()
+    throw error
+  }
+  const producer = new Producer(transport, { deadlineMs: options.appendDeadlineMs ?? 15_000, zstdTopics: new Set((options.zstdTopics ?? []).map((topic) => prefix + topic)) })
+  const context: KafkaContext = {
+    options,
+    prefix,
+    timing: { sessionMs: 10_000, heartbeatMs: 1000, rebalanceMs: 60_000, ...options.timing },
+    transport,
+    open: async () => {
+      const own = new Transport(options)
+      await own.connect()
+      return own
+    },
+  }
+  const running = new Set<{ stop(): Promise<void>; readonly ended: Promise<void> }>()
+  let closed = false
+  const keep = <T extends { stop(): Promise<void>; readonly ended: Promise<void> }>(handle: T): T => {
+    running.add(handle)
+    handle.ended.catch(() => undefined).finally(() => running.delete(handle))
+    return handle
+  }
+  const open = (): void => {
+    if (closed) throw logError('fatal', 'ANDON_LOG_CLOSED', 'The log was closed')
+  }
+
+  return {
+    append: async (records: readonly Append[], appendOptions?: AppendOptions): Promise<Appended[]> => {
+      open()
+      const named = prefix === '' ? records : records.map((record) => ({ ...record, topic: prefix + record.topic }))
+      const appended = await producer.append(named, appendOptions)
+      if (prefix === '') return appended
+      return appended.map((place) => ({ ...place, topic: place.topic.slice(prefix.length) }))
+    },
+    run: async (runOptions: RunOptions): Promise<Run> => {
+      open()
+      return keep(await runKafka(context, runOptions))
+    },
+    follow: async (followOptions: FollowOptions): Promise<Follow> => {
+      open()
+      return keep(await followKafka(context, followOptions))
+    },
+    read: (range: ReadRange): AsyncIterable<RecordBatch> => readRange(context, range),
+    latest: async (topic: string, partition: number): Promise<Position> => {
+      const { offset } = await transport.offsetFor(prefix + topic, partition, -1)
+      await transport.refresh([prefix + topic])
+      return { leaderEpoch: (await transport.leader(prefix + topic, partition)).leaderEpoch, offset }
+    },
+    admin: new KafkaAdmin(transport, createKafka(options), prefix),
+    close: async () => {
+      if (closed) return
+      closed = true
+      await Promise.all([...running].map((handle) => handle.stop()))
+      await producer.drained()
+      await transport.close()
+    },
+  }
+}

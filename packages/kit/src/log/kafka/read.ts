@@ -1,0 +1,39 @@
+// Reading a range of one partition, independent of any position: replay, recovery, sealing.
+
+import { logError } from '../log-error.ts'
+import type { ReadRange, RecordBatch } from '../port.ts'
+import { CODE, nameOfCode } from './errors.ts'
+import type { KafkaContext } from './log.ts'
+import { API, fetchBody, fetchReply } from './protocol.ts'
+import { decodeRecords } from './record-batch.ts'
+
+const LIMITS = { maxWaitMs: 100, maxBytes: 16 * 1024 * 1024, maxBytesPerPartition: 4 * 1024 * 1024 }
+
+export async function* readRange({ transport, prefix }: KafkaContext, range: ReadRange): AsyncGenerator<RecordBatch> {
+  const name = prefix + range.topic
+  const { partition } = range
+  const end = await transport.latest(name, partition)
+  const to = range.to === 'latest' ? end : Math.min(range.to, end)
+  let from = await transport.earliest(name, partition)
+  if (range.from !== 'earliest') from = Math.max(from, range.from)
+  while (from < to) {
+    const at = from
+    const fetched = await transport.ask(name, partition, async ({ leader, leaderEpoch }) => {
+      const body = fetchBody([{ topic: name, parts: [{ partition, leaderEpoch, offset: at }] }], LIMITS)
+      const { results } = fetchReply((await transport.call(leader, API.fetch, body)).body)
+      const result = results[0]
+      if (!result) return { code: CODE.leaderNotAvailable, answer: undefined }
+      // Retention or a cut moved the log while we read it: the caller's range is gone.
+      if (result.code === CODE.offsetOutOfRange) throw logError('fatal', 'ANDON_LOG_OUT_OF_RANGE', `${range.topic}/${partition}: offset ${at} is no longer in the log (${nameOfCode(result.code)})`)
+      return { code: result.code, answer: result }
+    })
+    if (!fetched?.records || fetched.records.length === 0) {
+      if (at >= (await transport.latest(name, partition))) return // cut meanwhile
+      continue
+    }
+    const { records, nextOffset } = decodeRecords(range.topic, partition, fetched.records, at, fetched.aborted)
+    from = nextOffset
+    const wanted = records.length > 0 && records.at(-1)!.offset >= to ? records.filter(({ offset }) => offset < to) : records
+    if (wanted.length > 0) yield { topic: range.topic, partition, records: wanted, nextOffset: Math.min(nextOffset, to), highWatermark: fetched.lastStableOffset }
+  }
+}

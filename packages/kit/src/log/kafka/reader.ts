@@ -1,0 +1,182 @@
+// Feeds partition runners: one long poll per broker covers every partition that wants records. Tells a runner when the
+// connection or the leader epoch under it has changed.
+
+import { logError } from '../log-error.ts'
+import type { PartitionRunner } from '../partition-runner.ts'
+import { CODE, isTransient, nameOfCode, toLogError } from './errors.ts'
+import { API, fetchBody, fetchReply } from './protocol.ts'
+import type { FetchPart, FetchResult } from './protocol.ts'
+import { decodeRecords } from './record-batch.ts'
+import { pause } from './transport.ts'
+import type { Transport } from './transport.ts'
+
+export interface ReaderOptions {
+  readonly maxWaitMs: number
+  readonly maxBytesPerPartition: number
+  /** Topic name at the broker to the name that handlers see. */
+  readonly plainName: (topic: string) => string
+  readonly onFatal: (error: unknown) => void
+}
+
+/** While a partition's handler is busy with a full queue, polls are short so that it is not left out for long. */
+const HURRY_MS = 25
+const MAX_BYTES = 16 * 1024 * 1024
+const ERROR_PAUSE_MS = 200
+
+interface Source {
+  readonly topic: string
+  readonly runner: PartitionRunner
+  leaderEpoch: number | undefined
+}
+
+export class Reader {
+  private readonly transport: Transport
+  private readonly options: ReaderOptions
+  private readonly sources = new Map<string, Source>()
+  private readonly busy = new Map<number, Promise<void>>()
+  private readonly connections = new Map<number, object>()
+  private looking: Promise<void> | undefined
+  private stopped = false
+  private scheduled = false
+
+  constructor(transport: Transport, options: ReaderOptions) {
+    this.transport = transport
+    this.options = options
+  }
+
+  /** `topic` as the broker knows it. */
+  add(topic: string, runner: PartitionRunner): void {
+    this.sources.set(`${topic}/${runner.partition}`, { topic, runner, leaderEpoch: undefined })
+    this.hungry()
+  }
+
+  remove(topic: string, partition: number): void {
+    this.sources.delete(`${topic}/${partition}`)
+  }
+
+  /** Somebody may want records. */
+  hungry(): void {
+    if (this.scheduled || this.stopped) return
+    this.scheduled = true
+    setImmediate(() => {
+      this.scheduled = false
+      this.schedule()
+    })
+  }
+
+  /** Ends after the polls that are out. */
+  async stop(): Promise<void> {
+    this.stopped = true
+    await Promise.all([...this.busy.values(), this.looking])
+  }
+
+  private schedule(): void {
+    if (this.stopped) return
+    const nodes = new Map<number, Source[]>()
+    let lost = false
+    for (const source of this.sources.values()) {
+      const leader = this.transport.known(source.topic)?.[source.runner.partition]
+      if (!leader || leader.leader < 0) {
+        lost = true
+        continue
+      }
+      if (source.leaderEpoch !== undefined && source.leaderEpoch < leader.leaderEpoch) source.runner.doubt()
+      source.leaderEpoch = leader.leaderEpoch
+      const group = nodes.get(leader.leader) ?? []
+      nodes.set(leader.leader, group)
+      group.push(source)
+    }
+    if (lost) this.look()
+    for (const [node, sources] of nodes) {
+      if (this.busy.has(node) || !sources.some(({ runner }) => runner.wanted() !== undefined)) continue
+      const poll = this.poll(node, sources).finally(() => {
+        this.busy.delete(node)
+        this.hungry()
+      })
+      this.busy.set(node, poll)
+    }
+  }
+
+  /** Finds leaders that are not known. */
+  private look(): void {
+    this.looking ??= (async () => {
+      try {
+        await this.transport.refresh([...new Set([...this.sources.values()].map(({ topic }) => topic))])
+      } catch {
+        await pause(ERROR_PAUSE_MS)
+      } finally {
+        this.looking = undefined
+        this.hungry()
+      }
+    })()
+  }
+
+  private async poll(node: number, sources: readonly Source[]): Promise<void> {
+    const wants = new Map<string, FetchPart[]>()
+    const asked = new Map<string, { source: Source; offset: number }>()
+    let hurry = false
+    for (const source of sources) {
+      const { partition } = source.runner
+      const offset = source.runner.wanted()
+      if (offset === undefined) {
+        hurry ||= source.runner.isFull()
+        continue
+      }
+      const parts = wants.get(source.topic) ?? []
+      wants.set(source.topic, parts)
+      parts.push({ partition, leaderEpoch: source.leaderEpoch ?? -1, offset })
+      asked.set(`${source.topic}/${partition}`, { source, offset })
+    }
+    const maxWaitMs = hurry ? Math.min(HURRY_MS, this.options.maxWaitMs) : this.options.maxWaitMs
+    const limits = { maxWaitMs, maxBytes: MAX_BYTES, maxBytesPerPartition: this.options.maxBytesPerPartition }
+    try {
+      const topics = [...wants].map(([topic, parts]) => ({ topic, parts }))
+      const { body, connection } = await this.transport.call(node, API.fetch, fetchBody(topics, limits), maxWaitMs + 10_000)
+      this.noteConnection(node, connection, sources)
+      const { code, results } = fetchReply(body)
+      if (code !== 0) throw logError('retriable', 'ANDON_LOG_FETCH', `Fetching from broker ${node}: ${nameOfCode(code)}`)
+      let moved = false
+      for (const result of results) {
+        const found = asked.get(`${result.topic}/${result.partition}`)
+        if (found) moved = this.take(found.source, found.offset, result) || moved
+      }
+      if (moved) await pause(50)
+    } catch (error) {
+      const failure = toLogError(error, `Fetching from broker ${node}`)
+      if (this.stopped) return
+      if (failure.kind === 'fatal') {
+        this.options.onFatal(failure)
+        return
+      }
+      for (const { topic } of sources) this.transport.forget(topic)
+      for (const { runner } of sources) runner.doubt()
+      this.connections.delete(node)
+      await pause(ERROR_PAUSE_MS)
+    }
+  }
+
+  private noteConnection(node: number, connection: object, sources: readonly Source[]): void {
+    const before = this.connections.get(node)
+    this.connections.set(node, connection)
+    if (before !== undefined && before !== connection) for (const { runner } of sources) runner.doubt()
+  }
+
+  /** True if the leader has to be found again. */
+  private take(source: Source, offset: number, result: FetchResult): boolean {
+    const { runner } = source
+    if (result.code === CODE.offsetOutOfRange) {
+      runner.doubt(true)
+      return false
+    }
+    if (result.code !== 0) {
+      if (!isTransient(result.code)) throw logError('fatal', 'ANDON_LOG_FETCH', `Reading ${source.topic}/${runner.partition}: ${nameOfCode(result.code)}`)
+      this.transport.forget(source.topic)
+      return true
+    }
+    if (!result.records || result.records.length === 0) return false
+    const topic = this.options.plainName(source.topic)
+    const { records, nextOffset } = decodeRecords(topic, runner.partition, result.records, offset, result.aborted)
+    runner.offer(offset, { topic, partition: runner.partition, records, nextOffset, highWatermark: result.lastStableOffset })
+    return false
+  }
+}
