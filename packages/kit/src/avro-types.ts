@@ -68,6 +68,6 @@ const typeHook = (schema: Schema, options: object): Type | undefined => {
   return kind === 'array' ? new BoundedArrayType(schema, options) : undefined
 }
 
-/** The avsc type of a record schema; names live in a registry of their own, so two versions of a record do not clash. */
+/** The avsc type of a record schema. Longs are exact from -2^52 to 2^53-1 (avsc doubles them for zigzag); names live in a registry of their own, so two versions of a record do not clash. */
 export const avroType = (schema: AvroRecord | Schema): Type =>
   avsc.Type.forSchema(schema as Schema, { registry: {}, typeHook: typeHook as never })

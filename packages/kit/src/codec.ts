@@ -2,8 +2,8 @@
 // registry client only registers schemas at start and fetches a writer's schema once. Nothing here waits on the hot path.
 
 import { SchemaType } from '@kafkajs/confluent-schema-registry'
-import { avroSchemas, schemaNames, schemaOfTopic } from '@andon/schemas'
-import type { RecordInputs, SchemaName } from '@andon/schemas'
+import { avroSchemas, checkCompatibility, schemaNames, schemaOfTopic } from '@andon/schemas'
+import type { AvroRecord, RecordInputs, SchemaName } from '@andon/schemas'
 import type { Resolver, Type } from 'avsc'
 import { avroType } from './avro-types.ts'
 import type { Codec } from './codec-port.ts'
@@ -113,7 +113,9 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     const known = readings.get(name) as Map<number, Reading>
     let reading: Reading
     try {
-      const writer = avroType(schema as never)
+      const [fault] = checkCompatibility(avroSchemas[name], schema as AvroRecord)
+      if (fault !== undefined) throw new Error(`${fault.path}: ${fault.message}`)
+      const writer = avroType(schema as AvroRecord)
       reading = { resolver: writer.fingerprint().equals(reader.fingerprint()) ? null : reader.createResolver(writer) }
     } catch (error) {
       throw undecodable('ANDON_CODEC_INCOMPATIBLE', topic, `schema ${id} cannot be read here: ${messageOf(error)}`, error)
