@@ -89,7 +89,10 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 /** Packed little-endian int64 as numbers: exact below 2^53. */
 const int64s = (bytes: Uint8Array): Float64Array => {
   const view = viewOf(bytes)
-  return Float64Array.from({ length: bytes.byteLength >> 3 }, (_, i) => view.getInt32(i * 8 + 4, true) * 2 ** 32 + view.getUint32(i * 8, true))
+  return Float64Array.from(
+    { length: bytes.byteLength >> 3 },
+    (_, i) => view.getInt32(i * 8 + 4, true) * 2 ** 32 + view.getUint32(i * 8, true),
+  )
 }
 
 /** Numbers of one source, inclusive: the sample identities of a window in canonical form. */
@@ -118,7 +121,7 @@ export const mergeRanges = (ranges: readonly Range[]): Range[] => {
 /** Ranges of ascending numbers of one source. */
 export const rangesOf = (sourceId: string, epoch: number, seqs: ArrayLike<number>): Range[] => {
   const ranges: Range[] = []
-  for (let i = 0; i < seqs.length; ) {
+  for (let i = 0; i < seqs.length;) {
     const from = i
     while (i + 1 < seqs.length && seqs[i + 1] === (seqs[i] as number) + 1) i++
     ranges.push({ sourceId, epoch, seqFrom: seqs[from] as number, seqTo: seqs[i] as number })

@@ -83,8 +83,10 @@ const channelsOf = (rule: Rule, asset: PlantAsset, set: string): Channel[] => {
 const compute = (set: FeatureSet, rule: Rule, channel: Channel, statistic: Statistic): Computation[] => {
   const where = `${set.name}: ${statistic} of ${channel.id}`
   if (!known.includes(statistic)) throw new FeatureSetError(`${where} is unknown; the nearest is ${nearest(statistic, known)}`)
-  if (waveformOnly.includes(statistic) && channel.kind !== 'waveform') throw new FeatureSetError(`${where} needs a waveform, found single values`)
-  if (scalarOnly.includes(statistic) && channel.kind !== 'scalar') throw new FeatureSetError(`${where} needs single values, found a waveform`)
+  if (waveformOnly.includes(statistic) && channel.kind !== 'waveform')
+    throw new FeatureSetError(`${where} needs a waveform, found single values`)
+  if (scalarOnly.includes(statistic) && channel.kind !== 'scalar')
+    throw new FeatureSetError(`${where} needs single values, found a waveform`)
   if (statistic !== 'bandRms') return [{ name: `${channel.id}.${statistic}`, channel: channel.id, statistic }]
   return (rule.bandsHz ?? []).map(([lowHz, highHz]) => {
     if (channel.kind === 'waveform') checkBand(where, channel, { lowHz, highHz })

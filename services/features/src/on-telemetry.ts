@@ -25,6 +25,8 @@ export interface TelemetryDependencies {
   readonly memory: PartitionMemory
   /** The plan of an asset at an event time; undefined when the plant does not describe it. */
   readonly planAt: (assetId: string, timeUs: number) => AssetPlan | undefined
+  /** Resolves when every document that is on the log by now has been read. */
+  readonly settled: () => Promise<void>
   /** Missing ranges remembered per source and epoch. */
   readonly gapBound: number
   readonly counts: Counts
@@ -32,8 +34,12 @@ export interface TelemetryDependencies {
 
 export const onTelemetry =
   (dependencies: TelemetryDependencies): Handler<Telemetry> =>
-  (batch) => {
+  async (batch) => {
     const out = emitter()
+    // A block may overtake the plant file that describes its asset: dropped then, a replay would differ.
+    const isUnknown = ({ value }: Input<Telemetry>) =>
+      value.block !== null && dependencies.planAt(value.assetId, value.block.receivedUs) === undefined
+    if (batch.inputs.some(isUnknown)) await dependencies.settled()
     for (const input of batch.inputs) {
       const { type, assetId, block, tick } = input.value
       if (type === 'tick' && tick !== null) applyTick(dependencies, out, input, tick)
@@ -114,7 +120,16 @@ const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, wind
       recordedStartUs: recordedStart(window),
     },
   }
-  out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: startUs + plan.windowUs, order: 'own' })
+  out.emit(cause, {
+    topic: 'features',
+    key: assetId,
+    value,
+    id,
+    type: 'vector',
+    subject: assetId,
+    timeUs: startUs + plan.windowUs,
+    order: 'own',
+  })
 }
 
 /** Recorded time of the window's first row, if the rows are a replayed recording. */
@@ -123,7 +138,8 @@ const recordedStart = ({ chunks }: Window): number | null => {
   for (const chunk of chunks) {
     chunk.recordedUs.forEach((recordedUs, row) => {
       const timeUs = chunk.timesUs[row] as number
-      if (first === undefined || timeUs < first.timeUs || (timeUs === first.timeUs && recordedUs < first.recordedUs)) first = { timeUs, recordedUs }
+      if (first === undefined || timeUs < first.timeUs || (timeUs === first.timeUs && recordedUs < first.recordedUs))
+        first = { timeUs, recordedUs }
     })
   }
   return first?.recordedUs ?? null

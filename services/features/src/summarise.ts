@@ -52,7 +52,8 @@ const seriesOf = (chunks: readonly Chunk[], channel: string): Series => {
       if ((chunk.qualities[row] ?? 0) >= BAD) continue
       const from = (at * count + row) * chunk.width
       const snippet = chunk.samples.subarray(from, from + chunk.width)
-      if (snippet.every(Number.isFinite)) rows.push({ timeUs: chunk.timesUs[row] as number, chunk, seq: chunk.seqs[row] as number, snippet })
+      if (snippet.every(Number.isFinite))
+        rows.push({ timeUs: chunk.timesUs[row] as number, chunk, seq: chunk.seqs[row] as number, snippet })
     }
   }
   rows.sort(

@@ -33,7 +33,9 @@ class Bench {
 const row = (seq: number, timeS: number): Row => ({ seq, timeS, values: [timeS] })
 const starts = (closings: readonly Closing[]) => closings.flatMap((c) => (c.kind === 'vector' ? [c.window.startUs / SECOND_US] : []))
 const late = (closings: readonly Closing[]) =>
-  closings.flatMap((c) => (c.kind === 'late' ? [[c.lost ? 'lost' : 'late', c.windowStartUs / SECOND_US, c.ranges.map((r) => [r.seqFrom, r.seqTo])]] : []))
+  closings.flatMap((c) =>
+    c.kind === 'late' ? [[c.lost ? 'lost' : 'late', c.windowStartUs / SECOND_US, c.ranges.map((r) => [r.seqFrom, r.seqTo])]] : [],
+  )
 
 test('a window closes when a later sample of its only source comes', () => {
   const bench = new Bench()

@@ -14,6 +14,7 @@ import { parseFeatureSet } from '@andon/schemas'
 import { SECOND_US, blockOf, blockRecord, modelPlan, pressAsset, tickRecord, waveformOf } from './blocks.ts'
 import type { Row } from './blocks.ts'
 
+const settled = async () => {}
 const noCounts: Counts = { windowsClosed: () => {}, rows: () => {}, malformed: () => {} }
 
 const inputOf = (value: Telemetry, offset: number, partition = 0): Input<Telemetry> => ({
@@ -50,7 +51,7 @@ class Features1 {
   }
 
   async run(records: readonly Telemetry[], batchSizes: readonly number[] = [records.length], from = 0) {
-    const handle = onTelemetry({ memory: this.memory, planAt: () => this.plan, gapBound: 16, counts: noCounts })
+    const handle = onTelemetry({ memory: this.memory, settled, planAt: () => this.plan, gapBound: 16, counts: noCounts })
     let at = 0
     for (let b = 0; at < records.length; b++) {
       const size = Math.max(1, batchSizes[b % batchSizes.length] ?? 1)
@@ -66,7 +67,7 @@ class Features1 {
   /** A snapshot of what changed, as the kit takes it. */
   snapshot(into: Map<string, Uint8Array>) {
     const state = keyedState(this.memory)
-    for (const key of [...state.dirty()]) into.set(key, Uint8Array.from(state.snapshot(key)))
+    for (const key of state.dirty()) into.set(key, Uint8Array.from(state.snapshot(key)))
     assert.equal([...state.dirty()].length, 0, 'a snapshotted key is clean')
   }
 
@@ -93,7 +94,12 @@ interface Step {
   readonly tick: boolean
 }
 const steps = fc.array(
-  fc.record({ source: fc.constantFrom('a' as const, 'b' as const), dtMs: fc.integer({ min: 0, max: 400 }), value: fc.integer({ min: -50, max: 50 }), tick: fc.boolean() }),
+  fc.record({
+    source: fc.constantFrom('a' as const, 'b' as const),
+    dtMs: fc.integer({ min: 0, max: 400 }),
+    value: fc.integer({ min: -50, max: 50 }),
+    tick: fc.boolean(),
+  }),
   { minLength: 1, maxLength: 60 },
 )
 
@@ -104,7 +110,12 @@ const steps = fc.array(
 const recordsOf = (sequence: readonly Step[], cutAfter: (i: number) => boolean): Telemetry[] => {
   const records: Telemetry[] = []
   const seqs = { a: 0, b: 0 }
-  const times = sequence.map(((timeMs) => (step: Step) => (timeMs += step.dtMs))(0))
+  const times = sequence.map(
+    (
+      (timeMs) => (step: Step) =>
+        (timeMs += step.dtMs)
+    )(0),
+  )
   let rows: Row[] = []
   let source: 'a' | 'b' = 'a'
   let receivedMs = 0
@@ -129,16 +140,24 @@ const recordsOf = (sequence: readonly Step[], cutAfter: (i: number) => boolean):
 
 test('any cut of the same rows into blocks and batches gives byte-equal vectors', async () => {
   await fc.assert(
-    fc.asyncProperty(steps, fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }), fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 5 }), async (sequence, cuts, sizes) => {
-      const whole = await new Features1().run(recordsOf(sequence, () => false))
-      const single = await new Features1().run(recordsOf(sequence, () => true), [1])
-      const some = await new Features1().run(
-        recordsOf(sequence, (i) => cuts[i] ?? false),
-        sizes,
-      )
-      assert.deepEqual(contents(single), contents(whole))
-      assert.deepEqual(contents(some), contents(whole))
-    }),
+    fc.asyncProperty(
+      steps,
+      fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }),
+      fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 5 }),
+      async (sequence, cuts, sizes) => {
+        const whole = await new Features1().run(recordsOf(sequence, () => false))
+        const single = await new Features1().run(
+          recordsOf(sequence, () => true),
+          [1],
+        )
+        const some = await new Features1().run(
+          recordsOf(sequence, (i) => cuts[i] ?? false),
+          sizes,
+        )
+        assert.deepEqual(contents(single), contents(whole))
+        assert.deepEqual(contents(some), contents(whole))
+      },
+    ),
     { numRuns: 150 },
   )
 })
@@ -240,7 +259,10 @@ test('a revision names the one it supersedes and carries more inputs', async () 
   assert.deepEqual([first?.revision, second?.revision], [1, 2])
   assert.equal(second?.supersedes, first?.vectorId)
   assert.notEqual(second?.vectorId, first?.vectorId)
-  assert.deepEqual(features.emitted.map(({ output }) => output.order), ['own', 'own'])
+  assert.deepEqual(
+    features.emitted.map(({ output }) => output.order),
+    ['own', 'own'],
+  )
 })
 
 test('a window without a good sample of a channel says so', async () => {
@@ -258,7 +280,9 @@ test('a window without a good sample of a channel says so', async () => {
     { seq: 2, timeS: 1, values: [30, 7] },
     { seq: 3, timeS: 4, values: [0, 0] },
   ]
-  const { emitted } = await new Features1(plan).run([blockRecord(blockOf(rows, { sourceId: 'a', channels, qualities: Buffer.from([1, 2, 0]) }))])
+  const { emitted } = await new Features1(plan).run([
+    blockRecord(blockOf(rows, { sourceId: 'a', channels, qualities: Buffer.from([1, 2, 0]) })),
+  ])
   const { vector } = emitted[0]!.output.value as Features
   assert.equal(vector?.complete, false)
   assert.deepEqual(vector?.missing, ['pressureBar'])
@@ -273,7 +297,9 @@ test('recorded time and age travel with the vector', async () => {
     { seq: 1, timeS: 0, values: [1] },
     { seq: 2, timeS: 4, values: [1] },
   ]
-  const { emitted } = await new Features1(modelPlan({ sources: ['a'] })).run([blockRecord(blockOf(rows, { sourceId: 'a', recordedUs, historical: true }))])
+  const { emitted } = await new Features1(modelPlan({ sources: ['a'] })).run([
+    blockRecord(blockOf(rows, { sourceId: 'a', recordedUs, historical: true })),
+  ])
   const { vector } = emitted[0]!.output.value as Features
   assert.deepEqual([vector?.recordedStartUs, vector?.historical], [1_000_000, true])
 })
@@ -298,7 +324,8 @@ test('the waveform of the press becomes one vector a second', async () => {
     ],
   }
   const plan = compileFeatureSet(parseFeatureSet(document), 'f'.repeat(64), pressAsset)
-  const snippet = (k: number) => Float32Array.from({ length: 2048 }, (_, i) => 1 + 2 * Math.sin((2 * Math.PI * 2500 * (i + 2048 * k)) / 8192))
+  const snippet = (k: number) =>
+    Float32Array.from({ length: 2048 }, (_, i) => 1 + 2 * Math.sin((2 * Math.PI * 2500 * (i + 2048 * k)) / 8192))
   const records = Array.from({ length: 9 }, (_, k) => blockRecord(waveformOf(k + 1, k * 0.25, snippet(k), 8192), 'press-1'))
   const features = await new Features1(plan).run(records)
   const vectors = features.emitted.map(({ output }) => (output.value as Features).vector!)
@@ -321,16 +348,43 @@ test('the waveform of the press becomes one vector a second', async () => {
 test('what the plant does not describe is counted and leaves no memory', async () => {
   const counted: Record<string, number> = {}
   const memory = newMemory()
-  const handle = onTelemetry({ memory, planAt: () => undefined, gapBound: 16, counts: { ...noCounts, rows: (outcome, n) => (counted[outcome] = (counted[outcome] ?? 0) + n) } })
-  const out = await handle({ topic: 'telemetry', partition: 0, inputs: [inputOf(blockRecord(blockOf([{ seq: 1, timeS: 0, values: [1] }])), 0)] })
+  const handle = onTelemetry({
+    memory,
+    settled,
+    planAt: () => undefined,
+    gapBound: 16,
+    counts: { ...noCounts, rows: (outcome, n) => (counted[outcome] = (counted[outcome] ?? 0) + n) },
+  })
+  const out = await handle({
+    topic: 'telemetry',
+    partition: 0,
+    inputs: [inputOf(blockRecord(blockOf([{ seq: 1, timeS: 0, values: [1] }])), 0)],
+  })
   assert.deepEqual([out.outputs.length, counted['unplanned'], memory.assets.size], [0, 1, 0])
 })
 
 test('a block that contradicts itself is counted and stops nothing', async () => {
   let malformed = 0
   const memory = newMemory()
-  const handle = onTelemetry({ memory, planAt: () => twoSources, gapBound: 16, counts: { ...noCounts, malformed: () => malformed++ } })
+  const handle = onTelemetry({
+    memory,
+    settled,
+    planAt: () => twoSources,
+    gapBound: 16,
+    counts: { ...noCounts, malformed: () => malformed++ },
+  })
   const bad = blockRecord(blockOf([{ seq: 1, timeS: 0, values: [1] }], { rows: 3 }))
   await handle({ topic: 'telemetry', partition: 0, inputs: [inputOf(bad, 0), inputOf(tickRecord('ingest-0', 5), 1)] })
   assert.deepEqual([malformed, memory.time.timeUs], [1, 5 * SECOND_US])
+})
+
+test('a block that overtakes the plant file waits for it', async () => {
+  const memory = newMemory()
+  let plan: AssetPlan | undefined
+  const published = async () => {
+    plan = twoSources
+  }
+  const handle = onTelemetry({ memory, settled: published, planAt: () => plan, gapBound: 16, counts: noCounts })
+  await handle({ topic: 'telemetry', partition: 0, inputs: [inputOf(blockRecord(blockOf([{ seq: 1, timeS: 0, values: [1] }])), 0)] })
+  assert.equal(memory.assets.size, 1)
 })

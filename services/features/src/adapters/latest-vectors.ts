@@ -68,7 +68,15 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
     const rank = order ?? { promotion: 0, leaderEpoch: 0, offset: 0, index: 0 }
     const known = newest.get(key)
     if (known !== undefined && !isNewer({ windowEndUs, order: rank }, known)) return
-    const json = JSON.stringify({ vectorId, windowEndUs, featureSet, featureSetDigest, names, values: Buffer.from(values).toString('base64'), order: rank })
+    const json = JSON.stringify({
+      vectorId,
+      windowEndUs,
+      featureSet,
+      featureSetDigest,
+      names,
+      values: Buffer.from(values).toString('base64'),
+      order: rank,
+    })
     newest.set(key, { windowEndUs, order: rank, json })
     pending.add(key)
     write()
@@ -153,7 +161,11 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
     name: 'latest-vectors',
     ready: () => problem ?? true,
     async start() {
-      redis = new Redis(options.redisUrl, { maxRetriesPerRequest: 1, enableOfflineQueue: false, retryStrategy: (attempt) => Math.min(100 * attempt, 2_000) })
+      redis = new Redis(options.redisUrl, {
+        maxRetriesPerRequest: 1,
+        enableOfflineQueue: false,
+        retryStrategy: (attempt) => Math.min(100 * attempt, 2_000),
+      })
       redis.on('ready', refill)
       redis.on('error', (error) => degraded(messageOf(error)))
       redis.on('close', () => degraded('connection lost'))
