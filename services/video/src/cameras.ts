@@ -48,23 +48,28 @@ export const openCameras = (options: CamerasOptions): Cameras => {
     logger.info({ cameraId: camera.id, segments: recorder.index.all().length }, 'camera is recorded')
   }
 
+  const use = async (cameras: readonly Camera[]): Promise<void> => {
+    const next = new Map(cameras.filter(({ id }) => wanted.includes('*') || wanted.includes(id)).map((camera) => [camera.id, camera]))
+    for (const [id, { camera, recorder }] of recorded) {
+      if (next.get(id)?.url === camera.url) continue
+      await recorder.stop()
+      recorded.delete(id)
+    }
+    for (const camera of next.values()) {
+      const running = recorded.get(camera.id)
+      if (running) recorded.set(camera.id, { ...running, camera })
+      else await start(camera)
+    }
+  }
+
+  // One change at a time: two plant files in quick succession do not start a camera twice.
+  let last: Promise<void> = Promise.resolve()
   return {
-    async use(cameras) {
-      const next = new Map(cameras.filter(({ id }) => wanted.includes('*') || wanted.includes(id)).map((camera) => [camera.id, camera]))
-      for (const [id, { camera, recorder }] of recorded) {
-        if (next.get(id)?.url === camera.url) continue
-        await recorder.stop()
-        recorded.delete(id)
-      }
-      for (const camera of next.values()) {
-        const running = recorded.get(camera.id)
-        if (running) recorded.set(camera.id, { ...running, camera })
-        else await start(camera)
-      }
-    },
+    use: (cameras) => (last = last.catch(() => {}).then(() => use(cameras))),
     list: () => [...recorded.values()],
     recorder: (cameraId) => recorded.get(cameraId)?.recorder,
     async stop() {
+      await last.catch(() => {})
       await Promise.all([...recorded.values()].map(({ recorder }) => recorder.stop()))
       recorded.clear()
     },

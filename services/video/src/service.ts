@@ -104,11 +104,10 @@ export const createVideoService = (config: VideoConfig, adapters: VideoAdapters 
         if (value.name !== 'plant') return
         try {
           newest = parsePlant(value.body).cameras
+          if (isCaughtUp) await cameras.use(newest)
         } catch (error) {
-          logger.error({ err: error, digest: value.digest }, 'the plant file is not usable, cameras stay as they are')
-          return
+          logger.error({ err: error, digest: value.digest }, 'the plant file cannot be followed, cameras stay as they are')
         }
-        if (isCaughtUp) await cameras.use(newest)
       })
       follows.push(plants)
       await plants.caughtUp()
