@@ -1,5 +1,6 @@
-// One vector and the models that hold for it → verdicts. A feature that could not be computed is replaced by its training mean,
-// which scores as "nothing unusual", and the verdict says that it is in doubt; a model that cannot answer says why.
+// One vector and the models that hold for it → verdicts. A feature that could not be computed is replaced by its training mean
+// and the verdict says that it is in doubt (next to features it usually moves with, a mean may itself stand out); a model that
+// cannot answer says why.
 
 import { AndonError, messageOf } from '@andon/kit'
 import type { Verdict } from '@andon/schemas'
