@@ -222,4 +222,3 @@ const notified = (step: Step, notification: Notification, commandRequestId: stri
     title: `${notification.channel} to ${notification.target}`,
     notification,
   })
-

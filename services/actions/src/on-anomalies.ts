@@ -25,7 +25,15 @@ export const onAnomalies =
         title: finding.title,
         finding,
       })
-      out.emit(input, { topic: ACTIONS, key: line, value, id: finding.findingId, type: 'FindingCopied', subject: finding.assetId, timeUs: finding.atUs })
+      out.emit(input, {
+        topic: ACTIONS,
+        key: line,
+        value,
+        id: finding.findingId,
+        type: 'FindingCopied',
+        subject: finding.assetId,
+        timeUs: finding.atUs,
+      })
     }
     return out
   }

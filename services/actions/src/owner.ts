@@ -89,7 +89,7 @@ export class PartitionOwner {
   }
 
   private async run(): Promise<void> {
-    for (let failures = 0; !this.stopped; ) {
+    for (let failures = 0; !this.stopped;) {
       try {
         this.term = await this.turns.run(() => this.log.take())
         if (this.term) await this.serve(this.term)

@@ -9,10 +9,11 @@ import { ACTIONS } from './actions-log.ts'
 import type { ActionsLog } from './actions-log.ts'
 import type { BreakerChange } from './adapters/executors.ts'
 import type { Board } from './board.ts'
+import type { Publisher } from './documents.ts'
 import { PartitionOwner } from './owner.ts'
 import type { OwnerDeps } from './owner.ts'
 
-const CARRY_EVERY_MS = 1_000
+const TEND_EVERY_MS = 500
 /** Key, and so home partition, of mesh-wide holds. */
 export const EVERYWHERE = '*'
 
@@ -22,6 +23,7 @@ export interface OwnersOptions {
   readonly board: Board
   readonly logger: Logger
   readonly metrics: Metrics
+  readonly publisher: Publisher
   readonly owner: Omit<OwnerDeps, 'partition' | 'log' | 'logger' | 'onVoid' | 'onDecided'>
 }
 
@@ -34,13 +36,13 @@ export interface OwnersPart extends Part {
   wake(): void
 }
 
-export const ownersPart = ({ log, actionsLog, board, logger, metrics, owner: common }: OwnersOptions): OwnersPart => {
+export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher, owner: common }: OwnersOptions): OwnersPart => {
   const owners = new Map<number, PartitionOwner>()
   const decided = metrics.counter('andon_actions_facts_total', 'Facts written by owners', ['type'])
   const voids = metrics.counter('andon_actions_void_facts_total', 'Facts that count for nobody', ['why'])
   const owned = metrics.gauge('andon_actions_owned_partitions', 'Partitions decided by this process')
   let run: Run | undefined
-  let carrying: NodeJS.Timeout | undefined
+  let tending: NodeJS.Timeout | undefined
 
   const open = (partition: number): PartitionOwner => {
     const owner = new PartitionOwner({
@@ -67,12 +69,20 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, owner: com
     }
   }
 
-  const carryAgain = (): void => {
-    carrying = setTimeout(() => {
-      carry()
-        .catch((error: unknown) => logger.warn({ err: error }, 'a hold could not be carried to every partition, trying again'))
-        .finally(carryAgain)
-    }, CARRY_EVERY_MS)
+  /** Accepted documents that `config` does not have yet are published by the owner of their partition. */
+  const publishDocuments = async (): Promise<void> => {
+    for (const owner of owners.values()) {
+      if (owner.epoch === 0) continue
+      for (const document of owner.log.state.documents.values()) await publisher.publish(document)
+    }
+  }
+
+  const tend = (): void => {
+    tending = setTimeout(() => {
+      Promise.all([carry(), publishDocuments()])
+        .catch((error: unknown) => logger.warn({ err: error }, 'holds or documents are not everywhere yet, trying again'))
+        .finally(tend)
+    }, TEND_EVERY_MS)
   }
 
   return {
@@ -95,19 +105,21 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, owner: com
         // the owner reads by itself: a batch only says that there is something to read
         onBatch: async (batch) => owners.get(batch.partition)?.wake(),
       })
-      carryAgain()
+      tend()
     },
     ready: () => [...owners.values()].find((owner) => owner.problem !== null && owner.problem !== 'not taken yet')?.problem ?? true,
     ended: () => run?.ended ?? Promise.resolve(),
     async stop() {
-      clearTimeout(carrying)
+      clearTimeout(tending)
       await run?.stop()
       await Promise.all([...owners.values()].map((owner) => owner.stop()))
     },
     status: () => [...owners].map(([partition, owner]) => ({ partition, epoch: owner.epoch, problem: owner.problem })),
     noteBreaker(change) {
       const owner = owners.get(board.partitionOf(change.line))
-      owner?.note((atUs) => [breakerFact(change, atUs)]).catch((error: unknown) => logger.warn({ err: error }, 'breaker change is not on the log'))
+      owner
+        ?.note((atUs) => [breakerFact(change, atUs)])
+        .catch((error: unknown) => logger.warn({ err: error }, 'breaker change is not on the log'))
     },
     wake() {
       for (const owner of owners.values()) owner.wake()

@@ -137,6 +137,8 @@ export class TermEnded extends Error {
 export class ClockWrong extends Error {
   override readonly name = 'ClockWrong'
   constructor(partition: number) {
-    super(`OwnershipTaken of actions/${partition} is void: this machine's clock and the broker's differ by more than 60 s. Synchronise the clocks.`)
+    super(
+      `OwnershipTaken of actions/${partition} is void: this machine's clock and the broker's differ by more than 60 s. Synchronise the clocks.`,
+    )
   }
 }

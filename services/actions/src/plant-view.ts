@@ -87,7 +87,9 @@ export interface PlantPart extends Part {
  * published, not only what it says.
  */
 export const plantPart = (log: Log, codec: Codec, logger: Logger, onChange: (view: PlantView) => void): PlantPart => {
-  const view = new PlantView((name, problem) => logger.error({ err: problem, document: name }, 'document is not valid: the one before stays in force'))
+  const view = new PlantView((name, problem) =>
+    logger.error({ err: problem, document: name }, 'document is not valid: the one before stays in force'),
+  )
   let follow: Follow | undefined
   let isRead = false
   return {

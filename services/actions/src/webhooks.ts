@@ -58,7 +58,9 @@ export const webhooksPart = (options: WebhooksOptions): WebhooksPart => {
     name: 'webhooks',
     async start() {},
     set(endpoints) {
-      last = last.then(() => bringTo(endpoints)).catch((error: unknown) => options.logger.error({ err: error }, 'webhook deliveries could not be set up'))
+      last = last
+        .then(() => bringTo(endpoints))
+        .catch((error: unknown) => options.logger.error({ err: error }, 'webhook deliveries could not be set up'))
       return last
     },
     async stop() {
@@ -80,7 +82,10 @@ interface Lane {
 
 const deliver = (endpoint: Endpoint, options: WebhooksOptions): Promise<Run> => {
   const lanes = new Map<number, Lane>()
-  const outcomes = options.metrics.counter('andon_actions_webhook_deliveries_total', 'Attempts to deliver an event', ['endpoint', 'outcome'])
+  const outcomes = options.metrics.counter('andon_actions_webhook_deliveries_total', 'Attempts to deliver an event', [
+    'endpoint',
+    'outcome',
+  ])
 
   /** Folding needs every record from the start; what lies below the position was delivered already. */
   const open = async (partition: number, committed: number | undefined): Promise<number> => {

@@ -51,11 +51,14 @@ export class Executors {
     const executor = this.executorOf(order.definition)
     const key = `${order.command.command}:${order.command.target}`
     const waitMs = await this.options.rateLimits.take(key, order.definition.limits.perHour)
-    if (waitMs > 0) throw new NotSent(`${key} may run ${order.definition.limits.perHour} times per hour; wait ${Math.ceil(waitMs / 1000)} s`)
+    if (waitMs > 0)
+      throw new NotSent(`${key} may run ${order.definition.limits.perHour} times per hour; wait ${Math.ceil(waitMs / 1000)} s`)
     const breaker = this.breakerOf(order.definition, order.line)
     const prepared = await through(breaker, () => executor.prepare(order)).catch((error: unknown) => {
       // nothing has left while preparing, whatever went wrong
-      throw error instanceof NotSent ? error : new NotSent(error instanceof Error ? error.message : String(error), { isFault: true, cause: error })
+      throw error instanceof NotSent
+        ? error
+        : new NotSent(error instanceof Error ? error.message : String(error), { isFault: true, cause: error })
     })
     return { send: () => through(breaker, () => prepared.send()) }
   }
@@ -107,7 +110,8 @@ const through = async <T>(breaker: Gate, work: Work<T>): Promise<T> => {
       }
     })
     .catch((error: unknown) => {
-      if (codeOf(error) === 'ANDON_BREAKER_OPEN') throw new NotSent(error instanceof Error ? error.message : String(error), { cause: error })
+      if (codeOf(error) === 'ANDON_BREAKER_OPEN')
+        throw new NotSent(error instanceof Error ? error.message : String(error), { cause: error })
       throw error
     })
   const { value, refusal } = outcome as { value: T; refusal?: NotSent }

@@ -14,9 +14,12 @@ export const jobExecutor = ({ url }: JobOptions): Executor => ({
     return { send: () => post(target, order) }
   },
 
-  /** The same key gives the same job: a repeat reads back what became of the first. */
+  /** Burns the key where the job system can; elsewhere the same key gives the same job, so a repeat reads back the first. */
   async settle(order) {
-    const answer = await post(targetOf(url), order)
+    const target = targetOf(url)
+    const burned = await burn(target, order)
+    if (burned) return burned
+    const answer = await post(target, order)
     return { isDone: answer.kind === 'Executed', readback: answer.readback }
   },
 
@@ -27,6 +30,20 @@ const targetOf = (url: () => string | undefined): string => {
   const target = url()
   if (target === undefined) throw new NotSent('The plant file names no place for jobs (notifications.jobs.url)')
   return target
+}
+
+/** undefined when the job system knows no burning. */
+const burn = async (url: string, order: Order): Promise<{ isDone: boolean; readback: string } | undefined> => {
+  const response = await fetch(`${url}/burn`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ requestId: order.commandRequestId }),
+    signal: AbortSignal.timeout(order.definition.maxLatencyMs),
+  })
+  const text = await response.text()
+  if (response.status === 404 || response.status === 405) return undefined
+  if (!response.ok) throw new Error(`The job system answers ${response.status} to burning`)
+  return { isDone: (JSON.parse(text) as { done?: boolean }).done === true, readback: text.slice(0, 2_000) }
 }
 
 const post = async (url: string, order: Order): Promise<Answer> => {
@@ -40,6 +57,8 @@ const post = async (url: string, order: Order): Promise<Answer> => {
       incidentId: order.incidentId,
       stepId: order.stepId,
       severity: order.severity,
+      requestId: order.commandRequestId,
+      notAfterMs: order.notAfterUs / 1000,
       ...(JSON.parse(order.command.params) as object),
     }),
     signal: AbortSignal.timeout(order.definition.maxLatencyMs),
@@ -51,7 +70,8 @@ const post = async (url: string, order: Order): Promise<Answer> => {
   const text = (await response.text()).slice(0, 2_000)
   const readback = JSON.stringify({ status: response.status, location: response.headers.get('location'), body: text })
   if (response.ok) return { kind: 'Executed', readback, title: 'Job accepted' }
-  if (response.status === 429 || response.status === 503) throw new NotSent(`The job system is busy (${response.status})`, { isFault: true })
+  if (response.status === 429 || response.status === 503)
+    throw new NotSent(`The job system is busy (${response.status})`, { isFault: true })
   if (response.status < 500) return { kind: 'RejectedByTarget', readback, title: `The job system refuses it (${response.status})` }
   throw new Error(`The job system answers ${response.status}`)
 }

@@ -58,7 +58,12 @@ export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptio
         .filter((hook) => hook.types.includes(NOTICE))
         .map(async (hook): Promise<Notification> => {
           const event = { id: order.commandRequestId, type: NOTICE, timestampMs: Date.now(), data: noticeOf(order) }
-          const result = await postWebhook({ url: hook.url, secret: secretOf(hook.secretEnv), event, timeoutMs: order.definition.maxLatencyMs })
+          const result = await postWebhook({
+            url: hook.url,
+            secret: secretOf(hook.secretEnv),
+            event,
+            timeoutMs: order.definition.maxLatencyMs,
+          })
           return { channel: 'webhook', target: hook.id, delivered: result.isDelivered, detail: result.detail }
         }),
     )
@@ -69,7 +74,11 @@ export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptio
     const isLive = notices.publish(order.line, noticeOf(order))
     if (isLive) told.push({ channel: 'nats', target: order.line, delivered: true, detail: '' })
     const reached = told.filter((one) => one.delivered)
-    if (reached.length === 0) throw new NotSent(`Nobody could be told: ${told.map((one) => `${one.channel}: ${one.detail}`).join('; ') || 'no channel is set up'}`, { isFault: true })
+    if (reached.length === 0)
+      throw new NotSent(
+        `Nobody could be told: ${told.map((one) => `${one.channel}: ${one.detail}`).join('; ') || 'no channel is set up'}`,
+        { isFault: true },
+      )
     return {
       kind: 'Executed',
       readback: JSON.stringify(told),

@@ -3,15 +3,7 @@
 
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import {
-  AttributeIds,
-  DataType,
-  makeBrowsePath,
-  MessageSecurityMode,
-  OPCUAClient,
-  SecurityPolicy,
-  StatusCodes,
-} from 'node-opcua-client'
+import { AttributeIds, DataType, makeBrowsePath, MessageSecurityMode, OPCUAClient, SecurityPolicy, StatusCodes } from 'node-opcua-client'
 import type { ClientSession, Variant } from 'node-opcua-client'
 import { OPCUACertificateManager } from 'node-opcua-certificate-manager'
 import type { Logger } from '@andon/kit'
@@ -81,7 +73,10 @@ const notSentIfFails = async <T>(work: Promise<T>): Promise<T> => {
     return await work
   } catch (cause) {
     if (cause instanceof NotSent) throw cause
-    throw new NotSent(`The control system cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { isFault: true, cause })
+    throw new NotSent(`The control system cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      isFault: true,
+      cause,
+    })
   }
 }
 
@@ -90,7 +85,8 @@ const checkPreconditions = async (order: Order, connection: Connection, before: 
   if (!allowedModes.includes('any') && !allowedModes.includes(before.mode))
     throw new NotSent(`The line is in mode ${before.mode}; the command is allowed in ${allowedModes.join(', ')}`)
   for (const precondition of preconditions) {
-    if (precondition === 'modeAutomatic' && before.mode !== 'automatic') throw new NotSent(`The line is in mode ${before.mode}, not automatic`)
+    if (precondition === 'modeAutomatic' && before.mode !== 'automatic')
+      throw new NotSent(`The line is in mode ${before.mode}, not automatic`)
     else if (precondition === 'noEmergencyStop' && before.emergencyStop) throw new NotSent('The emergency stop is active')
     else if (precondition === 'heartbeatAlive') await notSentIfFails(heartbeatMoves(connection, before.heartbeat))
     else if (!KNOWN_PRECONDITIONS.has(precondition)) throw new NotSent(`Precondition ${precondition} cannot be checked here`)
@@ -116,7 +112,11 @@ const requestPause = async (order: Order, connection: Connection): Promise<Answe
     { dataType: DataType.UInt32, value: reviewMinutes ?? 45 },
   ])
   if (accepted?.value !== true)
-    return { kind: 'RejectedByTarget', readback: JSON.stringify({ code: code?.value }), title: `Refused by the control system: ${String(code?.value)}` }
+    return {
+      kind: 'RejectedByTarget',
+      readback: JSON.stringify({ code: code?.value }),
+      title: `Refused by the control system: ${String(code?.value)}`,
+    }
   const { state, withinMs } = order.definition.readBack
   const startedMs = performance.now()
   for (;;) {

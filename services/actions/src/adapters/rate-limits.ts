@@ -13,7 +13,12 @@ export interface RateLimits {
 }
 
 export const redisRateLimits = ({ url, namespace, logger }: { url: string; namespace: string; logger: Logger }): RateLimits => {
-  const redis = new Redis(url, { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy: (times) => Math.min(5_000, times * 200) })
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    retryStrategy: (times) => Math.min(5_000, times * 200),
+  })
   let wasLost = false
   redis.on('error', (error: unknown) => {
     if (!wasLost) logger.warn({ err: error }, 'Redis is not reachable: command rates are counted by this instance alone')
@@ -28,7 +33,13 @@ export const redisRateLimits = ({ url, namespace, logger }: { url: string; names
     let limiter = limiters.get(perHour)
     if (!limiter) {
       const insuranceLimiter = new RateLimiterMemory({ points: perHour, duration: HOUR_S })
-      limiter = new RateLimiterRedis({ storeClient: redis, points: perHour, duration: HOUR_S, keyPrefix: `${namespace}andon:rate:${perHour}`, insuranceLimiter })
+      limiter = new RateLimiterRedis({
+        storeClient: redis,
+        points: perHour,
+        duration: HOUR_S,
+        keyPrefix: `${namespace}andon:rate:${perHour}`,
+        insuranceLimiter,
+      })
       limiters.set(perHour, limiter)
     }
     return limiter

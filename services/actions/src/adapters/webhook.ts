@@ -55,6 +55,8 @@ export const postWebhook = async ({ url, secret, event, timeoutMs }: DeliveryOpt
       detail: `HTTP ${response.status}`,
     }
   } catch (error) {
-    return failed(error instanceof Error ? `${error.message}${error.cause instanceof Error ? `: ${error.cause.message}` : ''}` : String(error))
+    return failed(
+      error instanceof Error ? `${error.message}${error.cause instanceof Error ? `: ${error.cause.message}` : ''}` : String(error),
+    )
   }
 }

@@ -1,0 +1,42 @@
+// Shapes of what the door takes; the OpenAPI document is made of the same ones.
+
+import { z } from 'zod'
+
+const reason = z.string().max(1_000).default('').meta({ description: 'Why, in a sentence' })
+
+export const bodies = {
+  decision: z.strictObject({
+    reason,
+    commandHash: z
+      .string()
+      .min(1)
+      .meta({ description: 'commandHash of the step as it was shown: binds the decision to exactly this command' }),
+  }),
+  call: z
+    .strictObject({ line: z.string().min(1).optional(), asset: z.string().min(1).optional(), title: z.string().min(1).max(300) })
+    .refine((body) => body.line !== undefined || body.asset !== undefined, { message: 'expected line or asset' }),
+  hold: z.strictObject({
+    scope: z.string().min(1).default('*').meta({ description: '* or a line' }),
+    reason: z.string().min(1).max(1_000),
+  }),
+  lift: z.strictObject({ reason }),
+  evidence: z.strictObject({
+    cameraIds: z.array(z.string().min(1)).min(1).optional(),
+    fromUs: z.int().optional(),
+    toUs: z.int().optional(),
+    beforeS: z.number().min(0).max(600).optional(),
+    afterS: z.number().min(0).max(600).optional(),
+  }),
+  config: z.strictObject({
+    documents: z
+      .array(
+        z.strictObject({
+          name: z.string().min(1),
+          kind: z.string().optional(),
+          body: z.unknown().meta({ description: 'YAML or JSON text, or the document as an object' }),
+        }),
+      )
+      .min(1)
+      .max(200),
+  }),
+}

@@ -1,0 +1,133 @@
+// OpenAPI 3.1 of the door, served at /openapi.json. Bodies come from the shapes that the routes check.
+
+import { z } from 'zod'
+import { bodies } from './bodies.ts'
+
+const json = (schema: object) => ({ 'application/json': { schema } })
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+})
+const anyObject = { type: 'object', additionalProperties: true } as const
+
+const schemaOf = (shape: z.ZodType): object => {
+  const { $schema: _dialect, ...schema } = z.toJSONSchema(shape, { io: 'input' }) as Record<string, unknown>
+  return schema
+}
+
+const parameter = (name: string, where: 'path' | 'query' | 'header', description: string) => ({
+  name,
+  in: where,
+  required: where === 'path',
+  description,
+  schema: { type: 'string' },
+})
+
+const read = (operationId: string, summary: string, parameters: readonly object[] = [], content: object = json(anyObject)) => ({
+  operationId,
+  summary,
+  parameters,
+  responses: {
+    '200': { description: 'As the log says now', content },
+    '401': problem('No or unknown bearer token'),
+    '404': problem('Not known'),
+  },
+})
+
+const ask = (operationId: string, summary: string, body: z.ZodType, parameters: readonly object[] = []) => ({
+  operationId,
+  summary,
+  parameters: [...parameters, parameter('Idempotency-Key', 'header', 'A repeat with the same key is the same request')],
+  requestBody: { required: true, content: json(schemaOf(body)) },
+  responses: {
+    '200': { description: 'Decided by the owner', content: json({ $ref: '#/components/schemas/Decided' }) },
+    '202': {
+      description: 'On the log, not decided yet',
+      headers: { Location: { description: 'Where the answer will be', schema: { type: 'string' } } },
+      content: json({ $ref: '#/components/schemas/Accepted' }),
+    },
+    '400': problem('Body is not valid'),
+    '401': problem('No or unknown bearer token'),
+    '403': problem('Role or four eyes'),
+    '404': problem('Not known'),
+    '409': problem('Refused by the owner; `code` says why'),
+    '422': problem('A document or range is not valid; `detail` names the offending path'),
+  },
+})
+
+const stepId = parameter('stepId', 'path', 'Step')
+const incidentId = parameter('incidentId', 'path', 'Incident')
+
+/** The document; every object in it is fresh. */
+export const openApi = (version: string): object => ({
+  openapi: '3.1.0',
+  info: {
+    title: 'Andon actions',
+    version,
+    summary: 'Incidents, decisions, holds and evidence',
+    description:
+      'Nothing changes by a GET. Requests are appended to the log; the owner of the partition decides. Andon is not a safety function.',
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  },
+  servers: [{ url: '/' }],
+  security: [{ bearer: [] }],
+  paths: {
+    '/v1/incidents': { get: read('listIncidents', 'Incidents, newest first', [parameter('open', 'query', 'true: only open ones')]) },
+    '/v1/incidents/{incidentId}': { get: read('getIncident', 'One incident with steps, evidence and timeline', [incidentId]) },
+    '/v1/incidents/{incidentId}/evidence': { post: ask('orderEvidence', 'Order video of an incident', bodies.evidence, [incidentId]) },
+    '/v1/steps/{stepId}/approve': { post: ask('approveStep', 'Approve a step', bodies.decision, [stepId]) },
+    '/v1/steps/{stepId}/reject': { post: ask('rejectStep', 'Reject a step', bodies.decision, [stepId]) },
+    '/v1/steps/{stepId}/revoke': { post: ask('revokeStep', 'Take a proposal or approval back', bodies.decision, [stepId]) },
+    '/v1/calls': { post: ask('call', 'Pull the cord: call for help on a line or asset', bodies.call) },
+    '/v1/holds': { get: read('listHolds', 'Holds, oldest first'), post: ask('hold', 'Stop all execution in a scope', bodies.hold) },
+    '/v1/holds/{holdId}/lift': { post: ask('liftHold', 'Lift one hold', bodies.lift, [parameter('holdId', 'path', 'Hold')]) },
+    '/v1/config': { post: ask('applyDocuments', 'Validate and publish plant documents', bodies.config) },
+    '/v1/requests/{requestId}': { get: read('getRequest', 'What became of a request', [parameter('requestId', 'path', 'Request')]) },
+    '/v1/events': {
+      get: read(
+        'streamEvents',
+        'Requests and facts as server-sent events',
+        [
+          parameter('Last-Event-ID', 'header', 'Cursor of the last event seen'),
+          parameter('line', 'query', 'Only these control groups, comma separated'),
+        ],
+        { 'text/event-stream': { schema: { type: 'string' } } },
+      ),
+    },
+    '/v1/status': { get: read('getStatus', 'Partitions and their owners, breakers, active holds') },
+  },
+  components: {
+    securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
+    schemas: {
+      Decided: {
+        type: 'object',
+        required: ['requestId', 'isDecided', 'outcome'],
+        properties: {
+          requestId: { type: 'string' },
+          isDecided: { const: true },
+          outcome: { type: 'string', description: 'Type of the first fact that answered' },
+          incidentId: { type: ['string', 'null'] },
+          stepId: { type: ['string', 'null'] },
+          step: anyObject,
+        },
+      },
+      Accepted: {
+        type: 'object',
+        required: ['requestId', 'isDecided', 'link'],
+        properties: { requestId: { type: 'string' }, isDecided: { const: false }, link: { type: 'string' } },
+      },
+      Problem: {
+        type: 'object',
+        description: 'RFC 9457',
+        required: ['type', 'title', 'status', 'detail', 'code'],
+        properties: {
+          type: { type: 'string' },
+          title: { type: 'string' },
+          status: { type: 'integer' },
+          detail: { type: 'string' },
+          code: { type: 'string', description: 'Stable: ANDON_ACTIONS_…' },
+        },
+      },
+    },
+  },
+})

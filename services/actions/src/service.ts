@@ -1,0 +1,169 @@
+// Wires log, owners, door and executors together. ACTIONS_ROLE splits it: `door` answers people, `owner` decides and executes.
+
+import { createLogger, createMetrics, httpPart, loadPrincipals, openCodec, openKafkaLog, runProcess } from '@andon/kit'
+import type { Codec, Log, Logger, Metrics, Part, Run, Service } from '@andon/kit'
+import type { DecideContext } from '@andon/decisions'
+import type { Anomalies } from '@andon/schemas'
+import { openActionsLog } from './actions-log.ts'
+import type { TracedEntry } from './actions-log.ts'
+import { Executors } from './adapters/executors.ts'
+import { jobExecutor } from './adapters/job.ts'
+import { natsNotices } from './adapters/notices.ts'
+import { notifyExecutor } from './adapters/notify.ts'
+import { opcuaExecutor } from './adapters/opcua.ts'
+import { redisRateLimits } from './adapters/rate-limits.ts'
+import { boardPart } from './board.ts'
+import type { ActionsConfig } from './config.ts'
+import { configPublisher, documentProblem } from './documents.ts'
+import { createDoor } from './door.ts'
+import { liveNotice } from './live-notice.ts'
+import { onAnomalies } from './on-anomalies.ts'
+import { ownersPart } from './owners.ts'
+import type { OwnersPart } from './owners.ts'
+import { systemClock } from './partition-log.ts'
+import type { Clock } from './partition-log.ts'
+import { plantPart } from './plant-view.ts'
+import { planFor } from './policy.ts'
+import { webhooksPart } from './webhooks.ts'
+
+export interface ActionsPorts {
+  readonly log: Log
+  readonly codec: Codec
+  readonly clock?: Clock
+  readonly logger?: Logger
+}
+
+/** The service against real brokers. Rejects when they or the registry cannot be reached. */
+export const createActionsService = async (config: ActionsConfig): Promise<Service> => {
+  const logger = createLogger({ service: 'actions', level: config.logLevel })
+  const codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas })
+  const log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'actions', namespace: config.namespace })
+  return actionsService(config, { log, codec, logger })
+}
+
+/** The service on given ports. Closes the log when it stops. */
+export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Service => {
+  const { log, codec, clock = systemClock } = ports
+  const logger = ports.logger ?? createLogger({ service: 'actions', level: config.logLevel })
+  const metrics = createMetrics('actions', { withProcess: true })
+  const actionsLog = openActionsLog(log, codec, logger)
+  const notices = natsNotices({ url: config.natsUrl, namespace: config.namespace, logger })
+  const board = boardPart(log, codec, logger)
+  const webhooks = webhooksPart({
+    log,
+    actionsLog,
+    codec,
+    secretOf: config.secretOf,
+    timeoutMs: config.webhookTimeoutMs,
+    maxAgeMs: config.webhookMaxAgeHours * 3_600_000,
+    nowMs: () => clock.nowUs() / 1000,
+    logger,
+    metrics,
+  })
+  const isOwner = config.role !== 'door'
+  const isDoor = config.role !== 'owner'
+  let owners: OwnersPart | undefined
+  const plant = plantPart(log, codec, logger, (view) => {
+    if (isOwner) void webhooks.set(view.plant?.notifications.webhooks ?? []) // reports its own errors
+    owners?.wake()
+  })
+  const { view } = plant
+
+  const executors = new Executors({
+    executors: {
+      opcua: opcuaExecutor({ controlSystemOf: (line) => view.line(line)?.controlSystem, dataDir: config.dataDir, logger }),
+      notify: notifyExecutor({ notifications: () => view.plant?.notifications, secretOf: config.secretOf, notices }),
+      job: jobExecutor({ url: () => view.plant?.notifications.jobs?.url }),
+    },
+    rateLimits: redisRateLimits({ url: config.redisUrl, namespace: config.namespace, logger }),
+    onBreaker: (change) => owners?.noteBreaker(change),
+    metrics,
+  })
+
+  const publisher = configPublisher(log, codec, view, logger)
+  const onCounted = (entry: TracedEntry, isLive: boolean): void => {
+    if (!isLive) return
+    const notice = liveNotice(entry.record)
+    if (notice) notices.publish(entry.record.line, notice)
+  }
+  const context = (
+    request: Parameters<typeof planFor>[0] | undefined,
+    state: Parameters<typeof planFor>[1],
+    atUs: number,
+  ): DecideContext => ({
+    atUs,
+    commands: view.commands,
+    plan: request?.type === 'FindingCopied' || request?.type === 'CallRequested' ? planFor(request, state, view) : null,
+    documentProblem: (document) => documentProblem(document, view),
+  })
+  owners = ownersPart({
+    log,
+    actionsLog,
+    board: board.board,
+    logger,
+    metrics,
+    publisher,
+    owner: {
+      clock,
+      onCounted,
+      executors,
+      commands: () => view.commands,
+      maxStopMs: config.maxStopMs,
+      context,
+      isReady: () => plant.isRead(),
+    },
+  })
+
+  const ownerParts: Part[] = [
+    notices,
+    copierPart(log, codec, view, logger, metrics),
+    webhooks,
+    owners,
+    closing('executors', () => executors.close()),
+  ]
+  const door = (): Part =>
+    httpPart({
+      name: 'door',
+      host: config.host,
+      port: config.httpPort,
+      setting: 'ACTIONS_HTTP_PORT',
+      app: createDoor({
+        board: board.board,
+        actionsLog,
+        plant: view,
+        principals: loadPrincipals(config.tokensFile),
+        nowUs: () => clock.nowUs(),
+        answerWithinMs: config.answerWithinMs,
+        logger,
+        status: () => ({ owned: isOwner ? owners.status() : [], thisProcess: executors.states() }),
+      }),
+    })
+  return {
+    name: 'actions',
+    parts: [closing('log', () => log.close()), plant, board, ...(isOwner ? ownerParts : []), ...(isDoor ? [door()] : [])],
+    admin: { host: config.host, port: config.adminPort },
+    logger,
+    metrics,
+    about: () => ({ role: config.role }),
+  }
+}
+
+/** Something that is open already and has to be closed after everything that started later. */
+const closing = (name: string, close: () => Promise<void>): Part => ({ name, start: async () => {}, stop: close })
+
+const copierPart = (log: Log, codec: Codec, view: Parameters<typeof onAnomalies>[0], logger: Logger, metrics: Metrics): Part => {
+  let run: Run | undefined
+  return {
+    name: 'findings',
+    async start() {
+      run = await runProcess<Anomalies>(
+        log,
+        codec,
+        { service: 'actions', group: 'actions.findings', input: 'anomalies', open: () => ({ handle: onAnomalies(view) }) },
+        { logger, metrics },
+      )
+    },
+    ended: () => run?.ended ?? Promise.resolve(),
+    stop: async () => run?.stop(),
+  }
+}
