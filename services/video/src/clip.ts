@@ -8,8 +8,7 @@ import { AndonError, canonicalJson, uuid8, type Blobs } from '@andon/kit'
 import type { Clip } from '@andon/schemas'
 import { runFfmpeg } from './adapters/ffmpeg.ts'
 import type { Recorder } from './adapters/recorder.ts'
-import { initName } from './adapters/recorder.ts'
-import type { Segment, TimeRange } from './segment-index.ts'
+import { initName, type Segment, type TimeRange } from './segment-index.ts'
 
 export interface ClipOrder {
   readonly orderId: string

@@ -1,7 +1,6 @@
 // The live playlist of a camera, from the index: what hls.js and every phone can play. A new recorder start is a discontinuity.
 
-import { initName } from './adapters/recorder.ts'
-import type { Segment } from './segment-index.ts'
+import { initName, type Segment } from './segment-index.ts'
 
 /** Segments in the live window. */
 const liveSegments = 8

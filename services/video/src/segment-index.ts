@@ -16,6 +16,9 @@ export interface Segment {
   readonly sha256: string
 }
 
+/** File that a run's segments need in front of them. */
+export const initName = (run: string): string => `${run}-init.mp4`
+
 export interface TimeRange {
   readonly fromUs: number
   readonly toUs: number

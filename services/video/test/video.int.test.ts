@@ -22,7 +22,7 @@ import {
   type RunningService,
 } from '@andon/kit'
 import type { Actions, ConfigInput, Evidence, Telemetry } from '@andon/schemas'
-import { startCameras, type Cameras } from '../../../examples/steel-plant/src/cameras.ts'
+import { startCameras, type Cameras } from '@andon/steel-plant/cameras'
 import { loadConfig } from '../src/config.ts'
 import { createVideoService } from '../src/service.ts'
 

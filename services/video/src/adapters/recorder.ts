@@ -11,7 +11,7 @@ import type { Readable } from 'node:stream'
 import type { Logger } from '@andon/kit'
 import { frameChannels, frameCutter, frameSize, type FrameReading } from '../frame-channels.ts'
 import { readFragment, readInit, type TrackClock } from '../mp4-fragment.ts'
-import { createSegmentIndex, type Segment, type SegmentIndex } from '../segment-index.ts'
+import { createSegmentIndex, initName, type Segment, type SegmentIndex } from '../segment-index.ts'
 
 export interface RecorderOptions {
   readonly cameraId: string
@@ -44,8 +44,6 @@ export interface Recorder {
 const segmentS = 2
 const retryMs = { first: 500, most: 10_000 }
 const segmentName = /^(r\d{13})-\d{6}\.m4s$/
-
-export const initName = (run: string): string => `${run}-init.mp4`
 
 const inputOptions = (url: string): string[] => {
   const transport = url.startsWith('rtsp:') ? ['-rtsp_transport', 'tcp', '-timeout', '5000000'] : ['-rw_timeout', '5000000']
