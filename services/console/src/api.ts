@@ -1,19 +1,19 @@
 // The page's HTTP door: reads from the read model, passes decisions on to the services' own doors with the person's token.
 // The token rides in an HttpOnly cookie; nothing that changes anything is a GET.
 
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
-import { AndonError, asyncRoute, principalOf, problemHandler } from '@andon/kit'
-import type { Principal } from '@andon/kit'
+import { AndonError, asyncRoute, notFoundHandler, problemHandler } from '@andon/kit'
+import type { Logger, Principal, Principals } from '@andon/kit'
 import express from 'express'
 import type { Express, Request, Response } from 'express'
 import type { ReadModel } from './read-model.ts'
+import type { Person } from './view.ts'
 
 export interface ApiOptions {
   readonly model: ReadModel
-  readonly principals: () => readonly Principal[]
+  readonly principals: Principals
+  readonly logger: Logger
   readonly actionsUrl: string
   readonly videoUrl: string
   /** Folder of the built page. */
@@ -33,6 +33,9 @@ const tokenOf = (request: Request): string | undefined =>
 
 const cookie = (token: string, maxAgeS: number): string => `${cookieName}=${token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${maxAgeS}`
 
+/** What the page shows of a person: names stay in the tokens file, the strongest role speaks. */
+const personOf = (principal: Principal): Person => ({ id: principal.id, name: principal.roles[0] ?? principal.id, roles: principal.roles })
+
 export const createApi = (options: ApiOptions): Express => {
   const { model } = options
   const app = express()
@@ -47,7 +50,7 @@ export const createApi = (options: ApiOptions): Express => {
   /** The person behind the session, or a 401 that says how to get one. */
   const person = (request: Request): { principal: Principal; token: string } => {
     const token = tokenOf(request)
-    const principal = token === undefined ? undefined : principalOf(options.principals(), token)
+    const principal = token === undefined ? undefined : options.principals.of(token)
     if (token === undefined || principal === undefined)
       throw new AndonError('ANDON_CONSOLE_NOT_SIGNED_IN', 'No session. Sign in with one of the tokens in .andon/tokens.', { status: 401 })
     return { principal, token }
@@ -55,14 +58,15 @@ export const createApi = (options: ApiOptions): Express => {
 
   app.get('/api/session', (request, response) => {
     const { principal } = person(request)
-    response.json({ id: principal.id, name: principal.name, roles: principal.roles })
+    response.json(personOf(principal))
   })
   app.post('/api/session', express.json({ limit: '4kb' }), (request, response) => {
     const token = (request.body as { token?: unknown } | undefined)?.token
-    const principal = typeof token === 'string' && /^[\w.-]{16,200}$/.test(token) ? principalOf(options.principals(), token) : undefined
-    if (principal === undefined) throw new AndonError('ANDON_CONSOLE_BAD_TOKEN', 'Nobody has this token. Check that it was copied whole.', { status: 401 })
+    const principal = typeof token === 'string' && /^[\w.-]{16,200}$/.test(token) ? options.principals.of(token) : undefined
+    if (principal === undefined)
+      throw new AndonError('ANDON_CONSOLE_BAD_TOKEN', 'Nobody has this token. Check that it was copied whole.', { status: 401 })
     response.setHeader('set-cookie', cookie(token as string, 12 * 3600))
-    response.json({ id: principal.id, name: principal.name, roles: principal.roles })
+    response.json(personOf(principal))
   })
   app.delete('/api/session', (_request, response) => {
     response.setHeader('set-cookie', cookie('', 0))
@@ -98,9 +102,15 @@ export const createApi = (options: ApiOptions): Express => {
         body: JSON.stringify(request.body ?? {}),
         signal: AbortSignal.timeout(5000),
       }).catch((cause: unknown) => {
-        throw new AndonError('ANDON_CONSOLE_NO_ACTIONS_DOOR', 'The actions service does not answer. Nothing was decided; try again.', { status: 502, cause })
+        throw new AndonError('ANDON_CONSOLE_NO_ACTIONS_DOOR', 'The actions service does not answer. Nothing was decided; try again.', {
+          status: 502,
+          cause,
+        })
       })
-      response.status(answer.status).type(answer.headers.get('content-type') ?? 'application/json').send(Buffer.from(await answer.arrayBuffer()))
+      response
+        .status(answer.status)
+        .type(answer.headers.get('content-type') ?? 'application/json')
+        .send(Buffer.from(await answer.arrayBuffer()))
     })
   const json = express.json({ limit: '32kb' })
   app.post('/api/steps/:id/:verdict', json, (request, response, next) => {
@@ -108,9 +118,21 @@ export const createApi = (options: ApiOptions): Express => {
     if (verdict !== 'approve' && verdict !== 'reject' && verdict !== 'revoke') return next()
     return pass((r) => `/v1/steps/${encodeURIComponent(String(r.params['id']))}/${verdict}`)(request, response, next)
   })
-  app.post('/api/holds', json, pass(() => '/v1/holds'))
-  app.post('/api/holds/:id/lift', json, pass((r) => `/v1/holds/${encodeURIComponent(String(r.params['id']))}/lift`))
-  app.post('/api/calls', json, pass(() => '/v1/calls'))
+  app.post(
+    '/api/holds',
+    json,
+    pass(() => '/v1/holds'),
+  )
+  app.post(
+    '/api/holds/:id/lift',
+    json,
+    pass((r) => `/v1/holds/${encodeURIComponent(String(r.params['id']))}/lift`),
+  )
+  app.post(
+    '/api/calls',
+    json,
+    pass(() => '/v1/calls'),
+  )
 
   app.get(
     '/media/clips/:id/video',
@@ -121,10 +143,8 @@ export const createApi = (options: ApiOptions): Express => {
   )
 
   app.use(express.static(options.page, { index: 'index.html', maxAge: 0 }))
-  app.get('/', (_request, response) => {
-    if (!existsSync(join(options.page, 'index.html'))) response.status(503).type('text').send('The page has not been built. Run `npm start`, or `vite build services/console/web`.')
-  })
-  app.use(problemHandler)
+  app.use(notFoundHandler)
+  app.use(problemHandler(options.logger))
   return app
 }
 
@@ -168,5 +188,7 @@ const stream = async (url: string, token: string, request: Request, response: Re
   }
   response.setHeader('cache-control', 'no-store')
   if (!answer.body) return void response.end()
-  Readable.fromWeb(answer.body as ReadableStream).on('error', () => response.destroy()).pipe(response)
+  Readable.fromWeb(answer.body as ReadableStream)
+    .on('error', () => response.destroy())
+    .pipe(response)
 }

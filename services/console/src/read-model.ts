@@ -49,7 +49,9 @@ export class ReadModel {
     const series = this.series.get(assetId) ?? new AssetSeries(this.options.windowsPerAsset)
     this.series.set(assetId, series)
     const columns = new Float64Array(names.length)
-    for (let i = 0; i < names.length; i++) columns[i] = values.length >= 8 * (i + 1) ? Buffer.from(values.buffer, values.byteOffset, values.length).readDoubleLE(8 * i) : Number.NaN
+    for (let i = 0; i < names.length; i++)
+      columns[i] =
+        values.length >= 8 * (i + 1) ? Buffer.from(values.buffer, values.byteOffset, values.length).readDoubleLE(8 * i) : Number.NaN
     const ratios = verdicts.filter((verdict) => verdict.role !== 'shadow' && verdict.error === null).map((verdict) => verdict.ratio)
     series.add(windowEndUs, names, columns, ratios.length === 0 ? Number.NaN : Math.max(...ratios))
     this.changed()
@@ -101,11 +103,25 @@ export class ReadModel {
       peakRatio: finding?.peakRatio ?? null,
       contributions: (finding?.contributions ?? []).slice(0, 5).map((c): ContributionView => {
         const learnt = this.normals.get(incident.assetId ?? '')?.get(c.name)
-        return { name: c.name, label: labelOf(c.name), share: c.share, value: c.value, unit: c.unit, low: c.normalLow ?? learnt?.low ?? null, high: c.normalHigh ?? learnt?.high ?? null }
+        return {
+          name: c.name,
+          label: labelOf(c.name),
+          share: c.share,
+          value: c.value,
+          unit: c.unit,
+          low: c.normalLow ?? learnt?.low ?? null,
+          high: c.normalHigh ?? learnt?.high ?? null,
+        }
       }),
       recordedUs: finding?.recordedUs ?? null,
       steps: stepsOf(incident, state).map((step) => stepView(step)),
-      clips: incident.evidence.flatMap((evidence) => evidence.clips ?? []).map((clip): ClipView => ({ ...clip, gaps: clip.gaps ?? [], cameraName: this.plant?.cameras.find((camera) => camera.id === clip.cameraId)?.name ?? clip.cameraId })),
+      clips: incident.evidence
+        .flatMap((evidence) => evidence.clips ?? [])
+        .map((clip): ClipView => ({
+          ...clip,
+          gaps: clip.gaps ?? [],
+          cameraName: this.plant?.cameras.find((camera) => camera.id === clip.cameraId)?.name ?? clip.cameraId,
+        })),
       evidencePending: incident.evidence.some((evidence) => (evidence.clips ?? []).length === 0 && (evidence.failure ?? null) === null),
       evidenceFailure: incident.evidence.map((evidence) => evidence.failure ?? null).find((failure) => failure !== null) ?? null,
       timeline: incident.timeline.map((entry) => ({ atUs: entry.atUs, type: entry.type, text: describe(entry, state), by: entry.by })),
@@ -113,11 +129,22 @@ export class ReadModel {
   }
 
   trend(assetId: string, feature: string, minutes: number): Series {
-    const windows = this.series.get(assetId)?.read(feature, this.options.now() * 1000 - minutes * 60e6) ?? { timesUs: [], values: [], ratios: [] }
+    const windows = this.series.get(assetId)?.read(feature, this.options.now() * 1000 - minutes * 60e6) ?? {
+      timesUs: [],
+      values: [],
+      ratios: [],
+    }
     const normal = this.normals.get(assetId)?.get(feature)
     const channel = this.plant?.assets.find((asset) => asset.id === assetId)?.channels.find((c) => feature.startsWith(`${c.id}.`))
     const isUnitless = /\.(kurtosis|crest)$/.test(feature)
-    return { assetId, feature, unit: isUnitless ? '' : (channel?.unit ?? ''), low: normal?.low ?? null, high: normal?.high ?? null, ...windows }
+    return {
+      assetId,
+      feature,
+      unit: isUnitless ? '' : (channel?.unit ?? ''),
+      low: normal?.low ?? null,
+      high: normal?.high ?? null,
+      ...windows,
+    }
   }
 
   private incidents(): { incident: Incident; state: State }[] {
@@ -148,7 +175,8 @@ export class ReadModel {
     const holds = new Map<string, HoldView>()
     for (const state of this.partitions.values())
       for (const hold of state.holds.values())
-        if (hold.isActive && !holds.has(hold.id)) holds.set(hold.id, { id: hold.id, scope: hold.scope, by: hold.by, reason: hold.reason, sinceUs: hold.atUs })
+        if (hold.isActive && !holds.has(hold.id))
+          holds.set(hold.id, { id: hold.id, scope: hold.scope, by: hold.by, reason: hold.reason, sinceUs: hold.atUs })
     return [...holds.values()].sort((a, b) => a.sinceUs - b.sinceUs)
   }
 
@@ -156,7 +184,16 @@ export class ReadModel {
     const series = this.series.get(asset.id)
     const newestUs = series?.newestUs() ?? null
     const state = newestUs === null ? 'silent' : this.normals.has(asset.id) ? 'watched' : 'learning'
-    return { id: asset.id, name: asset.name, line: asset.line, origin: asset.origin, features: series?.names ?? [], state, newestUs, ratio: series?.newestRatio() ?? null }
+    return {
+      id: asset.id,
+      name: asset.name,
+      line: asset.line,
+      origin: asset.origin,
+      features: series?.names ?? [],
+      state,
+      newestUs,
+      ratio: series?.newestRatio() ?? null,
+    }
   }
 }
 
@@ -216,7 +253,11 @@ const statusOf = (step: Step): StepView['status'] => {
 }
 
 /** vibrationG.bandRms[2000-3000] → "vibration band RMS 2000-3000"; kept close to the name so that it can be found again. */
-export const labelOf = (name: string): string => name.replace('.', ' ').replaceAll(/([a-z])([A-Z])/g, '$1 $2').toLowerCase()
+export const labelOf = (name: string): string =>
+  name
+    .replace('.', ' ')
+    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
+    .toLowerCase()
 
 /** Normal ranges from a model card: 1 % and 99 % quantiles of the training windows per feature. */
 const normalRanges = (fact: Models): Map<string, NormalRange> => {

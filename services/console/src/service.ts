@@ -1,7 +1,19 @@
 // Console: all topics in, nothing out. Follows the log without a group, folds it into the read model, serves the page.
 
 import { fileURLToPath } from 'node:url'
-import { createLogger, createMetrics, followDocuments, followTopic, httpPart, loadPrincipals, openCodec, openKafkaLog } from '@andon/kit'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  AndonError,
+  createLogger,
+  createMetrics,
+  followDocuments,
+  followTopic,
+  httpPart,
+  loadPrincipals,
+  openCodec,
+  openKafkaLog,
+} from '@andon/kit'
 import type { Codec, Log, Service } from '@andon/kit'
 import type { Actions, Models, Plant, Predictions } from '@andon/schemas'
 import { createApi } from './api.ts'
@@ -14,7 +26,7 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
   const logger = createLogger({ service: 'console', level: config.logLevel })
   const metrics = createMetrics('console')
   const model = new ReadModel({ windowsPerAsset: config.windowsPerAsset, now: Date.now })
-  let principals: Awaited<ReturnType<typeof loadPrincipals>> = []
+  const principals = loadPrincipals(config.tokensFile)
   let log: Log
   let codec: Codec
   const stops: (() => Promise<void>)[] = []
@@ -22,13 +34,17 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
   const read = {
     name: 'read model',
     async start(): Promise<void> {
-      principals = await loadPrincipals(config.tokensFile)
+      if (!existsSync(join(page, 'index.html')))
+        throw new AndonError(
+          'ANDON_CONSOLE_NO_PAGE',
+          'The page has not been built: expected services/console/dist/index.html. Run `npm start`, or `npx vite build services/console/web`.',
+        )
       log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'console', namespace: config.namespace })
       codec = await openCodec({ registryUrl: config.registryUrl })
       const documents = await followDocuments(log, codec)
       documents.onChange(() => {
         const plant = documents.get<Plant>('plant')
-        if (plant) model.onPlant(plant.body)
+        if (plant) model.onPlant(plant.value)
       })
       const actions = await followTopic<Actions>(log, codec, 'actions', ({ partition, position, timestampMs, value }) =>
         model.onAction(partition, { record: value, offset: position.offset, appendedUs: timestampMs * 1000 }),
@@ -47,13 +63,13 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
       await log.close()
     },
   }
-  const app = createApi({ model, principals: () => principals, actionsUrl: config.actionsUrl, videoUrl: config.videoUrl, page })
+  const app = createApi({ model, principals, logger, actionsUrl: config.actionsUrl, videoUrl: config.videoUrl, page })
   return {
     name: 'console',
     logger,
     metrics,
     admin: { host: config.host, port: config.adminPort },
-    parts: [read, httpPart({ name: 'page', host: config.host, port: config.httpPort, app })],
+    parts: [read, httpPart({ name: 'page', host: config.host, port: config.httpPort, app, setting: 'CONSOLE_HTTP_PORT' })],
   }
 }
 
