@@ -1,7 +1,7 @@
 // The gRPC door: Open Inference Protocol v2, grpc.health.v1 and reflection. It converts messages and maps errors to status codes;
 // scoring itself happens on worker threads, so the door answers probes while models run.
 
-import { AndonError, codeOf, messageOf } from '@andon/kit'
+import { AndonError } from '@andon/kit'
 import type { Logger, Part } from '@andon/kit'
 import { codeVersion } from '@andon/kit/code-version'
 import { GRPCInferenceServiceService, descriptorSet } from '@andon/schemas/inference'
@@ -100,18 +100,26 @@ const handlers = ({ door, isReady, onRequest, logger }: GrpcDoorOptions): GRPCIn
     (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
       const abort = new AbortController()
       call.on('cancelled', () => abort.abort())
-      Promise.resolve()
-        .then(() => answer(call.request, abort.signal))
-        .then((response) => callback(null, response))
-        .catch((error: unknown) => {
-          const code = statusOf(error)
-          if (code === status.INTERNAL) logger.error({ err: error, method: call.getPath() }, 'gRPC request failed')
-          callback({
-            code,
-            details: code === status.INTERNAL && codeOf(error) === undefined ? 'The service failed; its log says why' : detailsOf(error),
-          })
-        })
+      const respond = async (): Promise<void> => {
+        let response: Response
+        try {
+          response = await answer(call.request, abort.signal)
+        } catch (error) {
+          callback(errorOf(error, call.getPath()))
+          return
+        }
+        callback(null, response)
+      }
+      void respond() // never rejects
     }
+  const errorOf = (error: unknown, method: string): { code: status; details: string } => {
+    const code = statusOf(error)
+    if (code === status.INTERNAL) logger.error({ err: error, method }, 'gRPC request failed')
+    return {
+      code,
+      details: error instanceof AndonError ? `${error.code}: ${error.message}` : 'ANDON_INTERNAL: the service failed; its log says why',
+    }
+  }
   return {
     serverLive: unary(() => ({ live: true })),
     serverReady: unary(() => ({ ready: isReady() })),
@@ -185,8 +193,6 @@ const statusOf = (error: unknown): status => {
   }
   return byHttp[error.status] ?? status.INTERNAL
 }
-
-const detailsOf = (error: unknown): string => `${codeOf(error) ?? 'ANDON_INTERNAL'}: ${messageOf(error)}`
 
 /** Reflection from the descriptor set that was generated beside the service's code. */
 const reflection = (): ReflectionService => {

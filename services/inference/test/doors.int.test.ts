@@ -210,16 +210,16 @@ test("scoring by asset id names the vector and the event path's prediction", asy
 
 test('probes, metadata, health and reflection answer', async (t) => {
   const { client, ports } = await open(t)
-  const call = <Request, Response>(method: (request: Request, callback: (error: Error | null, response: Response) => void) => unknown) =>
-    promisify(method.bind(client) as (request: Request, callback: (error: Error | null, response: Response) => void) => void)
-  assert.deepEqual(await call(client.serverLive)({}), { live: true })
-  assert.deepEqual(await call(client.serverReady)({}), { ready: true })
-  assert.deepEqual(await call(client.modelReady)({ name: MODEL, version: '' }), { ready: true })
-  assert.deepEqual(await call(client.modelReady)({ name: 'nothing', version: '' }), { ready: false })
-  const metadata = (await call(client.modelMetadata)({ name: MODEL, version: '1' })) as ModelMetadataResponse
+  type Reply<T> = (error: Error | null, response: T) => void
+  const call = <T>(send: (reply: Reply<T>) => unknown): Promise<T> => promisify<T>((reply: Reply<T>) => void send(reply))()
+  assert.deepEqual(await call((reply) => client.serverLive({}, reply)), { live: true })
+  assert.deepEqual(await call((reply) => client.serverReady({}, reply)), { ready: true })
+  assert.deepEqual(await call((reply) => client.modelReady({ name: MODEL, version: '' }, reply)), { ready: true })
+  assert.deepEqual(await call((reply) => client.modelReady({ name: 'nothing', version: '' }, reply)), { ready: false })
+  const metadata = await call<ModelMetadataResponse>((reply) => client.modelMetadata({ name: MODEL, version: '1' }, reply))
   assert.deepEqual(metadata.inputs, [{ name: 'features', datatype: 'FP64', shape: [-1n, BigInt(FEATURES)] }])
   assert.deepEqual(metadata.versions, ['1'])
-  assert.equal(((await call(client.serverMetadata)({})) as { name: string }).name, 'andon-inference')
+  assert.equal((await call<{ name: string }>((reply) => client.serverMetadata({}, reply))).name, 'andon-inference')
 
   const plain = new Client(`127.0.0.1:${ports.grpc}`, credentials.createInsecure())
   t.after(() => plain.close())
