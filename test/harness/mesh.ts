@@ -29,7 +29,11 @@ export interface Answer {
 }
 
 /** Waits until `found` gives something; throws with `what` and the last error after `withinMs`. Polls, because it asks outside programs. */
-export const until = async <T>(what: string, withinMs: number, found: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> => {
+export const until = async <T>(
+  what: string,
+  withinMs: number,
+  found: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> => {
   const deadline = Date.now() + withinMs
   let last: unknown
   for (;;) {
@@ -59,7 +63,10 @@ export class Mesh {
     this.offset = offset
     this.environment = { ...process.env, ANDON_HOME: home, ANDON_PORT_OFFSET: String(offset), ...options.env }
     const main = join(repositoryRoot, 'packages', 'cli', 'src', 'main.ts')
-    this.child = spawn(process.execPath, [main, 'up', ...(options.args ?? ['--demo'])], { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child = spawn(process.execPath, [main, 'up', ...(options.args ?? ['--demo'])], {
+      env: this.environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', (bytes: Buffer) => this.output.push(bytes.toString()))
   }
 
@@ -110,7 +117,12 @@ export class Mesh {
   }
 
   /** Calls a door on its conventional port. */
-  async call(method: string, port: number, path: string, options: { as?: string; body?: unknown; headers?: Record<string, string> } = {}): Promise<Answer> {
+  async call(
+    method: string,
+    port: number,
+    path: string,
+    options: { as?: string; body?: unknown; headers?: Record<string, string> } = {},
+  ): Promise<Answer> {
     const response = await fetch(`http://127.0.0.1:${this.port(port)}${path}`, {
       method,
       headers: {
@@ -152,7 +164,12 @@ export class Mesh {
 
   /** What the ledger verifier judges: the demo plant's acknowledgements and the line's own book beside the topics. */
   async ledger(): Promise<Ledger> {
-    const acknowledged = (await this.call('GET', 7090, '/acknowledged')).body as { source: string; epoch: number; from: number; to: number }[]
+    const acknowledged = (await this.call('GET', 7090, '/acknowledged')).body as {
+      source: string
+      epoch: number
+      from: number
+      to: number
+    }[]
     const { effects } = (await this.call('GET', 7090, '/ledger')).body as { effects: PhysicalEffect[] }
     return {
       acknowledged: acknowledged.flatMap(({ source, epoch, from, to }): Acknowledged[] =>

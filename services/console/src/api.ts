@@ -86,7 +86,8 @@ export const createApi = (options: ApiOptions): Express => {
   app.get('/api/assets/:id/series', (request, response) => {
     person(request)
     const minutes = Math.min(24 * 60, Math.max(1, Number(request.query['minutes'] ?? 10) || 10))
-    response.json(model.trend(request.params.id, String(request.query['feature'] ?? ''), minutes))
+    const { feature } = request.query
+    response.json(model.trend(request.params.id, typeof feature === 'string' ? feature : '', minutes))
   })
   app.get('/api/live', (request, response) => {
     person(request)
