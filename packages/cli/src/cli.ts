@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, Option } from 'commander'
 import { AndonError, messageOf } from '@andon/kit/errors'
+import { serviceNames } from '@andon/schemas'
 import { call, decideStep, listActions, listHolds, liftHold, placeHold, showAction, watchActions } from './commands/actions.ts'
 import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
 import { listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
@@ -16,7 +17,10 @@ import { type Context, CommandError, PRINCIPALS, loadContext } from './context.t
 import { EXIT } from './exit.ts'
 
 const json = () => new Option('--json', 'one JSON object per result, for programs')
-const as = (principal: string) => new Option('--as <principal>', `whose development token to show (${PRINCIPALS.join(', ')}); ANDON_TOKEN goes before it`).default(principal)
+const as = (principal: string) =>
+  new Option('--as <principal>', `whose development token to show (${PRINCIPALS.join(', ')}); ANDON_TOKEN goes before it`).default(
+    principal,
+  )
 
 /** The command tree; `context` is read when a command runs, so that --help needs no settings. */
 const program = (context: () => Context): Command => {
@@ -27,6 +31,7 @@ const program = (context: () => Context): Command => {
     .description('start platform, services and console, and stay until Ctrl-C')
     .option('--demo', 'with the demo plant (examples/steel-plant)')
     .option('--plant <folder>', 'publish this plant folder')
+    .addOption(new Option('--without <service...>', 'leave services out, to run them in a debugger').choices(serviceNames))
     .option('-d, --detach', 'return when everything is up')
     .action((options: Parameters<typeof up>[1]) => up(context(), options).catch(fail(upFailure)))
   andon
@@ -35,7 +40,11 @@ const program = (context: () => Context): Command => {
     .option('--wipe', 'and remove its data, logs and tokens')
     .addOption(json())
     .action((options: Parameters<typeof down>[1]) => down(context(), options))
-  andon.command('status').description('who runs, since when, with how much memory').addOption(json()).action((options: Parameters<typeof status>[1]) => status(context(), options))
+  andon
+    .command('status')
+    .description('who runs, since when, with how much memory')
+    .addOption(json())
+    .action((options: Parameters<typeof status>[1]) => status(context(), options))
   andon
     .command('logs')
     .description('the end of one log, or of all')
@@ -43,15 +52,35 @@ const program = (context: () => Context): Command => {
     .option('-f, --follow', 'go on as it grows')
     .option('-n, --lines <count>', 'how many lines')
     .action((name: string | undefined, options: Parameters<typeof logs>[2]) => logs(context(), name, options))
-  andon.command('doctor').description('what this machine has and lacks, and whether a running mesh is well').addOption(json()).action((options: Parameters<typeof doctor>[1]) => doctor(context(), options))
+  andon
+    .command('doctor')
+    .description('what this machine has and lacks, and whether a running mesh is well')
+    .addOption(json())
+    .action((options: Parameters<typeof doctor>[1]) => doctor(context(), options))
 
   const demo = andon.command('demo').description('the demo plant')
-  demo.command('inject').description(`break something: ${INJECTIONS.join(', ')}`).argument('<what>').addOption(json()).action((what: string, options: { json?: boolean }) => inject(context(), what, options))
-  demo.command('reset').description('make the demo plant healthy again').addOption(json()).action((options: { json?: boolean }) => reset(context(), options))
-  demo.command('state').description('what the demo plant does now').addOption(json()).action((options: { json?: boolean }) => demoState(context(), options))
+  demo
+    .command('inject')
+    .description(`break something: ${INJECTIONS.join(', ')}`)
+    .argument('<what>')
+    .addOption(json())
+    .action((what: string, options: { json?: boolean }) => inject(context(), what, options))
+  demo
+    .command('reset')
+    .description('make the demo plant healthy again')
+    .addOption(json())
+    .action((options: { json?: boolean }) => reset(context(), options))
+  demo
+    .command('state')
+    .description('what the demo plant does now')
+    .addOption(json())
+    .action((options: { json?: boolean }) => demoState(context(), options))
 
   const topics = andon.command('topics').description('what is on the log')
-  topics.command('list').addOption(json()).action((options: { json?: boolean }) => listTopics(context(), options))
+  topics
+    .command('list')
+    .addOption(json())
+    .action((options: { json?: boolean }) => listTopics(context(), options))
   topics
     .command('read')
     .description('the last records, decoded')
@@ -61,11 +90,23 @@ const program = (context: () => Context): Command => {
     .option('--from <offset>', 'first offset instead of the end')
     .addOption(json())
     .action((topic: string, options: Parameters<typeof readTopic>[2]) => readTopic(context(), topic, options))
-  topics.command('tail').description('new records as they come').argument('<topic>').addOption(json()).action((topic: string, options: { json?: boolean }) => tailTopic(context(), topic, options))
+  topics
+    .command('tail')
+    .description('new records as they come')
+    .argument('<topic>')
+    .addOption(json())
+    .action((topic: string, options: { json?: boolean }) => tailTopic(context(), topic, options))
 
   const dlq = andon.command('dlq').description('dead letters and quarantine')
-  dlq.command('list').addOption(json()).action((options: { json?: boolean }) => listDlq(context(), options))
-  dlq.command('show').argument('<topic>').addOption(json()).action((topic: string, options: { json?: boolean }) => showDlq(context(), topic, options))
+  dlq
+    .command('list')
+    .addOption(json())
+    .action((options: { json?: boolean }) => listDlq(context(), options))
+  dlq
+    .command('show')
+    .argument('<topic>')
+    .addOption(json())
+    .action((topic: string, options: { json?: boolean }) => showDlq(context(), topic, options))
   dlq
     .command('redrive')
     .description('put the original bytes back on their topic')
@@ -76,8 +117,18 @@ const program = (context: () => Context): Command => {
     .action((topic: string, options: Parameters<typeof redriveDlq>[2]) => redriveDlq(context(), topic, options))
 
   const actions = andon.command('actions').description('incidents and their steps')
-  actions.command('list').option('--all', 'closed ones too').addOption(as('operator')).addOption(json()).action((options: Parameters<typeof listActions>[1]) => listActions(context(), options))
-  actions.command('show').argument('<incident>').addOption(as('operator')).addOption(json()).action((id: string, options: Parameters<typeof showAction>[2]) => showAction(context(), id, options))
+  actions
+    .command('list')
+    .option('--all', 'closed ones too')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((options: Parameters<typeof listActions>[1]) => listActions(context(), options))
+  actions
+    .command('show')
+    .argument('<incident>')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((id: string, options: Parameters<typeof showAction>[2]) => showAction(context(), id, options))
   for (const verb of ['approve', 'reject'] as const) {
     actions
       .command(verb)
@@ -88,7 +139,11 @@ const program = (context: () => Context): Command => {
       .addOption(json())
       .action((id: string, options: Parameters<typeof decideStep>[3]) => decideStep(context(), verb, id, options))
   }
-  actions.command('watch').description('live notices until Ctrl-C').addOption(json()).action((options: { json?: boolean }) => watchActions(context(), options))
+  actions
+    .command('watch')
+    .description('live notices until Ctrl-C')
+    .addOption(json())
+    .action((options: { json?: boolean }) => watchActions(context(), options))
 
   andon
     .command('call')
@@ -101,7 +156,11 @@ const program = (context: () => Context): Command => {
     .action((place: string, title: string, options: Parameters<typeof call>[3]) => call(context(), place, title, options))
 
   const hold = andon.command('hold').description('stop all execution at a line, or everywhere')
-  hold.command('list').addOption(as('operator')).addOption(json()).action((options: Parameters<typeof listHolds>[1]) => listHolds(context(), options))
+  hold
+    .command('list')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((options: Parameters<typeof listHolds>[1]) => listHolds(context(), options))
   hold
     .command('place')
     .argument('<scope>', 'a line, or * for everything')
@@ -109,11 +168,26 @@ const program = (context: () => Context): Command => {
     .addOption(as('operator'))
     .addOption(json())
     .action((scope: string, options: Parameters<typeof placeHold>[2]) => placeHold(context(), scope, options))
-  hold.command('lift').argument('<hold>').requiredOption('--reason <text>').addOption(as('shift-lead')).addOption(json()).action((id: string, options: Parameters<typeof liftHold>[2]) => liftHold(context(), id, options))
+  hold
+    .command('lift')
+    .argument('<hold>')
+    .requiredOption('--reason <text>')
+    .addOption(as('shift-lead'))
+    .addOption(json())
+    .action((id: string, options: Parameters<typeof liftHold>[2]) => liftHold(context(), id, options))
 
   const plant = andon.command('plant').description('plant documents')
-  plant.command('check').argument('<folder>').addOption(json()).action((folder: string, options: { json?: boolean }) => checkPlant(context(), folder, options))
-  plant.command('apply').argument('<folder>').addOption(as('shift-lead')).addOption(json()).action((folder: string, options: Parameters<typeof applyPlant>[2]) => applyPlant(context(), folder, options))
+  plant
+    .command('check')
+    .argument('<folder>')
+    .addOption(json())
+    .action((folder: string, options: { json?: boolean }) => checkPlant(context(), folder, options))
+  plant
+    .command('apply')
+    .argument('<folder>')
+    .addOption(as('shift-lead'))
+    .addOption(json())
+    .action((folder: string, options: Parameters<typeof applyPlant>[2]) => applyPlant(context(), folder, options))
   return andon
 }
 

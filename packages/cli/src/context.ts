@@ -13,7 +13,13 @@ export interface Context {
   readonly home: Home
   readonly portOffset: number
   /** Base URLs of the HTTP doors. */
-  readonly doors: { readonly actions: string; readonly video: string; readonly console: string; readonly ingest: string; readonly plant: string }
+  readonly doors: {
+    readonly actions: string
+    readonly video: string
+    readonly console: string
+    readonly ingest: string
+    readonly plant: string
+  }
   readonly registryUrl: string
   readonly brokers: readonly string[]
   readonly natsUrl: string
@@ -23,7 +29,8 @@ export interface Context {
 
 /** Settings of the command line; a bad one throws with its name. */
 export const loadContext = (source: NodeJS.ProcessEnv): Context => {
-  const port = (name: string, from: (offset: number) => number) => env.port(name, `Port of ${name.toLowerCase().replaceAll('_', ' ')}`, from)
+  const port = (name: string, from: (offset: number) => number) =>
+    env.port(name, `Port of ${name.toLowerCase().replaceAll('_', ' ')}`, from)
   const config = readConfig(source, {
     home: env.path('ANDON_HOME', 'State folder of the mesh', '.andon'),
     portOffset: env.integer('ANDON_PORT_OFFSET', 'Added to every conventional port', 0),
@@ -45,7 +52,13 @@ export const loadContext = (source: NodeJS.ProcessEnv): Context => {
   return {
     home: homeAt(config.home),
     portOffset: config.portOffset,
-    doors: { actions: at(config.actions), video: at(config.video), console: at(config.console), ingest: at(config.ingest), plant: at(config.plant) },
+    doors: {
+      actions: at(config.actions),
+      video: at(config.video),
+      console: at(config.console),
+      ingest: at(config.ingest),
+      plant: at(config.plant),
+    },
     registryUrl: config.registryUrl,
     brokers: config.kafkaBrokers,
     natsUrl: config.natsUrl,
@@ -58,7 +71,10 @@ export const loadContext = (source: NodeJS.ProcessEnv): Context => {
 export const requireRunning = (context: Context): MeshState => {
   const state = readState(context.home.stateFile)
   if (state !== undefined && isRunning(state.supervisor)) return state
-  throw new CommandError(EXIT.notRunning, `Andon does not run here (no state in ${context.home.root}). Start it with \`andon up\`, or set ANDON_HOME.`)
+  throw new CommandError(
+    EXIT.notRunning,
+    `Andon does not run here (no state in ${context.home.root}). Start it with \`andon up\`, or set ANDON_HOME.`,
+  )
 }
 
 /** The token to show: ANDON_TOKEN, else the development token of the named principal. */
@@ -68,7 +84,10 @@ export const tokenOf = (context: Context, name: string): string => {
   try {
     return readFileSync(join(context.home.tokens, name), 'utf8').trim()
   } catch {
-    throw new CommandError(EXIT.failed, `No token of "${name}" in ${context.home.tokens}. Start the mesh once (\`andon up\` writes ${PRINCIPALS.join(', ')}), or set ANDON_TOKEN.`)
+    throw new CommandError(
+      EXIT.failed,
+      `No token of "${name}" in ${context.home.tokens}. Start the mesh once (\`andon up\` writes ${PRINCIPALS.join(', ')}), or set ANDON_TOKEN.`,
+    )
   }
 }
 

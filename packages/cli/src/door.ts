@@ -18,7 +18,11 @@ export interface Answer<T> {
 }
 
 /** Sends one request as JSON. `token` goes as bearer token. */
-export const callDoor = async <T>(method: 'GET' | 'POST', url: string, options: { token?: string; body?: unknown } = {}): Promise<Answer<T>> => {
+export const callDoor = async <T>(
+  method: 'GET' | 'POST',
+  url: string,
+  options: { token?: string; body?: unknown } = {},
+): Promise<Answer<T>> => {
   let response: Response
   try {
     response = await fetch(url, {

@@ -7,4 +7,5 @@ export const listOf = (body: unknown, name: string): Record<string, unknown>[] =
 }
 
 /** A property as text, or a dash. */
-export const textOf = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '-')
+export const textOf = (value: unknown): string =>
+  typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '-'

@@ -3,7 +3,14 @@
 /** Rows as columns of equal width; the first row is the heading. */
 export const table = (rows: readonly (readonly string[])[]): string => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 /** JSON for machines, else the text. */
@@ -27,8 +34,13 @@ export const plain = (value: unknown): unknown =>
   JSON.parse(
     JSON.stringify(value, (_key, each: unknown) => {
       if (typeof each === 'bigint') return each.toString()
-      if (typeof each === 'object' && each !== null && (each as { type?: unknown }).type === 'Buffer' && Array.isArray((each as { data?: unknown }).data)) {
-        return `<${((each as { data: unknown[] }).data).length} bytes>`
+      if (
+        typeof each === 'object' &&
+        each !== null &&
+        (each as { type?: unknown }).type === 'Buffer' &&
+        Array.isArray((each as { data?: unknown }).data)
+      ) {
+        return `<${(each as { data: unknown[] }).data.length} bytes>`
       }
       return each
     }),

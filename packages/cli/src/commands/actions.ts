@@ -16,12 +16,16 @@ export interface AsOptions {
 type Item = Record<string, unknown>
 
 const incidents = async (context: Context, options: AsOptions, onlyOpen: boolean): Promise<Item[]> => {
-  const { body } = await callDoor('GET', `${context.doors.actions}/v1/incidents${onlyOpen ? '?open=true' : ''}`, { token: tokenOf(context, options.as) })
+  const { body } = await callDoor('GET', `${context.doors.actions}/v1/incidents${onlyOpen ? '?open=true' : ''}`, {
+    token: tokenOf(context, options.as),
+  })
   return listOf(body, 'incidents')
 }
 
 const incident = async (context: Context, options: AsOptions, id: string): Promise<Item> => {
-  const { body } = await callDoor<Item>('GET', `${context.doors.actions}/v1/incidents/${encodeURIComponent(id)}`, { token: tokenOf(context, options.as) })
+  const { body } = await callDoor<Item>('GET', `${context.doors.actions}/v1/incidents/${encodeURIComponent(id)}`, {
+    token: tokenOf(context, options.as),
+  })
   return body
 }
 
@@ -61,14 +65,26 @@ export const showAction = async (context: Context, id: string, options: AsOption
 
 /** The step among the open incidents; the beginning of its id is enough when it is the only one. */
 const findStep = async (context: Context, options: AsOptions, id: string): Promise<Item> => {
-  const open = await Promise.all((await incidents(context, options, true)).map((each) => incident(context, options, idOf(each, 'incident'))))
+  const open = await Promise.all(
+    (await incidents(context, options, true)).map((each) => incident(context, options, idOf(each, 'incident'))),
+  )
   const steps = open.flatMap((each) => listOf(each['steps'], 'steps')).filter((step) => idOf(step, 'step').startsWith(id))
   if (steps.length === 1) return steps[0] as Item
-  throw new CommandError(EXIT.failed, steps.length === 0 ? `No step ${id} in an open incident. See \`andon actions list\`.` : `${steps.length} steps begin with ${id}: ${steps.map((step) => idOf(step, 'step')).join(', ')}`)
+  throw new CommandError(
+    EXIT.failed,
+    steps.length === 0
+      ? `No step ${id} in an open incident. See \`andon actions list\`.`
+      : `${steps.length} steps begin with ${id}: ${steps.map((step) => idOf(step, 'step')).join(', ')}`,
+  )
 }
 
 /** Asks for a decision on a step, about exactly the command it shows now. */
-export const decideStep = async (context: Context, verb: 'approve' | 'reject', id: string, options: AsOptions & { reason?: string }): Promise<void> => {
+export const decideStep = async (
+  context: Context,
+  verb: 'approve' | 'reject',
+  id: string,
+  options: AsOptions & { reason?: string },
+): Promise<void> => {
   const step = await findStep(context, options, id)
   const hash = commandHash(step)
   if (hash === undefined) throw new CommandError(EXIT.failed, `Step ${id} names no command to decide on.`)
@@ -77,8 +93,13 @@ export const decideStep = async (context: Context, verb: 'approve' | 'reject', i
     token: tokenOf(context, options.as),
     body: { reason: options.reason ?? null, commandHash: hash },
   })
-  print(options.json === true, { stepId, status: answer.status, ...(answer.location === null ? {} : { location: answer.location }), result: answer.body ?? null }, () =>
-    answer.status === 202 ? `Asked to ${verb} ${commandName(step)}; not decided yet, see ${answer.location ?? '`andon actions show`'}.` : `${commandName(step)} (${stepId}): ${verb === 'approve' ? 'approved' : 'rejected'} as ${options.as}.`,
+  print(
+    options.json === true,
+    { stepId, status: answer.status, ...(answer.location === null ? {} : { location: answer.location }), result: answer.body ?? null },
+    () =>
+      answer.status === 202
+        ? `Asked to ${verb} ${commandName(step)}; not decided yet, see ${answer.location ?? '`andon actions show`'}.`
+        : `${commandName(step)} (${stepId}): ${verb === 'approve' ? 'approved' : 'rejected'} as ${options.as}.`,
   )
 }
 
@@ -86,7 +107,10 @@ export const decideStep = async (context: Context, verb: 'approve' | 'reject', i
 export const watchActions = async (context: Context, options: { json?: boolean }): Promise<void> => {
   const subject = `${context.namespace}andon.notify.>`
   const nats = await connect({ servers: context.natsUrl, name: 'andon actions watch', timeout: 3000 }).catch((error: unknown) => {
-    throw new CommandError(EXIT.notRunning, `NATS at ${context.natsUrl} does not answer (${error instanceof Error ? error.message : String(error)}). Is the mesh up?`)
+    throw new CommandError(
+      EXIT.notRunning,
+      `NATS at ${context.natsUrl} does not answer (${error instanceof Error ? error.message : String(error)}). Is the mesh up?`,
+    )
   })
   if (!options.json) console.log(`Watching ${subject} (Ctrl-C ends)`)
   process.once('SIGINT', () => void nats.close()) // ends the loop below
@@ -122,16 +146,31 @@ export const listHolds = async (context: Context, options: AsOptions): Promise<v
   const { body } = await callDoor('GET', `${context.doors.actions}/v1/holds`, { token: tokenOf(context, options.as) })
   const holds = listOf(body, 'holds')
   print(options.json === true, { holds }, () =>
-    holds.length === 0 ? 'Nothing is on hold.' : table([['HOLD', 'SCOPE', 'REASON'], ...holds.map((each) => [textOf(each['id'] ?? each['holdId']), textOf(each['scope']), textOf(each['reason'])])]),
+    holds.length === 0
+      ? 'Nothing is on hold.'
+      : table([
+          ['HOLD', 'SCOPE', 'REASON'],
+          ...holds.map((each) => [textOf(each['id'] ?? each['holdId']), textOf(each['scope']), textOf(each['reason'])]),
+        ]),
   )
 }
 
 export const placeHold = async (context: Context, scope: string, options: AsOptions & { reason: string }): Promise<void> => {
-  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/holds`, { token: tokenOf(context, options.as), body: { scope, reason: options.reason } })
-  print(options.json === true, { status: answer.status, result: answer.body ?? null }, () => `On hold: ${scope === '*' ? 'everything' : scope}. Nothing is executed there until the hold is lifted.`)
+  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/holds`, {
+    token: tokenOf(context, options.as),
+    body: { scope, reason: options.reason },
+  })
+  print(
+    options.json === true,
+    { status: answer.status, result: answer.body ?? null },
+    () => `On hold: ${scope === '*' ? 'everything' : scope}. Nothing is executed there until the hold is lifted.`,
+  )
 }
 
 export const liftHold = async (context: Context, id: string, options: AsOptions & { reason: string }): Promise<void> => {
-  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/holds/${encodeURIComponent(id)}/lift`, { token: tokenOf(context, options.as), body: { reason: options.reason } })
+  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/holds/${encodeURIComponent(id)}/lift`, {
+    token: tokenOf(context, options.as),
+    body: { reason: options.reason },
+  })
   print(options.json === true, { status: answer.status, result: answer.body ?? null }, () => `Lifted: ${id}`)
 }

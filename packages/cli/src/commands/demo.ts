@@ -16,8 +16,12 @@ const killBroker = (context: Context): { pid: number } => {
 }
 
 export const inject = async (context: Context, what: string, options: { json?: boolean }): Promise<void> => {
-  if (!(INJECTIONS as readonly string[]).includes(what)) throw new CommandError(EXIT.usage, `"${what}": expected one of ${INJECTIONS.join(', ')}.`)
-  const result = what === 'broker-kill' ? killBroker(context) : (await callDoor<unknown>('POST', `${context.doors.plant}/inject/${what}`, { body: {} })).body
+  if (!(INJECTIONS as readonly string[]).includes(what))
+    throw new CommandError(EXIT.usage, `"${what}": expected one of ${INJECTIONS.join(', ')}.`)
+  const result =
+    what === 'broker-kill'
+      ? killBroker(context)
+      : (await callDoor<unknown>('POST', `${context.doors.plant}/inject/${what}`, { body: {} })).body
   print(options.json === true, { injected: what, result }, () => `Injected: ${what}`)
 }
 

@@ -31,7 +31,12 @@ interface Finding {
 
 const node = (): Finding => {
   const ok = Number(process.versions.node.split('.')[0]) >= 24
-  return { what: 'Node', ok, found: process.version, ...(ok ? {} : { fix: 'Run through npm (npx andon …), which uses the pinned Node 24.' }) }
+  return {
+    what: 'Node',
+    ok,
+    found: process.version,
+    ...(ok ? {} : { fix: 'Run through npm (npx andon …), which uses the pinned Node 24.' }),
+  }
 }
 
 const java = (): Finding => {
@@ -49,7 +54,12 @@ const part = (name: PartName): Finding => {
 const jars = (): Finding => {
   const { folder } = kafkaCache()
   const ok = existsSync(join(folder, 'lib'))
-  return { what: "Kafka's jars", ok, found: ok ? folder : `nothing in ${folder}`, ...(ok ? {} : { fix: 'node scripts/bootstrap.mjs --for start' }) }
+  return {
+    what: "Kafka's jars",
+    ok,
+    found: ok ? folder : `nothing in ${folder}`,
+    ...(ok ? {} : { fix: 'node scripts/bootstrap.mjs --for start' }),
+  }
 }
 
 const disk = (context: Context): Finding => {
@@ -64,14 +74,24 @@ const ports = async (context: Context): Promise<Finding> => {
   const uses = portsInUse(platformPorts(context.portOffset), context.portOffset, true, process.env)
   const busy = (await Promise.all(uses.map(async (use) => ((await isPortFree(use.port)) ? [] : [use])))).flat()
   const found = busy.map(({ port, what }) => `${port} (${what}) in use${portHolder(port) === undefined ? '' : ` by ${portHolder(port)}`}`)
-  return { what: 'Ports', ok: busy.length === 0, found: busy.length === 0 ? `${uses.length} free` : found.join('; '), ...(busy.length === 0 ? {} : { fix: 'End what uses them, or set ANDON_PORT_OFFSET.' }) }
+  return {
+    what: 'Ports',
+    ok: busy.length === 0,
+    found: busy.length === 0 ? `${uses.length} free` : found.join('; '),
+    ...(busy.length === 0 ? {} : { fix: 'End what uses them, or set ANDON_PORT_OFFSET.' }),
+  }
 }
 
 const mesh = async (context: Context): Promise<Finding[]> => {
   const broker = await describeBroker(platformPorts(context.portOffset).kafka).catch(() => undefined)
   const waiting = await unready(context.portOffset)
   return [
-    { what: 'Kafka answers', ok: broker !== undefined, found: broker === undefined ? 'no answer' : `cluster ${broker.clusterId ?? ''}`, ...(broker === undefined ? { fix: 'andon logs kafka' } : {}) },
+    {
+      what: 'Kafka answers',
+      ok: broker !== undefined,
+      found: broker === undefined ? 'no answer' : `cluster ${broker.clusterId ?? ''}`,
+      ...(broker === undefined ? { fix: 'andon logs kafka' } : {}),
+    },
     {
       what: 'Services ready',
       ok: waiting.size === 0,

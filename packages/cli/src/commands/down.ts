@@ -16,8 +16,17 @@ export const down = async (context: Context, options: { wipe?: boolean; json?: b
   const leftovers = await clearLeftovers(home.stateFile)
   if (options.wipe) {
     // Only what Andon itself put there.
-    for (const path of [home.kafka, home.redis, home.data, home.blobs, home.logs, home.tokens, home.stateFile]) rmSync(path, { recursive: true, force: true })
+    for (const path of [home.kafka, home.redis, home.data, home.blobs, home.logs, home.tokens, home.stateFile])
+      rmSync(path, { recursive: true, force: true })
   }
-  const ended = wasRunning ? 'Andon has ended.' : leftovers > 0 ? `Ended ${leftovers} processes a killed run had left.` : 'Andon was not running.'
-  print(options.json === true, { wasRunning, leftovers, wiped: options.wipe === true }, () => `${ended}${options.wipe ? ` Data in ${home.root} is removed.` : ''}`)
+  const ended = wasRunning
+    ? 'Andon has ended.'
+    : leftovers > 0
+      ? `Ended ${leftovers} processes a killed run had left.`
+      : 'Andon was not running.'
+  print(
+    options.json === true,
+    { wasRunning, leftovers, wiped: options.wipe === true },
+    () => `${ended}${options.wipe ? ` Data in ${home.root} is removed.` : ''}`,
+  )
 }

@@ -33,7 +33,11 @@ export const logs = async (context: Context, name: string | undefined, options: 
         .sort()
     : []
   const names = name === undefined ? all : all.filter((each) => each === name)
-  if (names.length === 0) throw new CommandError(EXIT.failed, name === undefined ? `No logs in ${folder}.` : `No log of "${name}" in ${folder}. There are: ${all.join(', ') || 'none'}.`)
+  if (names.length === 0)
+    throw new CommandError(
+      EXIT.failed,
+      name === undefined ? `No logs in ${folder}.` : `No log of "${name}" in ${folder}. There are: ${all.join(', ') || 'none'}.`,
+    )
 
   const prefix = (each: string, text: string): string => (names.length === 1 ? text : text.replace(/^/gm, `${each} | `))
   const lines = Number(options.lines ?? (name === undefined ? 5 : 100))

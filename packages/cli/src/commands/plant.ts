@@ -11,10 +11,17 @@ const rows = (documents: readonly { name: string; kind: string; file: string }[]
 
 export const checkPlant = (context: Context, folder: string, options: { json?: boolean }): void => {
   const documents = readPlantFolder(folder, { portOffset: context.portOffset })
-  print(options.json === true, { ok: true, documents: documents.map(({ name, kind, file }) => ({ name, kind, file })) }, () => rows(documents))
+  print(options.json === true, { ok: true, documents: documents.map(({ name, kind, file }) => ({ name, kind, file })) }, () =>
+    rows(documents),
+  )
 }
 
 export const applyPlant = async (context: Context, folder: string, options: AsOptions): Promise<void> => {
-  const documents = await publishPlant({ folder, actionsUrl: context.doors.actions, token: tokenOf(context, options.as), portOffset: context.portOffset })
+  const documents = await publishPlant({
+    folder,
+    actionsUrl: context.doors.actions,
+    token: tokenOf(context, options.as),
+    portOffset: context.portOffset,
+  })
   print(options.json === true, { applied: documents.map(({ name }) => name) }, () => rows(documents))
 }

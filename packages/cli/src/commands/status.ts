@@ -19,7 +19,14 @@ export const status = async (context: Context, options: { json?: boolean }): Pro
     sinceMs,
     memoryBytes: memoryBytes(identity.pid),
   }))
-  const view = { status: state.status, pid: state.supervisor.pid, startedMs: state.startedMs, home: context.home.root, ...state.about, children }
+  const view = {
+    status: state.status,
+    pid: state.supervisor.pid,
+    startedMs: state.startedMs,
+    home: context.home.root,
+    ...state.about,
+    children,
+  }
   print(options.json === true, view, () => {
     const rows = children.map((child) => [
       child.name,

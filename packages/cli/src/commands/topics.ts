@@ -42,7 +42,10 @@ export interface ShownRecord {
 }
 
 /** Turns records into what is shown; a value that cannot be decoded is shown with the reason. */
-export const showRecord = async (codec: { decodeAsync<T>(topic: string, bytes: Buffer): Promise<T> }, record: LogRecord): Promise<ShownRecord> => {
+export const showRecord = async (
+  codec: { decodeAsync<T>(topic: string, bytes: Buffer): Promise<T> },
+  record: LogRecord,
+): Promise<ShownRecord> => {
   let value: unknown = null
   try {
     if (record.value !== null) value = plain(await codec.decodeAsync(record.topic, record.value))
@@ -65,7 +68,8 @@ export const showRecord = async (codec: { decodeAsync<T>(topic: string, bytes: B
 const lineOf = (record: ShownRecord): string =>
   `${new Date(record.timestampMs).toISOString()} ${record.topic}/${record.partition}@${record.offset} ${record.key ?? '-'} ${record.type ?? ''} ${JSON.stringify(record.value)}`
 
-const openRegisteredCodec = (context: Context) => openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
+const openRegisteredCodec = (context: Context) =>
+  openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
 
 export interface ReadOptions {
   readonly json?: boolean
@@ -79,7 +83,9 @@ export const readTopic = (context: Context, topic: string, options: ReadOptions)
   withLog(context, async (log) => {
     const codec = await openRegisteredCodec(context)
     const limit = Number(options.limit ?? 10)
-    const marks = (await log.admin.watermarks(topic)).filter((each) => options.partition === undefined || each.partition === Number(options.partition))
+    const marks = (await log.admin.watermarks(topic)).filter(
+      (each) => options.partition === undefined || each.partition === Number(options.partition),
+    )
     if (marks.length === 0) throw new CommandError(EXIT.failed, `No topic ${topic}, or no such partition. See \`andon topics list\`.`)
     for (const { partition, low, high } of marks) {
       const from = options.from === undefined ? Math.max(low, high - limit) : Number(options.from)

@@ -5,6 +5,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:f
 import { join } from 'node:path'
 import { messageOf } from '@andon/kit/errors'
 import { type Platform, type SupervisorEvent, clearLeftovers, isRunning, platformPorts, readState, startPlatform } from '@andon/platform'
+import { type ServiceName, serviceNames } from '@andon/schemas'
 import { type Context, CommandError, tokenOf } from '../context.ts'
 import { callDoor } from '../door.ts'
 import { EXIT } from '../exit.ts'
@@ -21,6 +22,8 @@ export interface UpOptions {
   readonly detach?: boolean
   /** Plant folder to publish; the demo plant's with --demo. */
   readonly plant?: string
+  /** Services to leave out: somebody runs them in a debugger. */
+  readonly without?: readonly string[]
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
@@ -69,11 +72,11 @@ const openIncidents = async (context: Context): Promise<number> => {
   return listOf(body, 'incidents').length
 }
 
-/** Waits until every service says it is ready; says which are not after a minute and goes on. */
-const waitReady = async (offset: number): Promise<void> => {
-  const deadline = Date.now() + 60_000
+/** Waits until every service says it is ready; says which are not when patience ends, and goes on. */
+const waitReady = async (offset: number, services: readonly ServiceName[], patienceMs: number): Promise<void> => {
+  const deadline = Date.now() + patienceMs
   for (;;) {
-    const waiting = await unready(offset)
+    const waiting = await unready(offset, services)
     if (waiting.size === 0) return
     if (Date.now() > deadline) {
       for (const [name, why] of waiting) console.log(`  ${name} is not ready: ${why}`)
@@ -96,6 +99,7 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
   if (leftovers > 0) console.log(`  ended ${leftovers} processes a killed run had left`)
   await checkPorts(portsInUse(ports, portOffset, withDemo, process.env))
   const { webhookSecret } = writeTokens(home.tokens)
+  const services = serviceNames.filter((name) => !(options.without ?? []).includes(name))
   const plantFolder = options.plant ?? (withDemo ? demoPlantFolder : undefined)
 
   let line: StatusLine | undefined
@@ -115,12 +119,17 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
       await registerSchemas(context.registryUrl, namespace)
       await createTopics(context.brokers, namespace)
     })
-    await supervisor.startWave('services', servicePrograms(platform, portOffset, extra))
-    if (plantFolder !== undefined) {
+    await supervisor.startWave('services', servicePrograms(platform, services, portOffset, extra))
+    if (plantFolder !== undefined && !services.includes('actions')) {
+      console.log(`  plant documents: not sent, since actions is left out; send them with \`andon plant apply ${plantFolder}\``)
+    } else if (plantFolder !== undefined) {
       const token = tokenOf(context, 'shift-lead')
-      await step('plant documents', () => publishPlant({ folder: plantFolder, actionsUrl: context.doors.actions, token, portOffset, patienceMs: 30_000 }))
+      await step('plant documents', () =>
+        publishPlant({ folder: plantFolder, actionsUrl: context.doors.actions, token, portOffset, patienceMs: 30_000 }),
+      )
     }
-    await step('services ready', () => waitReady(portOffset))
+    // Without plant documents a service may wait for the first ones: no reason to hold up the start.
+    await step('services ready', () => waitReady(portOffset, services, plantFolder === undefined ? 5000 : 60_000))
     if (withDemo) await supervisor.startWave('demo', [demoProgram(platform, portOffset, extra)])
     supervisor.markReady()
     console.log(`\nAndon is up after ${seconds(Date.now() - startedMs)}\n${addresses(context, withDemo)}\n`)
@@ -160,7 +169,13 @@ const upDetached = async (context: Context, options: UpOptions): Promise<void> =
   const logFile = join(context.home.logs, 'up.log')
   const log = openSync(logFile, 'w')
   const main = join(import.meta.dirname, '..', 'main.ts')
-  const args = [main, 'up', ...(options.demo ? ['--demo'] : []), ...(options.plant === undefined ? [] : ['--plant', options.plant])]
+  const args = [
+    main,
+    'up',
+    ...(options.demo ? ['--demo'] : []),
+    ...(options.plant === undefined ? [] : ['--plant', options.plant]),
+    ...(options.without === undefined ? [] : ['--without', ...options.without]),
+  ]
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
   child.unref()

@@ -3,7 +3,17 @@
 import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AndonError, messageOf } from '@andon/kit/errors'
-import { type PartName, type PlatformPorts, PARTS, findPart, installCommand, isPortFree, kafkaCache, portHolder, requireJava } from '@andon/platform'
+import {
+  type PartName,
+  type PlatformPorts,
+  PARTS,
+  findPart,
+  installCommand,
+  isPortFree,
+  kafkaCache,
+  portHolder,
+  requireJava,
+} from '@andon/platform'
 import { serviceNames, topology } from '@andon/schemas'
 
 export interface PortUse {
@@ -56,19 +66,30 @@ export const checkDisk = (home: string, minFreeMb: number): void => {
     rmSync(probe)
   } catch (error) {
     rmSync(probe, { force: true })
-    throw new AndonError('ANDON_HOME_NOT_WRITABLE', `ANDON_HOME: expected a folder that can be written, found ${home}: ${messageOf(error)}. Make room, or choose another ANDON_HOME.`)
+    throw new AndonError(
+      'ANDON_HOME_NOT_WRITABLE',
+      `ANDON_HOME: expected a folder that can be written, found ${home}: ${messageOf(error)}. Make room, or choose another ANDON_HOME.`,
+    )
   }
   const { bavail, bsize } = statfsSync(home)
   const freeMb = Math.floor((bavail * bsize) / 1024 / 1024)
   if (freeMb >= minFreeMb) return
-  throw new AndonError('ANDON_DISK_FULL', `ANDON_HOME: expected at least ${minFreeMb} MiB free on the disk of ${home}, found ${freeMb} MiB. Make room, choose another ANDON_HOME, or lower ANDON_MIN_FREE_DISK_MB.`)
+  throw new AndonError(
+    'ANDON_DISK_FULL',
+    `ANDON_HOME: expected at least ${minFreeMb} MiB free on the disk of ${home}, found ${freeMb} MiB. Make room, choose another ANDON_HOME, or lower ANDON_MIN_FREE_DISK_MB.`,
+  )
 }
 
 /** Throws when a program the mesh runs is missing. */
 export const checkParts = (): void => {
   requireJava()
-  const needed: PartName[] = existsSync(join(kafkaCache().folder, 'lib')) ? ['redis', 'nats', 'ffmpeg'] : ['redis', 'nats', 'ffmpeg', 'maven']
+  const needed: PartName[] = existsSync(join(kafkaCache().folder, 'lib'))
+    ? ['redis', 'nats', 'ffmpeg']
+    : ['redis', 'nats', 'ffmpeg', 'maven']
   const missing = needed.filter((part) => findPart(part) === undefined)
   if (missing.length === 0) return
-  throw new AndonError('ANDON_PLATFORM_PART_MISSING', `Not found: ${missing.map((part) => PARTS[part].title).join(', ')}. Install with: ${installCommand(missing)}`)
+  throw new AndonError(
+    'ANDON_PLATFORM_PART_MISSING',
+    `Not found: ${missing.map((part) => PARTS[part].title).join(', ')}. Install with: ${installCommand(missing)}`,
+  )
 }

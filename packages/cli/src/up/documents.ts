@@ -24,7 +24,8 @@ export const publishPlant = async (options: {
       await callDoor('POST', `${options.actionsUrl}/v1/config`, { token: options.token, body })
       return documents
     } catch (error) {
-      const isStarting = error instanceof CommandError && (error.exitCode === EXIT.notRunning || /^ANDON_NOT_READY|^HTTP 503/.test(error.message))
+      const isStarting =
+        error instanceof CommandError && (error.exitCode === EXIT.notRunning || /^ANDON_NOT_READY|^HTTP 503/.test(error.message))
       if (!isStarting || Date.now() > deadline) throw error
       await sleep(250)
     }

@@ -5,7 +5,11 @@ import { AndonError } from '@andon/kit/errors'
 import { avroSchemas, topicNames, topology } from '@andon/schemas'
 
 const put = async (url: string, method: 'PUT' | 'POST', body: unknown): Promise<void> => {
-  const response = await fetch(url, { method, headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' }, body: JSON.stringify(body) })
+  const response = await fetch(url, {
+    method,
+    headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
+    body: JSON.stringify(body),
+  })
   const text = await response.text()
   if (!response.ok) throw new AndonError('ANDON_SCHEMA_REFUSED', `The schema registry refused ${method} ${url}: ${text}`)
 }
@@ -23,7 +27,9 @@ export const registerSchemas = async (registryUrl: string, namespace: string): P
 export const createTopics = async (brokers: readonly string[], namespace: string): Promise<void> => {
   const log = await openKafkaLog({ brokers: [...brokers], clientId: 'andon-up', namespace })
   try {
-    await log.admin.ensureTopics(topicNames.map((name) => ({ name, partitions: topology.topics[name].partitions, configs: topology.topics[name].configs })))
+    await log.admin.ensureTopics(
+      topicNames.map((name) => ({ name, partitions: topology.topics[name].partitions, configs: topology.topics[name].configs })),
+    )
   } finally {
     await log.close()
   }

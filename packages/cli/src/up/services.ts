@@ -11,8 +11,13 @@ const adminPort = (service: ServiceName, offset: number): number =>
   Number(process.env[`${service.toUpperCase()}_ADMIN_PORT`] || topology.services[service].admin + offset)
 
 /** One program per service; a service counts as started when it answers, and as ready when `readiness` says so. */
-export const servicePrograms = (platform: Platform, offset: number, extra: Readonly<Record<string, string>>): (() => Program)[] =>
-  serviceNames.map(
+export const servicePrograms = (
+  platform: Platform,
+  services: readonly ServiceName[],
+  offset: number,
+  extra: Readonly<Record<string, string>>,
+): (() => Program)[] =>
+  services.map(
     (name) => () =>
       nodeProgram({
         name,
@@ -40,10 +45,10 @@ export const demoProgram = (platform: Platform, offset: number, extra: Readonly<
 }
 
 /** Why services are not ready yet, by name; empty when all are. */
-export const unready = async (offset: number): Promise<Map<string, string>> => {
+export const unready = async (offset: number, services: readonly ServiceName[] = serviceNames): Promise<Map<string, string>> => {
   const reasons = new Map<string, string>()
   await Promise.all(
-    serviceNames.map(async (name) => {
+    services.map(async (name) => {
       try {
         const response = await fetch(`http://127.0.0.1:${adminPort(name, offset)}/readyz`, { signal: AbortSignal.timeout(2000) })
         const body = (await response.json()) as { parts?: Record<string, boolean | string> }
