@@ -1,9 +1,9 @@
 // Wires ingest: log and plant file, spool and pump, then the doors. Stopped in reverse: doors, work in hand, log.
 
-import { checkReachable, createLogger, createMetrics, followTopic, loadPrincipals, messageOf, openCodec, openKafkaLog } from '@andon/kit'
-import type { Codec, Follow, Log, Logger, Metrics, Part, Service } from '@andon/kit'
-import { parsePlant, topology } from '@andon/schemas'
-import type { Config, Plant } from '@andon/schemas'
+import { checkReachable, createLogger, createMetrics, followDocuments, loadPrincipals, openCodec, openKafkaLog } from '@andon/kit'
+import type { Codec, Documents, Log, Logger, Metrics, Part, Service } from '@andon/kit'
+import { topology } from '@andon/schemas'
+import type { Plant } from '@andon/schemas'
 import { openDisk } from './adapters/disk.ts'
 import { httpDoor } from './adapters/http.ts'
 import { openInstanceFolder } from './adapters/instance-folder.ts'
@@ -19,6 +19,8 @@ import type { IntakeWiring } from './intake.ts'
 import { ingestMetrics } from './metrics.ts'
 import { quarantineTopic, telemetryTopic } from './records.ts'
 
+// An append that takes longer puts everything held in doubt; ticks wait meanwhile.
+const appendDeadlineMs = 5000
 const quarantineRetentionMs = 90 * 86_400_000
 const largestSegmentBytes = 16 * 1024 * 1024
 
@@ -59,12 +61,14 @@ interface Opened {
 const logPart = (config: IngestConfig, opened: Opened): Part => ({
   name: 'log',
   start: async () => {
-    await Promise.all([
-      checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS'),
-      checkReachable([config.registryUrl], 'ANDON_REGISTRY_URL'),
-    ])
-    opened.codec = await openCodec({ registryUrl: config.registryUrl, autoRegister: config.registerSchemas })
-    opened.log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: config.instance, namespace: config.namespace })
+    await checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS')
+    opened.codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas })
+    opened.log = await openKafkaLog({
+      brokers: config.kafkaBrokers,
+      clientId: config.instance,
+      namespace: config.namespace,
+      appendDeadlineMs,
+    })
   },
   stop: async () => opened.log?.close(),
 })
@@ -120,30 +124,19 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
 }
 
 const plantPart = (opened: Opened, logger: Logger): Part => {
-  let follow: Follow | undefined
-  const apply = (name: string, config: Config) => {
-    if (name !== 'plant' || config.type !== 'ConfigPublished') return
-    let plant: Plant
-    try {
-      plant = parsePlant(config.body)
-    } catch (error) {
-      logger.error({ err: messageOf(error), digest: config.digest }, 'this plant file cannot be used; the one before stays')
-      return
-    }
-    opened.intake?.usePlant(plant)
-    logger.info({ digest: config.digest, assets: plant.assets.length }, 'plant file in use')
-  }
+  let documents: Documents | undefined
   return {
     name: 'plant',
     start: async () => {
-      follow = await followTopic<Config>(opened.log!, opened.codec!, 'config', (input) => apply(input.value.name, input.value), {
-        onUndecodable: (record, error) =>
-          logger.error({ offset: record.offset, err: messageOf(error) }, 'a record on config cannot be read'),
+      documents = await followDocuments(opened.log!, opened.codec!, { logger })
+      documents.onChange(({ name, digest, value }) => {
+        if (name !== 'plant') return
+        opened.intake?.usePlant(value as Plant)
+        logger.info({ digest }, 'plant file in use')
       })
-      await follow.caughtUp()
+      await documents.caughtUp()
     },
-    stop: async () => follow?.stop(),
-    ended: async () => follow?.ended,
+    stop: async () => documents?.stop(),
   }
 }
 

@@ -44,7 +44,7 @@ export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } 
         }),
       )
       app.use(notFoundHandler)
-      app.use(sayWhenToRetry)
+      app.use(retryLater)
       app.use(problemHandler(options.logger))
       await part.start()
     },
@@ -52,7 +52,11 @@ export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } 
   }
 }
 
-const sayWhenToRetry: ErrorRequestHandler = (error: unknown, _request, response: Response, next) => {
-  if (error instanceof AndonError && error.retriable) response.setHeader('retry-after', String(retryAfterS))
-  next(error)
+const answerQuietly = problemHandler()
+
+// Back-pressure is the normal course of things: it is counted, not logged.
+const retryLater: ErrorRequestHandler = (error: unknown, request, response: Response, next) => {
+  if (!(error instanceof AndonError) || !error.retriable) return next(error)
+  response.setHeader('retry-after', String(retryAfterS))
+  return answerQuietly(error, request, response, next)
 }

@@ -6,10 +6,10 @@ import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { callbackify } from 'node:util'
 import { Aedes } from 'aedes'
-import type { AuthenticateError, Client } from 'aedes'
+import type { Client } from 'aedes'
 import { AndonError, listen } from '@andon/kit'
 import type { Logger, Principals } from '@andon/kit'
-import type { Intake, Refusing, Source } from './source.ts'
+import type { Intake, Source } from './source.ts'
 
 export interface MqttDoorOptions {
   readonly host: string
@@ -18,8 +18,7 @@ export interface MqttDoorOptions {
   readonly logger: Logger
 }
 
-// Return codes of a CONNACK, MQTT 3.1.1 §3.2.2.3.
-const serverUnavailable = 3
+// Return code of a CONNACK, MQTT 3.1.1 §3.2.2.3.
 const badCredentials = 4
 
 const readingsTopic = /^andon\/([^/]+)\/readings$/
@@ -33,7 +32,7 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
   let broker: Aedes | undefined
   let isStopping = false
 
-  const brokerFor = async (intake: Intake, refusing: Refusing): Promise<Aedes> => {
+  const brokerFor = async (intake: Intake): Promise<Aedes> => {
     const take = async (client: Client | null, topic: string, payload: Buffer) => {
       const source = readingsTopic.exec(topic)?.[1]
       if (source === undefined)
@@ -51,10 +50,12 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
     })
     const created = new Aedes({
       authenticate: (_client, _username, password, done) => {
-        if (refusing() !== undefined) return done(refused('Ingest does not take readings now', serverUnavailable), false)
         const principal = password === undefined ? undefined : options.principals.of(password.toString('utf8'))
         if (principal?.roles.includes('ingest') !== true) {
-          return done(refused('The password has to be a token with the role ingest', badCredentials), false)
+          return done(
+            Object.assign(new Error('The password has to be a token with the role ingest'), { returnCode: badCredentials } as const),
+            false,
+          )
         }
         done(null, true)
       },
@@ -75,9 +76,14 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
     port: () => port,
     ready: () => server?.listening === true || 'not listening',
     start: async (intake, refusing) => {
-      const opened = await brokerFor(intake, refusing)
+      const opened = await brokerFor(intake)
       broker = opened
       server = createServer((socket) => {
+        // Without a CONNACK: clients take a refusal in it for final and do not come back.
+        if (refusing() !== undefined) {
+          socket.destroy()
+          return
+        }
         sockets.add(socket)
         socket.on('close', () => sockets.delete(socket))
         opened.handle(socket)
@@ -95,6 +101,3 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
     },
   }
 }
-
-const refused = (message: string, returnCode: typeof serverUnavailable | typeof badCredentials): AuthenticateError =>
-  Object.assign(new Error(message), { returnCode })

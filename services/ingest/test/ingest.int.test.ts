@@ -1,0 +1,263 @@
+// The ingest process on a real broker, registry and NATS: killed and restarted while a device sends, and with the broker killed under it.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import mqtt from 'mqtt'
+import { canonicalJson, openCodec, openKafkaLog, partitionOf, publish, sha256Hex } from '@andon/kit'
+import type { Codec, Log } from '@andon/kit'
+import { freePorts, startKafka, startNats, startRegistry } from '@andon/platform'
+import { topology } from '@andon/schemas'
+import type { Block, Telemetry } from '@andon/schemas'
+import { plant } from './rig.ts'
+
+const namespace = 'it.'
+const main = new URL('../src/main.ts', import.meta.url).pathname
+
+let folder: string
+let kafka: Awaited<ReturnType<typeof startKafka>>
+let registry: Awaited<ReturnType<typeof startRegistry>>
+let nats: Awaited<ReturnType<typeof startNats>>
+let log: Log
+let codec: Codec
+let ports: { admin: number; http: number; mqtt: number }
+let ingest: ChildProcess | undefined
+
+const settings = () => ({
+  PATH: process.env['PATH'],
+  ANDON_KAFKA_BROKERS: kafka.brokers.join(','),
+  ANDON_REGISTRY_URL: registry.url,
+  ANDON_NATS_URL: nats.url,
+  ANDON_NAMESPACE: namespace,
+  ANDON_DATA_DIR: join(folder, 'data'),
+  ANDON_TOKENS_FILE: join(folder, 'principals.json'),
+  ANDON_LOG_LEVEL: 'warn',
+  ANDON_PARENT_PID: String(process.pid),
+  INGEST_ADMIN_PORT: String(ports.admin),
+  INGEST_HTTP_PORT: String(ports.http),
+  INGEST_MQTT_PORT: String(ports.mqtt),
+})
+
+const until = async (what: string, isTrue: () => Promise<boolean> | boolean, withinMs = 30_000) => {
+  const deadline = Date.now() + withinMs
+  while (!(await isTrue())) {
+    assert.ok(Date.now() < deadline, `waited ${withinMs} ms in vain: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+const isReady = async () => {
+  try {
+    return (await fetch(`http://127.0.0.1:${ports.admin}/readyz`)).ok
+  } catch {
+    return false
+  }
+}
+
+const startIngest = async () => {
+  ingest = spawn(process.execPath, [main], { env: settings(), stdio: ['ignore', 'inherit', 'inherit'] })
+  await until('ingest is ready', isReady)
+}
+
+const ended = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+
+const killIngest = async (signal: NodeJS.Signals) => {
+  const child = ingest
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return null
+  const end = ended(child)
+  child.kill(signal)
+  return end
+}
+
+before(
+  async () => {
+    folder = await mkdtemp(join(tmpdir(), 'andon-ingest-'))
+    const principals = [{ id: 'p-device', name: 'device', roles: ['ingest'], tokenSha256: sha256Hex('device-token') }]
+    await writeFile(join(folder, 'principals.json'), JSON.stringify(principals))
+    ;[kafka, nats] = await Promise.all([startKafka(), startNats()])
+    registry = await startRegistry({ brokers: kafka.brokers })
+    const [admin, http, mqttPort] = (await freePorts(3)) as [number, number, number]
+    ports = { admin, http, mqtt: mqttPort }
+    codec = await openCodec({ registryUrl: registry.url, namespace })
+    log = await openKafkaLog({ brokers: kafka.brokers, clientId: 'test', namespace })
+    await log.admin.ensureTopics([{ name: 'config', partitions: 1, configs: topology.topics.config.configs }])
+    const body = canonicalJson({ ...plant, cameras: [] })
+    const atUs = Date.now() * 1000
+    const value = {
+      type: 'ConfigPublished',
+      name: 'plant',
+      kind: 'plant',
+      digest: sha256Hex(body),
+      body,
+      effectiveFromUs: atUs,
+      by: 'p-test',
+      atUs,
+    }
+    await publish(log, codec, [{ topic: 'config', key: 'plant', value, id: 'plant-1', type: 'andon.config', timeUs: atUs }], 'test')
+    await startIngest()
+  },
+  { timeout: 120_000 },
+)
+
+after(
+  async () => {
+    await killIngest('SIGKILL')
+    await log?.close()
+    await Promise.all([registry?.stop(), nats?.stop()])
+    await kafka?.stop()
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  },
+  { timeout: 60_000 },
+)
+
+/** Everything on the partition of the oven. */
+const telemetry = async (): Promise<Telemetry[]> => {
+  const values: Telemetry[] = []
+  const partition = partitionOf('oven', topology.topics.telemetry.partitions)
+  for await (const batch of log.read({ topic: 'telemetry', partition, from: 'earliest', to: 'latest' })) {
+    for (const record of batch.records) values.push(await codec.decodeAsync<Telemetry>('telemetry', record.value!))
+  }
+  return values
+}
+
+const blocks = async (source: string): Promise<Block[]> =>
+  (await telemetry()).flatMap(({ block }) => (block?.sourceId === source ? [block] : []))
+
+const seqsOf = (all: readonly Block[]): number[] =>
+  all.flatMap(({ seqFrom, seqTo, withheld }) =>
+    Array.from({ length: seqTo - seqFrom + 1 }, (_, index) => seqFrom + index).filter((seq) => !withheld.includes(seq)),
+  )
+
+const reading = (source: string, seq: number) => ({
+  source,
+  epoch: 1,
+  seq,
+  timeUs: Date.now() * 1000,
+  asset: 'oven',
+  values: { temperatureC: seq % 100 },
+})
+
+const post = (body: unknown) =>
+  fetch(`http://127.0.0.1:${ports.http}/v1/telemetry`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer device-token', 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(5000),
+  })
+
+/** A device that sends batches of ten in order, each again until it is acknowledged; stops at `total`. */
+const sendAll = async (source: string, total: number, pauseMs: number) => {
+  for (let seq = 1; seq <= total; seq += 10) {
+    const batch = Array.from({ length: Math.min(10, total - seq + 1) }, (_, index) => reading(source, seq + index))
+    for (let done = false; !done;) {
+      done = await post(batch).then(
+        (response) => response.status === 202,
+        () => false,
+      )
+      if (!done) await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
+  }
+}
+
+const inOrder = (total: number) => Array.from({ length: total }, (_, index) => index + 1)
+
+test('a block on the real log: Avro, key, headers, ticks each second on every partition', { timeout: 60_000 }, async () => {
+  assert.equal((await post([reading('first', 1), { ...reading('first', 2), values: { colour: 1 } }, reading('first', 3)])).status, 202)
+  await until('the block is on the log', async () => (await blocks('first')).length > 0)
+  const [block] = await blocks('first')
+  assert.deepEqual(
+    [block?.seqFrom, block?.seqTo, block?.rows, block?.withheld, block?.channels, block?.units],
+    [1, 3, 2, [2], ['temperatureC'], ['Cel']],
+  )
+  const { partitions } = topology.topics.telemetry
+  await until('three ticks on every partition', async () => {
+    const ends = await log.admin.watermarks('telemetry')
+    return ends.length === partitions && ends.every(({ high }) => high >= 3)
+  })
+  const quarantined: string[] = []
+  for await (const batch of log.read({ topic: 'telemetry.ingest.quarantine', partition: 0, from: 'earliest', to: 'latest' })) {
+    for (const record of batch.records) quarantined.push(record.header('andon-quarantine-code') ?? '')
+  }
+  assert.deepEqual(quarantined, ['ANDON_INGEST_UNKNOWN_CHANNEL'])
+  const version = (await (await fetch(`http://127.0.0.1:${ports.admin}/version`)).json()) as { acknowledge: string }
+  assert.equal(version.acknowledge, 'spooled')
+})
+
+test('killed with -9 between acknowledgement and the broker: nothing lost, order kept', { timeout: 120_000 }, async () => {
+  const source = 'killed'
+  await kafka.kill() // what is acknowledged from here on is in the spool alone
+  for (let seq = 1; seq <= 50; seq++) assert.equal((await post(reading(source, seq))).status, 202)
+  await killIngest('SIGKILL')
+  await kafka.restart()
+  await startIngest()
+  assert.equal((await post(reading(source, 51))).status, 202)
+  await until('all samples are on the log', async () => new Set(seqsOf(await blocks(source))).size === 51)
+  assert.deepEqual([...new Set(seqsOf(await blocks(source)))], inOrder(51))
+})
+
+test(
+  'ingest and broker killed in turn while devices send over HTTP and MQTT: every sample is on the log',
+  { timeout: 180_000 },
+  async () => {
+    const client = mqtt.connect({
+      host: '127.0.0.1',
+      port: ports.mqtt,
+      username: 'any',
+      password: 'device-token',
+      clientId: 'device-1',
+      reconnectPeriod: 100,
+      clean: true,
+    })
+    client.on('error', () => undefined) // refused while ingest starts: it connects again
+    const overMqtt = (async () => {
+      for (let seq = 1; seq <= 600; seq++)
+        await client.publishAsync('andon/device-1/readings', JSON.stringify(reading('device-1', seq)), { qos: 1 })
+    })()
+    const overHttp = sendAll('device-2', 6000, 5)
+    const kills = (async () => {
+      for (const victim of ['ingest', 'kafka', 'ingest'] as const) {
+        await new Promise((resolve) => setTimeout(resolve, 1500))
+        if (victim === 'kafka') {
+          await kafka.kill()
+          await kafka.restart()
+        } else {
+          await killIngest('SIGKILL')
+          await startIngest()
+        }
+      }
+    })()
+    await Promise.all([overMqtt, overHttp, kills])
+    await client.endAsync()
+    for (const [source, total] of [
+      ['device-1', 600],
+      ['device-2', 6000],
+    ] as const) {
+      await until(`all of ${source}`, async () => new Set(seqsOf(await blocks(source))).size === total)
+    }
+  },
+)
+
+test('SIGTERM: the process ends in order, and its spool has nothing left to tell', { timeout: 60_000 }, async () => {
+  assert.equal((await post(reading('last', 1))).status, 202)
+  assert.equal(await killIngest('SIGTERM'), 0)
+  assert.deepEqual(seqsOf(await blocks('last')), [1])
+})
+
+test('a start without a broker ends in seconds with one message', { timeout: 60_000 }, async () => {
+  const [nobody] = (await freePorts(1)) as [number]
+  const startedMs = performance.now()
+  const errors = join(folder, 'stderr')
+  const { openSync } = await import('node:fs')
+  const child = spawn(process.execPath, [main], {
+    env: { ...settings(), ANDON_KAFKA_BROKERS: `127.0.0.1:${nobody}` },
+    stdio: ['ignore', 'ignore', openSync(errors, 'w')],
+  })
+  assert.equal(await ended(child), 1)
+  assert.ok(performance.now() - startedMs < 10_000)
+  assert.match(await readFile(errors, 'utf8'), /ANDON_UNREACHABLE.*ANDON_KAFKA_BROKERS/)
+})
