@@ -150,7 +150,6 @@ const program = (context: () => Context): Command => {
     .description('call for help at a line or an asset')
     .argument('<place>')
     .argument('<title>', 'what is wrong')
-    .addOption(new Option('--kind <kind>', 'what the place is').choices(['asset', 'line']).default('asset'))
     .addOption(as('operator'))
     .addOption(json())
     .action((place: string, title: string, options: Parameters<typeof call>[3]) => call(context(), place, title, options))

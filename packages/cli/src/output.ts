@@ -27,7 +27,7 @@ export const duration = (ms: number): string => {
 export const mebibytes = (bytes: number | undefined): string => (bytes === undefined ? '-' : `${Math.round(bytes / 1024 / 1024)} MiB`)
 
 /** Time of day of an event time in microseconds, local. */
-export const clock = (timeUs: number | undefined): string => (timeUs === undefined ? '-' : new Date(timeUs / 1000).toLocaleTimeString())
+export const clock = (timeUs: number): string => new Date(timeUs / 1000).toLocaleTimeString('en-GB')
 
 /** JSON of decoded records: bytes as their length, big numbers as text. */
 export const plain = (value: unknown): unknown =>

@@ -4,8 +4,7 @@ import { connect } from 'nats'
 import { type Context, CommandError, tokenOf } from '../context.ts'
 import { callDoor } from '../door.ts'
 import { EXIT } from '../exit.ts'
-import { listOf, textOf } from '../lists.ts'
-import { plain, print, table } from '../output.ts'
+import { clock, plain, print, table } from '../output.ts'
 
 export interface AsOptions {
   readonly json?: boolean
@@ -13,29 +12,41 @@ export interface AsOptions {
   readonly as: string
 }
 
-type Item = Record<string, unknown>
-
-const incidents = async (context: Context, options: AsOptions, onlyOpen: boolean): Promise<Item[]> => {
-  const { body } = await callDoor('GET', `${context.doors.actions}/v1/incidents${onlyOpen ? '?open=true' : ''}`, {
-    token: tokenOf(context, options.as),
-  })
-  return listOf(body, 'incidents')
+/** What the door shows of a step; the rest is passed through with --json. */
+interface StepView {
+  readonly id: string
+  readonly status: string
+  readonly command: string
+  readonly target: string
+  readonly commandHash: string
 }
 
-const incident = async (context: Context, options: AsOptions, id: string): Promise<Item> => {
-  const { body } = await callDoor<Item>('GET', `${context.doors.actions}/v1/incidents/${encodeURIComponent(id)}`, {
-    token: tokenOf(context, options.as),
-  })
-  return body
+interface IncidentView {
+  readonly id: string
+  readonly line: string
+  readonly assetId: string | null
+  readonly title: string | null
+  readonly severity: number | null
+  readonly isOpen: boolean
+  readonly openedUs: number
+  readonly steps: readonly StepView[]
 }
 
-const idOf = (item: Item, kind: 'incident' | 'step'): string => textOf(item['id'] ?? item[`${kind}Id`])
-const commandOf = (step: Item): Item => (typeof step['command'] === 'object' && step['command'] !== null ? (step['command'] as Item) : step)
-const commandName = (step: Item): string => textOf(commandOf(step)['name'] ?? commandOf(step)['command'] ?? step['command'])
-const commandHash = (step: Item): string | undefined => {
-  const hash = step['commandHash'] ?? commandOf(step)['commandHash']
-  return typeof hash === 'string' ? hash : undefined
+interface HoldView {
+  readonly id: string
+  readonly scope: string
+  readonly reason: string
+  readonly by: string
+  readonly isActive: boolean
 }
+
+const incidents = async (context: Context, options: AsOptions, onlyOpen: boolean): Promise<readonly IncidentView[]> => {
+  const url = `${context.doors.actions}/v1/incidents${onlyOpen ? '?open=true' : ''}`
+  const { body } = await callDoor<{ incidents: readonly IncidentView[] }>('GET', url, { token: tokenOf(context, options.as) })
+  return body.incidents
+}
+
+const stepText = ({ id, command, status }: StepView): string => `${command} ${status} (${id.slice(0, 8)})`
 
 export const listActions = async (context: Context, options: AsOptions & { all?: boolean }): Promise<void> => {
   const found = await incidents(context, options, options.all !== true)
@@ -43,38 +54,37 @@ export const listActions = async (context: Context, options: AsOptions & { all?:
     found.length === 0
       ? 'No open incidents.'
       : table([
-          ['INCIDENT', 'LINE', 'ASSET', 'STATUS', 'TITLE', 'STEPS'],
+          ['INCIDENT', 'SINCE', 'LINE', 'ASSET', 'SEVERITY', 'TITLE', 'STEPS'],
           ...found.map((each) => [
-            idOf(each, 'incident'),
-            textOf(each['line']),
-            textOf(each['asset']),
-            textOf(each['status'] ?? (each['open'] === false ? 'closed' : 'open')),
-            textOf(each['title']),
-            listOf(each['steps'], 'steps')
-              .map((step) => `${commandName(step)}: ${textOf(step['status'])}`)
-              .join(', '),
+            each.id,
+            `${clock(each.openedUs)}${each.isOpen ? '' : ' (closed)'}`,
+            each.line,
+            each.assetId ?? '-',
+            each.severity === null ? '-' : String(each.severity),
+            each.title ?? '-',
+            each.steps.map(stepText).join(', '),
           ]),
         ]),
   )
 }
 
 export const showAction = async (context: Context, id: string, options: AsOptions): Promise<void> => {
-  const found = await incident(context, options, id)
-  print(options.json === true, found, () => JSON.stringify(plain(found), null, 2))
+  const { body } = await callDoor('GET', `${context.doors.actions}/v1/incidents/${encodeURIComponent(id)}`, {
+    token: tokenOf(context, options.as),
+  })
+  print(options.json === true, body, () => JSON.stringify(plain(body), null, 2))
 }
 
 /** The step among the open incidents; the beginning of its id is enough when it is the only one. */
-const findStep = async (context: Context, options: AsOptions, id: string): Promise<Item> => {
-  const open = await Promise.all(
-    (await incidents(context, options, true)).map((each) => incident(context, options, idOf(each, 'incident'))),
-  )
-  const steps = open.flatMap((each) => listOf(each['steps'], 'steps')).filter((step) => idOf(step, 'step').startsWith(id))
-  if (steps.length === 1) return steps[0] as Item
+const findStep = async (context: Context, options: AsOptions, id: string): Promise<StepView> => {
+  const steps = (await incidents(context, options, true)).flatMap((each) => each.steps).filter((step) => step.id.startsWith(id))
+  const [step] = steps
+  if (step !== undefined && steps.length === 1) return step
   throw new CommandError(
     EXIT.failed,
-    steps.length === 0
+    step === undefined
       ? `No step ${id} in an open incident. See \`andon actions list\`.`
-      : `${steps.length} steps begin with ${id}: ${steps.map((step) => idOf(step, 'step')).join(', ')}`,
+      : `${steps.length} steps begin with ${id}: ${steps.map((each) => each.id).join(', ')}`,
   )
 }
 
@@ -86,20 +96,19 @@ export const decideStep = async (
   options: AsOptions & { reason?: string },
 ): Promise<void> => {
   const step = await findStep(context, options, id)
-  const hash = commandHash(step)
-  if (hash === undefined) throw new CommandError(EXIT.failed, `Step ${id} names no command to decide on.`)
-  const stepId = idOf(step, 'step')
-  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/steps/${encodeURIComponent(stepId)}/${verb}`, {
-    token: tokenOf(context, options.as),
-    body: { reason: options.reason ?? null, commandHash: hash },
-  })
-  print(
-    options.json === true,
-    { stepId, status: answer.status, ...(answer.location === null ? {} : { location: answer.location }), result: answer.body ?? null },
-    () =>
-      answer.status === 202
-        ? `Asked to ${verb} ${commandName(step)}; not decided yet, see ${answer.location ?? '`andon actions show`'}.`
-        : `${commandName(step)} (${stepId}): ${verb === 'approve' ? 'approved' : 'rejected'} as ${options.as}.`,
+  const answer = await callDoor<Record<string, unknown>>(
+    'POST',
+    `${context.doors.actions}/v1/steps/${encodeURIComponent(step.id)}/${verb}`,
+    {
+      token: tokenOf(context, options.as),
+      body: { reason: options.reason ?? '', commandHash: step.commandHash },
+    },
+  )
+  const isDecided = answer.status !== 202
+  print(options.json === true, { stepId: step.id, ...answer.body, isDecided }, () =>
+    isDecided
+      ? `${verb === 'approve' ? 'Approved' : 'Rejected'}: ${step.command} on ${step.target} (${step.id})`
+      : `Asked to ${verb} ${step.command} on ${step.target}; nobody has decided yet, see ${answer.location ?? 'andon actions list'}`,
   )
 }
 
@@ -128,49 +137,67 @@ const parse = (text: string): unknown => {
   }
 }
 
-const noticeLine = (subject: string, notice: unknown): string => {
-  const line = subject.split('.').at(-1) ?? subject
-  if (typeof notice !== 'object' || notice === null) return `${line}: ${textOf(notice)}`
-  const { type, title, ...rest } = notice as Item
-  return `${new Date().toLocaleTimeString()} ${line}: ${textOf(type)}${title === undefined ? '' : ` - ${textOf(title)}`} ${JSON.stringify(rest)}`
+interface Notice {
+  readonly type: string
+  readonly title: string
+  readonly severity: number | null
+  readonly line: string
+  readonly atUs: number
+  readonly stepId: string | null
+  readonly incidentId: string | null
 }
 
-/** A human call: `andon call press-1 "Oil under the press"`. A place that is no line is taken as an asset by the door. */
-export const call = async (context: Context, place: string, title: string, options: AsOptions & { kind?: string }): Promise<void> => {
-  const body = { [options.kind === 'line' ? 'line' : 'asset']: place, title }
-  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/calls`, { token: tokenOf(context, options.as), body })
-  print(options.json === true, { status: answer.status, result: answer.body ?? null }, () => `Called for ${place}: ${title}`)
+const isNotice = (value: unknown): value is Notice => typeof value === 'object' && value !== null && 'type' in value && 'title' in value
+
+const noticeLine = (subject: string, notice: unknown): string => {
+  if (!isNotice(notice)) return `${subject}: ${JSON.stringify(notice)}`
+  const step = notice.stepId === null ? '' : ` step ${notice.stepId.slice(0, 8)}`
+  const severity = notice.severity === null ? '' : ` severity ${notice.severity}`
+  return `${clock(notice.atUs)} ${notice.line} ${notice.type}: ${notice.title}${severity}${step}`
+}
+
+/** A human call at an asset or a line: `andon call press-1 "Oil under the press"`. */
+export const call = async (context: Context, place: string, title: string, options: AsOptions): Promise<void> => {
+  const token = tokenOf(context, options.as)
+  const url = `${context.doors.actions}/v1/calls`
+  const answer = await callDoor<Record<string, unknown>>('POST', url, { token, body: { asset: place, title } }).catch((error: unknown) => {
+    // Not an asset of the plant: then it is a line. The refused call has changed nothing.
+    if (error instanceof CommandError && error.message.startsWith('ANDON_ACTIONS_UNKNOWN_PLACE')) {
+      return callDoor<Record<string, unknown>>('POST', url, { token, body: { line: place, title } })
+    }
+    throw error
+  })
+  print(options.json === true, answer.body, () => `Called for ${place}: ${title}`)
 }
 
 export const listHolds = async (context: Context, options: AsOptions): Promise<void> => {
-  const { body } = await callDoor('GET', `${context.doors.actions}/v1/holds`, { token: tokenOf(context, options.as) })
-  const holds = listOf(body, 'holds')
-  print(options.json === true, { holds }, () =>
-    holds.length === 0
+  const { body } = await callDoor<{ holds: readonly HoldView[] }>('GET', `${context.doors.actions}/v1/holds`, {
+    token: tokenOf(context, options.as),
+  })
+  const active = body.holds.filter((hold) => hold.isActive)
+  print(options.json === true, body, () =>
+    active.length === 0
       ? 'Nothing is on hold.'
-      : table([
-          ['HOLD', 'SCOPE', 'REASON'],
-          ...holds.map((each) => [textOf(each['id'] ?? each['holdId']), textOf(each['scope']), textOf(each['reason'])]),
-        ]),
+      : table([['HOLD', 'SCOPE', 'BY', 'REASON'], ...active.map((hold) => [hold.id, hold.scope, hold.by, hold.reason])]),
   )
 }
 
 export const placeHold = async (context: Context, scope: string, options: AsOptions & { reason: string }): Promise<void> => {
-  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/holds`, {
+  const { body } = await callDoor<Record<string, unknown>>('POST', `${context.doors.actions}/v1/holds`, {
     token: tokenOf(context, options.as),
     body: { scope, reason: options.reason },
   })
   print(
     options.json === true,
-    { status: answer.status, result: answer.body ?? null },
+    body,
     () => `On hold: ${scope === '*' ? 'everything' : scope}. Nothing is executed there until the hold is lifted.`,
   )
 }
 
 export const liftHold = async (context: Context, id: string, options: AsOptions & { reason: string }): Promise<void> => {
-  const answer = await callDoor<Item>('POST', `${context.doors.actions}/v1/holds/${encodeURIComponent(id)}/lift`, {
+  const { body } = await callDoor<Record<string, unknown>>('POST', `${context.doors.actions}/v1/holds/${encodeURIComponent(id)}/lift`, {
     token: tokenOf(context, options.as),
     body: { reason: options.reason },
   })
-  print(options.json === true, { status: answer.status, result: answer.body ?? null }, () => `Lifted: ${id}`)
+  print(options.json === true, body, () => `Lifted: ${id}`)
 }

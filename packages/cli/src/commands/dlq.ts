@@ -1,19 +1,11 @@
 // andon dlq: dead letters, with why they are there; redrive puts the original bytes back on their topic in a lane of its own.
 
-import { type Append, DEAD_LETTER_HEADER, HEADER, type Log, type LogRecord, openKafkaLog } from '@andon/kit'
+import { type Append, DEAD_LETTER_HEADER, HEADER, type Log, type LogRecord } from '@andon/kit'
 import { uuid8 } from '@andon/kit/ids'
 import { type Context, CommandError } from '../context.ts'
 import { EXIT } from '../exit.ts'
+import { withLog } from '../kafka.ts'
 import { print, table } from '../output.ts'
-
-const withLog = async <T>(context: Context, work: (log: Log) => Promise<T>): Promise<T> => {
-  const log = await openKafkaLog({ brokers: [...context.brokers], clientId: 'andon-cli', namespace: context.namespace })
-  try {
-    return await work(log)
-  } finally {
-    await log.close()
-  }
-}
 
 const letters = async (log: Log, topic: string): Promise<LogRecord[]> => {
   const found: LogRecord[] = []

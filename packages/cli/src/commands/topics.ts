@@ -1,19 +1,11 @@
 // andon topics: what is on the log, decoded. Reading joins no group and moves no position.
 
-import { type Log, type LogRecord, HEADER, openCodec, openKafkaLog } from '@andon/kit'
+import { type LogRecord, HEADER, openCodec } from '@andon/kit'
 import { messageOf } from '@andon/kit/errors'
 import { type Context, CommandError } from '../context.ts'
 import { EXIT } from '../exit.ts'
+import { withLog } from '../kafka.ts'
 import { plain, print, table } from '../output.ts'
-
-const withLog = async <T>(context: Context, work: (log: Log) => Promise<T>): Promise<T> => {
-  const log = await openKafkaLog({ brokers: [...context.brokers], clientId: 'andon-cli', namespace: context.namespace })
-  try {
-    return await work(log)
-  } finally {
-    await log.close()
-  }
-}
 
 export const listTopics = (context: Context, options: { json?: boolean }): Promise<void> =>
   withLog(context, async (log) => {
@@ -29,7 +21,7 @@ export const listTopics = (context: Context, options: { json?: boolean }): Promi
     )
   })
 
-export interface ShownRecord {
+interface ShownRecord {
   readonly topic: string
   readonly partition: number
   readonly offset: number
@@ -42,10 +34,7 @@ export interface ShownRecord {
 }
 
 /** Turns records into what is shown; a value that cannot be decoded is shown with the reason. */
-export const showRecord = async (
-  codec: { decodeAsync<T>(topic: string, bytes: Buffer): Promise<T> },
-  record: LogRecord,
-): Promise<ShownRecord> => {
+const showRecord = async (codec: { decodeAsync<T>(topic: string, bytes: Buffer): Promise<T> }, record: LogRecord): Promise<ShownRecord> => {
   let value: unknown = null
   try {
     if (record.value !== null) value = plain(await codec.decodeAsync(record.topic, record.value))

@@ -9,7 +9,6 @@ import { type ServiceName, serviceNames } from '@andon/schemas'
 import { type Context, CommandError, tokenOf } from '../context.ts'
 import { callDoor } from '../door.ts'
 import { EXIT } from '../exit.ts'
-import { listOf } from '../lists.ts'
 import { checkDisk, checkParts, checkPorts, portsInUse } from '../up/checks.ts'
 import { publishPlant } from '../up/documents.ts'
 import { createTopics, registerSchemas } from '../up/log-setup.ts'
@@ -68,8 +67,9 @@ const addresses = (context: Context, withDemo: boolean): string => {
 }
 
 const openIncidents = async (context: Context): Promise<number> => {
-  const { body } = await callDoor('GET', `${context.doors.actions}/v1/incidents?open=true`, { token: tokenOf(context, 'operator') })
-  return listOf(body, 'incidents').length
+  const url = `${context.doors.actions}/v1/incidents?open=true`
+  const { body } = await callDoor<{ incidents: readonly unknown[] }>('GET', url, { token: tokenOf(context, 'operator') })
+  return body.incidents.length
 }
 
 /** Waits until every service says it is ready; says which are not when patience ends, and goes on. */

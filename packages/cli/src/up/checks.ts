@@ -62,10 +62,12 @@ export const checkDisk = (home: string, minFreeMb: number): void => {
   const probe = join(home, `.probe-${process.pid}`)
   try {
     mkdirSync(home, { recursive: true })
-    writeFileSync(probe, 'x'.repeat(4096))
-    rmSync(probe)
+    try {
+      writeFileSync(probe, 'x'.repeat(4096))
+    } finally {
+      rmSync(probe, { force: true })
+    }
   } catch (error) {
-    rmSync(probe, { force: true })
     throw new AndonError(
       'ANDON_HOME_NOT_WRITABLE',
       `ANDON_HOME: expected a folder that can be written, found ${home}: ${messageOf(error)}. Make room, or choose another ANDON_HOME.`,

@@ -1,0 +1,86 @@
+// topics and dlq against a real broker and registry.
+
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { DEAD_LETTER_HEADER, HEADER, openCodec, openKafkaLog } from '@andon/kit'
+import { startKafka, startRegistry } from '@andon/platform'
+import { andon } from './command.ts'
+
+const kafka = await startKafka()
+const registry = await startRegistry({ brokers: kafka.brokers })
+const log = await openKafkaLog({ brokers: kafka.brokers, clientId: 'test' })
+after(async () => {
+  await log.close()
+  await registry.stop()
+  await kafka.stop()
+})
+const environment = { ANDON_KAFKA_BROKERS: kafka.brokers.join(), ANDON_REGISTRY_URL: registry.url, ANDON_HOME: '/nonexistent-andon-home' }
+
+await log.admin.ensureTopics([
+  { name: 'telemetry', partitions: 2 },
+  { name: 'telemetry.features.dlq', partitions: 2 },
+])
+const codec = await openCodec({ registryUrl: registry.url })
+const tick = codec.encode('telemetry', { type: 'tick', assetId: '', block: null, tick: { instance: 'i-1', upToUs: 7 } })
+await log.append([
+  { topic: 'telemetry', partition: 1, key: null, value: tick, headers: { [HEADER.type]: 'andon.telemetry.tick' } },
+  { topic: 'telemetry', partition: 0, key: 'press-1', value: Buffer.from('rubbish') },
+  {
+    topic: 'telemetry.features.dlq',
+    partition: 0,
+    key: 'press-1',
+    value: Buffer.from('rubbish'),
+    headers: {
+      [HEADER.id]: 'event-1',
+      [DEAD_LETTER_HEADER.code]: 'ANDON_CODEC_FRAME',
+      [DEAD_LETTER_HEADER.reason]: 'no magic byte',
+      [DEAD_LETTER_HEADER.topic]: 'telemetry',
+      [DEAD_LETTER_HEADER.partition]: '0',
+      [DEAD_LETTER_HEADER.offset]: '0',
+    },
+  },
+])
+
+test('topics list counts records', async () => {
+  const { code, out, err } = await andon(['topics', 'list', '--json'], environment)
+  assert.equal(code, 0, err)
+  const { topics } = JSON.parse(out) as { topics: { name: string; records: number }[] }
+  assert.deepEqual(
+    topics.find((each) => each.name === 'telemetry'),
+    { name: 'telemetry', partitions: 2, records: 2 },
+  )
+})
+
+test('topics read decodes a record and says why it cannot decode another', async () => {
+  const { code, out, err } = await andon(['topics', 'read', 'telemetry', '--json'], environment)
+  assert.equal(code, 0, err)
+  const records = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { partition: number; value: { tick?: { upToUs: number }; undecodable?: string } })
+  assert.equal(records.find((each) => each.partition === 1)?.value.tick?.upToUs, 7)
+  assert.equal(typeof records.find((each) => each.partition === 0)?.value.undecodable, 'string')
+})
+
+test('dlq show says where a letter came from and why it is there', async () => {
+  const { out } = await andon(['dlq', 'show', 'telemetry.features.dlq'], environment)
+  assert.match(out, /telemetry\/0@0 +press-1 +ANDON_CODEC_FRAME +no magic byte/)
+})
+
+test('dlq redrive sends the original bytes in a lane of its own, and only when told to', async () => {
+  const dry = await andon(['dlq', 'redrive', 'telemetry.features.dlq'], environment)
+  assert.match(dry.out, /Would send 1 records/)
+  assert.equal((await log.latest('telemetry', 0)).offset, 1)
+
+  const sent = await andon(['dlq', 'redrive', 'telemetry.features.dlq', '--yes', '--json'], environment)
+  assert.equal(sent.code, 0, sent.err)
+  const { lane } = JSON.parse(sent.out) as { lane: string }
+  for await (const batch of log.read({ topic: 'telemetry', partition: 0, from: 1, to: 'latest' })) {
+    const record = batch.records[0]
+    assert.equal(record?.value?.toString(), 'rubbish')
+    assert.equal(record?.header(HEADER.lane), lane)
+    assert.equal(record?.header(HEADER.id), 'event-1')
+    assert.equal(record?.header(DEAD_LETTER_HEADER.code), undefined)
+  }
+  assert.equal((await log.latest('telemetry', 0)).offset, 2)
+})
