@@ -112,7 +112,7 @@ export const createSteelPlantService = (config: SteelPlantConfig): Service => {
       const vibration = outbox(vibrationSource, (batch, signal) => mqtt.deliver(batch, signal), 8, 2400)
       const process = outbox(processSource, (batch, signal) => mqtt.deliver(batch, signal), 100, 3000)
       const machine = outbox('nab-machine-temperature', httpDelivery({ url: config.ingestUrl, token }), 200, 10_000)
-      const energy = outbox('steel-energy', (batch, signal) => nats.deliver(batch, signal), 200, 10_000)
+      const energy = outbox('steel-energy', (batch) => nats.deliver(batch), 200, 10_000)
 
       const recorded = (file: string, read: (archive: Buffer) => Recording) => read(readFileSync(join(config.plantDir, 'recordings', file)))
       const temperature = recorded('nab/machine_temperature_system_failure.csv.gz', readMachineTemperature)

@@ -13,7 +13,7 @@ export interface NatsOptions {
 }
 
 export interface NatsPublisher {
-  deliver(batch: readonly Reading[], signal: AbortSignal): Promise<{ quarantined: number }>
+  deliver(batch: readonly Reading[]): Promise<{ quarantined: number }>
   stop(): Promise<void>
 }
 
