@@ -21,12 +21,6 @@ test('the AsyncAPI document is valid and has every topic and every edge', async 
     ...topology.services[service].writes.map((topic) => `${service}-writes-${topic}`),
     ...topology.services[service].reads.map((topic) => `${service}-reads-${topic}`),
   ])
-  assert.deepEqual(
-    document
-      ?.operations()
-      .all()
-      .map((operation) => operation.id())
-      .toSorted(),
-    edges.toSorted(),
-  )
+  const operations = document?.operations().all() ?? []
+  assert.deepEqual(new Set(operations.map((operation) => operation.id())), new Set(edges))
 })

@@ -171,7 +171,7 @@ export const openCodec = async (options: CodecOptions): Promise<AvroCodec> => {
     return registry.idOf(`${options.namespace ?? ''}${topic}-value`, schema, options.autoRegister ?? true)
   }
   const named = await Promise.all(schemaNames.map(async (name) => [name, await id(name === 'changelog' ? changelogTopic : name)] as const))
-  return createCodec(Object.fromEntries(named) as Record<SchemaName, number>, registry.schema)
+  return createCodec(Object.fromEntries(named) as Record<SchemaName, number>, (schemaId) => registry.schema(schemaId))
 }
 
 /** All changelogs have one schema, so one of them stands for the id. */

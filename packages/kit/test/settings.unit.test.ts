@@ -37,7 +37,7 @@ test('a secret is never shown', () => {
   )
 })
 
-const cases: [ReturnType<typeof env.string> | unknown, string, unknown][] = [
+const cases: [setting: unknown, text: string, value: unknown][] = [
   [env.integer('X', ''), '-12', -12],
   [env.number('X', ''), '0.25', 0.25],
   [env.boolean('X', ''), 'false', false],
