@@ -1,5 +1,6 @@
 // Rows → blocks: one open block per source, closed when the next row does not fit or its linger is over.
-// Linger adapts: a source whose rows come farther apart than the linger gains nothing by waiting, so its block closes with the turn.
+// Linger adapts: a source whose rows come farther apart than the linger gains nothing by waiting, so its block closes with the turn;
+// a burst that has ended (its sender waits for the acknowledgement) closes after a quarter of the linger; a steady stream after all of it.
 
 import { BlockBuilder } from './block-builder.ts'
 import type { BlockLimits, Origin, Received } from './block-builder.ts'
@@ -24,6 +25,9 @@ interface Open {
   readonly builder: BlockBuilder
   readonly identities: string[]
   readonly safe: PromiseWithResolvers<void>
+  readonly openedMs: number
+  /** Rows at the last look, to tell a burst that has ended. */
+  seenCount: number
 }
 
 export class OpenBlocks {
@@ -74,24 +78,36 @@ export class OpenBlocks {
   }
 
   #start(source: string, origin: Origin, seq: number): Open {
-    const open = { builder: new BlockBuilder(origin, seq), identities: [], safe: Promise.withResolvers<void>() }
+    const openedMs = this.#deps.monotonicMs()
+    const gapMs = openedMs - (this.#lastRowMs.get(source) ?? Number.NEGATIVE_INFINITY)
+    const open = { builder: new BlockBuilder(origin, seq), identities: [], safe: Promise.withResolvers<void>(), openedMs, seenCount: 0 }
     open.safe.promise.catch(() => undefined) // every sender of its rows awaits it; none is left unheard
     this.#open.set(source, open)
-    const nowMs = this.#deps.monotonicMs()
-    const gapMs = nowMs - (this.#lastRowMs.get(source) ?? Number.NEGATIVE_INFINITY)
-    this.#lastRowMs.set(source, nowMs)
-    const isSlow = gapMs > this.#deps.lingerMs
-    this.#closeAfter(isSlow ? 0 : this.#deps.lingerMs, isSlow ? this.#soon : this.#later, source)
+    if (gapMs > this.#deps.lingerMs) this.#due(this.#soon, source, 0, () => this.#closeSoon())
+    else this.#due(this.#later, source, this.#deps.lingerMs / 4, () => this.#look())
     return open
   }
 
-  #closeAfter(afterMs: number, due: Set<string>, source: string): void {
-    due.add(source)
-    if (due.size > 1) return
-    this.#deps.schedule(afterMs, () => {
-      for (const name of due) this.#close(name)
-      due.clear()
-    })
+  #due(sources: Set<string>, source: string, afterMs: number, callback: () => void): void {
+    sources.add(source)
+    if (sources.size === 1) this.#deps.schedule(afterMs, callback)
+  }
+
+  #closeSoon(): void {
+    for (const source of this.#soon) this.#close(source)
+    this.#soon.clear()
+  }
+
+  #look(): void {
+    const nowMs = this.#deps.monotonicMs()
+    for (const source of this.#later) {
+      const open = this.#open.get(source)
+      const isOver = open !== undefined && (open.builder.count === open.seenCount || nowMs - open.openedMs >= this.#deps.lingerMs)
+      if (isOver) this.#close(source)
+      if (isOver || open === undefined) this.#later.delete(source)
+      else open.seenCount = open.builder.count
+    }
+    if (this.#later.size > 0) this.#deps.schedule(this.#deps.lingerMs / 4, () => this.#look())
   }
 
   #close(source: string): undefined {

@@ -53,11 +53,6 @@ export class Pump {
     return this.#hasJoined
   }
 
-  /** True while the last append failed. */
-  get isBrokerAway(): boolean {
-    return this.#failures > 0
-  }
-
   start(): void {
     this.#ended ??= this.#loop()
   }

@@ -95,6 +95,8 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
       const spool = await openSpool(await openDisk(folder.spoolFolder), limits, clock.monotonicMs)
       if (spool.tornBytes > 0)
         logger.warn({ tornBytes: spool.tornBytes }, 'cut a torn tail off the spool; nobody had been told that it was safe')
+      if (spool.damagedBytes > 0)
+        logger.error({ damagedBytes: spool.damagedBytes }, 'the spool lost acknowledged readings: its disk is damaged')
       if (spool.found.length > 0) logger.info({ records: spool.found.length }, 'the spool is sent again')
       failure = () => spool.spool.failure()?.message
       opened.intake = wireIntake({

@@ -43,6 +43,17 @@ test('a flipped bit ends its segment at the entry before', async () => {
   assert.deepEqual(texts((await openSpool(disk, limits, atZero)).found), ['first'])
 })
 
+test('damage in an older segment is told from a torn tail, and the newer segments are read', async () => {
+  const disk = new MemoryDisk()
+  const { spool } = await openSpool(disk, { ...limits, segmentBytes: 1 }, atZero)
+  for (const text of ['first', 'second', 'third']) await spool.append(body(text))
+  const [, name] = await disk.list()
+  disk.files.get(name!)!.bytes[10]! ^= 1
+  const opened = await openSpool(disk, limits, atZero)
+  assert.deepEqual(texts(opened.found), ['first', 'third'])
+  assert.deepEqual([opened.tornBytes, opened.damagedBytes], [0, 8 + 'second'.length])
+})
+
 test('entries that wait together share one sync, and become safe in order', async () => {
   const disk = new MemoryDisk()
   const { spool } = await openSpool(disk, { ...limits, segmentBytes: 10_000 }, atZero)

@@ -41,8 +41,10 @@ export interface OpenedSpool {
   readonly spool: Spool
   /** Entries found, oldest first: everything that was not deleted yet. */
   readonly found: readonly { readonly ref: SpoolRef; readonly body: Buffer }[]
-  /** Bytes behind the last whole entry of a segment. Normal for the newest segment after a crash. */
+  /** Bytes behind the last whole entry of the newest segment: cut off, and normal after a crash. */
   readonly tornBytes: number
+  /** Bytes that cannot be read in older segments: the disk lost them. */
+  readonly damagedBytes: number
 }
 
 const probeBody = Buffer.from([0])
@@ -66,15 +68,17 @@ export const openSpool = async (disk: Disk, limits: SpoolLimits, monotonicMs: ()
   const segments: Segment[] = []
   const found: { ref: SpoolRef; body: Buffer }[] = []
   let tornBytes = 0
-  for (const name of await disk.list()) {
-    const number = numberOf(name)
-    if (number === undefined) continue
+  let damagedBytes = 0
+  const names = (await disk.list()).filter((name) => numberOf(name) !== undefined)
+  for (const name of names) {
+    const number = numberOf(name)!
     const bytes = await disk.read(name)
     const entries = entriesOf(bytes)
-    if (entries.end < bytes.length) {
-      tornBytes += bytes.length - entries.end
+    const left = bytes.length - entries.end
+    if (left > 0 && name === names.at(-1)) {
+      tornBytes = left
       await disk.truncate(name, entries.end)
-    }
+    } else damagedBytes += left
     segments.push({
       number,
       openedMs: 0,
@@ -85,7 +89,7 @@ export const openSpool = async (disk: Disk, limits: SpoolLimits, monotonicMs: ()
       if (body.length > probeBody.length) found.push({ ref: { segment: number, offset, length: body.length }, body })
     }
   }
-  return { spool: spoolOf(disk, limits, segments, monotonicMs), found, tornBytes }
+  return { spool: spoolOf(disk, limits, segments, monotonicMs), found, tornBytes, damagedBytes }
 }
 
 const spoolOf = (disk: Disk, limits: SpoolLimits, segments: Segment[], monotonicMs: () => number): Spool => {
