@@ -142,7 +142,8 @@ interface Notice {
   readonly title: string
   readonly severity: number | null
   readonly line: string
-  readonly atUs: number
+  /** Absent in notices that a person is told directly. */
+  readonly atUs?: number
   readonly stepId: string | null
   readonly incidentId: string | null
 }
@@ -153,7 +154,7 @@ const noticeLine = (subject: string, notice: unknown): string => {
   if (!isNotice(notice)) return `${subject}: ${JSON.stringify(notice)}`
   const step = notice.stepId === null ? '' : ` step ${notice.stepId.slice(0, 8)}`
   const severity = notice.severity === null ? '' : ` severity ${notice.severity}`
-  return `${clock(notice.atUs)} ${notice.line} ${notice.type}: ${notice.title}${severity}${step}`
+  return `${clock(notice.atUs ?? Date.now() * 1000)} ${notice.line} ${notice.type}: ${notice.title}${severity}${step}`
 }
 
 /** A human call at an asset or a line: `andon call press-1 "Oil under the press"`. */
