@@ -2,6 +2,7 @@
 // Answers what line.ts decides; holds no rule of its own. Importable by tests.
 
 import { mkdirSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import {
   DataType,
@@ -15,6 +16,7 @@ import {
   type ISessionContext,
   type UAVariable,
 } from 'node-opcua'
+import { listen } from '@andon/kit'
 import { createLine, type Line, type LineAnswer, type LineEffect } from './line.ts'
 
 export interface LineSimulatorOptions {
@@ -47,6 +49,10 @@ const good = (...outputArguments: Variant[]): CallMethodResultOptions => ({ stat
 
 /** Listens on loopback only. Resolves when clients can connect. */
 export const startLineSimulator = async ({ port, pkiDir, stopMs = 2000, now = Date.now }: LineSimulatorOptions): Promise<LineSimulator> => {
+  // node-opcua's own words for a taken port name neither setting nor cure, so the port is tried first.
+  const probe = createServer()
+  await listen(probe, { host: '127.0.0.1', port, setting: 'STEEL_PLANT_LINE_PORT' })
+  await new Promise<void>((resolve) => probe.close(() => resolve()))
   mkdirSync(pkiDir, { recursive: true })
   const certificates = new OPCUACertificateManager({ rootFolder: join(pkiDir, 'pki'), automaticallyAcceptUnknownCertificate: true })
   const users = new OPCUACertificateManager({ rootFolder: join(pkiDir, 'users'), automaticallyAcceptUnknownCertificate: true })

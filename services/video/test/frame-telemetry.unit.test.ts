@@ -39,10 +39,15 @@ test('a second writes one block per camera and one tick per partition', async ()
   frames.add('cam-b', { motion: 0, freezeS: 9 })
   await frames.second()
   const { blocks, ticks } = await written()
-  assert.deepEqual(blocks.map((block) => [block.sourceId, block.epoch, block.seqFrom, block.seqTo, block.rows]).toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))), [
-    ['cam-a-frames', 7, 0, 1, 2],
-    ['cam-b-frames', 7, 0, 0, 1],
-  ])
+  assert.deepEqual(
+    blocks
+      .map((block) => [block.sourceId, block.epoch, block.seqFrom, block.seqTo, block.rows])
+      .toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))),
+    [
+      ['cam-a-frames', 7, 0, 1, 2],
+      ['cam-b-frames', 7, 0, 0, 1],
+    ],
+  )
   const samples = blocks.find((block) => block.sourceId === 'cam-a-frames')!.samples
   assert.deepEqual(
     [0, 4, 8, 12].map((at) => Buffer.from(samples).readFloatLE(at)),
