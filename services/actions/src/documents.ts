@@ -5,7 +5,7 @@ import { publish, uuid8 } from '@andon/kit'
 import type { Codec, Log, Logger } from '@andon/kit'
 import type { AcceptedDocument } from '@andon/decisions'
 import type { Config } from '@andon/schemas'
-import { checkPlantDocuments, parseNamed, parsePolicy } from '@andon/schemas'
+import { checkPlantDocuments, parseNamed } from '@andon/schemas'
 import type { Commands, FeatureSet, Plant, Policy } from '@andon/schemas'
 import { conditionProblem } from './policy.ts'
 import type { PlantView } from './plant-view.ts'
@@ -39,15 +39,15 @@ const policyProblem = (policy: Policy, plant: PlantView): string | null => {
 /** Checks documents that are applied together against each other and against what is published; throws the first fault. */
 export const checkTogether = (documents: readonly { readonly kind: string; readonly value: unknown }[], view: PlantView): void => {
   const newest = <T>(kind: string): T | undefined => documents.findLast((one) => one.kind === kind)?.value as T | undefined
-  const plant = newest<Plant>('plant') ?? view.plant
+  const newPlant = newest<Plant>('plant')
   const commands = newest<Commands>('commands') ?? view.catalogue
+  // feature sets matter to a plant file only; those on `config` are known by name
+  const plant = newPlant ?? (view.plant ? { ...view.plant, assetClasses: [] } : null)
   if (!plant || !commands) return
-  const featureSets = documents.filter((one) => one.kind === 'feature-set').map((one) => one.value as FeatureSet)
-  const policies = documents.filter((one) => one.kind === 'policy').map((one) => parsePolicy(one.value))
-  const published = [...view.published.keys()].filter((name) => name.startsWith('features/'))
-  const isKnown = (name: string): boolean => published.includes(name) || featureSets.some((set) => set.name === name)
-  const known = plant.assetClasses.filter((one) => isKnown(one.featureSet)).map((one) => ({ name: one.featureSet }) as FeatureSet)
-  checkPlantDocuments({ plant, commands, featureSets: [...featureSets, ...known], policies })
+  const given = documents.filter((one) => one.kind === 'feature-set').map((one) => one.value as FeatureSet)
+  const published = [...view.published.keys()].filter((name) => name.startsWith('features/')).map((name) => ({ name }) as FeatureSet)
+  const policies = documents.filter((one) => one.kind === 'policy').map((one) => one.value as Policy)
+  checkPlantDocuments({ plant, commands, featureSets: [...given, ...published], policies })
 }
 
 export interface Publisher {

@@ -6,6 +6,7 @@ import type { DecideContext } from '@andon/decisions'
 import type { Anomalies } from '@andon/schemas'
 import { openActionsLog } from './actions-log.ts'
 import type { TracedEntry } from './actions-log.ts'
+import type { Executor } from './adapters/executor.ts'
 import { Executors } from './adapters/executors.ts'
 import { jobExecutor } from './adapters/job.ts'
 import { natsNotices } from './adapters/notices.ts'
@@ -31,6 +32,8 @@ export interface ActionsPorts {
   readonly codec: Codec
   readonly clock?: Clock
   readonly logger?: Logger
+  /** Executors by name instead of the real ones; tests bring targets that misbehave. */
+  readonly executors?: Readonly<Record<string, Executor>>
 }
 
 /** The service against real brokers. Rejects when they or the registry cannot be reached. */
@@ -70,7 +73,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
   const { view } = plant
 
   const executors = new Executors({
-    executors: {
+    executors: ports.executors ?? {
       opcua: opcuaExecutor({ controlSystemOf: (line) => view.line(line)?.controlSystem, dataDir: config.dataDir, logger }),
       notify: notifyExecutor({ notifications: () => view.plant?.notifications, secretOf: config.secretOf, notices }),
       job: jobExecutor({ url: () => view.plant?.notifications.jobs?.url }),
@@ -116,10 +119,10 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
 
   const ownerParts: Part[] = [
     notices,
+    closing('executors', () => executors.close()),
     copierPart(log, codec, view, logger, metrics),
     webhooks,
     owners,
-    closing('executors', () => executors.close()),
   ]
   const door = (): Part =>
     httpPart({

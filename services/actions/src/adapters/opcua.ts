@@ -162,7 +162,7 @@ class Connection {
         mode: String(mode),
         emergencyStop: emergencyStop === true,
         heartbeat: Number(heartbeat),
-        doneRequestId: String(doneRequestId ?? ''),
+        doneRequestId: typeof doneRequestId === 'string' ? doneRequestId : '',
       }
     })
   }

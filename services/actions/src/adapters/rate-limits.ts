@@ -12,29 +12,37 @@ export interface RateLimits {
   close(): Promise<void>
 }
 
+/** Connects with the first command. */
 export const redisRateLimits = ({ url, namespace, logger }: { url: string; namespace: string; logger: Logger }): RateLimits => {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
-    retryStrategy: (times) => Math.min(5_000, times * 200),
-  })
-  let wasLost = false
-  redis.on('error', (error: unknown) => {
-    if (!wasLost) logger.warn({ err: error }, 'Redis is not reachable: command rates are counted by this instance alone')
-    wasLost = true
-  })
-  redis.on('ready', () => {
-    wasLost = false
-  })
-  redis.connect().catch(() => undefined) // the error event has reported it; ioredis goes on trying
   const limiters = new Map<number, RateLimiterRedis>()
+  let client: Redis | undefined
+
+  const connect = (): Redis => {
+    const redis = new Redis(url, {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      retryStrategy: (times) => Math.min(5_000, times * 200),
+    })
+    let wasLost = false
+    redis.on('error', (error: unknown) => {
+      if (!wasLost) logger.warn({ err: error }, 'Redis is not reachable: command rates are counted by this instance alone')
+      wasLost = true
+    })
+    redis.on('ready', () => {
+      wasLost = false
+    })
+    redis.connect().catch(() => undefined) // the error event has reported it; ioredis goes on trying
+    return redis
+  }
+
   const limiterOf = (perHour: number): RateLimiterRedis => {
     let limiter = limiters.get(perHour)
     if (!limiter) {
+      client ??= connect()
       const insuranceLimiter = new RateLimiterMemory({ points: perHour, duration: HOUR_S })
       limiter = new RateLimiterRedis({
-        storeClient: redis,
+        storeClient: client,
         points: perHour,
         duration: HOUR_S,
         keyPrefix: `${namespace}andon:rate:${perHour}`,
@@ -44,6 +52,7 @@ export const redisRateLimits = ({ url, namespace, logger }: { url: string; names
     }
     return limiter
   }
+
   return {
     async take(key, perHour) {
       try {
@@ -55,7 +64,7 @@ export const redisRateLimits = ({ url, namespace, logger }: { url: string; names
       }
     },
     async close() {
-      redis.disconnect()
+      client?.disconnect()
     },
   }
 }
