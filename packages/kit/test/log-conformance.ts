@@ -20,9 +20,16 @@ const text = (record: LogRecord): string => record.value?.toString() ?? ''
 
 const values = (from: number, count: number): string[] => Array.from({ length: count }, (_, i) => String(from + i))
 
-const toPartition = (partition: number, texts: readonly string[]): Append[] => texts.map((value) => ({ topic: 'numbers', key: null, partition, value: Buffer.from(value) }))
+const toPartition = (partition: number, texts: readonly string[]): Append[] =>
+  texts.map((value) => ({ topic: 'numbers', key: null, partition, value: Buffer.from(value) }))
 
-const readAll = async (log: Log, topic: string, partition: number, from: number | 'earliest' = 'earliest', to: number | 'latest' = 'latest'): Promise<LogRecord[]> => {
+const readAll = async (
+  log: Log,
+  topic: string,
+  partition: number,
+  from: number | 'earliest' = 'earliest',
+  to: number | 'latest' = 'latest',
+): Promise<LogRecord[]> => {
   const records: LogRecord[] = []
   for await (const batch of log.read({ topic, partition, from, to })) records.push(...batch.records)
   return records
@@ -53,7 +60,10 @@ export const conformance = (name: string, subject: Subject): void => {
   check('records of a partition keep their order and offsets', async (log) => {
     const first = await log.append(toPartition(1, values(0, 5)))
     const second = await log.append(toPartition(1, values(5, 3)))
-    assert.deepEqual([...first, ...second].map(({ offset }) => offset), [0, 1, 2, 3, 4, 5, 6, 7])
+    assert.deepEqual(
+      [...first, ...second].map(({ offset }) => offset),
+      [0, 1, 2, 3, 4, 5, 6, 7],
+    )
     const records = await readAll(log, 'numbers', 1)
     assert.deepEqual(records.map(text), values(0, 8))
     for (const [i, place] of [...first, ...second].entries()) assert.equal(records[i]!.leaderEpoch, place.leaderEpoch)
@@ -68,7 +78,14 @@ export const conformance = (name: string, subject: Subject): void => {
     const long = 'ä'.repeat(300)
     await log.append([
       { topic: 'numbers', key: null, partition: 0, value: null, timestampMs: 1_700_000_000_000 },
-      { topic: 'numbers', key: '', partition: 0, value: Buffer.alloc(0), headers: { a: '', b: 'ö-kurz', c: long }, timestampMs: 1_600_000_000_000 },
+      {
+        topic: 'numbers',
+        key: '',
+        partition: 0,
+        value: Buffer.alloc(0),
+        headers: { a: '', b: 'ö-kurz', c: long },
+        timestampMs: 1_600_000_000_000,
+      },
     ])
     const [empty, full] = await readAll(log, 'numbers', 0)
     assert.equal(empty!.key, null)
@@ -86,25 +103,51 @@ export const conformance = (name: string, subject: Subject): void => {
   check('a key lies where the Java client puts it', async (log) => {
     const keys = ['press-1', 'press-2', 'läufer', '', 'k'.repeat(33)]
     const places = await log.append(keys.map((key) => ({ topic: 'numbers', key, value: Buffer.from(key) })))
-    assert.deepEqual(places.map(({ partition }) => partition), keys.map((key) => partitionOf(key, 4)))
+    assert.deepEqual(
+      places.map(({ partition }) => partition),
+      keys.map((key) => partitionOf(key, 4)),
+    )
   })
 
   check('a topic keeps its partitions and takes new settings', async (log) => {
-    await log.admin.ensureTopics([{ name: 'numbers', partitions: 9, configs: { 'retention.ms': '3600000' } }, { name: 'more', partitions: 2 }])
+    await log.admin.ensureTopics([
+      { name: 'numbers', partitions: 9, configs: { 'retention.ms': '3600000' } },
+      { name: 'more', partitions: 2 },
+    ])
     assert.equal(await log.admin.partitions('numbers'), 4)
-    assert.deepEqual((await log.admin.topics()).sort((a, b) => (a.name < b.name ? -1 : 1)), [{ name: 'more', partitions: 2 }, { name: 'numbers', partitions: 4 }])
+    assert.deepEqual(
+      (await log.admin.topics()).sort((a, b) => (a.name < b.name ? -1 : 1)),
+      [
+        { name: 'more', partitions: 2 },
+        { name: 'numbers', partitions: 4 },
+      ],
+    )
   })
 
   check('a partition that does not exist is refused', async (log) => {
-    await assert.rejects(log.append([{ topic: 'numbers', key: null, partition: 4, value: null }]), { code: 'ANDON_LOG_NO_PARTITION', retriable: false })
+    await assert.rejects(log.append([{ topic: 'numbers', key: null, partition: 4, value: null }]), {
+      code: 'ANDON_LOG_NO_PARTITION',
+      retriable: false,
+    })
     await log.append(toPartition(3, ['still works']))
   })
 
   check('ranges, watermarks, times and the latest position can be asked for', async (log) => {
-    await log.append(values(0, 10).map((value, i) => ({ topic: 'numbers', key: null, partition: 2, value: Buffer.from(value), timestampMs: 1_700_000_000_000 + i * 1000 })))
+    await log.append(
+      values(0, 10).map((value, i) => ({
+        topic: 'numbers',
+        key: null,
+        partition: 2,
+        value: Buffer.from(value),
+        timestampMs: 1_700_000_000_000 + i * 1000,
+      })),
+    )
     assert.deepEqual((await readAll(log, 'numbers', 2, 3, 6)).map(text), ['3', '4', '5'])
     assert.deepEqual(await readAll(log, 'numbers', 2, 10), [])
-    assert.deepEqual((await log.admin.watermarks('numbers')).find(({ partition }) => partition === 2), { partition: 2, low: 0, high: 10 })
+    assert.deepEqual(
+      (await log.admin.watermarks('numbers')).find(({ partition }) => partition === 2),
+      { partition: 2, low: 0, high: 10 },
+    )
     assert.equal(await log.admin.offsetAt('numbers', 2, 1_700_000_004_500), 5)
     assert.equal(await log.admin.offsetAt('numbers', 2, 1_800_000_000_000), 10)
     const { leaderEpoch, offset } = await log.latest('numbers', 2)
@@ -114,11 +157,16 @@ export const conformance = (name: string, subject: Subject): void => {
 
   check('batches larger than one request arrive whole and in order', async (log) => {
     const big = Buffer.alloc(200_000, 7)
-    await log.append(Array.from({ length: 12 }, (_, i) => ({ topic: 'numbers', key: null, partition: 0, value: big, headers: { n: String(i) } })))
+    await log.append(
+      Array.from({ length: 12 }, (_, i) => ({ topic: 'numbers', key: null, partition: 0, value: big, headers: { n: String(i) } })),
+    )
     const many = await log.append(toPartition(1, values(0, 9000)))
     assert.equal(many.at(-1)?.offset, 8999)
     const bigs = await readAll(log, 'numbers', 0)
-    assert.deepEqual(bigs.map((record) => record.header('n')), values(0, 12))
+    assert.deepEqual(
+      bigs.map((record) => record.header('n')),
+      values(0, 12),
+    )
     assert.ok(bigs.every((record) => record.value?.equals(big)))
     assert.deepEqual((await readAll(log, 'numbers', 1)).map(text), values(0, 9000))
   })
@@ -126,7 +174,12 @@ export const conformance = (name: string, subject: Subject): void => {
   check('a run sees what there is and what comes, and resumes where it stopped', async (log) => {
     await log.append(toPartition(0, values(0, 5)))
     const seen: string[] = []
-    const options = { group: 'g', topics: ['numbers'], commitEveryMs: 50, onBatch: async (batch: { records: readonly LogRecord[] }) => void seen.push(...batch.records.map(text)) }
+    const options = {
+      group: 'g',
+      topics: ['numbers'],
+      commitEveryMs: 50,
+      onBatch: async (batch: { records: readonly LogRecord[] }) => void seen.push(...batch.records.map(text)),
+    }
     const first = await log.run(options)
     await until(() => seen.length === 5)
     await log.append(toPartition(0, values(5, 2)))
@@ -215,19 +268,26 @@ export const conformance = (name: string, subject: Subject): void => {
   check('two members share the partitions, and one takes over when the other leaves', async (log, again) => {
     const other = await again()
     const seen: string[] = []
-    const options = { group: 'g', topics: ['numbers'], onBatch: async (batch: { records: readonly LogRecord[] }) => void seen.push(...batch.records.map(text)) }
+    const options = {
+      group: 'g',
+      topics: ['numbers'],
+      onBatch: async (batch: { records: readonly LogRecord[] }) => void seen.push(...batch.records.map(text)),
+    }
     const first = await log.run(options)
     const second = await other.run(options)
     await until(() => first.assigned().length === 2 && second.assigned().length === 2, 'an even split', subject.patienceMs)
     const all = [...first.assigned(), ...second.assigned()].map(({ partition }) => partition)
-    assert.deepEqual(all.sort(), [0, 1, 2, 3])
+    assert.deepEqual(
+      all.sort((a, b) => a - b),
+      [0, 1, 2, 3],
+    )
     for (let p = 0; p < 4; p++) await log.append(toPartition(p, [`p${p}`]))
     await until(() => seen.length === 4)
     await first.stop()
     await until(() => second.assigned().length === 4, 'the takeover', subject.patienceMs)
     for (let p = 0; p < 4; p++) await log.append(toPartition(p, [`q${p}`]))
     await until(() => seen.length === 8)
-    assert.deepEqual([...new Set(seen)].length, 8)
+    assert.equal(new Set(seen).size, 8)
     await second.stop()
   })
 
@@ -309,7 +369,13 @@ export const conformance = (name: string, subject: Subject): void => {
   })
 
   check('an atomic append lies together', async (log) => {
-    const places = await log.append(Array.from({ length: 8 }, () => ({ topic: 'numbers', key: null, partition: 0, value: Buffer.alloc(100_000) })), { atomic: true })
-    assert.deepEqual(places.map(({ offset }) => offset), [0, 1, 2, 3, 4, 5, 6, 7])
+    const places = await log.append(
+      Array.from({ length: 8 }, () => ({ topic: 'numbers', key: null, partition: 0, value: Buffer.alloc(100_000) })),
+      { atomic: true },
+    )
+    assert.deepEqual(
+      places.map(({ offset }) => offset),
+      [0, 1, 2, 3, 4, 5, 6, 7],
+    )
   })
 }

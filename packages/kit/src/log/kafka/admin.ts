@@ -56,13 +56,26 @@ export class KafkaAdmin implements LogAdmin {
 
   /** AlterConfigs replaces all of a topic's settings, so those that the spec does not name are sent along. */
   private async alter(admin: Admin, { name, configs = {} }: TopicSpec): Promise<void> {
-    const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: this.prefix + name }] })
-    const current = new Map(resources[0]!.configEntries.filter(({ configSource }) => Number(configSource) === TOPIC_CONFIG).map((entry) => [entry.configName, entry.configValue]))
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: this.prefix + name }],
+    })
+    const current = new Map(
+      resources[0]!.configEntries
+        .filter(({ configSource }) => Number(configSource) === TOPIC_CONFIG)
+        .map((entry) => [entry.configName, entry.configValue]),
+    )
     if (Object.entries(configs).every(([key, value]) => current.get(key) === value)) return
     for (const [key, value] of Object.entries(configs)) current.set(key, value)
     await admin.alterConfigs({
       validateOnly: false,
-      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: this.prefix + name, configEntries: [...current].map(([key, value]) => ({ name: key, value })) }],
+      resources: [
+        {
+          type: kafkajs.ConfigResourceTypes.TOPIC,
+          name: this.prefix + name,
+          configEntries: [...current].map(([key, value]) => ({ name: key, value })),
+        },
+      ],
     })
   }
 
@@ -80,7 +93,9 @@ export class KafkaAdmin implements LogAdmin {
 
   async topics(): Promise<{ name: string; partitions: number }[]> {
     const { topics } = await this.transport.metadata(null)
-    return topics.filter(({ name }) => name.startsWith(this.prefix) && !name.startsWith('__')).map(({ name, partitions }) => ({ name: name.slice(this.prefix.length), partitions: partitions.length }))
+    return topics
+      .filter(({ name }) => name.startsWith(this.prefix) && !name.startsWith('__'))
+      .map(({ name, partitions }) => ({ name: name.slice(this.prefix.length), partitions: partitions.length }))
   }
 
   async partitions(topic: string): Promise<number> {
@@ -90,7 +105,11 @@ export class KafkaAdmin implements LogAdmin {
   async watermarks(topic: string): Promise<{ partition: number; low: number; high: number }[]> {
     const name = this.prefix + topic
     return Promise.all(
-      (await this.transport.leaders(name)).map(async ({ partition }) => ({ partition, low: await this.transport.earliest(name, partition), high: await this.transport.latest(name, partition) })),
+      (await this.transport.leaders(name)).map(async ({ partition }) => ({
+        partition,
+        low: await this.transport.earliest(name, partition),
+        high: await this.transport.latest(name, partition),
+      })),
     )
   }
 
@@ -109,7 +128,9 @@ export class KafkaAdmin implements LogAdmin {
     const partitions = (await this.transport.leaders(name)).map(({ partition }) => ({ partition }))
     const groupId = this.prefix + group
     try {
-      const { result } = await this.transport.onCoordinator(groupId, 'Reading committed offsets', 10_000, (broker) => broker.offsetFetch({ groupId, topics: [{ topic: name, partitions }] }))
+      const { result } = await this.transport.onCoordinator(groupId, 'Reading committed offsets', 10_000, (broker) =>
+        broker.offsetFetch({ groupId, topics: [{ topic: name, partitions }] }),
+      )
       const list = result.responses[0]?.partitions ?? []
       return new Map(list.filter(({ offset }) => Number(offset) >= 0).map(({ partition, offset }) => [partition, Number(offset)]))
     } catch (error) {

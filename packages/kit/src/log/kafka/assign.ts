@@ -18,19 +18,28 @@ export interface GroupReader {
 /** `counts` = partitions per topic. Depends only on its arguments, whatever their order. */
 export const assign = (readers: readonly GroupReader[], counts: ReadonlyMap<string, number>): Map<string, TopicPartition[]> => {
   const plan = new Map<string, TopicPartition[]>([...readers].map(({ memberId }) => [memberId, []]))
-  for (const topic of [...counts.keys()].sort()) assignTopic(topic, counts.get(topic)!, readers.filter(({ topics }) => topics.includes(topic)), plan)
+  for (const topic of [...counts.keys()].sort())
+    assignTopic(
+      topic,
+      counts.get(topic)!,
+      readers.filter(({ topics }) => topics.includes(topic)),
+      plan,
+    )
   return plan
 }
 
 const assignTopic = (topic: string, count: number, readers: readonly GroupReader[], plan: Map<string, TopicPartition[]>): void => {
   if (readers.length === 0) return
   // The member with fewer partitions of other topics comes first and takes the odd ones.
-  const members = [...readers].sort((a, b) => plan.get(a.memberId)!.length - plan.get(b.memberId)!.length || (a.memberId < b.memberId ? -1 : 1))
+  const members = [...readers].sort(
+    (a, b) => plan.get(a.memberId)!.length - plan.get(b.memberId)!.length || (a.memberId < b.memberId ? -1 : 1),
+  )
   const owners = new Map<number, GroupReader>()
   for (const reader of members)
     for (const owned of reader.claim.owned) {
       const before = owners.get(owned.partition)
-      if (owned.topic === topic && owned.partition < count && (!before || before.claim.generation < reader.claim.generation)) owners.set(owned.partition, reader)
+      if (owned.topic === topic && owned.partition < count && (!before || before.claim.generation < reader.claim.generation))
+        owners.set(owned.partition, reader)
     }
   const floor = Math.floor(count / members.length)
   let odd = count % members.length

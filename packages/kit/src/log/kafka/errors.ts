@@ -52,7 +52,10 @@ export const isTransient = (code: number): boolean => TRANSIENT.has(code)
 
 /** The broker does not know our producer as we do: a new one is needed. */
 export const isProducerState = (code: number): boolean =>
-  code === CODE.outOfOrderSequence || code === CODE.duplicateSequence || code === CODE.invalidProducerEpoch || code === CODE.unknownProducerId
+  code === CODE.outOfOrderSequence ||
+  code === CODE.duplicateSequence ||
+  code === CODE.invalidProducerEpoch ||
+  code === CODE.unknownProducerId
 
 /** kafkajs' name of a protocol error, such as REBALANCE_IN_PROGRESS; undefined for connection errors. */
 export const typeOf = (error: unknown): string | undefined => {
@@ -60,7 +63,19 @@ export const typeOf = (error: unknown): string | undefined => {
   return typeof type === 'string' ? type : cause ? typeOf(cause) : undefined
 }
 
-const FINAL_TYPES = new Set(['TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED', 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM', 'ILLEGAL_SASL_STATE', 'INVALID_TOPIC_EXCEPTION', 'INVALID_CONFIG', 'POLICY_VIOLATION', 'UNSUPPORTED_VERSION', 'INCONSISTENT_GROUP_PROTOCOL'])
+const FINAL_TYPES = new Set([
+  'TOPIC_AUTHORIZATION_FAILED',
+  'GROUP_AUTHORIZATION_FAILED',
+  'CLUSTER_AUTHORIZATION_FAILED',
+  'SASL_AUTHENTICATION_FAILED',
+  'UNSUPPORTED_SASL_MECHANISM',
+  'ILLEGAL_SASL_STATE',
+  'INVALID_TOPIC_EXCEPTION',
+  'INVALID_CONFIG',
+  'POLICY_VIOLATION',
+  'UNSUPPORTED_VERSION',
+  'INCONSISTENT_GROUP_PROTOCOL',
+])
 
 /** Any error as a LogError. Refusals of the broker are final; everything about connections, leaders and time may pass. */
 export const toLogError = (error: unknown, what: string): LogError => {

@@ -10,7 +10,8 @@ import { startOffset } from './start-offset.ts'
 export const followKafka = async (context: KafkaContext, options: FollowOptions): Promise<Follow> => {
   const { prefix, transport: lookups } = context
   const partitions: { topic: string; partition: number }[] = []
-  for (const topic of options.topics) for (const { partition } of await lookups.leaders(prefix + topic)) partitions.push({ topic, partition })
+  for (const topic of options.topics)
+    for (const { partition } of await lookups.leaders(prefix + topic)) partitions.push({ topic, partition })
   const transport = await context.open()
   const end = Promise.withResolvers<void>()
   end.promise.catch(() => undefined) // whoever cares awaits `ended`
@@ -53,7 +54,11 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
   return {
     caughtUp: async () => {
       const targets = new Map<string, number>()
-      await Promise.all(partitions.map(async ({ topic, partition }) => void targets.set(`${topic}/${partition}`, await lookups.latest(prefix + topic, partition))))
+      await Promise.all(
+        partitions.map(
+          async ({ topic, partition }) => void targets.set(`${topic}/${partition}`, await lookups.latest(prefix + topic, partition)),
+        ),
+      )
       await Promise.race([progress.reached(targets), end.promise])
     },
     ended: end.promise,

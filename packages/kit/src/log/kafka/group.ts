@@ -32,7 +32,10 @@ export interface GroupHandlers {
   /** Finish the batches in hand and start no other; commit. */
   hold(): Promise<void>
   /** These are ours now (with the committed offset of the new ones); give up all others, then go on. */
-  assigned(partitions: readonly TopicPartition[], committed: (topics: readonly TopicPartition[]) => Promise<Map<string, number>>): Promise<void>
+  assigned(
+    partitions: readonly TopicPartition[],
+    committed: (topics: readonly TopicPartition[]) => Promise<Map<string, number>>,
+  ): Promise<void>
   /** We may have lost everything: stop at once. */
   lost(): Promise<void>
   onFatal(error: unknown): void
@@ -80,7 +83,9 @@ export class GroupMember {
     if (this.state !== 'in') throw logError('fenced', 'ANDON_LOG_NO_MEMBER', `No member of ${this.options.groupId} at the moment`)
     const topics = byTopic(positions, ({ partition, offset }) => ({ partition, offset: String(offset), metadata: '' }))
     const { groupId } = this.options
-    await this.ask('committing offsets', CALL_TIMEOUT_MS, (broker) => broker.offsetCommit({ groupId, groupGenerationId: this.generationId, memberId: this.memberId, topics }))
+    await this.ask('committing offsets', CALL_TIMEOUT_MS, (broker) =>
+      broker.offsetCommit({ groupId, groupGenerationId: this.generationId, memberId: this.memberId, topics }),
+    )
   }
 
   /** Leaves the group; the handlers have ended before. */
@@ -112,7 +117,9 @@ export class GroupMember {
     const sentMs = performance.now()
     const { groupId } = this.options
     try {
-      await this.ask('heartbeat', CALL_TIMEOUT_MS, (broker) => broker.heartbeat({ groupId, groupGenerationId: this.generationId, memberId: this.memberId }))
+      await this.ask('heartbeat', CALL_TIMEOUT_MS, (broker) =>
+        broker.heartbeat({ groupId, groupGenerationId: this.generationId, memberId: this.memberId }),
+      )
       this.lastHeardMs = sentMs
     } catch (error) {
       const type = typeOf(error)
@@ -142,7 +149,9 @@ export class GroupMember {
       if (done || this.leaving) break
       const sentMs = performance.now()
       try {
-        await this.ask('heartbeat', CALL_TIMEOUT_MS, (broker) => broker.heartbeat({ groupId, groupGenerationId: this.generationId, memberId: this.memberId }))
+        await this.ask('heartbeat', CALL_TIMEOUT_MS, (broker) =>
+          broker.heartbeat({ groupId, groupGenerationId: this.generationId, memberId: this.memberId }),
+        )
         this.lastHeardMs = sentMs
       } catch (error) {
         const type = typeOf(error)
@@ -174,7 +183,13 @@ export class GroupMember {
     try {
       const sentMs = performance.now()
       const joined = await this.ask('joining the group', rebalanceMs + CALL_TIMEOUT_MS, (broker) =>
-        broker.joinGroup({ groupId, sessionTimeout: sessionMs, rebalanceTimeout: rebalanceMs, memberId: this.memberId, groupProtocols: [{ name: PROTOCOL, metadata }] }),
+        broker.joinGroup({
+          groupId,
+          sessionTimeout: sessionMs,
+          rebalanceTimeout: rebalanceMs,
+          memberId: this.memberId,
+          groupProtocols: [{ name: PROTOCOL, metadata }],
+        }),
       )
       this.memberId = joined.memberId
       this.generationId = joined.generationId
@@ -227,7 +242,12 @@ export class GroupMember {
     for (const topic of new Set(readers.flatMap(({ topics }) => topics))) counts.set(topic, (await this.transport.leaders(topic)).length)
     return [...assign(readers, counts)].map(([memberId, partitions]) => ({
       memberId,
-      memberAssignment: MemberAssignment.encode({ version: 1, assignment: Object.fromEntries(byTopic(partitions, ({ partition }) => partition).map(({ topic, partitions: list }) => [topic, list])) }),
+      memberAssignment: MemberAssignment.encode({
+        version: 1,
+        assignment: Object.fromEntries(
+          byTopic(partitions, ({ partition }) => partition).map(({ topic, partitions: list }) => [topic, list]),
+        ),
+      }),
     }))
   }
 
@@ -235,8 +255,11 @@ export class GroupMember {
     const found = new Map<string, number>()
     if (partitions.length === 0) return found
     const { groupId } = this.options
-    const { responses } = await this.ask('reading committed offsets', CALL_TIMEOUT_MS, (broker) => broker.offsetFetch({ groupId, topics: byTopic(partitions, ({ partition }) => ({ partition })) }))
-    for (const { topic, partitions: list } of responses) for (const { partition, offset } of list) if (Number(offset) >= 0) found.set(`${topic}/${partition}`, Number(offset))
+    const { responses } = await this.ask('reading committed offsets', CALL_TIMEOUT_MS, (broker) =>
+      broker.offsetFetch({ groupId, topics: byTopic(partitions, ({ partition }) => ({ partition })) }),
+    )
+    for (const { topic, partitions: list } of responses)
+      for (const { partition, offset } of list) if (Number(offset) >= 0) found.set(`${topic}/${partition}`, Number(offset))
     return found
   }
 
@@ -264,7 +287,10 @@ export class GroupMember {
   }
 }
 
-const byTopic = <P extends TopicPartition, T>(partitions: readonly P[], shape: (partition: P) => T): { topic: string; partitions: T[] }[] => {
+const byTopic = <P extends TopicPartition, T>(
+  partitions: readonly P[],
+  shape: (partition: P) => T,
+): { topic: string; partitions: T[] }[] => {
   const topics = new Map<string, T[]>()
   for (const partition of partitions) topics.set(partition.topic, [...(topics.get(partition.topic) ?? []), shape(partition)])
   return [...topics].map(([topic, list]) => ({ topic, partitions: list }))

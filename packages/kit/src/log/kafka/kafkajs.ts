@@ -3,14 +3,15 @@
 // fetching and group timing are ours. test/kafkajs-names.unit.test.ts checks every name used here.
 
 import { createRequire } from 'node:module'
-import type { SASLOptions } from 'kafkajs'
+import type { ISocketFactory, SASLOptions } from 'kafkajs'
+import type { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import kafkajs from 'kafkajs'
 
 const require = createRequire(import.meta.url)
 
 export interface Connection {
-  readonly socket: object | undefined
+  readonly socket: object | null | undefined
   isConnected(): boolean
   rejectRequests(error: Error): void
   disconnect(): Promise<unknown>
@@ -34,8 +35,17 @@ interface GroupProtocol {
 export interface Broker {
   readonly nodeId: string | number
   readonly connectionPool: ConnectionPool
-  initProducerId(options: { transactionalId: string | null; transactionTimeout: number }): Promise<{ producerId: string; producerEpoch: number }>
-  joinGroup(options: { groupId: string; sessionTimeout: number; rebalanceTimeout: number; memberId: string; groupProtocols: readonly GroupProtocol[] }): Promise<{
+  initProducerId(options: {
+    transactionalId: string | null
+    transactionTimeout: number
+  }): Promise<{ producerId: string; producerEpoch: number }>
+  joinGroup(options: {
+    groupId: string
+    sessionTimeout: number
+    rebalanceTimeout: number
+    memberId: string
+    groupProtocols: readonly GroupProtocol[]
+  }): Promise<{
     generationId: number
     memberId: string
     leaderId: string
@@ -75,6 +85,8 @@ export interface ClusterOptions {
   readonly clientId: string
   readonly ssl?: ConnectionOptions | boolean | undefined
   readonly sasl?: SASLOptions | undefined
+  /** Opens the socket of each connection: certificates read anew per connection, or a way through a gateway. */
+  readonly socketFactory?: ISocketFactory | undefined
 }
 
 /** Deep imports; exported so that a test can check that they are what we take them for. */
@@ -82,6 +94,7 @@ export const internals = {
   Cluster: require('kafkajs/src/cluster') as new (options: object) => Cluster,
   Encoder: require('kafkajs/src/protocol/encoder') as new (size: number) => { buf: Buffer; offset: number },
   RequestQueue: require('kafkajs/src/network/requestQueue') as { prototype: Record<string, unknown> },
+  Connection: require('kafkajs/src/network/connection') as { prototype: { connect(): Promise<unknown>; disconnect(): Promise<unknown> } },
   socketFactory: require('kafkajs/src/network/socketFactory') as () => unknown,
   loggers: require('kafkajs/src/loggers') as { createLogger(options: object): unknown },
   assigner: require('kafkajs/src/consumer/assignerProtocol') as {
@@ -118,20 +131,44 @@ export function scheduleCheckPendingRequests(this: QueueInternals): void {
 
 internals.RequestQueue.prototype['scheduleCheckPendingRequests'] = scheduleCheckPendingRequests
 
+/** Two requests that find a connection closed would each open a socket, and the first one would be left hanging: let them share one. */
+export const shareConnects = (connect: () => Promise<unknown>): (() => Promise<unknown>) => {
+  const underway = new WeakMap<object, Promise<unknown>>()
+  return function (this: object): Promise<unknown> {
+    const before = underway.get(this)
+    if (before) return before
+    const connecting = connect.call(this).finally(() => underway.delete(this))
+    underway.set(this, connecting)
+    return connecting
+  }
+}
+
+internals.Connection.prototype.connect = shareConnects(internals.Connection.prototype.connect)
+
+/** kafkajs ends a dead socket again at every try to reconnect, and each time leaves a listener on it: let it forget the socket. */
+const forgetDeadSocket = (disconnect: () => Promise<unknown>): (() => Promise<unknown>) =>
+  async function (this: { socket: Socket | null }): Promise<unknown> {
+    const result = await disconnect.call(this)
+    if (this.socket?.destroyed) this.socket = null
+    return result
+  } as () => Promise<unknown>
+
+internals.Connection.prototype.disconnect = forgetDeadSocket(internals.Connection.prototype.disconnect)
+
 // Expected group and connection errors are handled and reported by us; kafkajs would print them as errors.
 const quiet = { level: kafkajs.logLevel.NOTHING, logCreator: () => () => undefined }
 
 /** Few short retries: with long ones kafkajs stays with a dead broker inside one call. Loops around it are ours. */
 const RETRY = { retries: 2, initialRetryTime: 50, maxRetryTime: 300 }
 
-export const createCluster = ({ brokers, clientId, ssl, sasl }: ClusterOptions): Cluster =>
+export const createCluster = ({ brokers, clientId, ssl, sasl, socketFactory }: ClusterOptions): Cluster =>
   new internals.Cluster({
     brokers: [...brokers],
     clientId,
     ssl,
     sasl,
     logger: internals.loggers.createLogger(quiet),
-    socketFactory: internals.socketFactory(),
+    socketFactory: socketFactory ?? internals.socketFactory(),
     connectionTimeout: 3000,
     authenticationTimeout: 10_000,
     requestTimeout: 30_000,
@@ -142,8 +179,18 @@ export const createCluster = ({ brokers, clientId, ssl, sasl }: ClusterOptions):
   })
 
 /** The public client, for admin calls and transactions. */
-export const createKafka = ({ brokers, clientId, ssl, sasl }: ClusterOptions): kafkajs.Kafka =>
-  new kafkajs.Kafka({ brokers: [...brokers], clientId, ...(ssl === undefined ? {} : { ssl }), ...(sasl === undefined ? {} : { sasl }), connectionTimeout: 3000, retry: RETRY, logLevel: quiet.level, logCreator: quiet.logCreator })
+export const createKafka = ({ brokers, clientId, ssl, sasl, socketFactory }: ClusterOptions): kafkajs.Kafka =>
+  new kafkajs.Kafka({
+    brokers: [...brokers],
+    clientId,
+    ...(ssl === undefined ? {} : { ssl }),
+    ...(sasl === undefined ? {} : { sasl }),
+    ...(socketFactory === undefined ? {} : { socketFactory }),
+    connectionTimeout: 3000,
+    retry: RETRY,
+    logLevel: quiet.level,
+    logCreator: quiet.logCreator,
+  })
 
 export const { MemberMetadata, MemberAssignment } = internals.assigner
 

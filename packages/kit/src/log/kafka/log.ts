@@ -2,7 +2,19 @@
 // long poll or a join that waits delays nobody else. The namespace is put before topics and groups here and nowhere else.
 
 import { logError } from '../log-error.ts'
-import type { Append, AppendOptions, Appended, Follow, FollowOptions, Log, Position, ReadRange, RecordBatch, Run, RunOptions } from '../port.ts'
+import type {
+  Append,
+  AppendOptions,
+  Appended,
+  Follow,
+  FollowOptions,
+  Log,
+  Position,
+  ReadRange,
+  RecordBatch,
+  Run,
+  RunOptions,
+} from '../port.ts'
 import { KafkaAdmin } from './admin.ts'
 import { followKafka } from './follow.ts'
 import type { GroupTiming } from './group.ts'
@@ -45,7 +57,10 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
     await transport.close()
     throw error
   }
-  const producer = new Producer(transport, { deadlineMs: options.appendDeadlineMs ?? 15_000, zstdTopics: new Set((options.zstdTopics ?? []).map((topic) => prefix + topic)) })
+  const producer = new Producer(transport, {
+    deadlineMs: options.appendDeadlineMs ?? 15_000,
+    zstdTopics: new Set((options.zstdTopics ?? []).map((topic) => prefix + topic)),
+  })
   const context: KafkaContext = {
     options,
     prefix,

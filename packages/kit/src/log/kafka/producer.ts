@@ -8,7 +8,7 @@ import { partitionOf } from '../murmur2.ts'
 import type { Append, AppendOptions, Appended } from '../port.ts'
 import { CODE, isProducerState, isTransient, nameOfCode, toLogError } from './errors.ts'
 import { API, produceBody, produceReply } from './protocol.ts'
-import { BatchWriter, HeaderWriter } from './record-batch.ts'
+import { BatchWriter, HeaderWriter } from './batch-writer.ts'
 import { pause } from './transport.ts'
 import type { Transport } from './transport.ts'
 
@@ -79,7 +79,17 @@ export class Producer {
   append(records: readonly Append[], options: AppendOptions = {}): Promise<Appended[]> {
     if (records.length === 0) return Promise.resolve([])
     return new Promise((resolve, reject) => {
-      this.queue.push({ records, atomic: options.atomic === true, endMs: Date.now() + this.options.deadlineMs, results: [], taken: 0, acknowledged: 0, failed: false, resolve, reject })
+      this.queue.push({
+        records,
+        atomic: options.atomic === true,
+        endMs: Date.now() + this.options.deadlineMs,
+        results: [],
+        taken: 0,
+        acknowledged: 0,
+        failed: false,
+        resolve,
+        reject,
+      })
       this.working ??= this.work()
     })
   }
@@ -147,14 +157,21 @@ export class Producer {
         const lane = this.lane(record, partitions)
         const batch = batches.get(lane)
         const limit = call.atomic ? ATOMIC_BATCH_BYTES : BATCH_BYTES
-        if (call.atomic && lane.writer.size + size > limit && batch) throw logError('fatal', 'ANDON_LOG_TOO_LARGE', `An atomic append to ${record.topic}/${lane.partition} exceeds ${limit} bytes`)
-        if (!call.atomic && ((batch && lane.writer.size + size > limit) || records >= ROUND_RECORDS || bytes > ROUND_BYTES)) return [...batches.values()]
+        if (call.atomic && lane.writer.size + size > limit && batch)
+          throw logError('fatal', 'ANDON_LOG_TOO_LARGE', `An atomic append to ${record.topic}/${lane.partition} exceeds ${limit} bytes`)
+        if (!call.atomic && ((batch && lane.writer.size + size > limit) || records >= ROUND_RECORDS || bytes > ROUND_BYTES))
+          return [...batches.values()]
         if (batch) batch.slots.push({ call, index: call.taken })
         else {
           lane.writer.begin()
           batches.set(lane, { lane, slots: [{ call, index: call.taken }], bytes: undefined })
         }
-        lane.writer.append(record.key === null ? null : Buffer.from(record.key), record.value, Math.trunc(record.timestampMs ?? Date.now()), this.headers.write(record.headers))
+        lane.writer.append(
+          record.key === null ? null : Buffer.from(record.key),
+          record.value,
+          Math.trunc(record.timestampMs ?? Date.now()),
+          this.headers.write(record.headers),
+        )
         call.taken++
         records++
         bytes += size
@@ -167,7 +184,8 @@ export class Producer {
     const counts = new Map<string, number>()
     for (const { topic, partition = 0 } of call.records) {
       if (!counts.has(topic)) await this.retrying(end, async () => void counts.set(topic, (await this.transport.leaders(topic)).length))
-      if (partition >= counts.get(topic)! || partition < 0) throw logError('fatal', 'ANDON_LOG_NO_PARTITION', `Topic ${topic} has no partition ${partition}`)
+      if (partition >= counts.get(topic)! || partition < 0)
+        throw logError('fatal', 'ANDON_LOG_NO_PARTITION', `Topic ${topic} has no partition ${partition}`)
     }
     return counts
   }
@@ -204,7 +222,8 @@ export class Producer {
       left = left.filter((batch) => batch.bytes !== undefined)
       if (left.length === 0 && !failure) return
       if (failure && failure.kind !== 'retriable') throw failure
-      if (failure?.code === 'ANDON_LOG_TAIL_LOST' || Date.now() + wait > end) throw failure ?? logError('retriable', 'ANDON_LOG_TIMEOUT', 'The brokers did not acknowledge in time')
+      if (failure?.code === 'ANDON_LOG_TAIL_LOST' || Date.now() + wait > end)
+        throw failure ?? logError('retriable', 'ANDON_LOG_TIMEOUT', 'The brokers did not acknowledge in time')
       inDoubt = true
       await pause(wait)
     }
@@ -242,7 +261,8 @@ export class Producer {
   private async checkTail(lane: Lane): Promise<void> {
     const { leaderEpoch, offset } = lane.last!
     const end = await this.transport.endOfEpoch(lane.topic, lane.partition, leaderEpoch)
-    if (end <= offset) throw logError('retriable', 'ANDON_LOG_TAIL_LOST', `${lane.topic}/${lane.partition} lost acknowledged records from offset ${end} on`)
+    if (end <= offset)
+      throw logError('retriable', 'ANDON_LOG_TAIL_LOST', `${lane.topic}/${lane.partition} lost acknowledged records from offset ${end} on`)
     // The new connection may lead to a new leader epoch; Appended says which one.
     await this.transport.refresh([lane.topic])
   }
@@ -298,7 +318,9 @@ const pick = (a: LogError | undefined, b: LogError): LogError => (a && (a.kind !
 
 const refusal = (topic: string, partition: number, code: number): LogError => {
   const what = `Appending to ${topic}/${partition}: ${nameOfCode(code)}`
-  if (isProducerState(code)) return logError('retriable', 'ANDON_LOG_TAIL_LOST', `${what}: the broker does not know what we appended before`)
-  if (code === CODE.messageTooLarge) return logError('fatal', 'ANDON_LOG_TOO_LARGE', `${what}: a record or batch is larger than the topic allows`)
+  if (isProducerState(code))
+    return logError('retriable', 'ANDON_LOG_TAIL_LOST', `${what}: the broker does not know what we appended before`)
+  if (code === CODE.messageTooLarge)
+    return logError('fatal', 'ANDON_LOG_TOO_LARGE', `${what}: a record or batch is larger than the topic allows`)
   return logError(isTransient(code) ? 'retriable' : 'fatal', 'ANDON_LOG_REFUSED', what)
 }

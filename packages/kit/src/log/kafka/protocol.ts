@@ -138,7 +138,9 @@ export const produceBody = (topics: readonly TopicParts<{ partition: number; byt
     .string(null)
     .int16(-1)
     .int32(timeoutMs)
-    .array(topics, (out, { topic, parts }) => out.string(topic).array(parts, (part, { partition, bytes }) => part.int32(partition).bytes(bytes)))
+    .array(topics, (out, { topic, parts }) =>
+      out.string(topic).array(parts, (part, { partition, bytes }) => part.int32(partition).bytes(bytes)),
+    )
     .done()
 }
 
@@ -186,7 +188,11 @@ export const fetchBody = (topics: readonly TopicParts<FetchPart>[], limits: Fetc
     .int32(0)
     .int32(-1)
     .array(topics, (out, { topic, parts }) =>
-      out.string(topic).array(parts, (part, { partition, leaderEpoch, offset }) => part.int32(partition).int32(leaderEpoch).int64(offset).int64(-1).int32(limits.maxBytesPerPartition)),
+      out
+        .string(topic)
+        .array(parts, (part, { partition, leaderEpoch, offset }) =>
+          part.int32(partition).int32(leaderEpoch).int64(offset).int64(-1).int32(limits.maxBytesPerPartition),
+        ),
     )
     .int32(0)
     .string('')
@@ -238,7 +244,9 @@ export const listOffsetsBody = (topic: string, parts: readonly { partition: numb
   new Out()
     .int32(-1)
     .int8(1)
-    .array([topic], (out, name) => out.string(name).array(parts, (part, { partition, timestampMs }) => part.int32(partition).int32(-1).int64(timestampMs)))
+    .array([topic], (out, name) =>
+      out.string(name).array(parts, (part, { partition, timestampMs }) => part.int32(partition).int32(-1).int64(timestampMs)),
+    )
     .done()
 
 export const listOffsetsReply = (reply: Buffer): { partition: number; code: number; offset: number; leaderEpoch: number }[] => {

@@ -5,7 +5,7 @@ import type { ReadRange, RecordBatch } from '../port.ts'
 import { CODE, nameOfCode } from './errors.ts'
 import type { KafkaContext } from './log.ts'
 import { API, fetchBody, fetchReply } from './protocol.ts'
-import { decodeRecords } from './record-batch.ts'
+import { decodeRecords } from './batch-reader.ts'
 
 const LIMITS = { maxWaitMs: 100, maxBytes: 16 * 1024 * 1024, maxBytesPerPartition: 4 * 1024 * 1024 }
 
@@ -24,7 +24,12 @@ export async function* readRange({ transport, prefix }: KafkaContext, range: Rea
       const result = results[0]
       if (!result) return { code: CODE.leaderNotAvailable, answer: undefined }
       // Retention or a cut moved the log while we read it: the caller's range is gone.
-      if (result.code === CODE.offsetOutOfRange) throw logError('fatal', 'ANDON_LOG_OUT_OF_RANGE', `${range.topic}/${partition}: offset ${at} is no longer in the log (${nameOfCode(result.code)})`)
+      if (result.code === CODE.offsetOutOfRange)
+        throw logError(
+          'fatal',
+          'ANDON_LOG_OUT_OF_RANGE',
+          `${range.topic}/${partition}: offset ${at} is no longer in the log (${nameOfCode(result.code)})`,
+        )
       return { code: result.code, answer: result }
     })
     if (!fetched?.records || fetched.records.length === 0) {
@@ -34,6 +39,13 @@ export async function* readRange({ transport, prefix }: KafkaContext, range: Rea
     const { records, nextOffset } = decodeRecords(range.topic, partition, fetched.records, at, fetched.aborted)
     from = nextOffset
     const wanted = records.length > 0 && records.at(-1)!.offset >= to ? records.filter(({ offset }) => offset < to) : records
-    if (wanted.length > 0) yield { topic: range.topic, partition, records: wanted, nextOffset: Math.min(nextOffset, to), highWatermark: fetched.lastStableOffset }
+    if (wanted.length > 0)
+      yield {
+        topic: range.topic,
+        partition,
+        records: wanted,
+        nextOffset: Math.min(nextOffset, to),
+        highWatermark: fetched.lastStableOffset,
+      }
   }
 }

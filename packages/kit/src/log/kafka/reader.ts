@@ -6,7 +6,7 @@ import type { PartitionRunner } from '../partition-runner.ts'
 import { CODE, isTransient, nameOfCode, toLogError } from './errors.ts'
 import { API, fetchBody, fetchReply } from './protocol.ts'
 import type { FetchPart, FetchResult } from './protocol.ts'
-import { decodeRecords } from './record-batch.ts'
+import { decodeRecords } from './batch-reader.ts'
 import { pause } from './transport.ts'
 import type { Transport } from './transport.ts'
 
@@ -169,7 +169,8 @@ export class Reader {
       return false
     }
     if (result.code !== 0) {
-      if (!isTransient(result.code)) throw logError('fatal', 'ANDON_LOG_FETCH', `Reading ${source.topic}/${runner.partition}: ${nameOfCode(result.code)}`)
+      if (!isTransient(result.code))
+        throw logError('fatal', 'ANDON_LOG_FETCH', `Reading ${source.topic}/${runner.partition}: ${nameOfCode(result.code)}`)
       this.transport.forget(source.topic)
       return true
     }

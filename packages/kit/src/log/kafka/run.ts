@@ -97,7 +97,10 @@ class KafkaRun implements Run {
     await this.commit().catch(() => undefined)
   }
 
-  private async assign(partitions: readonly TopicPartition[], committed: (partitions: readonly TopicPartition[]) => Promise<Map<string, number>>): Promise<void> {
+  private async assign(
+    partitions: readonly TopicPartition[],
+    committed: (partitions: readonly TopicPartition[]) => Promise<Map<string, number>>,
+  ): Promise<void> {
     const wanted = new Set(partitions.map(idOf))
     // Their new owners may be at work already: nothing more is written on their behalf.
     await this.giveUp([...this.runners.keys()].filter((id) => !wanted.has(id)))

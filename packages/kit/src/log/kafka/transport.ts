@@ -5,7 +5,17 @@ import { logError } from '../log-error.ts'
 import { CODE, isTransient, nameOfCode, toLogError } from './errors.ts'
 import { createCluster, rawRequest } from './kafkajs.ts'
 import type { Broker, Cluster, ClusterOptions } from './kafkajs.ts'
-import { API, EARLIEST, LATEST, epochEndBody, epochEndReply, listOffsetsBody, listOffsetsReply, metadataBody, metadataReply } from './protocol.ts'
+import {
+  API,
+  EARLIEST,
+  LATEST,
+  epochEndBody,
+  epochEndReply,
+  listOffsetsBody,
+  listOffsetsReply,
+  metadataBody,
+  metadataReply,
+} from './protocol.ts'
 import type { Metadata, PartitionLeader } from './protocol.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
@@ -85,9 +95,16 @@ export class Transport {
   }
 
   /** A kafkajs call on a broker (groups), under our deadline. */
-  async onCoordinator<T>(groupId: string, what: string, timeoutMs: number, work: (broker: Broker) => Promise<T>, known?: string | number): Promise<{ result: T; node: string | number }> {
+  async onCoordinator<T>(
+    groupId: string,
+    what: string,
+    timeoutMs: number,
+    work: (broker: Broker) => Promise<T>,
+    known?: string | number,
+  ): Promise<{ result: T; node: string | number }> {
     return this.raw(timeoutMs, what, async () => {
-      const broker = known === undefined ? await this.cluster.findGroupCoordinator({ groupId }) : await this.cluster.findBroker({ nodeId: known })
+      const broker =
+        known === undefined ? await this.cluster.findGroupCoordinator({ groupId }) : await this.cluster.findBroker({ nodeId: known })
       return { result: await work(broker), node: broker.nodeId }
     })
   }
@@ -115,7 +132,8 @@ export class Transport {
         this.topics.delete(topic.name)
         throw logError('retriable', 'ANDON_LOG_UNKNOWN_TOPIC', `Topic ${topic.name} does not exist (yet)`)
       }
-      if (topic.code !== 0 && !isTransient(topic.code)) throw logError('fatal', 'ANDON_LOG_REFUSED', `Topic ${topic.name}: ${nameOfCode(topic.code)}`)
+      if (topic.code !== 0 && !isTransient(topic.code))
+        throw logError('fatal', 'ANDON_LOG_REFUSED', `Topic ${topic.name}: ${nameOfCode(topic.code)}`)
       if (topic.partitions.length === 0) throw logError('retriable', 'ANDON_LOG_UNKNOWN_TOPIC', `Topic ${topic.name} has no partitions yet`)
       this.topics.set(topic.name, topic.partitions)
       found.set(topic.name, topic.partitions)
@@ -146,7 +164,7 @@ export class Transport {
 
   /** Repeats a question to a partition's leader until leaders have settled or 15 s have passed. */
   async ask<T>(topic: string, partition: number, question: (leader: PartitionLeader) => Promise<{ code: number; answer: T }>): Promise<T> {
-    for (const end = Date.now() + LOOKUP_DEADLINE_MS; ; ) {
+    for (const end = Date.now() + LOOKUP_DEADLINE_MS; ;) {
       try {
         const { code, answer } = await question(await this.leader(topic, partition))
         if (code === 0) return answer
@@ -163,7 +181,9 @@ export class Transport {
   /** First offset at or after the time, or one of EARLIEST and LATEST. -1 = none. */
   async offsetFor(topic: string, partition: number, timestampMs: number): Promise<{ offset: number; leaderEpoch: number }> {
     return this.ask(topic, partition, async ({ leader }) => {
-      const [found] = listOffsetsReply((await this.call(leader, API.listOffsets, listOffsetsBody(topic, [{ partition, timestampMs }]))).body)
+      const [found] = listOffsetsReply(
+        (await this.call(leader, API.listOffsets, listOffsetsBody(topic, [{ partition, timestampMs }]))).body,
+      )
       return { code: found!.code, answer: { offset: found!.offset, leaderEpoch: found!.leaderEpoch } }
     })
   }
@@ -179,7 +199,9 @@ export class Transport {
   /** First offset written under a later epoch, or the end of the log. */
   async endOfEpoch(topic: string, partition: number, leaderEpoch: number): Promise<number> {
     const end = await this.ask(topic, partition, async ({ leader }) => {
-      const { code, endOffset } = epochEndReply((await this.call(leader, API.offsetForLeaderEpoch, epochEndBody(topic, partition, leaderEpoch))).body)
+      const { code, endOffset } = epochEndReply(
+        (await this.call(leader, API.offsetForLeaderEpoch, epochEndBody(topic, partition, leaderEpoch))).body,
+      )
       return { code, answer: endOffset }
     })
     // -1: the log knows no epoch up to this one any more, or none yet. Nothing of it can be missing.

@@ -1,187 +1,13 @@
-// Record batches (magic 2, KIP-98): written into one growing buffer, read as columns of positions over the fetched bytes.
-// Nothing is decoded before somebody asks; every batch keeps its leader epoch, because offsets alone do not tell a
-// rewritten record from the original.
+// Reads fetched record batches (magic 2, KIP-98) as columns of positions over the bytes. Nothing is decoded before
+// somebody asks; every record keeps its batch's leader epoch, because an offset alone does not tell a rewritten record
+// from the original.
 
-import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { crc32c } from '@node-rs/crc32'
 import { logError } from '../log-error.ts'
 import type { LogRecord } from '../port.ts'
+import { APPEND_TIME, COMPRESSION_MASK, CONTROL, HEAD, TRANSACTIONAL, ZSTD } from './batch-format.ts'
 import type { Aborted } from './protocol.ts'
-
-/** Bytes of a batch before its records. */
-const HEAD = 61
-const ZSTD = 4
-const COMPRESSION_MASK = 7
-const APPEND_TIME = 8
-const TRANSACTIONAL = 0x10
-const CONTROL = 0x20
-
-const varintSize = (value: number): number => {
-  const z = ((value << 1) ^ (value >> 31)) >>> 0
-  return z < 0x80 ? 1 : z < 0x4000 ? 2 : z < 0x200000 ? 3 : z < 0x10000000 ? 4 : 5
-}
-
-const putVarint = (into: Buffer, at: number, value: number): number => {
-  let z = ((value << 1) ^ (value >> 31)) >>> 0
-  while (z > 0x7f) {
-    into[at++] = (z & 0x7f) | 0x80
-    z >>>= 7
-  }
-  into[at++] = z
-  return at
-}
-
-/** 64-bit zig-zag for timestamp deltas, which may span years in one batch. */
-const longSize = (value: number): number => {
-  if (value >= -0x40000000 && value < 0x40000000) return varintSize(value)
-  let z = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n))
-  let size = 1
-  while (z > 0x7fn) {
-    z >>= 7n
-    size++
-  }
-  return size
-}
-
-const putLong = (into: Buffer, at: number, value: number): number => {
-  if (value >= -0x40000000 && value < 0x40000000) return putVarint(into, at, value)
-  let z = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n))
-  while (z > 0x7fn) {
-    into[at++] = Number(z & 0x7fn) | 0x80
-    z >>= 7n
-  }
-  into[at++] = Number(z)
-  return at
-}
-
-/** Encodes header maps; names are few and their bytes are kept. */
-export class HeaderWriter {
-  private buffer = Buffer.allocUnsafeSlow(4096)
-  private readonly names = new Map<string, Buffer>()
-
-  /** The header block of a record, valid until the next call. */
-  write(headers: Readonly<Record<string, string>> | undefined): Uint8Array {
-    let at = 0
-    let count = 0
-    for (const name in headers) if (headers[name] !== undefined) count++
-    at = putVarint(this.buffer, at, count)
-    for (const name in headers) {
-      const value = headers[name]
-      if (value === undefined) continue
-      const nameBytes = this.name(name)
-      const most = at + nameBytes.length + 5 + value.length * 3
-      if (most > this.buffer.length) this.grow(most)
-      this.buffer.set(nameBytes, at)
-      at += nameBytes.length
-      const length = value.length < 20 ? undefined : Buffer.byteLength(value)
-      if (length === undefined) {
-        // Short values: one byte of length, whatever the characters.
-        const written = this.buffer.write(value, at + 1)
-        this.buffer[at] = written << 1
-        at += 1 + written
-      } else {
-        at = putVarint(this.buffer, at, length)
-        at += this.buffer.write(value, at)
-      }
-    }
-    return this.buffer.subarray(0, at)
-  }
-
-  private name(name: string): Buffer {
-    let bytes = this.names.get(name)
-    if (!bytes) {
-      const text = Buffer.from(name)
-      bytes = Buffer.allocUnsafe(varintSize(text.length) + text.length)
-      text.copy(bytes, putVarint(bytes, 0, text.length))
-      if (this.names.size < 256) this.names.set(name, bytes)
-    }
-    return bytes
-  }
-
-  private grow(bytes: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, bytes))
-    this.buffer.copy(larger)
-    this.buffer = larger
-  }
-}
-
-/** Builds one batch. `take` hands out its bytes, which stay valid until `begin`. */
-export class BatchWriter {
-  count = 0
-  private buffer = Buffer.allocUnsafeSlow(1 << 14)
-  private at = HEAD
-  private firstMs = 0
-  private maxMs = 0
-
-  begin(): void {
-    this.count = 0
-    this.at = HEAD
-  }
-
-  /** Bytes of the batch so far. */
-  get size(): number {
-    return this.at
-  }
-
-  append(key: Uint8Array | null, value: Uint8Array | null, timestampMs: number, headers: Uint8Array): void {
-    if (this.count === 0) {
-      this.firstMs = timestampMs
-      this.maxMs = timestampMs
-    } else if (timestampMs > this.maxMs) this.maxMs = timestampMs
-    const delta = timestampMs - this.firstMs
-    const index = this.count++
-    const keyLength = key === null ? -1 : key.length
-    const valueLength = value === null ? -1 : value.length
-    const body = 1 + longSize(delta) + varintSize(index) + varintSize(keyLength) + Math.max(keyLength, 0) + varintSize(valueLength) + Math.max(valueLength, 0) + headers.length
-    if (this.at + body + 5 > this.buffer.length) this.grow(body + 5)
-    const into = this.buffer
-    let at = putVarint(into, this.at, body)
-    into[at++] = 0 // attributes
-    at = putLong(into, at, delta)
-    at = putVarint(into, at, index)
-    at = putVarint(into, at, keyLength)
-    if (key !== null) {
-      into.set(key, at)
-      at += keyLength
-    }
-    at = putVarint(into, at, valueLength)
-    if (value !== null) {
-      into.set(value, at)
-      at += valueLength
-    }
-    into.set(headers, at)
-    this.at = at + headers.length
-  }
-
-  /** The complete batch. Its bytes are what must be sent again, unchanged, when the answer stays out. */
-  take(producer: { id: bigint; epoch: number; sequence: number }, zstd = false): Buffer {
-    let batch = this.buffer.subarray(0, this.at)
-    if (zstd) {
-      const packed = zstdCompressSync(batch.subarray(HEAD), { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
-      batch = Buffer.concat([batch.subarray(0, HEAD), packed])
-    }
-    batch.writeBigInt64BE(0n, 0)
-    batch.writeInt32BE(batch.length - 12, 8)
-    batch.writeInt32BE(-1, 12) // leader epoch, set by the broker
-    batch[16] = 2
-    batch.writeInt16BE(zstd ? ZSTD : 0, 21)
-    batch.writeInt32BE(this.count - 1, 23)
-    batch.writeBigInt64BE(BigInt(this.firstMs), 27)
-    batch.writeBigInt64BE(BigInt(this.maxMs), 35)
-    batch.writeBigInt64BE(producer.id, 43)
-    batch.writeInt16BE(producer.epoch, 51)
-    batch.writeInt32BE(producer.sequence, 53)
-    batch.writeInt32BE(this.count, 57)
-    batch.writeUInt32BE(crc32c(batch.subarray(21)), 17)
-    return batch
-  }
-
-  private grow(need: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.at + need))
-    this.buffer.copy(larger, 0, 0, this.at)
-    this.buffer = larger
-  }
-}
 
 /** Where the parts of each record lie in the fetched bytes. */
 class Columns {
@@ -263,7 +89,8 @@ class ColumnRecord implements LogRecord {
     let found: string | undefined
     this.eachHeader((nameAt, nameLength, valueAt, valueLength) => {
       if (found !== undefined || nameLength !== name.length || valueLength < 0) return
-      if (this.buffer.toString('latin1', nameAt, nameAt + nameLength) === name) found = this.buffer.toString('utf8', valueAt, valueAt + valueLength)
+      if (this.buffer.toString('latin1', nameAt, nameAt + nameLength) === name)
+        found = this.buffer.toString('utf8', valueAt, valueAt + valueLength)
     })
     return found
   }
@@ -271,7 +98,8 @@ class ColumnRecord implements LogRecord {
   headers(): Record<string, string> {
     const all: Record<string, string> = {}
     this.eachHeader((nameAt, nameLength, valueAt, valueLength) => {
-      if (valueLength >= 0) all[this.buffer.toString('utf8', nameAt, nameAt + nameLength)] = this.buffer.toString('utf8', valueAt, valueAt + valueLength)
+      if (valueLength >= 0)
+        all[this.buffer.toString('utf8', nameAt, nameAt + nameLength)] = this.buffer.toString('utf8', valueAt, valueAt + valueLength)
     })
     return all
   }
@@ -328,7 +156,11 @@ class Cursor {
 const inflate = (codec: number, bytes: Buffer, topic: string): Buffer => {
   if (codec === 1) return gunzipSync(bytes)
   if (codec === ZSTD) return zstdDecompressSync(bytes)
-  throw logError('fatal', 'ANDON_LOG_COMPRESSION', `A producer wrote ${codec === 2 ? 'snappy' : 'lz4'} batches to ${topic}; this mesh reads zstd and gzip. Set compression.type=zstd on the topic or in that producer`)
+  throw logError(
+    'fatal',
+    'ANDON_LOG_COMPRESSION',
+    `A producer wrote ${codec === 2 ? 'snappy' : 'lz4'} batches to ${topic}; this mesh reads zstd and gzip. Set compression.type=zstd on the topic or in that producer`,
+  )
 }
 
 /** Producers whose transaction was aborted leave records behind; they are skipped up to their abort marker. */
@@ -360,18 +192,30 @@ export interface Decoded {
  * Reads the complete batches of a fetched record set from `fromOffset` on; the broker may cut the last one. Checks each
  * batch's CRC. Control records and records of aborted transactions are left out, their offsets are passed.
  */
-export const decodeRecords = (topic: string, partition: number, bytes: Buffer, fromOffset: number, aborted: readonly Aborted[]): Decoded => {
+export const decodeRecords = (
+  topic: string,
+  partition: number,
+  bytes: Buffer,
+  fromOffset: number,
+  aborted: readonly Aborted[],
+): Decoded => {
   let capacity = 0
   for (let at = 0; at + HEAD <= bytes.length; at += 12 + bytes.readInt32BE(at + 8)) capacity += bytes.readInt32BE(at + 57)
   const columns = new Columns(topic, partition, capacity, bytes)
   const filter = new AbortedFilter(aborted)
   let nextOffset = fromOffset
-  for (let at = 0; at + HEAD <= bytes.length; ) {
+  for (let at = 0; at + HEAD <= bytes.length;) {
     const end = at + 12 + bytes.readInt32BE(at + 8)
     if (end > bytes.length) break
-    if (bytes[at + 16] !== 2) throw logError('fatal', 'ANDON_LOG_FORMAT', `Batch of ${topic}/${partition} has message format ${bytes[at + 16]}; only format 2 (Kafka 0.11 and later) is read`)
+    if (bytes[at + 16] !== 2)
+      throw logError(
+        'fatal',
+        'ANDON_LOG_FORMAT',
+        `Batch of ${topic}/${partition} has message format ${bytes[at + 16]}; only format 2 (Kafka 0.11 and later) is read`,
+      )
     const baseOffset = Number(bytes.readBigInt64BE(at))
-    if (crc32c(bytes.subarray(at + 21, end)) !== bytes.readUInt32BE(at + 17)) throw logError('retriable', 'ANDON_LOG_CORRUPT', `Batch at ${topic}/${partition}/${baseOffset} does not match its checksum`)
+    if (crc32c(bytes.subarray(at + 21, end)) !== bytes.readUInt32BE(at + 17))
+      throw logError('retriable', 'ANDON_LOG_CORRUPT', `Batch at ${topic}/${partition}/${baseOffset} does not match its checksum`)
     const attributes = bytes.readInt16BE(at + 21)
     const lastOffset = baseOffset + bytes.readInt32BE(at + 23)
     if (!filter.hides(bytes, at, lastOffset, attributes)) readBatch(columns, bytes, at, end, baseOffset, attributes, fromOffset)
@@ -381,7 +225,15 @@ export const decodeRecords = (topic: string, partition: number, bytes: Buffer, f
   return { records: Array.from({ length: columns.count }, (_, i) => new ColumnRecord(columns, i)), nextOffset }
 }
 
-const readBatch = (columns: Columns, bytes: Buffer, at: number, end: number, baseOffset: number, attributes: number, fromOffset: number): void => {
+const readBatch = (
+  columns: Columns,
+  bytes: Buffer,
+  at: number,
+  end: number,
+  baseOffset: number,
+  attributes: number,
+  fromOffset: number,
+): void => {
   const leaderEpoch = bytes.readInt32BE(at + 12)
   const firstMs = Number(bytes.readBigInt64BE(at + 27))
   const appendMs = attributes & APPEND_TIME ? Number(bytes.readBigInt64BE(at + 35)) : undefined

@@ -1,0 +1,142 @@
+// Guards around kafkajs 2.2.4: the private names we rely on exist, and its known defects stay out of our way.
+
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import { openTransactor } from '@andon/kit'
+import type { Producer, Transaction } from 'kafkajs'
+import {
+  MemberAssignment,
+  MemberMetadata,
+  createCluster,
+  internals,
+  rawRequest,
+  scheduleCheckPendingRequests,
+  shareConnects,
+} from '../src/log/kafka/kafkajs.ts'
+import { assign } from '../src/log/kafka/assign.ts'
+
+const require = createRequire(import.meta.url)
+
+test('kafkajs is the release whose internals we use', () => {
+  assert.equal((require('kafkajs/package.json') as { version: string }).version, '2.2.4')
+})
+
+test('every private name that the transport needs exists', () => {
+  const cluster = createCluster({ brokers: ['127.0.0.1:1'], clientId: 'names' })
+  for (const name of ['connect', 'disconnect', 'refreshMetadata', 'getNodeIds', 'findBroker', 'findGroupCoordinator'] as const)
+    assert.equal(typeof cluster[name], 'function', name)
+  assert.equal(typeof cluster.brokerPool.findConnectedBroker, 'function')
+  assert.deepEqual(cluster.brokerPool.brokers, {})
+  const Broker = require('kafkajs/src/broker') as { prototype: Record<string, unknown> }
+  for (const name of ['initProducerId', 'joinGroup', 'syncGroup', 'heartbeat', 'leaveGroup', 'offsetFetch', 'offsetCommit'])
+    assert.equal(typeof Broker.prototype[name], 'function', name)
+  const Pool = require('kafkajs/src/network/connectionPool') as { prototype: Record<string, unknown> }
+  assert.equal(typeof Pool.prototype['getConnectionByRequest'], 'function')
+  const connection = internals.Connection.prototype as unknown as Record<string, unknown>
+  for (const name of ['connect', 'isConnected', 'send', 'rejectRequests', 'disconnect'])
+    assert.equal(typeof connection[name], 'function', name)
+  assert.equal(typeof internals.RequestQueue.prototype['checkPendingRequests'], 'function')
+})
+
+test('a raw request carries our bytes unchanged', async () => {
+  const createRequest = require('kafkajs/src/protocol/request') as (options: object) => Promise<{ buffer: Buffer }>
+  const { request } = rawRequest(1, 11, 'Fetch', Buffer.from('body'))
+  const { buffer } = await createRequest({ correlationId: 7, clientId: 'c', request })
+  assert.equal(buffer.readInt16BE(4), 1)
+  assert.equal(buffer.readInt16BE(6), 11)
+  assert.ok(buffer.toString('latin1').endsWith('body'))
+})
+
+test('group metadata and assignments survive encoding', () => {
+  const metadata = MemberMetadata.decode(MemberMetadata.encode({ version: 1, topics: ['a'], userData: Buffer.from('{}') }))
+  assert.deepEqual([metadata.topics, metadata.userData?.toString()], [['a'], '{}'])
+  assert.deepEqual(MemberAssignment.decode(MemberAssignment.encode({ version: 1, assignment: { a: [1, 2] } }))?.assignment, { a: [1, 2] })
+})
+
+test('an idle connection arms no timer (tulios/kafkajs#1751)', () => {
+  const queue = {
+    throttledUntil: -1,
+    throttleCheckTimeoutId: null as NodeJS.Timeout | null,
+    pending: [] as unknown[],
+    checkPendingRequests: () => undefined,
+  }
+  scheduleCheckPendingRequests.call(queue)
+  assert.equal(queue.throttleCheckTimeoutId, null)
+  queue.pending.push({})
+  scheduleCheckPendingRequests.call(queue)
+  assert.notEqual(queue.throttleCheckTimeoutId, null)
+  clearTimeout(queue.throttleCheckTimeoutId!)
+  assert.equal(internals.RequestQueue.prototype['scheduleCheckPendingRequests'], scheduleCheckPendingRequests)
+})
+
+test('connects of one connection at the same time open one socket', async () => {
+  let opened = 0
+  const gate = Promise.withResolvers<void>()
+  const connect = shareConnects(() => {
+    opened++
+    return gate.promise
+  })
+  const connection = { connect }
+  const both = [connection.connect(), connection.connect()]
+  gate.resolve()
+  await Promise.all(both)
+  assert.equal(opened, 1)
+  await connection.connect()
+  assert.equal(opened, 2)
+})
+
+test('a transactional producer whose commit failed is thrown away, never used again', async () => {
+  const used: string[] = []
+  let made = 0
+  const create = (): Producer => {
+    const name = `producer ${++made}`
+    const isBroken = made === 1
+    const transaction = {
+      commit: async () => {
+        used.push(`${name} commits`)
+        if (isBroken) throw new Error('the coordinator went away')
+      },
+    } as unknown as Transaction
+    return {
+      connect: async () => undefined,
+      disconnect: async () => void used.push(`${name} ends`),
+      transaction: async () => transaction,
+    } as unknown as Producer
+  }
+  const transactor = openTransactor({ brokers: [], clientId: 'c', transactionalId: 't' }, create)
+  await assert.rejects(
+    transactor.transact(async () => undefined),
+    { kind: 'retriable', code: 'ANDON_LOG_TRANSACTION' },
+  )
+  assert.equal(await transactor.transact(async () => 'done'), 'done')
+  assert.deepEqual(used, ['producer 1 commits', 'producer 1 ends', 'producer 2 commits'])
+  await transactor.close()
+})
+
+test('an assignment is even, complete and keeps what it can', () => {
+  const reader = (memberId: string, owned: number[], generation = 1) => ({
+    memberId,
+    topics: ['t'],
+    claim: { generation, owned: owned.map((partition) => ({ topic: 't', partition })) },
+  })
+  const of = (plan: Map<string, { partition: number }[]>) =>
+    Object.fromEntries([...plan].map(([id, list]) => [id, list.map(({ partition }) => partition).sort((a, b) => a - b)]))
+  const counts = new Map([['t', 6]])
+  assert.deepEqual(of(assign([reader('a', [0, 1, 2, 3, 4, 5]), reader('b', [])], counts)), { a: [0, 1, 2], b: [3, 4, 5] })
+  assert.deepEqual(of(assign([reader('b', []), reader('a', [1, 3, 5])], counts)), { a: [1, 3, 5], b: [0, 2, 4] })
+  // An old claim yields to a newer one.
+  assert.deepEqual(of(assign([reader('a', [0, 1, 2], 1), reader('b', [0, 1, 2], 2)], counts)), { a: [3, 4, 5], b: [0, 1, 2] })
+  for (let members = 1; members <= 8; members++) {
+    const plan = assign(
+      Array.from({ length: members }, (_, i) => reader(`m${i}`, i === 0 ? [0, 1, 2, 3, 4, 5] : [])),
+      counts,
+    )
+    const sizes = [...plan.values()].map((list) => list.length)
+    assert.equal(
+      sizes.reduce((a, b) => a + b, 0),
+      6,
+    )
+    assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `${members} members: ${sizes.join()}`)
+  }
+})
