@@ -9,13 +9,16 @@ export const rememberMs = 600_000
 // Two generations of this many: about 200 MB at most. A device that sends faster numbers its readings.
 const maxPerGeneration = 1_000_000
 
+/** Characters of an identity: 132 bits of a digest in base64url. */
+export const identityLength = 22
+
 /** Identity by the sender's key and the place in its delivery, or else by source, asset, source time and channels. */
 export const identityOf = (reading: Reading, key: string | undefined, index: number): string => {
   const { source, asset, timeUs, values, waveform } = reading
   const parts = [source, String(timeUs)]
   if (key !== undefined) parts.push('key', key, String(index))
   else parts.push('time', asset ?? '', waveform?.channel ?? Object.keys(values ?? {}).join(','))
-  return createHash('sha256').update(parts.join('\u001f')).digest('base64url').slice(0, 22)
+  return createHash('sha256').update(parts.join('\u001f')).digest('base64url').slice(0, identityLength)
 }
 
 export class DoorMemory {

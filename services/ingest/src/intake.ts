@@ -5,11 +5,13 @@ import { AndonError } from '@andon/kit'
 import type { Log, Logger } from '@andon/kit'
 import type { Plant } from '@andon/schemas'
 import type { Delivery, Intake } from './adapters/source.ts'
+import type { SeenJournal } from './adapters/seen-journal.ts'
 import type { OpenedSpool } from './adapters/spool.ts'
 import type { Origin } from './block-builder.ts'
 import type { Clock } from './clock.ts'
 import { DoorMemory } from './door-memory.ts'
 import { Held } from './held.ts'
+import type { HeldEntry } from './held.ts'
 import { keeper, restoreHeld } from './keeper.ts'
 import type { AcknowledgeWhen } from './keeper.ts'
 import type { IngestMetrics } from './metrics.ts'
@@ -36,6 +38,7 @@ export interface IntakeDeps {
   readonly log: Pick<Log, 'append' | 'latest'>
   readonly opened: OpenedSpool
   readonly doorEpoch: number
+  readonly journal: Pick<SeenJournal, 'remembered' | 'note'>
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: IngestMetrics
@@ -68,7 +71,9 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
   const { spool } = opened
   const held = new Held(cachedMaxBytes)
   const memory = new DoorMemory(deps.doorEpoch, clock.monotonicMs())
-  for (const identity of restoreHeld(held, opened)) memory.remember(identity, Promise.resolve(), clock.monotonicMs())
+  for (const identity of [...deps.journal.remembered, ...restoreHeld(held, opened)]) {
+    memory.remember(identity, Promise.resolve(), clock.monotonicMs())
+  }
 
   const bound = new Map<string, string>()
   let lookup: PlantLookup | undefined
@@ -109,6 +114,17 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
     }
   }
 
+  // Identities move to the journal before the spool forgets them.
+  const letGo = async (entries: readonly HeldEntry[]) => {
+    const identities = entries.flatMap((entry) => entry.identities)
+    try {
+      if (identities.length > 0) await deps.journal.note(identities)
+    } catch (error) {
+      logger.warn({ err: error, identities: identities.length }, 'a restart will not know repeats of these readings')
+    }
+    for (const { ref } of entries) if (ref !== undefined) spool.drop(ref)
+  }
+
   const pump = new Pump({
     log,
     held,
@@ -122,9 +138,7 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
       }
       return oldestUs
     },
-    onSafe: (entries) => {
-      for (const { ref } of entries) if (ref !== undefined) spool.drop(ref)
-    },
+    onSafe: (entries) => void letGo(entries), // cannot reject
     onDoubt: (why, lanes, error) => {
       metrics.doubt()
       logger.warn({ why, lanes, held: held.counts().held, err: error }, 'everything held is sent again')

@@ -10,6 +10,8 @@ import { openInstanceFolder } from './adapters/instance-folder.ts'
 import type { InstanceFolder } from './adapters/instance-folder.ts'
 import { mqttDoor } from './adapters/mqtt.ts'
 import { natsDoor } from './adapters/nats.ts'
+import { openSeenJournal } from './adapters/seen-journal.ts'
+import type { SeenJournal } from './adapters/seen-journal.ts'
 import type { Source } from './adapters/source.ts'
 import { openSpool } from './adapters/spool.ts'
 import { systemClock } from './clock.ts'
@@ -75,6 +77,7 @@ const logPart = (config: IngestConfig, opened: Opened): Part => ({
 
 const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metrics: Metrics): Part => {
   let folder: InstanceFolder | undefined
+  let journal: SeenJournal | undefined
   let failure: () => string | undefined = () => undefined
   return {
     name: 'intake',
@@ -93,6 +96,7 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
         segmentMs: 30_000,
       }
       const spool = await openSpool(await openDisk(folder.spoolFolder), limits, clock.monotonicMs)
+      journal = await openSeenJournal(folder.seenFolder, Date.now)
       if (spool.tornBytes > 0)
         logger.warn({ tornBytes: spool.tornBytes }, 'cut a torn tail off the spool; nobody had been told that it was safe')
       if (spool.damagedBytes > 0)
@@ -111,6 +115,7 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
         log,
         opened: spool,
         doorEpoch: folder.doorEpoch,
+        journal,
         clock,
         logger,
         metrics: ingestMetrics(metrics),
@@ -120,6 +125,7 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
     ready: () => failure() ?? opened.intake?.refusing()?.message ?? true,
     stop: async () => {
       await opened.intake?.stop()
+      await journal?.close()
       await folder?.release()
     },
   }

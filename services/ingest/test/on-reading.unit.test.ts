@@ -109,14 +109,21 @@ test('a repeat is acknowledged only once the first one is safe', async () => {
   assert.equal(answered.length, 2)
 })
 
-test('a restart still knows the repeats of what its spool holds', async () => {
-  const rig = await joined({ doorEpoch: 1 })
-  await deliver(rig, { readings: reading(undefined) })
-  const next = await openRig({ log: rig.log, disk: rig.disk.afterPowerLoss(0), clock: rig.clock, doorEpoch: 2 })
-  await next.second()
-  await deliver(next, { readings: reading(undefined) })
-  assert.ok(blocksOf(await logged(next.log)).every(({ epoch }) => epoch === 1))
-})
+for (const isLetGo of [false, true]) {
+  test(`a restart still knows repeats, ${isLetGo ? 'also after the spool has let them go' : 'by its spool'}`, async () => {
+    const rig = await joined({ doorEpoch: 1 })
+    await deliver(rig, { readings: reading(undefined) })
+    if (isLetGo) {
+      for (let second = 0; second < 20; second++) await rig.second()
+      await rig.flush()
+      assert.equal((await openRig({ disk: rig.disk.afterPowerLoss(0) })).wiring.held.counts().held, 0)
+    }
+    const next = await openRig({ log: rig.log, disk: rig.disk.afterPowerLoss(0), clock: rig.clock, doorEpoch: 2 })
+    await next.second()
+    await deliver(next, { readings: reading(undefined) })
+    assert.ok(blocksOf(await logged(next.log)).every(({ epoch }) => epoch === 1))
+  })
+}
 
 test('a repeat older than ten to twenty minutes is a new reading', async () => {
   const rig = await joined()

@@ -55,6 +55,8 @@ export class MemoryDisk implements Disk {
   /** Returned by the next writes, e.g. ENOSPC; half of the bytes are written nevertheless. */
   fault: Error | undefined
   syncs = 0
+  /** The journal of identities, always synced. */
+  seen: string[] = []
 
   list = async () => [...this.files.keys()].toSorted()
   read = async (name: string) => Buffer.from(this.#file(name).bytes)
@@ -87,6 +89,7 @@ export class MemoryDisk implements Disk {
   /** The disk as the next process finds it; of the unsynced tail of each file `keptShare` (0 to 1) is left. */
   afterPowerLoss(keptShare: number): MemoryDisk {
     const next = new MemoryDisk()
+    next.seen = [...this.seen]
     for (const [name, { bytes, synced }] of this.files) {
       const kept = synced + Math.floor((bytes.length - synced) * keptShare)
       next.files.set(name, { bytes: Buffer.from(bytes.subarray(0, kept)), synced: kept })
@@ -170,6 +173,7 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
     log,
     opened,
     doorEpoch: options.doorEpoch ?? 1,
+    journal: { remembered: [...disk.seen], note: async (identities) => void disk.seen.push(...identities) },
     clock,
     logger: createLogger({ service: 'ingest', level: 'silent' }),
     metrics: ingestMetrics(createMetrics('ingest')),

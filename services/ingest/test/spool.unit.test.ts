@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { openDisk } from '../src/adapters/disk.ts'
 import { openInstanceFolder } from '../src/adapters/instance-folder.ts'
+import { openSeenJournal } from '../src/adapters/seen-journal.ts'
 import { openSpool } from '../src/adapters/spool.ts'
 import { MemoryDisk } from './rig.ts'
 
@@ -112,6 +113,20 @@ test('on a real disk entries survive a reopened folder', async (t) => {
   await first.spool.close()
   const second = await openSpool(await openDisk(folder), limits, atZero)
   assert.deepEqual(texts(second.found), ['kept'])
+})
+
+test('the journal of identities is found again for ten to twenty minutes', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'andon-seen-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  let nowMs = 1_795_000_000_000
+  const first = await openSeenJournal(folder, () => nowMs)
+  const identities = ['a', 'b', 'c'].map((letter) => letter.repeat(22))
+  await Promise.all([first.note(identities.slice(0, 2)), first.note(identities.slice(2))])
+  await first.close()
+  nowMs += 600_000
+  assert.deepEqual((await openSeenJournal(folder, () => nowMs)).remembered, identities)
+  nowMs += 600_001
+  assert.deepEqual((await openSeenJournal(folder, () => nowMs)).remembered, [])
 })
 
 test('each start gets a higher door epoch, and a living owner keeps others out', async (t) => {

@@ -7,6 +7,7 @@ import { AndonError, codeOf } from '@andon/kit'
 
 export interface InstanceFolder {
   readonly spoolFolder: string
+  readonly seenFolder: string
   /** Higher than that of any earlier process here, and different from every other instance's. */
   readonly doorEpoch: number
   release(): Promise<void>
@@ -19,7 +20,7 @@ export const openInstanceFolder = async (dataDir: string, instance: string): Pro
   const lock = join(folder, 'lock')
   await takeLock(lock)
   const doorEpoch = await nextEpoch(join(folder, 'door-epoch'), instance)
-  return { spoolFolder: join(folder, 'spool'), doorEpoch, release: () => rm(lock, { force: true }) }
+  return { spoolFolder: join(folder, 'spool'), seenFolder: join(folder, 'seen'), doorEpoch, release: () => rm(lock, { force: true }) }
 }
 
 const takeLock = async (path: string): Promise<void> => {
