@@ -13,7 +13,7 @@ import type {
   ModelMetadataResponse_TensorMetadata,
 } from '@andon/schemas/inference'
 import { BinaryReader } from '@bufbuild/protobuf/wire'
-import { Server, ServerCredentials, status } from '@grpc/grpc-js'
+import { Server, ServerCredentials, logVerbosity, setLogVerbosity, status } from '@grpc/grpc-js'
 import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
@@ -81,18 +81,21 @@ export const grpcDoor = (options: GrpcDoorOptions): GrpcDoor => {
 
 const bind = (server: Server, { host, port, setting }: GrpcDoorOptions): Promise<number> =>
   new Promise((resolve, reject) => {
+    setLogVerbosity(logVerbosity.NONE) // it would print a line of its own next to our message
     server.bindAsync(`${host.includes(':') ? `[${host}]` : host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+      setLogVerbosity(logVerbosity.ERROR)
       if (error === null) resolve(bound)
       else
         reject(
-          new AndonError(
-            'ANDON_PORT_BUSY',
-            `${setting}: expected a free port, found ${host}:${port} not available (${error.message}). Stop what uses it, or set another port.`,
-            { cause: error },
+          portBusy(
+            `${setting}: expected a free port on ${host}, found ${port} not available. Stop what uses it, or set ${setting} or ANDON_PORT_OFFSET.`,
+            error,
           ),
         )
     })
   })
+
+const portBusy = (message: string, cause: Error): AndonError => new AndonError('ANDON_PORT_BUSY', message, { cause })
 
 const handlers = ({ door, isReady, onRequest, logger }: GrpcDoorOptions): GRPCInferenceServiceServer => {
   const unary =

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer } from 'node:net'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
@@ -276,4 +277,16 @@ test('metrics carry the names of Triton and our own', async (t) => {
   assert.match(text, /nv_inference_pending_request_count 0\n/)
   assert.match(text, /andon_inference_requests_total\{door="grpc",outcome="success",service="inference"\} 1\n/)
   assert.match(text, /andon_inference_predictions_total\{type="learning",service="inference"\} 60\n/)
+})
+
+test('a gRPC port that is taken ends the start with a message that names the setting', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.after(() => taken.close())
+  await once(taken, 'listening')
+  const { port } = taken.address() as { port: number }
+  await assert.rejects(openPlant(t).start({ INFERENCE_GRPC_PORT: String(port) }), (error: { code: string; message: string }) => {
+    assert.equal(error.code, 'ANDON_PORT_BUSY')
+    assert.match(error.message, new RegExp(`INFERENCE_GRPC_PORT: .* ${port}`))
+    return true
+  })
 })
