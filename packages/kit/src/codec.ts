@@ -39,6 +39,7 @@ const frameBytes = 5
 const maxRecordBytes = 1024 * 1024
 const slabBytes = 64 * 1024
 const maxWriters = 1000
+const maxNames = 1000
 const unknownForMs = 30_000
 
 /** What decoding with one writer's schema needs; null resolver = the schemas are equal. */
@@ -49,13 +50,18 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
   const types = new Map<SchemaName, Type>(schemaNames.map((name) => [name, avroType(avroSchemas[name])]))
   const readings = new Map<SchemaName, Map<number, Reading>>(schemaNames.map((name) => [name, new Map([[ids[name], { resolver: null }]])]))
   const unknownUntil = new Map<number, number>()
+  const names = new Map<string, SchemaName>()
   const stats = { resolversBuilt: 0 }
   let slab = Buffer.allocUnsafeSlow(slabBytes)
   let used = 0
 
   const nameOf = (topic: string): SchemaName => {
+    const known = names.get(topic)
+    if (known !== undefined) return known
     const name = schemaOfTopic(topic)
     if (name === undefined) throw new AndonError('ANDON_CODEC_TOPIC', `Topic ${topic} has no schema`, { fields: { topic } })
+    if (names.size >= maxNames) names.clear()
+    names.set(topic, name)
     return name
   }
 
