@@ -168,3 +168,26 @@ test('a model whose artefact is gone says so in its verdict, and the log goes on
   assert.match(value.verdicts[0]!.error!, /blob store has no/)
   assert.equal(value.verdicts[0]!.ratio, 0)
 })
+
+test('two instances share the partitions and learn every asset once', async (t) => {
+  const plant = openPlant(t)
+  const assets = ['press-1', 'press-2', 'fan', 'meter', 'pump', 'mill']
+  await Promise.all([plant.start(settings), plant.start({ ...settings, INFERENCE_ROLE: 'scorer' })])
+  await Promise.all(
+    assets.map((asset) =>
+      plant.publishVectors(
+        asset,
+        numbers(0, 90).map((n) => vectorOf(asset, n)),
+      ),
+    ),
+  )
+  for (const asset of assets) {
+    const predictions = await plant.predictions(asset, 90)
+    assert.equal(new Set(predictions.map(({ id }) => id)).size, 90)
+    assert.equal(predictions.filter(({ value }) => value.type === 'learning').length, 80)
+  }
+  const activated = (await plant.models())
+    .filter(({ type }) => type === 'ModelActivated')
+    .map(({ assetId, version }) => `${assetId} ${version}`)
+  assert.deepEqual(activated.toSorted(), assets.map((asset) => `${asset} 1`).toSorted())
+})
