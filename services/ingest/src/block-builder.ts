@@ -1,9 +1,8 @@
 // Readings of one source → one telemetry block: consecutive sequence numbers of one layout, packed as schemas/avro/telemetry.avsc says.
 // Pure. What does not fit (a gap, another layout, too many rows) is told by `fits`, and the caller starts the next block.
 
-import { createHash } from 'node:crypto'
 import type { BlockInput } from '@andon/schemas'
-import { uuid8 } from '@andon/kit'
+import { sha256Hex, uuid8 } from '@andon/kit'
 import type { Placed } from './plant-lookup.ts'
 
 /** What a block is filled under; one builder serves one of these. */
@@ -173,8 +172,7 @@ export class BlockBuilder {
 }
 
 /** Part of a block's identity: hex SHA-256 over the decimal numbers joined by commas; empty when nothing is withheld. */
-export const withheldDigest = (withheld: readonly number[]): string =>
-  withheld.length === 0 ? '' : createHash('sha256').update(withheld.join(',')).digest('hex')
+export const withheldDigest = (withheld: readonly number[]): string => (withheld.length === 0 ? '' : sha256Hex(withheld.join(',')))
 
 interface Layout {
   readonly channels: readonly string[]

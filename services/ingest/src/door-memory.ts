@@ -1,7 +1,7 @@
 // Readings without a sequence number: what identifies them instead, which of them the door has seen, and the numbers it gives them.
 // Pure. A repeat within ten minutes is answered like the first one, and only once the first one is safe.
 
-import { createHash } from 'node:crypto'
+import { sha256Hex } from '@andon/kit'
 import type { Reading } from './reading.ts'
 
 /** How long a door remembers at least. DESIGN §3.2. */
@@ -9,8 +9,8 @@ export const rememberMs = 600_000
 // Two generations of this many: about 200 MB at most. A device that sends faster numbers its readings.
 const maxPerGeneration = 1_000_000
 
-/** Characters of an identity: 132 bits of a digest in base64url. */
-export const identityLength = 22
+/** Characters of an identity: 128 bits of a digest. */
+export const identityLength = 32
 
 /** Identity by the sender's key and the place in its delivery, or else by source, asset, source time and channels. */
 export const identityOf = (reading: Reading, key: string | undefined, index: number): string => {
@@ -18,7 +18,7 @@ export const identityOf = (reading: Reading, key: string | undefined, index: num
   const parts = [source, String(timeUs)]
   if (key !== undefined) parts.push('key', key, String(index))
   else parts.push('time', asset ?? '', waveform?.channel ?? Object.keys(values ?? {}).join(','))
-  return createHash('sha256').update(parts.join('\u001f')).digest('base64url').slice(0, identityLength)
+  return sha256Hex(parts.join('\u001f')).slice(0, identityLength)
 }
 
 export class DoorMemory {
