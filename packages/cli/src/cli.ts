@@ -10,6 +10,7 @@ import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
 import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
+import { setup } from './commands/setup.ts'
 import { status } from './commands/status.ts'
 import { listTopics, readTopic, tailTopic } from './commands/topics.ts'
 import { up, upFailure } from './commands/up.ts'
@@ -57,6 +58,12 @@ const program = (context: () => Context): Command => {
     .description('what this machine has and lacks, and whether a running mesh is well')
     .addOption(json())
     .action((options: Parameters<typeof doctor>[1]) => doctor(context(), options))
+
+  andon
+    .command('setup')
+    .description('topics, schemas and development tokens on a platform that already runs')
+    .addOption(json())
+    .action((options: { json?: boolean }) => setup(context(), options))
 
   const demo = andon.command('demo').description('the demo plant')
   demo

@@ -39,6 +39,7 @@ export const loadContext = (source: NodeJS.ProcessEnv): Context => {
     registryUrl: env.url('ANDON_REGISTRY_URL', 'Schema registry', (offset) => `http://127.0.0.1:${8081 + offset}`),
     natsUrl: env.url('ANDON_NATS_URL', 'NATS', (offset) => `nats://127.0.0.1:${4222 + offset}`),
     namespace: env.string('ANDON_NAMESPACE', 'Prefix of every topic', ''),
+    actionsUrl: env.optional(env.url('ANDON_ACTIONS_URL', 'Door of the actions service')),
     actions: port('ACTIONS_HTTP_PORT', portDefault('actions', 'http')),
     video: port('VIDEO_HTTP_PORT', portDefault('video', 'http')),
     console: port('CONSOLE_HTTP_PORT', portDefault('console', 'http')),
@@ -53,7 +54,7 @@ export const loadContext = (source: NodeJS.ProcessEnv): Context => {
     home: homeAt(config.home),
     portOffset: config.portOffset,
     doors: {
-      actions: at(config.actions),
+      actions: config.actionsUrl ?? at(config.actions),
       video: at(config.video),
       console: at(config.console),
       ingest: at(config.ingest),
