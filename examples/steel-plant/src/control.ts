@@ -4,7 +4,7 @@ import { Answer, serveJson } from './json-server.ts'
 import type { Cameras } from './cameras.ts'
 import type { LineSimulator } from './line-simulator.ts'
 import { stuckChannels, type PressFeed, type StuckChannel } from './press-feed.ts'
-import type { OutboxCounts } from './outbox.ts'
+import type { AcknowledgedRange, OutboxCounts } from './outbox.ts'
 
 /** What is injected now; the press loop reads it, this door writes it. */
 export interface Injected {
@@ -23,6 +23,7 @@ export interface ControlOptions {
   readonly line: LineSimulator
   readonly cameras: Cameras | undefined
   readonly outboxes: () => Readonly<Record<string, OutboxCounts>>
+  readonly acknowledged: () => Readonly<Record<string, readonly AcknowledgedRange[]>>
   readonly positions: () => Readonly<Record<string, string | undefined>>
 }
 
@@ -32,7 +33,7 @@ const asStuckChannel = (value: unknown): StuckChannel => {
   return channel
 }
 
-export const startControl = async ({ host, port, injected, feed, line, cameras, outboxes, positions }: ControlOptions) => {
+export const startControl = async ({ host, port, injected, feed, line, cameras, outboxes, acknowledged, positions }: ControlOptions) => {
   const state = () => ({
     simulated: ['press-1', 'press-1-process', 'press-line', 'cam-press-front', 'cam-press-rear'],
     recordings: positions(),
@@ -93,6 +94,8 @@ export const startControl = async ({ host, port, injected, feed, line, cameras, 
         return state()
       },
       'GET /state': state,
+      'GET /acknowledged': () =>
+        Object.entries(acknowledged()).flatMap(([source, ranges]) => ranges.map((range) => ({ source, ...range }))),
       'GET /ledger': () => ({ effects: line.ledger(), answers: line.answers() }),
     },
     { host, port, setting: 'STEEL_PLANT_CONTROL_PORT' },

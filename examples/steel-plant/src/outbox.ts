@@ -28,9 +28,18 @@ export interface OutboxCounts {
   readonly dropped: number
 }
 
+/** Numbers of one epoch that the receiver has acknowledged, inclusive. */
+export interface AcknowledgedRange {
+  readonly epoch: number
+  readonly from: number
+  readonly to: number
+}
+
 export interface Outbox {
   add(readings: readonly Reading[]): void
   counts(): OutboxCounts
+  /** What the sender was told is safe; a batch with quarantined readings is left out, since the answer does not name them. */
+  acknowledged(): readonly AcknowledgedRange[]
   /** Ends the delivery in hand; what is still waiting is forgotten. */
   stop(): Promise<void>
 }
@@ -46,6 +55,7 @@ export const openOutbox = ({
   const stopping = new AbortController()
   let waiting: Reading[] = []
   let acknowledged = 0
+  const ranges: AcknowledgedRange[] = []
   let quarantined = 0
   let refused = 0
   let dropped = 0
@@ -63,6 +73,7 @@ export const openOutbox = ({
         const answer = await deliver(batch, stopping.signal)
         acknowledged += batch.length
         quarantined += answer.quarantined
+        if (answer.quarantined === 0) for (const reading of batch) extend(ranges, reading)
         if (retryInMs > 0) onTrouble(undefined)
         retryInMs = 0
       } catch (error) {
@@ -94,10 +105,17 @@ export const openOutbox = ({
       wake()
     },
     counts: () => ({ waiting: waiting.length, acknowledged, quarantined, refused, dropped }),
+    acknowledged: () => ranges,
     async stop() {
       stopping.abort()
       wake()
       await ended
     },
   }
+}
+
+const extend = (ranges: AcknowledgedRange[], { epoch, seq }: Reading): void => {
+  const last = ranges.at(-1)
+  if (last?.epoch === epoch && last.to + 1 === seq) ranges[ranges.length - 1] = { epoch, from: last.from, to: seq }
+  else ranges.push({ epoch, from: seq, to: seq })
 }

@@ -164,6 +164,7 @@ export const createSteelPlantService = (config: SteelPlantConfig): Service => {
         line,
         cameras,
         outboxes: () => Object.fromEntries([...outboxes].map(([source, one]) => [source, one.counts()])),
+        acknowledged: () => Object.fromEntries([...outboxes].map(([source, one]) => [source, one.acknowledged()])),
         positions: () => ({ 'furnace-fan': isoOf(replays.machine.positionUs()), 'works-power': isoOf(replays.energy.positionUs()) }),
       })
     },

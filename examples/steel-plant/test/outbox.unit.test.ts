@@ -85,3 +85,25 @@ test('over its bound the oldest readings go, also while they are being sent, and
   assert.deepEqual(taken, [0, 1, 4, 5, 6, 7])
   assert.equal(box.counts().dropped, 4)
 })
+
+test('what is acknowledged is told as ranges of numbers; a batch with quarantined readings is not claimed', async () => {
+  let delivered = 0
+  const box = openOutbox({
+    source: 's',
+    maxBatch: 2,
+    maxWaiting: 100,
+    deliver: async (batch) => {
+      delivered += batch.length
+      return { quarantined: batch.some(({ seq }) => seq === 5) ? 1 : 0 }
+    },
+  })
+  box.add(readings(0, 9))
+  box.add([{ ...reading(0), epoch: 2 }])
+  await until(() => delivered === 11)
+  await box.stop()
+  assert.deepEqual(box.acknowledged(), [
+    { epoch: 1, from: 0, to: 3 },
+    { epoch: 1, from: 6, to: 9 },
+    { epoch: 2, from: 0, to: 0 },
+  ])
+})
