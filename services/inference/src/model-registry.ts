@@ -16,6 +16,8 @@ export type ActiveModel = Models
 export class ModelRegistry {
   readonly #models = new Map<string, Map<number, Version>>()
   readonly #byArtefact = new Map<string, Models>()
+  /** Names of the models registered for an asset. */
+  readonly #byAsset = new Map<string, Set<string>>()
 
   /** Takes facts in log order. Of two registrations of one version the first holds; repeats change nothing. */
   apply(fact: Models): void {
@@ -27,6 +29,7 @@ export class ModelRegistry {
       if (version !== undefined) return
       versions.set(fact.version, { registered: fact, timeline: [] })
       if (!this.#byArtefact.has(fact.digest)) this.#byArtefact.set(fact.digest, fact)
+      this.#byAsset.set(fact.assetId, (this.#byAsset.get(fact.assetId) ?? new Set()).add(fact.model))
       return
     }
     if (version === undefined || version.registered.digest !== fact.digest) return // somebody else's registration came first
@@ -35,19 +38,25 @@ export class ModelRegistry {
 
   /** Model versions that hold for a vector of this feature set whose window ends then; at most one per model name, by name. */
   activeAt(assetId: string, featureSetDigest: string, windowEndUs: number): ActiveModel[] {
-    return this.#each((activation) => activation.assetId === assetId && activation.featureSetDigest === featureSetDigest, windowEndUs)
+    return this.#each(
+      this.#of(assetId),
+      (activation) => activation.assetId === assetId && activation.featureSetDigest === featureSetDigest,
+      windowEndUs,
+    )
   }
 
   /** Model versions that hold for the newest data. */
   current(): ActiveModel[] {
-    return this.#each(() => true, Number.POSITIVE_INFINITY)
+    return this.#each([...this.#models.keys()], () => true, Number.POSITIVE_INFINITY)
   }
 
   /** True once a model was activated for the asset and feature set, whatever became of it. */
   isCommissioned(assetId: string, featureSetDigest: string): boolean {
-    return this.#all().some(
-      ({ registered, timeline }) =>
-        timeline.length > 0 && registered.assetId === assetId && registered.featureSetDigest === featureSetDigest,
+    return this.#of(assetId).some((model) =>
+      [...(this.#models.get(model)?.values() ?? [])].some(
+        ({ registered, timeline }) =>
+          timeline.length > 0 && registered.assetId === assetId && registered.featureSetDigest === featureSetDigest,
+      ),
     )
   }
 
@@ -73,16 +82,16 @@ export class ModelRegistry {
     return this.#byArtefact.get(digest)
   }
 
-  #all(): Version[] {
-    return [...this.#models.values()].flatMap((versions) => [...versions.values()])
+  #of(assetId: string): string[] {
+    return [...(this.#byAsset.get(assetId) ?? [])]
   }
 
-  #each(matches: (activation: Models) => boolean, windowEndUs: number): ActiveModel[] {
+  #each(models: readonly string[], matches: (activation: Models) => boolean, windowEndUs: number): ActiveModel[] {
     const active: ActiveModel[] = []
-    for (const versions of this.#models.values()) {
+    for (const model of models) {
       // One model may hold for two feature sets while its asset changes over: the newest activation per feature set counts.
       const bySet = new Map<string, Models>()
-      for (const { timeline } of versions.values()) {
+      for (const { timeline } of this.#models.get(model)?.values() ?? []) {
         const activation = holdsAt(timeline, windowEndUs)
         if (activation === undefined || !matches(activation)) continue
         const best = bySet.get(activation.featureSetDigest)
