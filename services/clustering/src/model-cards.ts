@@ -47,7 +47,13 @@ const readCard = (digest: string, text: string): Card | undefined => {
   const features = new Map<string, NormalFeature>()
   for (const { name, mean, std, q01, q99, use } of card.features) {
     if (typeof name !== 'string' || !isNumber(mean) || !isNumber(std)) continue
-    features.set(name, { mean, std, low: isNumber(q01) ? q01 : null, high: isNumber(q99) ? q99 : null, isUsed: use === undefined || use === 'used' })
+    features.set(name, {
+      mean,
+      std,
+      low: isNumber(q01) ? q01 : null,
+      high: isNumber(q99) ? q99 : null,
+      isUsed: use === undefined || use === 'used',
+    })
   }
   return { digest, features }
 }

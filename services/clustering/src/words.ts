@@ -1,7 +1,29 @@
 // Feature names in plain words, and the one sentence a finding begins with.
 
 /** Units that channel ids end with: temperatureC, pressureBar. */
-const UNITS = new Set(['G', 'C', 'F', 'K', 'Bar', 'Pa', 'Rpm', 'Hz', 'Kwh', 'Kw', 'Kvarh', 'W', 'V', 'A', 'T', 'S', 'Ms', 'Mm', 'M', 'Pct', 'L'])
+const UNITS = new Set([
+  'G',
+  'C',
+  'F',
+  'K',
+  'Bar',
+  'Pa',
+  'Rpm',
+  'Hz',
+  'Kwh',
+  'Kw',
+  'Kvarh',
+  'W',
+  'V',
+  'A',
+  'T',
+  'S',
+  'Ms',
+  'Mm',
+  'M',
+  'Pct',
+  'L',
+])
 
 /** temperatureC → "temperature", laggingReactiveKvarh → "lagging reactive". */
 export const channelWords = (channel: string): string => {

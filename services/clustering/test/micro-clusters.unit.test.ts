@@ -16,7 +16,12 @@ const noise = (seed: number) => {
 }
 const feed = (vectors: readonly (readonly number[])[], limits = set) => {
   const space = emptySpace()
-  return { space, assigned: vectors.map((vector, i) => assign(space, standard, coordinates(vector, standard), { number: i, vectorId: `v${i}`, atUs: i }, limits, (id) => `c-${id}`)) }
+  return {
+    space,
+    assigned: vectors.map((vector, i) =>
+      assign(space, standard, coordinates(vector, standard), { number: i, vectorId: `v${i}`, atUs: i }, limits, (id) => `c-${id}`),
+    ),
+  }
 }
 const around = (sigmas: readonly number[], next: () => number) => sigmas.map((sigma) => 10 + 2 * (sigma + next()))
 
@@ -42,7 +47,16 @@ test('healthy windows stay together, faults form their own clusters, and each co
 
 test('a fault that grows by half stays the same pattern', () => {
   const next = noise(3)
-  const { assigned } = feed([1, 1.2, 1.5].flatMap((scale) => Array.from({ length: 30 }, () => around(bearing.map((x) => x * scale), next))))
+  const { assigned } = feed(
+    [1, 1.2, 1.5].flatMap((scale) =>
+      Array.from({ length: 30 }, () =>
+        around(
+          bearing.map((x) => x * scale),
+          next,
+        ),
+      ),
+    ),
+  )
   assert.equal(new Set(assigned.map(({ cluster }) => cluster.clusterId)).size, 1)
 })
 
@@ -67,5 +81,14 @@ test('another model means another space: nothing is compared across', () => {
 })
 
 test('a missing value counts as normal', () => {
-  assert.deepEqual(coordinates([Number.NaN, 12], { space: '', axes: [{ at: 0, mean: 5, std: 1 }, { at: 1, mean: 10, std: 2 }] }), [0, Math.asinh(1)])
+  assert.deepEqual(
+    coordinates([Number.NaN, 12], {
+      space: '',
+      axes: [
+        { at: 0, mean: 5, std: 1 },
+        { at: 1, mean: 10, std: 2 },
+      ],
+    }),
+    [0, Math.asinh(1)],
+  )
 })

@@ -38,7 +38,11 @@ test('a whole episode: opened, updated, closed, one episode id, distinct finding
 })
 
 test('the largest ratio of the models that may speak decides; shadows do not speak', async () => {
-  const verdicts = [verdictOf(2, { model: 'a', role: 'advisory' }), verdictOf(9, { model: 'b', role: 'shadow' }), verdictOf(4, { model: 'c', role: 'advisory' })]
+  const verdicts = [
+    verdictOf(2, { model: 'a', role: 'advisory' }),
+    verdictOf(9, { model: 'b', role: 'shadow' }),
+    verdictOf(4, { model: 'c', role: 'advisory' }),
+  ]
   const clustering = await new Clustering(oneOnOne).feed([inputOf(predictionOf(0, 0, { verdicts }), 0)])
   const [finding] = clustering.findings()
   assert.deepEqual([finding?.model, finding?.ratio, finding?.doubts], ['c', 4, ['non-champion']])
@@ -46,7 +50,9 @@ test('the largest ratio of the models that may speak decides; shadows do not spe
 
 test('every doubt is named', async () => {
   const verdicts = [verdictOf(4, { role: 'advisory', inDomain: false }), verdictOf(0, { model: 'other', error: 'ANDON_INFERENCE_SESSION' })]
-  const clustering = await new Clustering(oneOnOne).feed([inputOf(predictionOf(0, 0, { verdicts, complete: false, missing: ['other'] }), 0)])
+  const clustering = await new Clustering(oneOnOne).feed([
+    inputOf(predictionOf(0, 0, { verdicts, complete: false, missing: ['other'] }), 0),
+  ])
   assert.deepEqual(clustering.findings()[0]?.doubts, ['gate-error', 'missing-features', 'non-champion', 'out-of-domain'])
 })
 
@@ -85,7 +91,11 @@ test('a repeat and an older order of a window are dropped', async () => {
 
 test('a revision that leaves the decision as it was says nothing', async () => {
   const clustering = new Clustering(oneOnOne)
-  await clustering.feed([inputOf(predictionOf(0, 3), 0), inputOf(predictionOf(0, 3.5, { vectorId: 'revised' }), 1), inputOf(predictionOf(1, 3), 2)])
+  await clustering.feed([
+    inputOf(predictionOf(0, 3), 0),
+    inputOf(predictionOf(0, 3.5, { vectorId: 'revised' }), 1),
+    inputOf(predictionOf(1, 3), 2),
+  ])
   assert.deepEqual(clustering.types(), ['EpisodeOpened'])
   assert.equal(clustering.memory.assets.get('press-1')?.machine.episode?.openingVectorId, 'vector-0')
 })
@@ -108,7 +118,11 @@ test('a revision that opens what stayed closed opens it', async () => {
 
 test('a revision that would not have closed reopens the same episode by a correction', async () => {
   const clustering = new Clustering(oneOnOne)
-  await clustering.feed([inputOf(predictionOf(0, 3), 0), inputOf(predictionOf(1, 0.2), 1), inputOf(predictionOf(1, 3, { vectorId: 'revised' }), 2)])
+  await clustering.feed([
+    inputOf(predictionOf(0, 3), 0),
+    inputOf(predictionOf(1, 0.2), 1),
+    inputOf(predictionOf(1, 3, { vectorId: 'revised' }), 2),
+  ])
   assert.deepEqual(clustering.types(), ['EpisodeOpened', 'EpisodeClosed', 'FindingCorrected'])
   const state = clustering.memory.assets.get('press-1')
   assert.equal(state?.machine.episode?.openingVectorId, 'vector-0')
@@ -198,13 +212,18 @@ const inputsOf = (sequence: readonly { ratio: number; values: readonly number[];
   })
 }
 const content = (clustering: Clustering) =>
-  clustering.emitted.map(({ cause, output }) => JSON.stringify([cause, output], (_, v: unknown) => (Buffer.isBuffer(v) ? v.toString('hex') : v)))
+  clustering.emitted.map(({ cause, output }) =>
+    JSON.stringify([cause, output], (_, v: unknown) => (Buffer.isBuffer(v) ? v.toString('hex') : v)),
+  )
 
 test('replaying the same predictions, batched in any way, gives byte-equal findings', async () => {
   await fc.assert(
     fc.asyncProperty(windows, fc.integer({ min: 1, max: 9 }), async (sequence, batchSize) => {
       const inputs = inputsOf(sequence)
-      assert.deepEqual(content(await new Clustering(oneOnOne).feed(inputs, batchSize)), content(await new Clustering(oneOnOne).feed(inputs)))
+      assert.deepEqual(
+        content(await new Clustering(oneOnOne).feed(inputs, batchSize)),
+        content(await new Clustering(oneOnOne).feed(inputs)),
+      )
     }),
   )
 })

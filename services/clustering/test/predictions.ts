@@ -73,7 +73,14 @@ export const modelFact = (overrides: Partial<Models> = {}): Models => ({
   role: 'champion',
   features: NAMES,
   card: JSON.stringify({
-    features: NAMES.map((name, i) => ({ name, mean: MEANS[i], std: STDS[i], q01: MEANS[i]! - 2 * STDS[i]!, q99: MEANS[i]! + 2 * STDS[i]!, use: 'used' })),
+    features: NAMES.map((name, i) => ({
+      name,
+      mean: MEANS[i],
+      std: STDS[i],
+      q01: MEANS[i]! - 2 * STDS[i]!,
+      q99: MEANS[i]! + 2 * STDS[i]!,
+      use: 'used',
+    })),
   }),
   effectiveFromUs: 0,
   by: 'p-test',

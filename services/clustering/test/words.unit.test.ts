@@ -4,7 +4,9 @@ import { channelWords, featureUnit, featureWords, figure, signalWords } from '..
 
 test('names of features read as words', () => {
   assert.deepEqual(
-    ['vibrationG.bandRms2000to3000Hz', 'vibrationG.rms', 'temperatureC.mean', 'laggingReactiveKvarh.std', 'co2T.max', 'speedRpm.slope'].map(featureWords),
+    ['vibrationG.bandRms2000to3000Hz', 'vibrationG.rms', 'temperatureC.mean', 'laggingReactiveKvarh.std', 'co2T.max', 'speedRpm.slope'].map(
+      featureWords,
+    ),
     ['vibration band 2000-3000 Hz', 'vibration level', 'temperature', 'lagging reactive variation', 'co2 maximum', 'speed trend'],
   )
   assert.equal(channelWords('motion'), 'motion')

@@ -1,0 +1,37 @@
+// Environment variables → typed settings of the clustering service, and the detector set they make.
+
+import { env, portDefault, readConfig, sharedSettings } from '@andon/kit'
+import type { Environment } from '@andon/kit'
+import { defaultDetectorSet } from './detector-set.ts'
+import type { DetectorSet } from './detector-set.ts'
+
+export type ClusteringConfig = ReturnType<typeof loadConfig>
+
+const defaults = defaultDetectorSet
+
+export const loadConfig = (source: Environment) =>
+  readConfig(source, {
+    ...sharedSettings,
+    adminPort: env.port('CLUSTERING_ADMIN_PORT', 'Port of /livez /readyz /metrics /version', portDefault('clustering', 'admin')),
+    httpPort: env.port('CLUSTERING_HTTP_PORT', 'Port of the read door', portDefault('clustering', 'http')),
+    hysteresisOn: env.integer('CLUSTERING_HYSTERESIS_ON', 'Consecutive windows above the line that open an episode', defaults.episode.on),
+    hysteresisOff: env.integer('CLUSTERING_HYSTERESIS_OFF', 'Consecutive quiet windows that close an episode', defaults.episode.off),
+    ewmaAlpha: env.number('CLUSTERING_EWMA_ALPHA', 'Weight of the newest ratio in the running one, 1 = no smoothing', defaults.ewmaAlpha),
+    stuckWindows: env.integer('CLUSTERING_STUCK_WINDOWS', 'Windows without movement that make a sensor fault', defaults.stuckWindows),
+    snapshotEveryRecords: env.integer('CLUSTERING_SNAPSHOT_EVERY', 'Records between two snapshots of a partition', 5_000),
+    snapshotEveryMs: env.integer(
+      'CLUSTERING_SNAPSHOT_EVERY_MS',
+      'Longest time between two snapshots of a partition that changed, ms',
+      5_000,
+    ),
+  })
+
+/** The detector set in force: the measured one with what the settings say. */
+export const detectorSetOf = (
+  config: Pick<ClusteringConfig, 'hysteresisOn' | 'hysteresisOff' | 'ewmaAlpha' | 'stuckWindows'>,
+): DetectorSet => ({
+  ...defaults,
+  ewmaAlpha: config.ewmaAlpha,
+  episode: { ...defaults.episode, on: config.hysteresisOn, off: config.hysteresisOff },
+  stuckWindows: config.stuckWindows,
+})

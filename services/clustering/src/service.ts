@@ -1,0 +1,123 @@
+// Wires the clustering service: models and documents as side inputs, one process over the partitions of predictions, the
+// read door.
+
+import {
+  createLogger,
+  createMetrics,
+  followDocuments,
+  followTopic,
+  httpPart,
+  loadPrincipals,
+  openCodec,
+  openKafkaLog,
+  runProcess,
+} from '@andon/kit'
+import type { Codec, Documents, Follow, Log, Metrics, Part, Principals, Run, Service } from '@andon/kit'
+import type { Models, Plant, Predictions } from '@andon/schemas'
+import { keyedState, newMemory } from './asset-state.ts'
+import type { PartitionMemory } from './asset-state.ts'
+import { detectorSetOf } from './config.ts'
+import type { ClusteringConfig } from './config.ts'
+import { detectorSetDigest } from './detector-set.ts'
+import type { AssetWords } from './finding.ts'
+import { ModelCards } from './model-cards.ts'
+import { onPredictions } from './on-predictions.ts'
+import type { Outcome } from './on-predictions.ts'
+import { readDoor } from './read-door.ts'
+
+/** Where the log and its codec come from; tests hand in their own. */
+export interface Outside {
+  readonly openLog: () => Promise<Log>
+  readonly openCodec: () => Promise<Codec>
+}
+
+const outsideOf = (config: ClusteringConfig): Outside => ({
+  openLog: () => openKafkaLog({ brokers: [...config.kafkaBrokers], clientId: 'clustering', namespace: config.namespace }),
+  openCodec: () => openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas }),
+})
+
+export const createClusteringService = (config: ClusteringConfig, outside: Outside = outsideOf(config)): Service => {
+  const logger = createLogger({ service: 'clustering', level: config.logLevel })
+  const metrics = createMetrics('clustering', { withProcess: true })
+  const set = detectorSetOf(config)
+  const detectorSet = detectorSetDigest(set)
+  const cards = new ModelCards()
+  const memories = new Map<number, PartitionMemory>()
+  let log: Log
+  let codec: Codec
+  let documents: Documents
+  let models: Follow
+  let principals: Principals
+  let run: Run | undefined
+
+  const inputs: Part = {
+    name: 'log',
+    async start() {
+      principals = loadPrincipals(config.tokensFile)
+      ;[log, codec] = await Promise.all([outside.openLog(), outside.openCodec()])
+      documents = await followDocuments(log, codec, { logger })
+      models = await followTopic<Models>(log, codec, 'models', ({ value }) => cards.apply(value))
+      await Promise.all([documents.caughtUp(), models.caughtUp()])
+    },
+    async stop() {
+      await models?.stop()
+      await documents?.stop()
+      await log?.close()
+    },
+    ended: () => models.ended,
+  }
+  const settled = async () => {
+    await Promise.all([models.caughtUp(), documents.caughtUp()])
+  }
+  const wordsOf = (assetId: string, timeUs: number) => assetWords(documents.at<Plant>('plant', timeUs)?.value, assetId)
+  const { countPrediction, countFinding } = countsOf(metrics)
+
+  const processing: Part = {
+    name: 'predictions',
+    ready: () => run !== undefined,
+    async start() {
+      const open = (partition: number) => {
+        const memory = newMemory()
+        memories.set(partition, memory)
+        const cardOf = (digest: string) => cards.of(digest)
+        const handle = onPredictions({ memory, set, detectorSet, cardOf, wordsOf, settled, countPrediction, countFinding })
+        return { handle, state: keyedState(memory) }
+      }
+      const { snapshotEveryRecords, snapshotEveryMs } = config
+      const options = { service: 'clustering', input: 'predictions', open, snapshotEveryRecords, snapshotEveryMs }
+      run = await runProcess<Predictions>(log, codec, options, { logger, metrics })
+    },
+    async stop() {
+      await run?.stop()
+    },
+    ended: () => run?.ended ?? Promise.resolve(),
+  }
+
+  /** Only partitions that are ours now: a memory left over from before a rebalance is stale. */
+  const assigned = () => (run?.assigned() ?? []).flatMap(({ partition }) => memories.get(partition) ?? [])
+  const app = readDoor({ principals: () => principals, memories: assigned, set, detectorSet, logger })
+  const door = httpPart({ name: 'read-door', host: config.host, port: config.httpPort, app, setting: 'CLUSTERING_HTTP_PORT' })
+  return {
+    name: 'clustering',
+    logger,
+    metrics,
+    admin: { host: config.host, port: config.adminPort, setting: 'CLUSTERING_ADMIN_PORT' },
+    about: () => ({ detectorSet }),
+    parts: [inputs, processing, door],
+  }
+}
+
+/** The plant's words for an asset; its id when the plant does not describe it. */
+const assetWords = (plant: Plant | undefined, assetId: string): AssetWords => {
+  const asset = plant?.assets.find(({ id }) => id === assetId)
+  return { name: asset?.name ?? assetId, unitOf: (channel) => asset?.channels.find(({ id }) => id === channel)?.unit ?? '' }
+}
+
+const countsOf = (metrics: Metrics) => {
+  const predictions = metrics.counter('andon_clustering_predictions_total', 'Predictions by what became of them', ['outcome'])
+  const findings = metrics.counter('andon_clustering_findings_total', 'Findings emitted by type', ['type'])
+  return {
+    countPrediction: (outcome: Outcome) => predictions.inc({ outcome }),
+    countFinding: (type: string) => findings.inc({ type }),
+  }
+}
