@@ -12,7 +12,7 @@ import { EXIT } from '../exit.ts'
 import { checkDisk, checkParts, checkPorts, portsInUse } from '../up/checks.ts'
 import { publishPlant } from '../up/documents.ts'
 import { createTopics, registerSchemas } from '../up/log-setup.ts'
-import { demoPlantFolder, demoProgram, servicePrograms, unready } from '../up/services.ts'
+import { demoBaselines, demoPlantFolder, demoProgram, servicePrograms, unready } from '../up/services.ts'
 import { type StatusLine, startStatusLine } from '../up/status-line.ts'
 import { writeTokens } from '../up/tokens.ts'
 
@@ -114,7 +114,11 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
   try {
     platform = await startPlatform({ home: home.root, portOffset, about: { demo: withDemo }, onEvent: (event) => say(eventText(event)) })
     const { supervisor } = platform
-    const extra = { ACTIONS_WEBHOOK_SECRET: webhookSecret, ...(namespace === '' ? {} : { ANDON_NAMESPACE: namespace }) }
+    const extra = {
+      ACTIONS_WEBHOOK_SECRET: webhookSecret,
+      ...(namespace === '' ? {} : { ANDON_NAMESPACE: namespace }),
+      ...(withDemo ? demoBaselines() : {}),
+    }
     await step('topics and schemas', async () => {
       await registerSchemas(context.registryUrl, namespace)
       await createTopics(context.brokers, namespace)

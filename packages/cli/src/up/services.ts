@@ -31,6 +31,12 @@ export const servicePrograms = (
 
 export const demoPlantFolder: string = join(repositoryRoot, 'examples', 'steel-plant')
 
+/** Signed models of the demo's assets, so that the first finding needs no commissioning; the environment may name others. */
+export const demoBaselines = (): Readonly<Record<string, string>> => ({
+  INFERENCE_BASELINE_DIR: process.env['INFERENCE_BASELINE_DIR'] ?? join(demoPlantFolder, 'baseline'),
+  INFERENCE_BASELINE_KEYS: process.env['INFERENCE_BASELINE_KEYS'] ?? join(demoPlantFolder, 'baseline', 'keys'),
+})
+
 /** The demo plant: recordings, simulated press, cameras and the line. */
 export const demoProgram = (platform: Platform, offset: number, extra: Readonly<Record<string, string>>): (() => Program) => {
   const port = Number(process.env['STEEL_PLANT_ADMIN_PORT'] || 7096 + offset)
