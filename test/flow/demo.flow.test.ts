@@ -152,6 +152,7 @@ describe('from a recording and a press to a paused line and a stored clip', { ti
   })
 
   it('the ledger verifier finds nothing lost, doubled, misordered or unapproved', async () => {
+    await mesh.settle()
     const verdict = verifyLedger(await mesh.ledger())
     assert.ok(verdict.acknowledged > 500, `${verdict.acknowledged} samples were acknowledged`)
     assert.deepEqual(

@@ -184,6 +184,18 @@ export class Mesh {
     }
   }
 
+  /** Resolves when what was acknowledged by now has been windowed and scored: two windows more of every stream on `predictions`. */
+  async settle(): Promise<void> {
+    const newest = async (): Promise<Map<string, number>> => {
+      const ends = new Map<string, number>()
+      for (const { value } of await this.read<Predictions>('predictions'))
+        ends.set(value.assetId, Math.max(ends.get(value.assetId) ?? 0, value.windowEndUs))
+      return ends
+    }
+    const nowUs = Date.now() * 1000
+    await until('every asset is scored past now', 60_000, async () => [...(await newest()).values()].every((endUs) => endUs > nowUs + 1e6))
+  }
+
   async stop(): Promise<void> {
     await this.log?.close()
     if (this.child.exitCode === null) {
