@@ -8,18 +8,15 @@ import { HEADER, LIVE, parseOrder } from './lineage.ts'
 import { isRetriable } from './log/log-error.ts'
 import type { LogRecord } from './log/port.ts'
 
-export const decodeInput = async <T>(codec: Codec, record: LogRecord): Promise<Input<T>> => {
-  if (record.value === null)
-    throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${record.topic}/${record.partition}/${record.offset} has no value`)
-  return toInput(record, await decodeValue<T>(codec, record.topic, record.value))
-}
-
-const decodeValue = async <T>(codec: Codec, topic: string, bytes: Buffer): Promise<T> => {
+/** The decoded input; a promise only when the writer's schema has to be fetched first. */
+export const decodeInput = <T>(codec: Codec, record: LogRecord): Input<T> | Promise<Input<T>> => {
+  const { topic, value } = record
+  if (value === null) throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${topic}/${record.partition}/${record.offset} has no value`)
   try {
-    return codec.decode<T>(topic, bytes)
+    return toInput(record, codec.decode<T>(topic, value))
   } catch (error) {
     if (isRetriable(error)) throw error
-    return await codec.decodeAsync<T>(topic, bytes) // the writer's schema may be new to us
+    return codec.decodeAsync<T>(topic, value).then((decoded) => toInput(record, decoded))
   }
 }
 

@@ -169,7 +169,8 @@ export class PartitionLane<T> {
       if (comparePositions(record, this.input) <= 0) continue
       let input: Input<T>
       try {
-        input = await decodeInput<T>(this.context.codec, record)
+        const decoded = decodeInput<T>(this.context.codec, record)
+        input = decoded instanceof Promise ? await decoded : decoded
       } catch (error) {
         if (isRetriable(error)) throw error
         await this.step(inputs, last)

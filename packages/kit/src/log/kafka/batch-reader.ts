@@ -86,41 +86,46 @@ class ColumnRecord implements LogRecord {
   }
 
   header(name: string): string | undefined {
-    let found: string | undefined
-    this.eachHeader((nameAt, nameLength, valueAt, valueLength) => {
-      if (found !== undefined || nameLength !== name.length || valueLength < 0) return
-      if (this.buffer.toString('latin1', nameAt, nameAt + nameLength) === name)
-        found = this.buffer.toString('utf8', valueAt, valueAt + valueLength)
-    })
-    return found
-  }
-
-  headers(): Record<string, string> {
-    const all: Record<string, string> = {}
-    this.eachHeader((nameAt, nameLength, valueAt, valueLength) => {
-      if (valueLength >= 0)
-        all[this.buffer.toString('utf8', nameAt, nameAt + nameLength)] = this.buffer.toString('utf8', valueAt, valueAt + valueLength)
-    })
-    return all
-  }
-
-  private get buffer(): Buffer {
-    return this.columns.buffers[this.columns.source[this.index]!]!
-  }
-
-  private eachHeader(see: (nameAt: number, nameLength: number, valueAt: number, valueLength: number) => void): void {
-    const cursor = new Cursor(this.buffer, this.columns.headersAt[this.index]!)
-    const count = cursor.varint()
-    for (let i = 0; i < count; i++) {
+    const { buffer } = this
+    const cursor = new Cursor(buffer, this.columns.headersAt[this.index]!)
+    for (let left = cursor.varint(); left > 0; left--) {
       const nameLength = cursor.varint()
       const nameAt = cursor.at
       cursor.at += nameLength
       const valueLength = cursor.varint()
       const valueAt = cursor.at
       if (valueLength > 0) cursor.at += valueLength
-      see(nameAt, nameLength, valueAt, valueLength)
+      if (valueLength >= 0 && nameLength === name.length && isText(buffer, nameAt, name))
+        return buffer.toString('utf8', valueAt, valueAt + valueLength)
     }
+    return undefined
   }
+
+  headers(): Record<string, string> {
+    const { buffer } = this
+    const all: Record<string, string> = {}
+    const cursor = new Cursor(buffer, this.columns.headersAt[this.index]!)
+    for (let left = cursor.varint(); left > 0; left--) {
+      const nameLength = cursor.varint()
+      const name = buffer.toString('utf8', cursor.at, cursor.at + nameLength)
+      cursor.at += nameLength
+      const valueLength = cursor.varint()
+      if (valueLength < 0) continue
+      all[name] = buffer.toString('utf8', cursor.at, cursor.at + valueLength)
+      cursor.at += valueLength
+    }
+    return all
+  }
+
+  private get buffer(): Buffer {
+    return this.columns.buffers[this.columns.source[this.index]!]!
+  }
+}
+
+/** Compares an ASCII name with bytes, without making a string of them. */
+const isText = (buffer: Buffer, at: number, text: string): boolean => {
+  for (let i = 0; i < text.length; i++) if (buffer[at + i] !== text.charCodeAt(i)) return false
+  return true
 }
 
 class Cursor {

@@ -94,7 +94,9 @@ export const internals = {
   Cluster: require('kafkajs/src/cluster') as new (options: object) => Cluster,
   Encoder: require('kafkajs/src/protocol/encoder') as new (size: number) => { buf: Buffer; offset: number },
   RequestQueue: require('kafkajs/src/network/requestQueue') as { prototype: Record<string, unknown> },
-  Connection: require('kafkajs/src/network/connection') as { prototype: { connect(): Promise<unknown>; disconnect(): Promise<unknown> } },
+  Connection: require('kafkajs/src/network/connection') as {
+    prototype: { connect: () => Promise<unknown>; disconnect: () => Promise<unknown> }
+  },
   socketFactory: require('kafkajs/src/network/socketFactory') as () => unknown,
   loggers: require('kafkajs/src/loggers') as { createLogger(options: object): unknown },
   assigner: require('kafkajs/src/consumer/assignerProtocol') as {
@@ -143,7 +145,8 @@ export const shareConnects = (connect: () => Promise<unknown>): (() => Promise<u
   }
 }
 
-internals.Connection.prototype.connect = shareConnects(internals.Connection.prototype.connect)
+const { prototype: connection } = internals.Connection
+connection.connect = shareConnects(connection.connect)
 
 /** kafkajs ends a dead socket again at every try to reconnect, and each time leaves a listener on it: let it forget the socket. */
 const forgetDeadSocket = (disconnect: () => Promise<unknown>): (() => Promise<unknown>) =>
@@ -153,7 +156,7 @@ const forgetDeadSocket = (disconnect: () => Promise<unknown>): (() => Promise<un
     return result
   } as () => Promise<unknown>
 
-internals.Connection.prototype.disconnect = forgetDeadSocket(internals.Connection.prototype.disconnect)
+connection.disconnect = forgetDeadSocket(connection.disconnect)
 
 // Expected group and connection errors are handled and reported by us; kafkajs would print them as errors.
 const quiet = { level: kafkajs.logLevel.NOTHING, logCreator: () => () => undefined }

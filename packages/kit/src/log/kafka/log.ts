@@ -59,6 +59,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
   }
   const producer = new Producer(transport, {
     deadlineMs: options.appendDeadlineMs ?? 15_000,
+    prefix,
     zstdTopics: new Set((options.zstdTopics ?? []).map((topic) => prefix + topic)),
   })
   const context: KafkaContext = {
@@ -86,10 +87,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
   return {
     append: async (records: readonly Append[], appendOptions?: AppendOptions): Promise<Appended[]> => {
       open()
-      const named = prefix === '' ? records : records.map((record) => ({ ...record, topic: prefix + record.topic }))
-      const appended = await producer.append(named, appendOptions)
-      if (prefix === '') return appended
-      return appended.map((place) => ({ ...place, topic: place.topic.slice(prefix.length) }))
+      return producer.append(records, appendOptions)
     },
     run: async (runOptions: RunOptions): Promise<Run> => {
       open()

@@ -4,7 +4,7 @@
 
 import { LogError } from '../../errors.ts'
 import { logError } from '../log-error.ts'
-import { partitionOf } from '../murmur2.ts'
+import { murmur2 } from '../murmur2.ts'
 import type { Append, AppendOptions, Appended } from '../port.ts'
 import { CODE, isProducerState, isTransient, nameOfCode, toLogError } from './errors.ts'
 import { API, produceBody, produceReply } from './protocol.ts'
@@ -15,7 +15,9 @@ import type { Transport } from './transport.ts'
 export interface ProducerOptions {
   /** How long one append goes on trying before it rejects. */
   readonly deadlineMs: number
-  /** Batches of these topics are compressed. */
+  /** Put before topic names. */
+  readonly prefix: string
+  /** Batches of these topics (names at the broker) are compressed. */
   readonly zstdTopics: ReadonlySet<string>
 }
 
@@ -42,7 +44,9 @@ interface Call {
 
 /** What the broker acknowledged last on a partition, and the next sequence number. */
 interface Lane {
+  /** Name at the broker. */
   readonly topic: string
+  readonly plainName: string
   readonly partition: number
   readonly writer: BatchWriter
   sequence: number
@@ -50,21 +54,27 @@ interface Lane {
   connection: object | undefined
 }
 
-interface Slot {
-  readonly call: Call
-  readonly index: number
-}
-
 interface Batch {
   readonly lane: Lane
-  readonly slots: Slot[]
+  /** Whose record lies at each place of the batch, and which of that call's records it is. */
+  readonly calls: Call[]
+  readonly indexes: number[]
   bytes: Buffer | undefined
 }
+
+/** Keys are few compared with records: their bytes and hashes are kept. */
+interface Key {
+  readonly bytes: Buffer
+  readonly hash: number
+}
+
+const MOST_KEYS = 10_000
 
 export class Producer {
   private readonly transport: Transport
   private readonly options: ProducerOptions
-  private readonly lanes = new Map<string, Lane>()
+  private readonly lanes = new Map<string, Lane[]>()
+  private readonly keys = new Map<string, Key>()
   private readonly headers = new HeaderWriter()
   private queue: Call[] = []
   private identity: { id: bigint; epoch: number } | undefined
@@ -151,28 +161,30 @@ export class Producer {
         continue
       }
       calls.add(call)
+      const limit = call.atomic ? ATOMIC_BATCH_BYTES : BATCH_BYTES
       while (call.taken < call.records.length) {
         const record = call.records[call.taken]!
-        const size = (record.value?.length ?? 0) + (record.key?.length ?? 0) + 400
-        const lane = this.lane(record, partitions)
-        const batch = batches.get(lane)
-        const limit = call.atomic ? ATOMIC_BATCH_BYTES : BATCH_BYTES
-        if (call.atomic && lane.writer.size + size > limit && batch)
+        const key = record.key === null ? null : this.key(record.key)
+        const size = (record.value?.length ?? 0) + (key?.bytes.length ?? 0) + 400
+        const lane = this.lane(record, key, partitions)
+        let batch = batches.get(lane)
+        const isFull = batch !== undefined && lane.writer.size + size > limit
+        if (isFull && call.atomic)
           throw logError('fatal', 'ANDON_LOG_TOO_LARGE', `An atomic append to ${record.topic}/${lane.partition} exceeds ${limit} bytes`)
-        if (!call.atomic && ((batch && lane.writer.size + size > limit) || records >= ROUND_RECORDS || bytes > ROUND_BYTES))
-          return [...batches.values()]
-        if (batch) batch.slots.push({ call, index: call.taken })
-        else {
+        if (isFull || (!call.atomic && (records >= ROUND_RECORDS || bytes > ROUND_BYTES))) return [...batches.values()]
+        if (!batch) {
           lane.writer.begin()
-          batches.set(lane, { lane, slots: [{ call, index: call.taken }], bytes: undefined })
+          batch = { lane, calls: [], indexes: [], bytes: undefined }
+          batches.set(lane, batch)
         }
+        batch.calls.push(call)
+        batch.indexes.push(call.taken++)
         lane.writer.append(
-          record.key === null ? null : Buffer.from(record.key),
+          key === null ? null : key.bytes,
           record.value,
           Math.trunc(record.timestampMs ?? Date.now()),
           this.headers.write(record.headers),
         )
-        call.taken++
         records++
         bytes += size
       }
@@ -183,23 +195,43 @@ export class Producer {
   private async partitionsOf(call: Call, end: number): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
     for (const { topic, partition = 0 } of call.records) {
-      if (!counts.has(topic)) await this.retrying(end, async () => void counts.set(topic, (await this.transport.leaders(topic)).length))
+      if (!counts.has(topic))
+        await this.retrying(end, async () => void counts.set(topic, (await this.transport.leaders(this.options.prefix + topic)).length))
       if (partition >= counts.get(topic)! || partition < 0)
         throw logError('fatal', 'ANDON_LOG_NO_PARTITION', `Topic ${topic} has no partition ${partition}`)
     }
     return counts
   }
 
-  private lane(record: Append, partitions: Map<string, number>): Lane {
-    const count = partitions.get(record.topic)!
-    const partition = record.partition ?? (record.key === null ? this.roundRobin++ % count : partitionOf(record.key, count))
-    const id = `${record.topic}/${partition}`
-    let lane = this.lanes.get(id)
-    if (!lane) {
-      lane = { topic: record.topic, partition, writer: new BatchWriter(), sequence: 0, last: undefined, connection: undefined }
-      this.lanes.set(id, lane)
+  private key(text: string): Key {
+    let key = this.keys.get(text)
+    if (!key) {
+      const bytes = Buffer.from(text)
+      key = { bytes, hash: murmur2(bytes) & 0x7fffffff }
+      if (this.keys.size >= MOST_KEYS) this.keys.clear()
+      this.keys.set(text, key)
     }
-    return lane
+    return key
+  }
+
+  private lane(record: Append, key: Key | null, partitions: Map<string, number>): Lane {
+    const count = partitions.get(record.topic)!
+    const partition = record.partition ?? (key === null ? this.roundRobin++ : key.hash) % count
+    let lanes = this.lanes.get(record.topic)
+    if (!lanes) {
+      lanes = []
+      this.lanes.set(record.topic, lanes)
+    }
+    lanes[partition] ??= {
+      topic: this.options.prefix + record.topic,
+      plainName: record.topic,
+      partition,
+      writer: new BatchWriter(),
+      sequence: 0,
+      last: undefined,
+      connection: undefined,
+    }
+    return lanes[partition]
   }
 
   private async send(batches: readonly Batch[], end: number): Promise<void> {
@@ -268,22 +300,23 @@ export class Producer {
   }
 
   private acknowledge(batch: Batch, firstOffset: number, connection: object): void {
-    const { lane, slots } = batch
+    const { lane, calls, indexes } = batch
     const leaderEpoch = this.transport.known(lane.topic)?.[lane.partition]?.leaderEpoch ?? -1
     lane.sequence = (lane.sequence + lane.writer.count) % 0x80000000
-    lane.last = { leaderEpoch, offset: firstOffset + slots.length - 1 }
+    lane.last = { leaderEpoch, offset: firstOffset + calls.length - 1 }
     lane.connection = connection
     batch.bytes = undefined
-    slots.forEach(({ call, index }, i) => {
-      call.results[index] = { topic: lane.topic, partition: lane.partition, leaderEpoch, offset: firstOffset + i }
+    for (let i = 0; i < calls.length; i++) {
+      const call = calls[i]!
+      call.results[indexes[i]!] = { topic: lane.plainName, partition: lane.partition, leaderEpoch, offset: firstOffset + i }
       if (++call.acknowledged === call.records.length && !call.failed) call.resolve(call.results)
-    })
+    }
   }
 
   /** The broker took nothing of this batch and never will: its calls fail, the sequence goes on with the next one. */
   private refuse(batch: Batch, reason: LogError): void {
     batch.bytes = undefined
-    for (const { call } of batch.slots) this.fail(call, reason)
+    for (const call of new Set(batch.calls)) this.fail(call, reason)
   }
 
   private async byLeader(batches: readonly Batch[]): Promise<Map<number, Batch[]>> {
