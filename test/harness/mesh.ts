@@ -172,15 +172,22 @@ export class Mesh {
     }[]
     const { effects } = (await this.call('GET', 7090, '/ledger')).body as { effects: PhysicalEffect[] }
     return {
+      ...(await this.topics()),
       acknowledged: acknowledged.flatMap(({ source, epoch, from, to }): Acknowledged[] =>
         Array.from({ length: to - from + 1 }, (_, i) => ({ sourceId: source, epoch, seq: from + i })),
       ),
+      effects,
+    }
+  }
+
+  /** The data path and the decisions, whole. */
+  async topics(): Promise<Omit<Ledger, 'acknowledged' | 'effects'>> {
+    return {
       telemetry: await this.read<Telemetry>('telemetry'),
       features: await this.read<Features>('features'),
       predictions: await this.read<Predictions>('predictions'),
       anomalies: await this.read<Anomalies>('anomalies'),
       actions: await this.read<Actions>('actions'),
-      effects,
     }
   }
 
