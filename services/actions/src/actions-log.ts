@@ -2,7 +2,7 @@
 // One decision is one record batch: all of its facts are on the log, or none.
 
 import { childTraceparent, decodeInput, eventHeaders, HEADER, isRetriable, LIVE } from '@andon/kit'
-import type { Append, Codec, Input, Log, Logger } from '@andon/kit'
+import type { Append, Codec, Input, Log, LogRecord, Logger } from '@andon/kit'
 import type { Entry } from '@andon/decisions'
 import type { Actions } from '@andon/schemas'
 
@@ -40,15 +40,20 @@ export const openActionsLog = (log: Log, codec: Codec, logger: Logger): ActionsL
   },
 
   async read(partition, from, onEntry) {
+    const decode = async (stored: LogRecord): Promise<TracedEntry | undefined> => {
+      try {
+        return entryOf(await decodeInput<Actions>(codec, stored))
+      } catch (cause) {
+        if (isRetriable(cause)) throw cause
+        logger.error({ err: cause, partition, offset: stored.offset }, 'undecodable record on actions is left out')
+        return undefined
+      }
+    }
     let next = from
     for await (const batch of log.read({ topic: ACTIONS, partition, from, to: 'latest' })) {
       for (const stored of batch.records) {
-        const input = await decodeInput<Actions>(codec, stored).catch((cause: unknown) => {
-          if (isRetriable(cause)) throw cause
-          logger.error({ err: cause, partition, offset: stored.offset }, 'undecodable record on actions is left out')
-          return undefined
-        })
-        if (input) onEntry(entryOf(input))
+        const entry = await decode(stored)
+        if (entry) onEntry(entry)
       }
       next = batch.nextOffset
     }

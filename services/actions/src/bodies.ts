@@ -5,6 +5,11 @@ import { z } from 'zod'
 const reason = z.string().max(1_000).default('').meta({ description: 'Why, in a sentence' })
 
 export const bodies = {
+  incidentsQuery: z.object({
+    open: z.enum(['true', 'false']).optional(),
+    limit: z.coerce.number().int().min(1).max(1_000).default(200),
+    before: z.coerce.number().default(Infinity),
+  }),
   decision: z.strictObject({
     reason,
     commandHash: z

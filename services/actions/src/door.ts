@@ -66,13 +66,18 @@ export const createDoor = (options: DoorOptions): Express => {
   const editors = requireRole(principals, ...PLANT_EDITORS)
 
   app.get('/v1/incidents', anybody, (request, response) => {
-    const onlyOpen = request.query['open'] === 'true'
+    const { open, limit, before } = parse(bodies.incidentsQuery, request.query)
     const incidents = [...board.states.values()].flatMap((state) =>
       [...state.incidents.values()]
-        .filter((incident) => !onlyOpen || incident.closedUs === null)
-        .map((incident) => incidentSummary(incident, state)),
+        .filter((incident) => (open !== 'true' || incident.closedUs === null) && incident.openedUs < before)
+        .map((incident) => ({ incident, state })),
     )
-    response.json({ incidents: incidents.toSorted((left, right) => right.openedUs - left.openedUs) })
+    const page = incidents.toSorted((left, right) => right.incident.openedUs - left.incident.openedUs).slice(0, limit)
+    const next = page.length < incidents.length ? page.at(-1)?.incident.openedUs : undefined
+    response.json({
+      incidents: page.map(({ incident, state }) => incidentSummary(incident, state)),
+      ...(next === undefined ? {} : { next }),
+    })
   })
 
   app.get('/v1/incidents/:incidentId', anybody, (request, response) => {

@@ -72,7 +72,13 @@ export const openApi = (version: string): object => ({
   servers: [{ url: '/' }],
   security: [{ bearer: [] }],
   paths: {
-    '/v1/incidents': { get: read('listIncidents', 'Incidents, newest first', [parameter('open', 'query', 'true: only open ones')]) },
+    '/v1/incidents': {
+      get: read('listIncidents', 'Incidents, newest first', [
+        parameter('open', 'query', 'true: only open ones'),
+        parameter('limit', 'query', 'Most incidents in one answer, 1 to 1000; default 200'),
+        parameter('before', 'query', 'Only incidents opened before this, microseconds UTC: `next` of the answer before'),
+      ]),
+    },
     '/v1/incidents/{incidentId}': { get: read('getIncident', 'One incident with steps, evidence and timeline', [incidentId]) },
     '/v1/incidents/{incidentId}/evidence': { post: ask('orderEvidence', 'Order video of an incident', bodies.evidence, [incidentId]) },
     '/v1/steps/{stepId}/approve': { post: ask('approveStep', 'Approve a step', bodies.decision, [stepId]) },

@@ -27,6 +27,8 @@ type Gate = Breaker<[Work], unknown>
 
 /** Failures are rare and spaced by retries: a minute shows them together. */
 const BREAKER_WINDOW_MS = 60_000
+/** A command is two calls, preparing and sending: one whose sending fails counts half. */
+const BREAKER_FAILURE_PERCENT = 30
 
 export class Executors {
   private readonly options: ExecutorsOptions
@@ -82,6 +84,7 @@ export class Executors {
         timeoutMs: definition.maxLatencyMs + definition.readBack.withinMs,
         resetAfterMs,
         windowMs: BREAKER_WINDOW_MS,
+        failurePercent: BREAKER_FAILURE_PERCENT,
         ...(metrics ? { metrics } : {}),
         onStateChange: (state, reason) =>
           onBreaker({ executor: definition.executor, line, state: state === 'half-open' ? 'halfOpen' : state, reason }),

@@ -1,0 +1,168 @@
+// Executors against small real servers: what counts as sent, refused, unknown; the breaker and the rate limit as gates.
+
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { freePorts } from '@andon/platform'
+import { parseCommands } from '@andon/schemas'
+import { Executors } from '../src/adapters/executors.ts'
+import type { BreakerChange } from '../src/adapters/executors.ts'
+import { NotSent } from '../src/adapters/executor.ts'
+import type { Executor, Order } from '../src/adapters/executor.ts'
+import { jobExecutor } from '../src/adapters/job.ts'
+import { notifyExecutor } from '../src/adapters/notify.ts'
+import type { RateLimits } from '../src/adapters/rate-limits.ts'
+import { plantDocuments } from './rig.ts'
+
+const catalogue = parseCommands(JSON.parse(plantDocuments().find((one) => one.name === 'commands')?.body ?? ''))
+
+const orderOf = (name: string, maxLatencyMs = 3_000): Order => {
+  const definition = catalogue.commands.find((one) => one.name === name)
+  assert.ok(definition)
+  const command = { command: name, target: 'press-1', params: '{"priority":"high"}', effect: 'none', riskClass: 'low', commandHash: 'h' }
+  return {
+    commandRequestId: 'request-1',
+    command,
+    definition: { ...definition, maxLatencyMs },
+    line: 'press-line',
+    incidentId: 'i-1',
+    stepId: 's-1',
+    assetId: 'press-1',
+    title: 'Vibration',
+    severity: 2,
+    notAfterUs: Date.now() * 1000 + 5_000_000,
+  }
+}
+
+/** A job system that answers with the status. */
+const jobSystem = async (t: TestContext, answer: (request: IncomingMessage) => number | undefined) => {
+  const keys: string[] = []
+  const server = createServer((request, response) => {
+    request.resume()
+    if (request.url === '/jobs') keys.push(String(request.headers['idempotency-key']))
+    const status = answer(request)
+    if (status !== undefined) response.writeHead(status).end('{}')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { keys, executor: jobExecutor({ url: () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/jobs` }) }
+}
+
+const sendWith = async (executor: Executor, order: Order) => (await executor.prepare(order)).send()
+
+test('a job carries its request id as Idempotency-Key', async (t) => {
+  const { executor, keys } = await jobSystem(t, () => 201)
+  assert.equal((await sendWith(executor, orderOf('inspection.create'))).kind, 'Executed')
+  assert.deepEqual(keys, ['request-1'])
+})
+
+test('a job that the system refuses is a refusal, a busy system is not sent, a broken one is unknown', async (t) => {
+  const at = (status: number | undefined) =>
+    jobSystem(t, () => status).then(({ executor }) => sendWith(executor, orderOf('inspection.create', status ? 3_000 : 300)))
+  assert.equal((await at(422)).kind, 'RejectedByTarget')
+  await assert.rejects(at(503), NotSent)
+  await assert.rejects(at(500), (error) => !(error instanceof NotSent))
+  await assert.rejects(at(undefined), (error) => !(error instanceof NotSent))
+})
+
+test('a job system that nobody listens at is certainly not sent', async () => {
+  const [closed] = await freePorts(1)
+  await assert.rejects(sendWith(jobExecutor({ url: () => `http://127.0.0.1:${closed}/jobs` }), orderOf('inspection.create')), NotSent)
+  await assert.rejects(sendWith(jobExecutor({ url: () => undefined }), orderOf('inspection.create')), /no place for jobs/)
+})
+
+test('a job system without burning is settled by asking with the same key', async (t) => {
+  const { executor, keys } = await jobSystem(t, (request) => (request.url === '/jobs/burn' ? 404 : 200))
+  assert.deepEqual((await executor.settle(orderOf('inspection.create'))).isDone, true)
+  assert.deepEqual(keys, ['request-1'])
+})
+
+test('nobody told is not sent; one channel is enough', async () => {
+  const [closed = 0] = await freePorts(1)
+  const notifications = () => ({ webhooks: [], smtp: { host: '127.0.0.1', port: closed, from: 'a@example.com', to: ['b@example.com'] } })
+  const options = { notifications, secretOf: () => undefined }
+  const dead = notifyExecutor({ ...options, notices: { publish: () => false } })
+  await assert.rejects(sendWith(dead, orderOf('notify.technicians')), /smtp/)
+  const alive = notifyExecutor({ ...options, notices: { publish: () => true } })
+  const answer = await sendWith(alive, orderOf('notify.technicians'))
+  assert.deepEqual(
+    answer.notifications?.map((one) => [one.channel, one.delivered]),
+    [
+      ['smtp', false],
+      ['nats', true],
+    ],
+  )
+})
+
+const unlimited: RateLimits = { take: async () => 0, close: async () => {} }
+
+test('a target that keeps failing opens its breaker: nothing is sent, it is said once, and it recovers', async (t) => {
+  let isBroken = true
+  let calls = 0
+  const target: Executor = {
+    prepare: async () => ({
+      send: async () => {
+        calls += 1
+        if (isBroken) throw new Error('connection reset')
+        return { kind: 'Executed', readback: '{}', title: '' }
+      },
+    }),
+    settle: async () => ({ isDone: false, readback: '' }),
+    close: async () => {},
+  }
+  const changes: BreakerChange[] = []
+  const executors = new Executors({
+    executors: { opcua: target },
+    rateLimits: unlimited,
+    onBreaker: (change) => changes.push(change),
+    resetAfterMs: 50,
+  })
+  t.after(() => executors.close())
+  const order = orderOf('line.pause')
+  const attempt = async () => (await executors.prepare(order)).send()
+  while (executors.isOpenFor(order.definition, order.line)) await attempt().catch(() => undefined)
+  const before = calls
+  await assert.rejects(attempt(), NotSent)
+  assert.equal(calls, before)
+  assert.deepEqual(
+    changes.map((one) => [one.executor, one.line, one.state]),
+    [['opcua', 'press-line', 'open']],
+  )
+  isBroken = false
+  await new Promise((resolve) => setTimeout(resolve, 80))
+  assert.equal((await attempt()).kind, 'Executed')
+  assert.equal(changes.at(-1)?.state, 'closed')
+})
+
+test('a precondition that does not hold is no fault of the target', async (t) => {
+  const target: Executor = {
+    prepare: () => Promise.reject(new NotSent('The line is in mode manual')),
+    settle: async () => ({ isDone: false, readback: '' }),
+    close: async () => {},
+  }
+  const executors = new Executors({
+    executors: { opcua: target },
+    rateLimits: unlimited,
+    onBreaker: () => assert.fail('the breaker moved'),
+  })
+  t.after(() => executors.close())
+  for (let n = 0; n < 20; n += 1) await assert.rejects(executors.prepare(orderOf('line.pause')), /mode manual/)
+})
+
+test('beyond its hourly limit a command is not sent', async (t) => {
+  const executors = new Executors({
+    executors: {
+      opcua: { prepare: () => assert.fail('was prepared'), settle: async () => ({ isDone: false, readback: '' }), close: async () => {} },
+    },
+    rateLimits: { take: async () => 90_000, close: async () => {} },
+    onBreaker: () => {},
+  })
+  t.after(() => executors.close())
+  await assert.rejects(executors.prepare(orderOf('line.pause')), /6 times per hour; wait 90 s/)
+})
