@@ -1,6 +1,7 @@
 // Start and stop of a service: parts in order, then in reverse; an admin server around them; one message when a start fails.
 
 import type { Server } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AndonError, codeOf, messageOf } from './errors.ts'
 import { createAdminServer } from './health.ts'
 import type { Readiness } from './health.ts'
@@ -42,9 +43,14 @@ export interface RunningService {
 
 /** How long all parts together may take to stop. */
 const stopDeadlineMs = 10_000
+/** How long parts may take to stop after a start that failed. */
+const failedStartGraceMs = 2000
 
-/** Starts a service inside this process (tests do). On failure what had started is stopped and the error thrown. */
-export const startService = async (service: Service): Promise<RunningService> => {
+/**
+ * Starts a service inside this process (tests do). On failure, and when `signal` is aborted before the last part has
+ * started, what had started is stopped and the error thrown.
+ */
+export const startService = async (service: Service, signal?: AbortSignal): Promise<RunningService> => {
   const started: Part[] = []
   let isStarting = true
   const admin = createAdminServer({
@@ -61,7 +67,7 @@ export const startService = async (service: Service): Promise<RunningService> =>
     for (const part of service.parts) {
       started.push(part) // before its start: a part that fails half-way is stopped as well
       await part.start()
-      if (stopping !== undefined) throw new AndonError('ANDON_START_INTERRUPTED', `${service.name} was stopped while it started`)
+      if (signal?.aborted === true) throw new AndonError('ANDON_START_INTERRUPTED', `${service.name} was stopped while it started`)
     }
     isStarting = false
     service.logger.info({ adminPort, parts: started.map((part) => part.name) }, 'service started')
@@ -72,9 +78,18 @@ export const startService = async (service: Service): Promise<RunningService> =>
     failed.catch(() => {}) // whoever cares awaits `failed`; a part that fails during a stop is no news
     return { adminPort, failed, stop }
   } catch (error) {
-    await stop()
+    // A part that cannot stop must not hide why the start failed.
+    await within(failedStartGraceMs, stop())
+    admin.close()
     throw error
   }
+}
+
+/** Resolves when the work has ended or the time is over. */
+const within = async (ms: number, work: Promise<void>): Promise<void> => {
+  const ended = new AbortController()
+  const time = sleep(ms, undefined, { signal: ended.signal }).catch(() => {}) // rejects when the work ended first
+  await Promise.race([work.finally(() => ended.abort()), time])
 }
 
 const readinessOf = (parts: readonly Part[]): Record<string, Readiness> =>
@@ -110,7 +125,9 @@ const stopAll = async (service: Service, started: readonly Part[], admin: Server
 export const runService = async (create: Service | (() => Service | Promise<Service>)): Promise<void> => {
   let service: Service | undefined
   let running: RunningService | undefined
+  let started: Promise<unknown> = Promise.resolve()
   let isEnding = false
+  const abort = new AbortController()
 
   const end = (reason: string, exitCode: number): void => {
     if (isEnding) process.exit(1)
@@ -120,13 +137,17 @@ export const runService = async (create: Service | (() => Service | Promise<Serv
       service?.logger.error({ stopDeadlineMs }, 'stop took too long, ending anyway')
       process.exit(1)
     }, stopDeadlineMs).unref()
-    const stopped = running?.stop() ?? Promise.resolve()
+    abort.abort()
+    const stopped = started.then(
+      () => running?.stop(),
+      () => {}, // the start was ended: what had started is stopped
+    )
     void stopped.finally(() => process.exit(exitCode)) // stop() never rejects
   }
   const crash = (error: unknown): void => {
     if (isEnding) return
     service?.logger.fatal({ err: error }, 'unexpected failure')
-    if (service === undefined) process.stderr.write(`${startMessage('service', error)}\n`)
+    if (running === undefined) process.stderr.write(`${startMessage(service?.name ?? 'service', error)}\n`)
     end('unexpected failure', 1)
   }
   process.on('SIGTERM', () => end('SIGTERM', 0))
@@ -137,7 +158,9 @@ export const runService = async (create: Service | (() => Service | Promise<Serv
 
   try {
     service = typeof create === 'function' ? await create() : create
-    running = await startService(service)
+    const starting = startService(service, abort.signal)
+    started = starting
+    running = await starting
   } catch (error) {
     if (isEnding) return
     process.stderr.write(`${startMessage(service?.name ?? 'service', error)}\n`)

@@ -49,6 +49,14 @@ test('a part that fails to start stops what had started, itself included, and fr
   assert.deepEqual(story, ['start store', 'stop log', 'stop store'])
 })
 
+test('a part that cannot stop does not hide for long why another failed to start', async () => {
+  const stuck = part('store', [], { stop: () => new Promise(() => {}) })
+  const failing = part('log', [], { start: () => Promise.reject(new Error('no broker')) })
+  const from = performance.now()
+  await assert.rejects(startService(service([stuck, failing])), /no broker/)
+  assert.ok(performance.now() - from < 2800)
+})
+
 test('the admin server tells alive, ready and why not, metrics and version', async () => {
   let state: boolean | string = 'catching up'
   const story: string[] = []

@@ -37,6 +37,16 @@ test('SIGTERM stops the parts in reverse and ends with 0', async () => {
   assert.equal(output.stderr, '')
 })
 
+test('SIGTERM while it starts stops what had started', async () => {
+  const { child, exit, line, output } = run({ FIXTURE_STARTS_SLOWLY: 'true' })
+  await line('starting door')
+  child.kill('SIGTERM')
+  assert.equal(await exit, 0)
+  assert.match(output.stdout, /stopped door[\s\S]*stopped store/)
+  assert.doesNotMatch(output.stdout, /service started/)
+  assert.equal(output.stderr, '')
+})
+
 test('a second signal ends at once', async () => {
   const { child, exit, line } = run({ FIXTURE_HANGS: 'true' })
   await line('service started')
