@@ -30,10 +30,10 @@ const readmeOf = (folder: string): string | undefined => {
 const sources = new Map(folders.map((folder) => [folder, sourcesOf(folder)]))
 const readmes = new Map(folders.map((folder) => [folder, readmeOf(folder)]))
 const allSources = [...sources.values()].join('\n')
-/** Where a name may be explained besides the README of its folder: shared names in the kit, codes of a service in the service. */
+/** Where a name may be explained besides the README of its folder: shared names in the kit, a code at the owner its prefix names. */
 const elsewhere = (name: string): string => {
-  const service = serviceNames.find((each) => name.startsWith(`ANDON_${each.toUpperCase()}_`))
-  return `${readmes.get('packages/kit') ?? ''}${service === undefined ? '' : (readmes.get(`services/${service}`) ?? '')}`
+  const owner = folders.find((folder) => name.startsWith(`ANDON_${folder.split('/').at(-1)?.toUpperCase()}_`))
+  return `${readmes.get('packages/kit') ?? ''}${owner === undefined ? '' : (readmes.get(owner) ?? '')}`
 }
 
 const patterns = [
