@@ -61,7 +61,9 @@ function takeLock() {
       if (error.code !== 'EEXIST') throw error
     }
     const owner = Number(read(lockFile))
-    if (Number.isInteger(owner) && owner > 0 && !isAlive(owner)) {
+    // After a restart of the machine the pid may belong to somebody else: no bootstrap takes half an hour.
+    const isStale = Date.now() - (statSync(lockFile, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > 30 * 60_000
+    if (Number.isInteger(owner) && owner > 0 && (isStale || !isAlive(owner))) {
       try {
         if (Number(read(lockFile)) === owner) unlinkSync(lockFile)
       } catch {

@@ -69,7 +69,7 @@ test('a missing Java is named with where JAVA_HOME points', async () => {
 
 test('an unreachable broker is named', async () => {
   const result = await andon(['topics', 'list'], { ...environment, ANDON_KAFKA_BROKERS: '127.0.0.1:1' })
-  failsFast(result, 1, /127\.0\.0\.1:1/)
+  failsFast(result, 1, /ANDON_KAFKA_BROKERS: expected a server that answers, found none at 127\.0\.0\.1:1/)
 })
 
 test('a command without its mesh says so with exit code 3', async () => {
