@@ -41,6 +41,8 @@ export interface AssetWindows {
   windows: Window[]
   /** A record of this asset could not be decoded: the next window opened is damaged. */
   damageNext: boolean
+  /** Snapshots taken of it so far. */
+  snapshots: number
 }
 
 /** What to publish. */
@@ -55,6 +57,7 @@ export const newAsset = (): AssetWindows => ({
   sources: new Map(),
   windows: [],
   damageNext: false,
+  snapshots: 0,
 })
 
 /** The plan that holds for the asset at an event time; undefined when the plant does not describe it. */

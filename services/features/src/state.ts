@@ -28,19 +28,91 @@ export const remember = (memory: PartitionMemory, assetId: string, asset: AssetW
   memory.changed.add(assetId)
 }
 
-export const keyedState = (memory: PartitionMemory): KeyedState => ({
-  version: 1,
-  dirty: () => memory.changed,
-  snapshot(key) {
-    memory.changed.delete(key)
-    return key === TIME_KEY ? encode(memory.time, []) : encodeAsset(memory.assets.get(key) ?? newAsset())
-  },
-  restore(key, state, version) {
-    if (version !== 1) throw new RangeError(`features state of ${key} has version ${version}, expected 1`)
-    if (key === TIME_KEY) memory.time = decode<PartitionTime>(state).header
-    else memory.assets.set(key, decodeAsset(state))
-  },
-})
+/** Largest part of an asset's state in one changelog record, which may have 1 MiB. */
+const PART_BYTES = 768 * 1024
+const PART_HEADER_BYTES = 12
+
+/**
+ * An asset's state lies under its id, what is too long for one record under `<id>#1`, `<id>#2`, ... All parts of a
+ * snapshot are written together and carry its number, so a part that a shorter snapshot left behind is not taken for a newer one.
+ */
+export const keyedState = (memory: PartitionMemory): KeyedState => {
+  const taken = new Map<string, Uint8Array[]>()
+  const arrived = new Map<string, Uint8Array[]>()
+  const partsOf = (assetId: string): Uint8Array[] => {
+    const known = taken.get(assetId)
+    if (known !== undefined) return known
+    const asset = memory.assets.get(assetId) ?? newAsset()
+    asset.snapshots++
+    const parts = split(encodeAsset(asset), asset.snapshots)
+    taken.set(assetId, parts)
+    return parts
+  }
+  return {
+    version: 1,
+    *dirty() {
+      taken.clear()
+      for (const key of memory.changed) {
+        if (key === TIME_KEY) yield key
+        else for (const at of partsOf(key).keys()) yield partKey(key, at)
+      }
+    },
+    snapshot(key) {
+      const [assetId, at] = assetAndPart(key)
+      memory.changed.delete(assetId)
+      if (key === TIME_KEY) return encode(memory.time, [])
+      return partsOf(assetId)[at] ?? new Uint8Array(PART_HEADER_BYTES)
+    },
+    restore(key, state, version) {
+      if (version !== 1) throw new RangeError(`features state of ${key} has version ${version}, expected 1`)
+      if (key === TIME_KEY) {
+        memory.time = decode<PartitionTime>(state).header
+        return
+      }
+      const [assetId, at] = assetAndPart(key)
+      const parts = arrived.get(assetId) ?? []
+      parts[at] = Uint8Array.from(state)
+      arrived.set(assetId, parts)
+      const whole = joined(parts)
+      if (whole !== undefined) memory.assets.set(assetId, decodeAsset(whole))
+    },
+  }
+}
+
+const partKey = (assetId: string, at: number): string => (at === 0 ? assetId : `${assetId}#${at}`)
+
+const assetAndPart = (key: string): [string, number] => {
+  const at = key.lastIndexOf('#')
+  return at <= 0 ? [key, 0] : [key.slice(0, at), Number(key.slice(at + 1))]
+}
+
+/** Each part: number of the snapshot (f64), count of parts (uint32), bytes. */
+const split = (state: Uint8Array, snapshot: number): Uint8Array[] => {
+  const count = Math.max(1, Math.ceil(state.byteLength / PART_BYTES))
+  return Array.from({ length: count }, (_, i) => {
+    const bytes = state.subarray(i * PART_BYTES, (i + 1) * PART_BYTES)
+    const part = Buffer.alloc(PART_HEADER_BYTES + bytes.byteLength)
+    part.writeDoubleLE(snapshot, 0)
+    part.writeUInt32LE(count, 8)
+    part.set(bytes, PART_HEADER_BYTES)
+    return part
+  })
+}
+
+/** The state, once every part of the snapshot that the first one names has arrived. */
+const joined = (parts: readonly (Uint8Array | undefined)[]): Uint8Array | undefined => {
+  const first = parts[0]
+  if (first === undefined) return undefined
+  const snapshotOf = (part: Uint8Array) => Buffer.from(part.buffer, part.byteOffset, part.byteLength).readDoubleLE(0)
+  const count = Buffer.from(first.buffer, first.byteOffset, first.byteLength).readUInt32LE(8)
+  const own: Uint8Array[] = []
+  for (let at = 0; at < count; at++) {
+    const part = parts[at]
+    if (part === undefined || snapshotOf(part) !== snapshotOf(first)) return undefined
+    own.push(part.subarray(PART_HEADER_BYTES))
+  }
+  return Buffer.concat(own)
+}
 
 // Layout: length of the header (uint32, little-endian), header (JSON), then the numeric columns it lists, each aligned to 8 bytes.
 

@@ -7,17 +7,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MemoryStore, canonicalJson, localCodec, openMemoryLog, publish, sha256Hex, startService } from '@andon/kit'
+import { MemoryStore, localCodec, openMemoryLog, startService } from '@andon/kit'
 import type { Log, RunningService } from '@andon/kit'
-import { avroSchemas } from '@andon/schemas'
-import type { Features } from '@andon/schemas'
 import { Redis } from 'ioredis'
 import { loadConfig } from '../src/config.ts'
 import { createFeaturesService } from '../src/service.ts'
-import { blockOf, blockRecord } from './blocks.ts'
+import { createTopics, featuresOf, publishDocuments, sample } from './plant.ts'
 
 const codec = localCodec()
-const namespace = ''
 
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1')
@@ -61,77 +58,21 @@ after(async () => {
   await stopRedis()
 })
 
-const plant = {
-  version: 1,
-  site: { id: 'works', name: 'Works', timezone: 'UTC' },
-  lines: [{ id: 'line-1', name: 'Line 1', area: 'area-1' }],
-  assetClasses: [{ id: 'slow-machine', featureSet: 'features/slow' }],
-  assets: [
-    {
-      id: 'oven-1',
-      name: 'Oven 1',
-      line: 'line-1',
-      class: 'slow-machine',
-      sources: ['oven-1-plc'],
-      channels: [{ id: 'temperatureC', unit: 'Cel', kind: 'scalar' }],
-    },
-  ],
-}
-const featureSet = {
-  version: 1,
-  name: 'features/slow',
-  windowMs: 1000,
-  latenessMs: 1500,
-  graceMs: 250,
-  features: [{ channel: '*', statistics: ['mean', 'max'] }],
-}
-
-const publishDocuments = async (log: Log) => {
-  const document = (name: string, kind: string, body: unknown) => {
-    const text = canonicalJson(body)
-    const value = { type: 'ConfigPublished', name, kind, digest: sha256Hex(text), body: text, effectiveFromUs: 0, by: 'p-test', atUs: 0 }
-    return { topic: 'config', key: name, value, id: name, type: 'ConfigPublished', timeUs: 0, partition: 0 }
-  }
-  await publish(log, codec, [document('plant', 'plant', plant), document('features/slow', 'feature-set', featureSet)], 'test')
-}
-
-/** One sample; the window of a second closes with the first of the next one. */
-const sample = async (log: Log, seq: number, timeS: number, value: number) => {
-  const value_ = blockRecord(blockOf([{ seq, timeS, values: [value] }], { sourceId: 'oven-1-plc' }), 'oven-1')
-  await publish(
-    log,
-    codec,
-    [{ topic: 'telemetry', key: 'oven-1', value: value_, id: `oven-1-plc/1/${seq}`, type: 'block', timeUs: timeS * 1e6 }],
-    'test',
-  )
-}
-
 const latest = async (): Promise<{ windowEndUs: number; values: string; vectorId: string } | undefined> => {
   const text = await redis.get('andon:latest:oven-1').catch(() => null)
   return text === null ? undefined : (JSON.parse(text) as { windowEndUs: number; values: string; vectorId: string })
 }
 const latestEndS = async (endS: number) => ((await latest())?.windowEndUs === endS * 1e6 ? true : undefined)
 
-const vectorsOf = async (log: Log): Promise<string[]> => {
-  const ids: string[] = []
-  for (let partition = 0; partition < (await log.admin.partitions('features')); partition++) {
-    for await (const batch of log.read({ topic: 'features', partition, from: 'earliest', to: 'latest' })) {
-      for (const record of batch.records) ids.push(codec.decode<Features>('features', record.value as Buffer).vector!.vectorId)
-    }
-  }
-  return ids
-}
+const vectorsOf = async (log: Log): Promise<string[]> => (await featuresOf(log, codec)).map(({ vector }) => vector!.vectorId)
 
 const start = async (store: MemoryStore): Promise<{ service: RunningService; log: Log }> => {
-  const config = {
-    ...loadConfig({
-      FEATURES_ADMIN_PORT: '0',
-      ANDON_REDIS_URL: `redis://127.0.0.1:${port}`,
-      ANDON_LOG_LEVEL: 'silent',
-      FEATURES_SNAPSHOT_EVERY_MS: '50',
-    }),
-    namespace,
-  }
+  const config = loadConfig({
+    FEATURES_ADMIN_PORT: '0',
+    ANDON_REDIS_URL: `redis://127.0.0.1:${port}`,
+    ANDON_LOG_LEVEL: 'silent',
+    FEATURES_SNAPSHOT_EVERY_MS: '50',
+  })
   const log = openMemoryLog({ store })
   const outside = { openLog: async () => log, openCodec: async () => codec }
   return { service: await startService(createFeaturesService(config, outside)), log: openMemoryLog({ store }) }
@@ -141,34 +82,29 @@ const readiness = async (service: RunningService) => {
   return (await response.json()) as { status: string; parts: Record<string, unknown> }
 }
 
-const createTopics = async (log: Log) => {
-  const names = Object.keys(avroSchemas).filter((name) => name !== 'changelog')
-  await log.admin.ensureTopics(names.map((name) => ({ name, partitions: name === 'config' ? 1 : 2 })))
-}
-
 test('latest vectors: appear, stay monotone, come back after a flush and after a lost Redis', async (t) => {
   const store = new MemoryStore(2)
   const setup = openMemoryLog({ store })
   await createTopics(setup)
-  await publishDocuments(setup)
+  await publishDocuments(setup, codec)
   const { service, log } = await start(store)
   t.after(() => service.stop())
 
-  await sample(log, 1, 0.1, 20)
-  await sample(log, 2, 1.1, 30)
+  await sample(log, codec, 1, 0.1, 20)
+  await sample(log, codec, 2, 1.1, 30)
   await eventually('the first vector is in Redis', () => latestEndS(1))
   assert.equal(Buffer.from((await latest())!.values, 'base64').readDoubleLE(0), 20)
 
-  await sample(log, 3, 2.1, 30)
-  await sample(log, 4, 3.1, 30)
+  await sample(log, codec, 3, 2.1, 30)
+  await sample(log, codec, 4, 3.1, 30)
   await eventually('the next ones replace it', () => latestEndS(3))
-  await sample(log, 5, 1.5, 99)
+  await sample(log, codec, 5, 1.5, 99)
   await eventually('a revision of an older window is on the log', async () => ((await vectorsOf(log)).length === 4 ? true : undefined))
   await sleep(200)
   assert.equal((await latest())?.windowEndUs, 3e6, 'the newest window stays')
 
   await redis.flushall()
-  await sample(log, 6, 4.1, 30)
+  await sample(log, codec, 6, 4.1, 30)
   await eventually('a flushed Redis is filled again', () => latestEndS(4))
 
   await stopRedis()
@@ -177,7 +113,7 @@ test('latest vectors: appear, stay monotone, come back after a flush and after a
     return typeof parts['latest-vectors'] === 'string' ? true : undefined
   })
   const before = (await vectorsOf(log)).length
-  await sample(log, 7, 5.2, 30)
+  await sample(log, codec, 7, 5.2, 30)
   await eventually('vectors go on without Redis', async () => ((await vectorsOf(log)).length > before ? true : undefined))
 
   await startRedis()
@@ -189,12 +125,12 @@ test('a flush is noticed although nothing new is measured', async (t) => {
   const store = new MemoryStore(2)
   const setup = openMemoryLog({ store })
   await createTopics(setup)
-  await publishDocuments(setup)
+  await publishDocuments(setup, codec)
   await redis.flushall()
   const { service, log } = await start(store)
   t.after(() => service.stop())
-  await sample(log, 1, 0.1, 20)
-  await sample(log, 2, 1.1, 30)
+  await sample(log, codec, 1, 0.1, 20)
+  await sample(log, codec, 2, 1.1, 30)
   await eventually('the vector is in Redis', () => latestEndS(1))
   await redis.flushall()
   await eventually('it is written again', () => latestEndS(1))
@@ -204,14 +140,14 @@ test('a restart goes on where the last one stopped: no window twice, none missin
   const store = new MemoryStore(2)
   const setup = openMemoryLog({ store })
   await createTopics(setup)
-  await publishDocuments(setup)
+  await publishDocuments(setup, codec)
   const whole = new MemoryStore(2)
   const wholeSetup = openMemoryLog({ store: whole })
   await createTopics(wholeSetup)
-  await publishDocuments(wholeSetup)
+  await publishDocuments(wholeSetup, codec)
 
   const one = await start(whole)
-  for (let i = 1; i <= 12; i++) await sample(one.log, i, i * 0.4, i)
+  for (let i = 1; i <= 12; i++) await sample(one.log, codec, i, i * 0.4, i)
   await eventually('all windows are closed', async () => ((await vectorsOf(one.log)).length >= 4 ? true : undefined))
   await one.service.stop()
 
@@ -221,7 +157,7 @@ test('a restart goes on where the last one stopped: no window twice, none missin
     [10, 12],
   ] as const) {
     const { service, log } = await start(store)
-    for (let i = range[0]; i <= range[1]; i++) await sample(log, i, i * 0.4, i)
+    for (let i = range[0]; i <= range[1]; i++) await sample(log, codec, i, i * 0.4, i)
     await sleep(300)
     await service.stop()
   }

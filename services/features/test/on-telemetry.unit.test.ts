@@ -67,7 +67,11 @@ class Features1 {
   /** A snapshot of what changed, as the kit takes it. */
   snapshot(into: Map<string, Uint8Array>) {
     const state = keyedState(this.memory)
-    for (const key of state.dirty()) into.set(key, Uint8Array.from(state.snapshot(key)))
+    for (const key of [...state.dirty()].toReversed()) {
+      const bytes = Uint8Array.from(state.snapshot(key))
+      assert.ok(bytes.byteLength < 1024 * 1024, 'a snapshot fits one record')
+      into.set(key, bytes)
+    }
     assert.equal([...state.dirty()].length, 0, 'a snapshotted key is clean')
   }
 
@@ -343,6 +347,26 @@ test('the waveform of the press becomes one vector a second', async () => {
   half.snapshot(kept)
   const rest = await new Features1(plan).restore(kept).run(records.slice(3), [1], 3)
   assert.deepEqual(contents(rest), contents(features))
+})
+
+test('windows too large for one record are restored from their parts, also beside parts of a longer snapshot', async () => {
+  const plan = modelPlan({ sources: ['a'], channels: ['v'], computations: [{ name: 'v.rms', channel: 'v', statistic: 'rms' }] })
+  const snippet = (k: number) => Float32Array.from({ length: 100_000 }, (_, i) => Math.sin(i * (k + 1)))
+  const record = (k: number, timeS: number) =>
+    blockRecord({ ...waveformOf(k + 1, timeS, snippet(k), 100_000), sourceId: 'a', channels: ['v'] })
+  const records = [...Array.from({ length: 8 }, (_, k) => record(k, k * 0.5)), record(8, 12), record(9, 16), record(10, 20)]
+  const whole = await new Features1(plan).run(records, [1])
+  const kept = new Map<string, Uint8Array>()
+  const live = new Features1(plan)
+  for (const [i, at] of [8, 9].entries()) {
+    const from = i === 0 ? 0 : 8
+    await live.run(records.slice(from, at), [1], from)
+    live.snapshot(kept)
+    const rest = await new Features1(plan).restore(kept).run(records.slice(at), [1], at)
+    assert.deepEqual(contents(rest), contents(whole).slice(-rest.emitted.length))
+    assert.equal(live.emitted.length + rest.emitted.length, whole.emitted.length)
+  }
+  assert.ok(kept.size > 3, 'it was split')
 })
 
 test('what the plant does not describe is counted and leaves no memory', async () => {
