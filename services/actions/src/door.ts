@@ -4,7 +4,7 @@
 import express from 'express'
 import type { Express, Request, Response } from 'express'
 import { AndonError, asyncRoute, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
-import type { Logger, Principal, Principals } from '@andon/kit'
+import type { Logger, Metrics, Principal, Principals } from '@andon/kit'
 import { z } from 'zod'
 import type { Actions } from '@andon/schemas'
 import type { ActionsLog } from './actions-log.ts'
@@ -42,6 +42,7 @@ export interface DoorOptions {
   readonly nowUs: () => number
   readonly answerWithinMs: number
   readonly logger: Logger
+  readonly metrics: Metrics
   /** Owners and breakers of this process, for /v1/status. */
   readonly status: () => Readonly<Record<string, unknown>>
   readonly version?: string
@@ -235,7 +236,8 @@ const incidentOf = (board: Board, request: Request) => {
 }
 
 /** Appends and waits for the owner's fact. A mesh-wide hold goes to its home partition first and then to all others. */
-const ask = async ({ board, actionsLog, answerWithinMs, logger }: DoorOptions, request: Actions) => {
+const ask = async ({ board, actionsLog, answerWithinMs, logger, metrics }: DoorOptions, request: Actions) => {
+  const observe = metrics.histogram('andon_actions_answer_seconds', "From a request at the door to its owner's answer").startTimer()
   const waiting = board.waitFor(request.id, answerWithinMs)
   const home = board.partitionOf(request.line)
   if (board.answerOf(request.id) === undefined) await actionsLog.append(home, [request])
@@ -247,6 +249,7 @@ const ask = async ({ board, actionsLog, answerWithinMs, logger }: DoorOptions, r
     if (failed > 0) logger.warn({ failed, holdId: request.id }, 'hold is not in every partition yet')
   }
   const answered = await waiting
+  if (answered) observe()
   return { requestId: request.id, answer: answered, refusal: answered && refusalOf(answered) }
 }
 

@@ -84,8 +84,11 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
   })
 
   const publisher = configPublisher(log, codec, view, logger)
+  const executions = metrics.counter('andon_actions_executions_total', 'Attempts to bring a command to its target, by outcome', ['outcome'])
   const onCounted = (entry: TracedEntry, isLive: boolean): void => {
     if (!isLive) return
+    const outcome = entry.record.execution?.outcome ?? null
+    if (outcome !== null) executions.inc({ outcome })
     const notice = liveNotice(entry.record)
     if (notice) notices.publish(entry.record.line, notice)
   }
@@ -138,6 +141,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
         nowUs: () => clock.nowUs(),
         answerWithinMs: config.answerWithinMs,
         logger,
+        metrics,
         status: () => ({ owned: isOwner ? owners.status() : [], thisProcess: executors.states() }),
       }),
     })

@@ -26,7 +26,7 @@ const orderOf = (name: string, maxLatencyMs = 3_000): Order => {
   return {
     commandRequestId: 'request-1',
     command,
-    definition: { ...definition, maxLatencyMs },
+    definition: { ...definition, maxLatencyMs, readBack: { ...definition.readBack, withinMs: 100 } },
     line: 'press-line',
     incidentId: 'i-1',
     stepId: 's-1',
@@ -124,7 +124,7 @@ test('a target that keeps failing opens its breaker: nothing is sent, it is said
     resetAfterMs: 50,
   })
   t.after(() => executors.close())
-  const order = orderOf('line.pause')
+  const order = orderOf('line.pause', 300)
   const attempt = async () => (await executors.prepare(order)).send()
   while (executors.isOpenFor(order.definition, order.line)) await attempt().catch(() => undefined)
   const before = calls
