@@ -2,13 +2,14 @@
 // what a test needs of it: doors with tokens, kill -9 by name, everything that lies on its topics.
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openCodec, openKafkaLog } from '@andon/kit'
 import type { Codec, Log } from '@andon/kit'
-import { freePorts, repositoryRoot } from '@andon/platform'
+import { isPortFree, repositoryRoot } from '@andon/platform'
 import type { Actions, Anomalies, Features, Predictions, Telemetry } from '@andon/schemas'
 import type { Acknowledged, Ledger, PhysicalEffect, Stored } from './ledger.ts'
 
@@ -76,9 +77,10 @@ export class Mesh {
     const mesh = new Mesh(home, await freeOffset(), options)
     try {
       await until('the mesh is ready', 120_000, () => {
-        if (mesh.child.exitCode !== null) throw new Error(`andon up ended with ${mesh.child.exitCode}`)
-        return mesh.state().status === 'ready'
+        if (mesh.child.exitCode !== null) return 'ended'
+        return mesh.state().status === 'ready' && 'ready'
       })
+      if (mesh.child.exitCode !== null) throw new Error(`andon up ended with ${mesh.child.exitCode}`)
       return mesh
     } catch (cause) {
       await mesh.stop()
@@ -225,8 +227,21 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-/** An offset under which the conventional ports are very likely free: taken from a free port of the system. */
+/** Ports that any mesh uses; services and the demo plant lie close together, so their ranges are asked whole. */
+const conventional = [
+  1883, 4222, 4840, 6379, 7070, 7071, 7072, 7073, 7074, 7081, 7082, 7083, 7084, 7085, 7086, 7087, 7090, 7091, 7092, 7095, 7096, 8000, 8001,
+  8002, 8081, 9092, 9093,
+]
+
+/**
+ * An offset under which the conventional ports are free now. Shifted ports stay below 32768, where the system hands out ports
+ * for outgoing connections; a fixed port there may be taken at any time.
+ */
 const freeOffset = async (): Promise<number> => {
-  const [port = 30_000] = await freePorts(1)
-  return 20_000 + (port % 30_000)
+  for (let tries = 0; tries < 200; tries++) {
+    const offset = 10_000 + randomInt(135) * 97
+    const free = await Promise.all(conventional.map((port) => isPortFree(port + offset)))
+    if (free.every(Boolean)) return offset
+  }
+  throw new Error('no offset with free ports found in 200 tries')
 }
