@@ -87,7 +87,10 @@ export interface ProcessOptions<T> {
   readonly input: string
   /** Consumer group; a service with several processes names each. Default: the service. The changelog is `<group>.changelog`. */
   readonly group?: string
-  /** Topics that a process without state writes: after a loss it starts behind its last surviving output there. */
+  /**
+   * For a process without state: topics to which every input gives an output in its own partition number. After a loss
+   * it starts behind its last surviving output there.
+   */
   readonly outputs?: readonly string[]
   readonly open: (partition: number) => PartitionProcess<T> | Promise<PartitionProcess<T>>
   /** Records between two snapshot rounds of a partition. Default 5000. */

@@ -44,6 +44,8 @@ export class PartitionLane<T> {
   private settled: DedupeEntry[] = []
   /** Last applied input; offset -1 = none. */
   private input: Mark
+  /** Of a process without state: the input of the output it started behind. */
+  private origin: Mark | undefined
   /** Newest output per output partition, and the newest of all. */
   private outputs = new Map<string, Mark>()
   private output: Mark | undefined
@@ -110,7 +112,7 @@ export class PartitionLane<T> {
 
   private async settle(): Promise<StartAt | undefined> {
     const { log, options, deps } = this.context
-    const marks = [this.input, ...this.outputs.values()]
+    const marks = [this.input, ...this.outputs.values(), ...(this.origin ? [this.origin] : [])]
     const held = (await Promise.all(marks.map((mark) => holds(log, mark)))).every(Boolean)
     if (!held) {
       deps.logger.warn(
@@ -130,20 +132,23 @@ export class PartitionLane<T> {
     this.process = await options.open(this.partition)
     const state = this.process.state
     if (!state) {
-      const outputTopics = new Set([...(options.outputs ?? []), ...[...this.outputs.values()].map(({ topic }) => topic)])
-      const start = await startOfStateless(log, this.input, committed, [...outputTopics])
+      const start = await startOfStateless(log, this.input, committed, options.outputs ?? [])
       this.forget()
-      return start
+      for (const mark of start.outputs) this.outputs.set(`${mark.topic}/${mark.partition}`, mark)
+      this.origin = start.input
+      return start.at
     }
     const found = await (await this.context.snapshots()).recover(options.input, this.partition)
     for (const { key, state: bytes, version } of found?.keys ?? []) state.restore(key, bytes, version)
+    // What this process had acknowledged and still holds counts on: those outputs are not appended again.
+    const acknowledged = this.acknowledged ? { outputs: this.outputs, output: this.output } : undefined
     this.forget()
     this.settled = [...(found?.kit.dedupe ?? [])]
     this.dedupe.restore(this.settled)
+    this.outputs = acknowledged?.outputs ?? new Map(found?.kit.outputs.map((mark) => [`${mark.topic}/${mark.partition}`, mark]))
+    this.output = acknowledged?.output ?? found?.output
     if (!found) return 'earliest'
-    for (const mark of found.kit.outputs) this.outputs.set(`${mark.topic}/${mark.partition}`, mark)
     this.input = found.input
-    this.output = found.output
     // Rounds that no longer hold must not outlive this one in a compacted log.
     if (found.rejected) this.rewriteAll = found.keys.map(({ key }) => key)
     return found.input.offset + 1
@@ -154,6 +159,7 @@ export class PartitionLane<T> {
     this.outputs = new Map()
     this.output = undefined
     this.input = this.noInput()
+    this.origin = undefined
     this.rewriteAll = []
     this.sinceRound = 0
     this.settled = []
@@ -223,7 +229,7 @@ export class PartitionLane<T> {
       })
     }
     if (records.length === 0) return
-    const appended = await log.append(records)
+    const appended = await log.append(records, { after: [...this.outputs.values()] })
     this.acknowledged = newest
     appended.forEach(({ topic, partition, leaderEpoch, offset }, i) => {
       this.output = { topic, partition, leaderEpoch, offset, id: ids[i]! }

@@ -1,60 +1,72 @@
 // Where a process without state starts: the committed offset, unless its newest surviving output tells that later
 // outputs were lost, or that the input it was derived from is gone.
 
-import { HEADER, parseCause } from './lineage.ts'
+import { HEADER, comparePositions, parseCause } from './lineage.ts'
 import type { Cause } from './lineage.ts'
 import { newestRecord } from './marks.ts'
 import type { Mark } from './marks.ts'
-import type { Log, StartAt } from './log/port.ts'
+import type { Log, LogRecord, StartAt } from './log/port.ts'
 
-/** How far back the newest output of one input partition is looked for in each output partition. */
+/** How far back the newest output of an input partition is looked for. */
 const LOOK_BACK_RECORDS = 20_000
 
+export interface StatelessStart {
+  readonly at: StartAt
+  /** Newest surviving output per topic; if one of them goes, the start has to be worked out again. */
+  readonly outputs: readonly Mark[]
+  /** The input record that the newest of them came from. */
+  readonly input: Mark | undefined
+}
+
 /**
- * min(committed, lineage of the last surviving output + 1, first input offset that a later leader wrote after what we
- * had applied). `applied` is the last applied input as far as this process knows; offset -1 = unknown.
+ * min(committed, lineage of the last surviving output, first input offset that a later leader wrote after what we had
+ * applied). The last output's own input is done again, since another output of it may be missing. `applied` is the last
+ * applied input as far as this process knows; offset -1 = unknown.
  */
 export const startOfStateless = async (
   log: Log,
   applied: Mark,
   committed: number | undefined,
   outputTopics: readonly string[],
-): Promise<StartAt> => {
-  if (committed === undefined) return 'earliest'
+): Promise<StatelessStart> => {
+  if (committed === undefined) return { at: 'earliest', outputs: [], input: undefined }
   const { topic, partition } = applied
-  const cut = async (leaderEpoch: number): Promise<number> => log.admin.endOfEpoch(topic, partition, leaderEpoch)
-  const kept = applied.offset < 0 ? committed : Math.min(committed, await cut(applied.leaderEpoch))
-  if (outputTopics.length === 0) return kept
-  const last = await lastCause(log, topic, partition, outputTopics)
-  if (last === 'unknown') return kept
-  if (last === undefined) return 'earliest'
-  return Math.min(kept, last.offset + 1, await cut(last.leaderEpoch))
+  let at = committed
+  const notAbove = async (leaderEpoch: number): Promise<void> => {
+    at = Math.min(at, await log.admin.endOfEpoch(topic, partition, leaderEpoch))
+  }
+  if (applied.offset >= 0) await notAbove(applied.leaderEpoch)
+  const outputs: Mark[] = []
+  let input: Mark | undefined
+  for (const outputTopic of outputTopics) {
+    const { record, complete } = await newestRecord(
+      log,
+      outputTopic,
+      partition,
+      (found) => causeIn(found, applied) !== undefined,
+      LOOK_BACK_RECORDS,
+    )
+    if (!record) {
+      if (complete) return { at: 'earliest', outputs: [], input: undefined } // nothing of what we wrote is left
+      continue
+    }
+    const cause = causeIn(record, applied)!
+    outputs.push({
+      topic: outputTopic,
+      partition,
+      leaderEpoch: record.leaderEpoch,
+      offset: record.offset,
+      id: record.header(HEADER.id) ?? '',
+    })
+    if (!input || comparePositions(cause, input) > 0)
+      input = { topic, partition, leaderEpoch: cause.leaderEpoch, offset: cause.offset, id: '' }
+    at = Math.min(at, cause.offset)
+    await notAbove(cause.leaderEpoch)
+  }
+  return { at, outputs, input }
 }
 
-/** The newest cause in this input partition among all surviving outputs; undefined if there is no output at all. */
-const lastCause = async (
-  log: Log,
-  input: string,
-  partition: number,
-  outputTopics: readonly string[],
-): Promise<Cause | undefined | 'unknown'> => {
-  let newest: Cause | undefined
-  let complete = true
-  const causeOf = (header: string | undefined): Cause | undefined => {
-    const cause = parseCause(header)
-    return cause?.topic === input && cause.partition === partition ? cause : undefined
-  }
-  for (const topic of outputTopics) {
-    const partitions = await log.admin.partitions(topic)
-    // A process that keeps keys writes to the same partition number: look there first, elsewhere only if it is not so.
-    const order = [partition % partitions, ...Array.from({ length: partitions }, (_, p) => p).filter((p) => p !== partition % partitions)]
-    for (const p of order) {
-      const found = await newestRecord(log, topic, p, (record) => causeOf(record.header(HEADER.cause)) !== undefined, LOOK_BACK_RECORDS)
-      complete &&= found.complete
-      const cause = causeOf(found.record?.header(HEADER.cause))
-      if (cause && (!newest || cause.offset > newest.offset)) newest = cause
-      if (cause && p === partition) break
-    }
-  }
-  return newest ?? (complete ? undefined : 'unknown')
+const causeIn = (record: LogRecord, { topic, partition }: Mark): Cause | undefined => {
+  const cause = parseCause(record.header(HEADER.cause))
+  return cause?.topic === topic && cause.partition === partition ? cause : undefined
 }

@@ -89,11 +89,9 @@ test('a cut of the outputs: a stateless process starts behind its last surviving
   await addOneByOne(log, 1, 2, 3, 4)
   await until(async () => (await outputs(log)).length === 4)
   await powerLoss([{ topic: `${space}totals`, offset: 1 }])
-  await until(async () => (await outputs(log)).length >= 4, 'the lost outputs', 30_000)
-  assert.deepEqual(
-    (await outputs(log)).map(({ value }) => value.total),
-    [2, 4, 6, 8],
-  )
+  await until(async () => (await outputs(log)).some(({ value }) => value.total === 8), 'the lost outputs', 30_000)
+  const distinct = new Map((await outputs(log)).map(({ cause, value }) => [cause, value.total]))
+  assert.deepEqual([...distinct.values()], [2, 4, 6, 8])
   await run.stop()
 })
 

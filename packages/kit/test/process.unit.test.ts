@@ -148,15 +148,16 @@ test('an append that failed after it was stored leaves repeats with equal lineag
   const log = openLog({ maxBatchRecords: 2 })
   let failures = 2
   log.failAppends((records) =>
-    records[0]?.topic === 'totals' && failures-- > 0 ? new LogError('retriable', 'ANDON_TEST_AWAY', 'away') : undefined,
+    records[0]?.topic === 'totals' && failures-- > 0
+      ? { error: new LogError('retriable', 'ANDON_TEST_AWAY', 'away'), afterStoring: failures === 0 }
+      : undefined,
   )
   await add(log, 'a', 1, 2, 3)
   const run = await start(log, { open: totals })
-  await until(async () => (await outputs(log)).length >= 3)
-  assert.deepEqual(
-    (await outputs(log)).map(({ value }) => value.total),
-    [1, 3, 6],
-  )
+  await until(async () => (await outputs(log)).some(({ value }) => value.total === 6))
+  const seen = new Map((await outputs(log)).map(({ cause, value }) => [cause, value.total]))
+  assert.deepEqual([...seen.values()], [1, 3, 6])
+  assert.ok((await outputs(log)).length > 3, 'what was stored without an answer is there twice')
   await run.stop()
 })
 
@@ -235,10 +236,11 @@ test('a stateless process starts behind its last surviving output', async () => 
   const second = openLog({ store })
   second.cut('totals', 0, 1)
   await start(second, { open: doubles })
-  await until(async () => (await outputs(second)).length === 3)
+  await until(async () => (await outputs(second)).some(({ value }) => value.total === 6))
+  // The input of the last surviving output is done again: another output of it might have been lost.
   assert.deepEqual(
     (await outputs(second)).map(({ value }) => value.total),
-    [2, 4, 6],
+    [2, 2, 4, 6],
   )
   await second.close()
 })

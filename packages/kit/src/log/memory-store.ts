@@ -2,7 +2,7 @@
 // as several processes share a broker. It can lose its tail like a broker that lost power, so that recovery can be tested.
 
 import { logError } from './log-error.ts'
-import type { LogRecord, RecordBatch } from './port.ts'
+import type { LogRecord, Position, RecordBatch } from './port.ts'
 
 export class MemoryRecord implements LogRecord {
   readonly topic: string
@@ -68,6 +68,11 @@ export class MemoryPartition {
     const record = new MemoryRecord(this.topic, this.partition, { offset: this.high, leaderEpoch: this.leaderEpoch }, content)
     this.records.push(record)
     return record
+  }
+
+  /** True if a record of that place is there or has been removed by retention. */
+  holds({ leaderEpoch, offset }: Position): boolean {
+    return offset < this.low || this.records[offset - this.low]?.leaderEpoch === leaderEpoch
   }
 
   tell(): void {

@@ -10,6 +10,7 @@ import { PartitionRunner } from './partition-runner.ts'
 import type { RunnerHandlers } from './partition-runner.ts'
 import type {
   Append,
+  AppendOptions,
   Appended,
   Follow,
   FollowOptions,
@@ -33,14 +34,19 @@ export interface MemoryLogOptions {
   readonly store?: MemoryStore
 }
 
+export interface AppendFault {
+  readonly error: Error
+  readonly afterStoring?: boolean
+}
+
 export interface MemoryLog extends Log {
   readonly store: MemoryStore
   /** Power loss at the broker: records from `offset` on are gone and the leader epoch rises. */
   cut(topic: string, partition: number, offset: number): void
   /** Retention: records below `offset` are gone. */
   trim(topic: string, partition: number, offset: number): void
-  /** The next appends are refused while this returns an error; undefined heals. */
-  failAppends(fault: ((records: readonly Append[]) => Error | undefined) | undefined): void
+  /** Appends reject while this returns a fault; undefined heals. `afterStoring` = the records are there, their answer is lost. */
+  failAppends(fault: ((records: readonly Append[]) => AppendFault | undefined) | undefined): void
   /** Ends every run and follow as a crash would: nothing more is handled, committed or told. */
   crash(): void
 }
@@ -137,13 +143,13 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
   const prefix = options.namespace ?? ''
   const maxRecords = options.maxBatchRecords ?? 500
   const running = new Set<{ stop(): Promise<void>; crash(): void }>()
-  let fault: ((records: readonly Append[]) => Error | undefined) | undefined
+  let fault: ((records: readonly Append[]) => AppendFault | undefined) | undefined
+  let isDead = false
   let roundRobin = 0
 
-  const append = async (records: readonly Append[]): Promise<Appended[]> => {
+  const append = async (records: readonly Append[], { after = [] }: AppendOptions = {}): Promise<Appended[]> => {
     await Promise.resolve()
-    const error = fault?.(records)
-    if (error) throw error
+    if (isDead) throw logError('fatal', 'ANDON_LOG_CLOSED', 'This log has crashed')
     const touched = new Set<MemoryPartition>()
     const targets = records.map((record) => {
       const topic = store.topic(prefix + record.topic)
@@ -152,6 +158,13 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
         (record.key === null ? roundRobin++ % topic.partitions.length : partitionOf(record.key, topic.partitions.length))
       return store.partition(topic.name, partition)
     })
+    for (const { topic, partition, leaderEpoch, offset } of after) {
+      const part = store.partition(prefix + topic, partition)
+      if (targets.includes(part) && !part.holds({ leaderEpoch, offset }))
+        throw logError('retriable', 'ANDON_LOG_TAIL_LOST', `${topic}/${partition} lost the record at offset ${offset}`)
+    }
+    const failure = fault?.(records)
+    if (failure && !failure.afterStoring) throw failure.error
     const appended = records.map((record, i) => {
       const part = targets[i]!
       touched.add(part)
@@ -164,6 +177,7 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
       return { topic: record.topic, partition: part.partition, leaderEpoch: stored.leaderEpoch, offset: stored.offset }
     })
     for (const part of touched) part.tell()
+    if (failure) throw failure.error
     return appended
   }
 
@@ -331,7 +345,7 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
     crash: () => {
       for (const handle of running) handle.crash()
       running.clear()
-      fault = () => logError('fatal', 'ANDON_LOG_CLOSED', 'This log has crashed')
+      isDead = true
     },
   }
 }

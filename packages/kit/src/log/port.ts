@@ -21,6 +21,11 @@ export interface Append {
 export interface AppendOptions {
   /** The records of each partition are stored all or none; they must fit one batch (64 MiB and the topic's max.message.bytes). */
   readonly atomic?: boolean
+  /**
+   * Earlier records of the caller. Nothing is appended to one of their partitions when the log has lost the record there:
+   * rejects with ANDON_LOG_TAIL_LOST (retriable), so that what was lost can be appended first.
+   */
+  readonly after?: readonly (Position & { readonly topic: string; readonly partition: number })[]
 }
 
 /** Where an appended record lies. */

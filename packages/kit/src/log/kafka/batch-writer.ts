@@ -43,10 +43,18 @@ const putLong = (into: Buffer, at: number, value: number): number => {
   return at
 }
 
-/** Encodes header maps; names are few and their bytes are kept. */
+interface Encoded {
+  value: string | undefined
+  buffer: Buffer
+  /** Name and newest value as they lie in a record. */
+  bytes: Buffer
+  valueAt: number
+}
+
+/** Encodes header maps. Names are few and most values repeat from record to record: those are copied, not encoded again. */
 export class HeaderWriter {
   private buffer = Buffer.allocUnsafeSlow(4096)
-  private readonly names = new Map<string, Buffer>()
+  private readonly names = new Map<string, Encoded>()
 
   /** The header block of a record, valid until the next call. */
   write(headers: Readonly<Record<string, string>> | undefined): Uint8Array {
@@ -57,34 +65,36 @@ export class HeaderWriter {
     for (const name in headers) {
       const value = headers[name]
       if (value === undefined) continue
-      const nameBytes = this.name(name)
-      const most = at + nameBytes.length + 5 + value.length * 3
-      if (most > this.buffer.length) this.grow(most)
-      this.buffer.set(nameBytes, at)
-      at += nameBytes.length
-      const length = value.length < 20 ? undefined : Buffer.byteLength(value)
-      if (length === undefined) {
-        // Short values: one byte of length, whatever the characters.
-        const written = this.buffer.write(value, at + 1)
-        this.buffer[at] = written << 1
-        at += 1 + written
-      } else {
-        at = putVarint(this.buffer, at, length)
-        at += this.buffer.write(value, at)
-      }
+      const known = this.name(name)
+      if (known.value !== value) this.encode(known, name, value)
+      if (at + known.bytes.length > this.buffer.length) this.grow(at + known.bytes.length)
+      this.buffer.set(known.bytes, at)
+      at += known.bytes.length
     }
     return this.buffer.subarray(0, at)
   }
 
-  private name(name: string): Buffer {
-    let bytes = this.names.get(name)
-    if (!bytes) {
-      const text = Buffer.from(name)
-      bytes = Buffer.allocUnsafe(varintSize(text.length) + text.length)
-      text.copy(bytes, putVarint(bytes, 0, text.length))
-      if (this.names.size < 256) this.names.set(name, bytes)
+  private name(name: string): Encoded {
+    let known = this.names.get(name)
+    if (!known) {
+      known = { value: undefined, buffer: Buffer.alloc(0), bytes: Buffer.alloc(0), valueAt: 0 }
+      if (this.names.size < 256) this.names.set(name, known)
     }
-    return bytes
+    return known
+  }
+
+  private encode(known: Encoded, name: string, value: string): void {
+    const most = name.length * 3 + value.length * 3 + 10
+    if (known.buffer.length < most) {
+      known.buffer = Buffer.allocUnsafeSlow(most * 2)
+      const nameLength = Buffer.byteLength(name)
+      known.valueAt = putVarint(known.buffer, 0, nameLength) + nameLength
+      known.buffer.write(name, known.valueAt - nameLength)
+    }
+    const length = Buffer.byteLength(value)
+    const at = putVarint(known.buffer, known.valueAt, length)
+    known.bytes = known.buffer.subarray(0, at + known.buffer.write(value, at))
+    known.value = value
   }
 
   private grow(bytes: number): void {

@@ -32,6 +32,7 @@ const LAST_PAUSE_MS = 1000
 interface Call {
   readonly records: readonly Append[]
   readonly atomic: boolean
+  readonly after: NonNullable<AppendOptions['after']>
   readonly endMs: number
   readonly results: Appended[]
   /** Records that are in batches already. */
@@ -92,6 +93,7 @@ export class Producer {
       this.queue.push({
         records,
         atomic: options.atomic === true,
+        after: options.after ?? [],
         endMs: Date.now() + this.options.deadlineMs,
         results: [],
         taken: 0,
@@ -270,13 +272,13 @@ export class Producer {
       topic.parts.push({ partition: lane.partition, bytes: bytes! })
     }
     const connection = await this.transport.connectionTo(node, API.produce)
-    for (const { lane } of batches) if (lane.last && lane.connection !== connection) await this.checkTail(lane)
-    const { body, connection: used } = await this.transport.call(node, API.produce, produceBody([...topics.values()], 10_000))
+    for (const batch of batches) if (batch.lane.connection !== connection) await this.checkTail(batch)
+    const { body } = await this.transport.call(node, API.produce, produceBody([...topics.values()], 10_000), { connection })
     const found = new Map(batches.map((batch) => [`${batch.lane.topic}/${batch.lane.partition}`, batch]))
     let failure: LogError | undefined
     for (const { topic, partition, code, offset } of produceReply(body)) {
       const batch = found.get(`${topic}/${partition}`)!
-      if (code === 0) this.acknowledge(batch, offset, used)
+      if (code === 0) this.acknowledge(batch, offset, connection)
       else {
         const reason = refusal(topic, partition, code)
         if (reason.kind === 'retriable') failure = pick(failure, reason)
@@ -287,16 +289,25 @@ export class Producer {
   }
 
   /**
-   * Before anything is sent over a new connection: what was acknowledged last must still be there. Otherwise records
-   * before this one are missing, and the caller has to work them out again first.
+   * Before anything is sent over a new connection: what was acknowledged last, to us and to the callers, must still be
+   * there. Otherwise records before these are missing, and the callers have to work them out again first.
    */
-  private async checkTail(lane: Lane): Promise<void> {
-    const { leaderEpoch, offset } = lane.last!
-    const end = await this.transport.endOfEpoch(lane.topic, lane.partition, leaderEpoch)
-    if (end <= offset)
-      throw logError('retriable', 'ANDON_LOG_TAIL_LOST', `${lane.topic}/${lane.partition} lost acknowledged records from offset ${end} on`)
+  private async checkTail({ lane, calls }: Batch): Promise<void> {
+    const { topic, partition, plainName } = lane
+    const marks = [...new Set(calls)].flatMap(({ after }) =>
+      after.filter((mark) => mark.topic === plainName && mark.partition === partition),
+    )
+    if (lane.last) marks.push({ topic: plainName, partition, ...lane.last })
+    if (marks.length === 0) return
+    const ends = new Map<number, number>()
+    for (const { leaderEpoch, offset } of marks) {
+      if (!ends.has(leaderEpoch)) ends.set(leaderEpoch, await this.transport.endOfEpoch(topic, partition, leaderEpoch))
+      const end = ends.get(leaderEpoch)!
+      if (end <= offset)
+        throw logError('retriable', 'ANDON_LOG_TAIL_LOST', `${topic}/${partition} lost acknowledged records from offset ${end} on`)
+    }
     // The new connection may lead to a new leader epoch; Appended says which one.
-    await this.transport.refresh([lane.topic])
+    await this.transport.refresh([topic])
   }
 
   private acknowledge(batch: Batch, firstOffset: number, connection: object): void {

@@ -131,7 +131,7 @@ export class Reader {
     const limits = { maxWaitMs, maxBytes: MAX_BYTES, maxBytesPerPartition: this.options.maxBytesPerPartition }
     try {
       const topics = [...wants].map(([topic, parts]) => ({ topic, parts }))
-      const { body, connection } = await this.transport.call(node, API.fetch, fetchBody(topics, limits), maxWaitMs + 10_000)
+      const { body, connection } = await this.transport.call(node, API.fetch, fetchBody(topics, limits), { timeoutMs: maxWaitMs + 10_000 })
       this.noteConnection(node, connection, sources)
       const { code, results } = fetchReply(body)
       if (code !== 0) throw logError('retriable', 'ANDON_LOG_FETCH', `Fetching from broker ${node}: ${nameOfCode(code)}`)

@@ -61,19 +61,24 @@ export class Transport {
     await this.within('reading the list of brokers', REQUEST_TIMEOUT_MS, () => this.cluster.refreshMetadata())
   }
 
-  /** Sends one request to a broker. Rejects with a retriable error on any doubt whether it was carried out. */
-  async call(node: number, [key, version, name]: Api, body: Buffer, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Reply> {
-    return this.within(`${name} at broker ${node}`, timeoutMs, async () => {
+  /**
+   * Sends one request to a broker. Rejects with a retriable error on any doubt whether it was carried out, and without
+   * sending it when it would go over another connection than the given one.
+   */
+  async call(node: number, api: Api, body: Buffer, options: { timeoutMs?: number; connection?: object } = {}): Promise<Reply> {
+    return this.within(`${api[2]} at broker ${node}`, options.timeoutMs ?? REQUEST_TIMEOUT_MS, async () => {
       const broker = await this.cluster.findBroker({ nodeId: node })
-      return this.send(broker, [key, version, name], body)
+      return this.send(broker, api, body, options.connection)
     })
   }
 
-  private async send(broker: Broker, [key, version, name]: Api, body: Buffer): Promise<Reply> {
+  private async send(broker: Broker, [key, version, name]: Api, body: Buffer, only?: object): Promise<Reply> {
     const request = rawRequest(key, version, name, body)
     const connection = await broker.connectionPool.getConnectionByRequest(request)
-    const reply = await connection.send(request)
-    return { body: reply, connection: connection.socket ?? connection }
+    const used = connection.socket ?? connection
+    if (only !== undefined && only !== used)
+      throw logError('retriable', 'ANDON_LOG_RECONNECTED', 'The connection was replaced before the request was sent')
+    return { body: await connection.send(request), connection: used }
   }
 
   /** The connection that the next such request to the broker will use; connects if necessary. */
