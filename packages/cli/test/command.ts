@@ -2,6 +2,8 @@
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { isPortFree, platformPorts } from '@andon/platform'
+import { portsInUse } from '../src/up/checks.ts'
 
 const main = join(import.meta.dirname, '../src/main.ts')
 
@@ -22,3 +24,13 @@ export const andon = (args: readonly string[], environment: NodeJS.ProcessEnv = 
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
     child.once('close', (code) => resolve({ code, out, err, tookMs: Date.now() - startedMs }))
   })
+
+/** An ANDON_PORT_OFFSET with all ports of a mesh free, below the ports the system hands out by itself. */
+export const freeOffset = async (): Promise<number> => {
+  for (let tries = 0; tries < 50; tries++) {
+    const offset = 11_000 + Math.floor(Math.random() * 12_000)
+    const uses = portsInUse(platformPorts(offset), offset, true, {})
+    if ((await Promise.all(uses.map((use) => isPortFree(use.port)))).every(Boolean)) return offset
+  }
+  throw new Error('no free port offset found')
+}

@@ -6,13 +6,13 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Result, andon } from './command.ts'
+import { type Result, andon, freeOffset } from './command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'andon-cli-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Ports nobody else uses here, and a state folder of the test's own. */
-const environment = { ANDON_HOME: join(folder, 'home'), ANDON_PORT_OFFSET: '41000' }
+const environment = { ANDON_HOME: join(folder, 'home'), ANDON_PORT_OFFSET: String(await freeOffset()) }
 
 const failsFast = (result: Result, code: number, ...says: RegExp[]): void => {
   assert.equal(result.code, code, result.out + result.err)

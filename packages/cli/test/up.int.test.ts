@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type MeshState, homeAt, isPortFree, isRunning, platformPorts, readState } from '@andon/platform'
 import { portsInUse } from '../src/up/checks.ts'
-import { andon } from './command.ts'
+import { andon, freeOffset } from './command.ts'
 
-const OFFSET = 42_000
+const OFFSET = await freeOffset()
 const folder = mkdtempSync(join(tmpdir(), 'andon-up-'))
 const environment = { ANDON_HOME: folder, ANDON_PORT_OFFSET: String(OFFSET) }
 const home = homeAt(folder)
@@ -35,8 +35,8 @@ test('the mesh comes up in the background and says where everything is', async (
     environment,
   )
   assert.equal(code, 0, out + err)
-  for (const each of [/console +http:\/\/127\.0\.0\.1:49070/, /schema registry +http:\/\/127\.0\.0\.1:50081/, /Running in the background/])
-    assert.match(out, each)
+  const addresses = [`console +http://127\\.0\\.0\\.1:${7070 + OFFSET}`, `schema registry +http://127\\.0\\.0\\.1:${8081 + OFFSET}`]
+  for (const each of [...addresses, 'Running in the background']) assert.match(out, new RegExp(each))
   assert.ok(tookMs < 60_000, `took ${tookMs} ms`)
   const status = await andon(['status', '--json'], environment)
   const view = JSON.parse(status.out) as { status: string; children: { name: string; status: string; ready: boolean }[] }
@@ -66,7 +66,7 @@ test('a second start on the same state folder is refused', async () => {
 test('a second start on the same ports is refused with who holds them', async () => {
   const { code, err } = await andon(['up'], { ...environment, ANDON_HOME: join(folder, 'other') })
   assert.equal(code, 1)
-  assert.match(err, /51092 \(kafka\): in use by java \(pid \d+\)/)
+  assert.match(err, new RegExp(`${9092 + OFFSET} \\(kafka\\): in use by java \\(pid \\d+\\)`))
 })
 
 for (const name of ['clustering', 'kafka']) {
