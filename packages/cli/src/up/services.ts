@@ -46,7 +46,7 @@ export const demoProgram = (platform: Platform, offset: number, extra: Readonly<
       main: join(demoPlantFolder, 'src', 'main.ts'),
       home: platform.home,
       environment: { ...platform.environment, STEEL_PLANT_TOKEN_FILE: join(platform.home.tokens, 'integrator'), ...extra },
-      isReady: () => answersOk(`http://127.0.0.1:${port}/livez`),
+      isReady: () => answersOk(`http://127.0.0.1:${port}/readyz`),
     })
 }
 
