@@ -17,6 +17,8 @@ export interface MeshOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Arguments of `andon up`. Default: --demo. */
   readonly args?: readonly string[]
+  /** State folder and ports of an earlier start; the folder is then kept. Default: a new folder, removed in the end, and free ports. */
+  readonly place?: Readonly<{ home: string; offset: number }>
 }
 
 interface StateFile {
@@ -56,12 +58,14 @@ export class Mesh {
   readonly output: string[] = []
   private readonly child: ChildProcess
   private readonly environment: NodeJS.ProcessEnv
+  private readonly isKept: boolean
   private log: Log | undefined
   private codec: Codec | undefined
 
   private constructor(home: string, offset: number, options: MeshOptions) {
     this.home = home
     this.offset = offset
+    this.isKept = options.place !== undefined || process.env['ANDON_KEEP_HOME'] !== undefined
     this.environment = { ...process.env, ANDON_HOME: home, ANDON_PORT_OFFSET: String(offset), ...options.env }
     const main = join(repositoryRoot, 'packages', 'cli', 'src', 'main.ts')
     this.child = spawn(process.execPath, [main, 'up', ...(options.args ?? ['--demo'])], {
@@ -73,8 +77,8 @@ export class Mesh {
 
   /** Resolves when `andon up` says that the mesh is ready; on failure the error carries what it printed. */
   static async start(options: MeshOptions = {}): Promise<Mesh> {
-    const home = mkdtempSync(join(tmpdir(), 'andon-mesh-'))
-    const mesh = new Mesh(home, await freeOffset(), options)
+    const { home, offset } = options.place ?? { home: mkdtempSync(join(tmpdir(), 'andon-mesh-')), offset: await freeOffset() }
+    const mesh = new Mesh(home, offset, options)
     try {
       await until('the mesh is ready', 120_000, () => {
         if (mesh.child.exitCode !== null) return 'ended'
@@ -214,7 +218,7 @@ export class Mesh {
       await ended
       clearTimeout(late)
     }
-    if (process.env['ANDON_KEEP_HOME'] === undefined) rmSync(this.home, { recursive: true, force: true, maxRetries: 5 })
+    if (!this.isKept) rmSync(this.home, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
@@ -237,7 +241,7 @@ const conventional = [
  * An offset under which the conventional ports are free now. Shifted ports stay below 32768, where the system hands out ports
  * for outgoing connections; a fixed port there may be taken at any time.
  */
-const freeOffset = async (): Promise<number> => {
+export const freeOffset = async (): Promise<number> => {
   for (let tries = 0; tries < 200; tries++) {
     const offset = 10_000 + randomInt(135) * 97
     const free = await Promise.all(conventional.map((port) => isPortFree(port + offset)))

@@ -1,0 +1,2 @@
+import type { Measurement } from './measurement.ts'
+export const failingStarts = async (): Promise<Measurement[]> => []
