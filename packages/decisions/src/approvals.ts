@@ -2,7 +2,7 @@
 
 import type { Actions, Decision } from '@andon/schemas'
 import { fact, refused } from './facts.ts'
-import { hasEnded } from './fold.ts'
+import { hasEnded } from './fold-steps.ts'
 import type { DecideContext, Facts, State, Step } from './types.ts'
 
 /** Who may decide where a proposal names no roles. */

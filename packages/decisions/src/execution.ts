@@ -2,7 +2,7 @@
 
 import type { Actions } from '@andon/schemas'
 import { commandRequestIdOf, fact } from './facts.ts'
-import { isExecutable, isHeld } from './fold.ts'
+import { isExecutable, isHeld } from './fold-steps.ts'
 import type { State, Step } from './types.ts'
 
 /** A send must start this soon after the high watermark was asked for. */

@@ -2,7 +2,7 @@
 
 import type { Actions, Finding } from '@andon/schemas'
 import { callIncidentIdOf, evidenceOrderIdOf, fact, incidentIdOf, refused } from './facts.ts'
-import { hasEnded } from './fold.ts'
+import { hasEnded } from './fold-steps.ts'
 import { proposeNotice, proposePlan } from './planning.ts'
 import type { Planned, Subject } from './planning.ts'
 import type { DecideContext, Facts, Incident, State, Step } from './types.ts'

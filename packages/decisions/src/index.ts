@@ -3,6 +3,7 @@
 export * from './types.ts'
 export * from './facts.ts'
 export * from './fold.ts'
+export { hasEnded, isExecutable, isHeld, MAX_ATTEMPTS } from './fold-steps.ts'
 export { decide } from './decide.ts'
 export { CALL_REVIEW_US } from './incidents.ts'
 export { DECIDING_ROLES } from './approvals.ts'

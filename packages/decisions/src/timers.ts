@@ -2,7 +2,7 @@
 
 import type { Actions } from '@andon/schemas'
 import { fact } from './facts.ts'
-import { hasEnded } from './fold.ts'
+import { hasEnded } from './fold-steps.ts'
 import { CALL_REVIEW_US, closedFact, isSettled } from './incidents.ts'
 import { proposeNotice } from './planning.ts'
 import type { DecideContext, Facts, Incident, State, Step } from './types.ts'

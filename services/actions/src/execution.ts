@@ -118,6 +118,7 @@ export class Execution {
   ): Promise<{ readonly answer: Promise<Answer> } | { readonly objection: string }> {
     const { log, clock } = this.deps
     for (;;) {
+      if (term.hasEnded) return { objection: 'this owner has given the partition up' }
       const readMs = clock.monoMs()
       await log.read()
       const objection = objectionToSend({

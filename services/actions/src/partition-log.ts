@@ -7,6 +7,9 @@ import type { Actions } from '@andon/schemas'
 import type { ActionsLog, TracedEntry } from './actions-log.ts'
 import { Term } from './term.ts'
 
+/** Settled intents are forgotten when there are this many. */
+const MOST_REMEMBERED_INTENTS = 256
+
 /** Wall clock and monotonic clock; tests bring their own. */
 export interface Clock {
   nowUs(): number
@@ -54,7 +57,7 @@ export class PartitionLog {
     if (verdict === 'counted') {
       if (this.state.pending.has(record.id) && entry.traceparent !== undefined) this.traces.set(record.id, entry.traceparent)
       if (record.type === 'Executing') this.firstReadMs.set(entry.offset, this.deps.clock.monoMs())
-      if (record.execution && record.type !== 'Executing') this.forgetSettled()
+      if (this.firstReadMs.size > MOST_REMEMBERED_INTENTS) this.forgetSettled()
       this.deps.onCounted(entry, this.isOwn())
     } else if (verdict !== 'repeat') {
       this.deps.onVoid(verdict)

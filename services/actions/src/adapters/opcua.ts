@@ -35,13 +35,15 @@ export interface OpcuaOptions {
 
 export const opcuaExecutor = ({ controlSystemOf, dataDir, logger }: OpcuaOptions): Executor => {
   const connections = new Map<string, Connection>()
+  let certificates: OPCUACertificateManager | undefined
   const connectionTo = (order: Order): Connection => {
     const system = controlSystemOf(order.command.target) ?? controlSystemOf(order.line)
     if (!system) throw new NotSent(`${order.command.target} has no control system in the plant file`)
     const key = `${system.endpoint} ${system.object}`
     let connection = connections.get(key)
     if (!connection) {
-      connection = new Connection(system, join(dataDir, 'opcua-pki'), logger)
+      certificates ??= new OPCUACertificateManager({ rootFolder: join(dataDir, 'opcua-pki'), automaticallyAcceptUnknownCertificate: true })
+      connection = new Connection(system, certificates, logger)
       connections.set(key, connection)
     }
     return connection
@@ -64,6 +66,7 @@ export const opcuaExecutor = ({ controlSystemOf, dataDir, logger }: OpcuaOptions
 
     async close() {
       await Promise.all([...connections.values()].map((connection) => connection.close()))
+      await certificates?.dispose()
     },
   }
 }
@@ -137,15 +140,15 @@ const stringOf = (value: string) => ({ dataType: DataType.String, value })
 /** One session to one control system, opened when first needed and again after a loss. */
 class Connection {
   private readonly system: ControlSystem
-  private readonly pkiDir: string
+  private readonly certificates: OPCUACertificateManager
   private readonly logger: Logger
   private session: Promise<ClientSession> | undefined
   private client: OPCUAClient | undefined
   private readonly nodeIds = new Map<string, string>()
 
-  constructor(system: ControlSystem, pkiDir: string, logger: Logger) {
+  constructor(system: ControlSystem, certificates: OPCUACertificateManager, logger: Logger) {
     this.system = system
-    this.pkiDir = pkiDir
+    this.certificates = certificates
     this.logger = logger
   }
 
@@ -192,7 +195,7 @@ class Connection {
   private async open(): Promise<ClientSession> {
     const client = OPCUAClient.create({
       applicationName: 'andon-actions',
-      clientCertificateManager: new OPCUACertificateManager({ rootFolder: this.pkiDir, automaticallyAcceptUnknownCertificate: true }),
+      clientCertificateManager: this.certificates,
       connectionStrategy: { initialDelay: 200, maxDelay: 500, maxRetry: 1 },
       endpointMustExist: false,
       keepSessionAlive: true,
