@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openCodec, openKafkaLog } from '@andon/kit'
 import type { Codec, Log } from '@andon/kit'
-import { isPortFree, repositoryRoot } from '@andon/platform'
+import { type ChildState, type MeshState, isPortFree, readState, repositoryRoot } from '@andon/platform'
 import type { Actions, Anomalies, Features, Predictions, Telemetry } from '@andon/schemas'
 import type { Acknowledged, Ledger, PhysicalEffect, Stored } from './ledger.ts'
 
@@ -19,11 +19,6 @@ export interface MeshOptions {
   readonly args?: readonly string[]
   /** State folder and ports of an earlier start; the folder is then kept. Default: a new folder, removed in the end, and free ports. */
   readonly place?: Readonly<{ home: string; offset: number }>
-}
-
-interface StateFile {
-  readonly status: string
-  readonly children: readonly { readonly name: string; readonly pid?: number; readonly process?: { readonly pid: number } }[]
 }
 
 export interface Answer {
@@ -82,7 +77,7 @@ export class Mesh {
     try {
       await until('the mesh is ready', 120_000, () => {
         if (mesh.child.exitCode !== null) return 'ended'
-        return mesh.state().status === 'ready' && 'ready'
+        return mesh.state()?.status === 'ready' && 'ready'
       })
       if (mesh.child.exitCode !== null) throw new Error(`andon up ended with ${mesh.child.exitCode}`)
       return mesh
@@ -92,25 +87,28 @@ export class Mesh {
     }
   }
 
-  private state(): StateFile {
-    return JSON.parse(readFileSync(join(this.home, 'state.json'), 'utf8')) as StateFile
+  private state(): MeshState | undefined {
+    return readState(join(this.home, 'state.json'))
   }
 
-  /** Process id of a service, of `kafka`, `redis`, `nats`, `schema-registry` or `steel-plant`. */
+  private childState(name: string): ChildState {
+    const child = this.state()?.children.find((one) => one.name === name)
+    if (!child) throw new Error(`no process ${name}`)
+    return child
+  }
+
+  /** Process id of a service, of `kafka`, `redis`, `nats`, `registry` or `steel-plant`. */
   pid(name: string): number {
-    const child = this.state().children.find((one) => one.name === name)
-    const pid = child?.pid ?? child?.process?.pid
-    if (pid === undefined) throw new Error(`no process ${name} in ${JSON.stringify(this.state().children)}`)
-    return pid
+    return this.childState(name).identity.pid
   }
 
-  /** kill -9, then waits until the supervisor has another one. */
+  /** kill -9, then waits until the supervisor has another one that runs. */
   async kill(name: string): Promise<void> {
     const before = this.pid(name)
     process.kill(before, 'SIGKILL')
     await until(`${name} runs again`, 60_000, () => {
-      const now = this.pid(name)
-      return now !== before && isAlive(now)
+      const { identity, status } = this.childState(name)
+      return identity.pid !== before && status === 'running'
     })
   }
 
@@ -219,15 +217,6 @@ export class Mesh {
       clearTimeout(late)
     }
     if (!this.isKept) rmSync(this.home, { recursive: true, force: true, maxRetries: 5 })
-  }
-}
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
 
