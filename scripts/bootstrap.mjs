@@ -80,7 +80,29 @@ function takeLock() {
 
 const npmStamp = join(root, 'node_modules', '.bootstrap')
 const npmWant = sha256(readFileSync(join(root, 'package-lock.json')), `${process.platform}-${process.arch}`)
-const isNpmFresh = () => read(npmStamp) === npmWant
+
+/** True when npm's own record of node_modules has every package of the lock: somebody installed by hand, nothing is to be done. */
+function isInstalledByHand() {
+  const [wanted, installed] = ['package-lock.json', 'node_modules/.package-lock.json'].map((file) => {
+    try {
+      return JSON.parse(readFileSync(join(root, file), 'utf8')).packages ?? {}
+    } catch {
+      return {}
+    }
+  })
+  const entries = Object.entries(wanted).filter(([path]) => path.includes('node_modules/'))
+  // Optional packages of other platforms are in the lock and nowhere else.
+  const isThere = ([path, { version, integrity, optional }]) =>
+    installed[path] === undefined ? optional === true : installed[path].version === version && installed[path].integrity === integrity
+  return entries.length > 0 && entries.every(isThere)
+}
+
+const isNpmFresh = () => {
+  if (read(npmStamp) === npmWant) return true
+  if (!isInstalledByHand()) return false
+  writeWhole(npmStamp, npmWant)
+  return true
+}
 
 function installPackages() {
   // npm's own variables of this run would steer the nested one; only where to fetch from is passed on.
