@@ -1,7 +1,7 @@
 // The door's read model: every partition of `actions`, followed without a group and folded as its owner folds it.
 
 import { emptyState, evolve, isRequest } from '@andon/decisions'
-import type { Answer, HoldState, Incident, State, Step } from '@andon/decisions'
+import type { Answer, HoldState, Incident, State, Step, Verdict } from '@andon/decisions'
 import { followTopic, partitionOf } from '@andon/kit'
 import type { Codec, Follow, Input, Log, Logger, Part } from '@andon/kit'
 import type { Actions } from '@andon/schemas'
@@ -23,6 +23,11 @@ export class Board {
   private readonly listeners = new Set<Listener>()
   private readonly waiting = new Map<string, Set<(answer: Answer) => void>>()
   partitions = 0
+  private readonly onUnfoldable: (partition: number, entry: TracedEntry, error: unknown) => void
+
+  constructor(onUnfoldable: (partition: number, entry: TracedEntry, error: unknown) => void) {
+    this.onUnfoldable = onUnfoldable
+  }
 
   state(partition: number): State {
     let state = this.states.get(partition)
@@ -38,8 +43,15 @@ export class Board {
     return partitionOf(key, this.partitions)
   }
 
+  /** A record that cannot be folded is reported and left out; its owner closes the partition. */
   apply(partition: number, entry: TracedEntry): void {
-    const verdict = evolve(this.state(partition), entry)
+    let verdict: Verdict
+    try {
+      verdict = evolve(this.state(partition), entry)
+    } catch (error) {
+      this.onUnfoldable(partition, entry, error)
+      return
+    }
     if (verdict === 'void-owner' || verdict === 'void-stamp') {
       const voids = this.voids.get(partition) ?? new Set()
       this.voids.set(partition, voids.add(entry.offset))
@@ -122,7 +134,7 @@ export interface BoardPart extends Part {
 
 /** Follows the topic from its beginning; ready once it has seen what was there at the start. */
 export const boardPart = (log: Log, codec: Codec, logger: Logger): BoardPart => {
-  const board = new Board()
+  const board = new Board((partition, { offset }, error) => logger.error({ err: error, partition, offset }, 'record cannot be folded'))
   let follow: Follow | undefined
   let isCaughtUp = false
   return {

@@ -1,13 +1,13 @@
 // The one that decides a partition: takes it, writes due timers, answers requests in log order, executes what is approved
 // and settles what is unknown. The rules are the kernel's; this file supplies time, the log and the executors.
 
-import { decide, dueFacts, executableSteps, fact, nextDueUs, nextRetryUs } from '@andon/decisions'
+import { decide, dueFacts, executableSteps, fact, nextDueUs, nextRetryUs, refused } from '@andon/decisions'
 import type { DecideContext, State } from '@andon/decisions'
 import type { Logger } from '@andon/kit'
 import type { Actions } from '@andon/schemas'
 import { Execution } from './execution.ts'
 import type { ExecutionDeps } from './execution.ts'
-import { ClockWrong, PartitionClosed, PartitionLog, TermEnded } from './partition-log.ts'
+import { ClockWrong, isUnwritable, PartitionClosed, PartitionLog, TermEnded } from './partition-log.ts'
 import type { PartitionLogDeps } from './partition-log.ts'
 import { Turns } from './term.ts'
 import type { Term } from './term.ts'
@@ -36,6 +36,7 @@ export class PartitionOwner {
   private readonly deps: OwnerDeps
   private readonly logger: Logger
   private stopped = false
+  private readonly stopping = Promise.withResolvers<void>()
   private wakeUp: (() => void) | undefined
   private loop: Promise<void> = Promise.resolve()
   private term: Term | undefined
@@ -76,6 +77,7 @@ export class PartitionOwner {
   /** Ends after the decision in hand; commands under way are settled by whoever takes the partition next. */
   async stop(): Promise<void> {
     this.stopped = true
+    this.stopping.resolve()
     if (this.term) this.term.hasEnded = true
     this.wake()
     await this.loop
@@ -94,7 +96,7 @@ export class PartitionOwner {
         this.term = await this.turns.run(() => this.log.take())
         if (this.term) await this.serve(this.term)
         failures = 0
-        await this.sleep(FENCED_PAUSE_MS)
+        await this.pause(FENCED_PAUSE_MS)
       } catch (error) {
         if (error instanceof PartitionClosed) {
           this.problem = error.message
@@ -103,7 +105,7 @@ export class PartitionOwner {
         }
         if (!this.stopped) this.complain(error)
         failures += 1
-        await this.sleep(error instanceof ClockWrong ? CLOCK_PAUSE_MS : Math.min(5_000, 100 * 2 ** failures))
+        await this.pause(error instanceof ClockWrong ? CLOCK_PAUSE_MS : Math.min(5_000, 100 * 2 ** failures))
       }
     }
   }
@@ -135,7 +137,7 @@ export class PartitionOwner {
     const due = dueFacts(state, deps.context(undefined, state, atUs))
     if (due.length > 0) return this.write(term, due)
     const [pending] = state.pending.values()
-    if (pending) return this.write(term, decide(pending.record, state, deps.context(pending.record, state, atUs)))
+    if (pending) return this.answer(term, pending.record, atUs)
     this.execution.settleOpenIntents(term)
     const step = executableSteps(state, atUs).find((one) => this.execution.canStart(one))
     if (step) {
@@ -143,6 +145,20 @@ export class PartitionOwner {
       return true
     }
     return this.restate(term, state, atUs)
+  }
+
+  /** Every request gets an answer: facts that do not fit into a record become a refusal, and the log goes on. */
+  private async answer(term: Term, request: Actions, atUs: number): Promise<boolean> {
+    const { state } = this.log
+    try {
+      return await this.write(term, decide(request, state, this.deps.context(request, state, atUs)))
+    } catch (error) {
+      if (!isUnwritable(error)) throw error
+      this.logger.error({ err: error, requestId: request.id, type: request.type }, 'the answer cannot be written: the request is refused')
+      return this.write(term, [
+        refused(request, atUs, 'ANDON_ACTIONS_UNDECIDABLE', `The answer to ${request.type} does not fit into a record`),
+      ])
+    }
   }
 
   private async write(term: Term, facts: readonly Actions[]): Promise<boolean> {
@@ -179,7 +195,11 @@ export class PartitionOwner {
     }
   }
 
-  private async sleep(ms: number): Promise<void> {
-    if (!this.stopped) await this.prepareSleep()(ms)
+  /** Not ended by a wake-up: two owners that fence each other would otherwise take turns as fast as they can. */
+  private async pause(ms: number): Promise<void> {
+    const timer = Promise.withResolvers<void>()
+    const timeout = setTimeout(timer.resolve, ms)
+    await Promise.race([timer.promise, this.stopping.promise])
+    clearTimeout(timeout)
   }
 }

@@ -2,6 +2,7 @@
 
 import { emptyState, evolve, ownershipTaken, sign, STAMP_BOUND_US } from '@andon/decisions'
 import type { State, Verdict } from '@andon/decisions'
+import { codeOf } from '@andon/kit'
 import type { Logger } from '@andon/kit'
 import type { Actions } from '@andon/schemas'
 import type { ActionsLog, TracedEntry } from './actions-log.ts'
@@ -119,18 +120,22 @@ export class PartitionLog {
     if (term.hasEnded) throw new TermEnded()
     const requestId = facts[0]?.requestId ?? null
     const traceparent = requestId === null ? undefined : this.traces.get(requestId)
-    if (requestId !== null) this.traces.delete(requestId)
     let offset: number
     try {
       offset = await this.deps.log.append(this.deps.partition, sign(facts, term.epoch, term.owner), traceparent)
     } catch (cause) {
+      if (isUnwritable(cause)) throw cause
       term.hasEnded = true
       throw new TermEnded('An append has no known result: the epoch ends', { cause })
     }
     await this.read()
+    if (requestId !== null && !this.state.pending.has(requestId)) this.traces.delete(requestId)
     return offset
   }
 }
+
+/** The record could not even be encoded: nothing was sent. */
+export const isUnwritable = (error: unknown): boolean => codeOf(error)?.startsWith('ANDON_CODEC_') === true
 
 export class TermEnded extends Error {
   override readonly name = 'TermEnded'

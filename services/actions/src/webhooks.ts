@@ -8,7 +8,7 @@ import type { Codec, Log, LogRecord, Logger, Metrics, Part, Run } from '@andon/k
 import type { Actions } from '@andon/schemas'
 import type { Plant } from '@andon/schemas'
 import { ACTIONS, entryOf } from './actions-log.ts'
-import type { ActionsLog } from './actions-log.ts'
+import type { ActionsLog, TracedEntry } from './actions-log.ts'
 import { postWebhook } from './adapters/webhook.ts'
 
 type Endpoint = Plant['notifications']['webhooks'][number]
@@ -50,7 +50,11 @@ export const webhooksPart = (options: WebhooksOptions): WebhooksPart => {
     }
     for (const endpoint of endpoints) {
       if (running.has(endpoint.id)) continue
-      running.set(endpoint.id, { endpoint, run: await deliver(endpoint, options) })
+      const run = await deliver(endpoint, options)
+      run.ended.catch((error: unknown) =>
+        options.logger.error({ err: error, endpoint: endpoint.id }, 'deliveries to this endpoint have ended'),
+      )
+      running.set(endpoint.id, { endpoint, run })
     }
   }
 
@@ -91,7 +95,7 @@ const deliver = (endpoint: Endpoint, options: WebhooksOptions): Promise<Run> => 
   const open = async (partition: number, committed: number | undefined): Promise<number> => {
     const state = emptyState()
     const from = committed ?? 0
-    if (from > 0) await options.actionsLog.read(partition, 0, (entry) => void (entry.offset < from && evolve(state, entry)))
+    if (from > 0) await options.actionsLog.read(partition, 0, (entry) => void (entry.offset < from && foldOne(state, entry)))
     lanes.set(partition, { state, doneTo: from, newest: { offset: -1, verdict: 'repeat' } })
     return from
   }
@@ -99,7 +103,7 @@ const deliver = (endpoint: Endpoint, options: WebhooksOptions): Promise<Run> => 
   const handle = async (lane: Lane, stored: LogRecord, signal: AbortSignal): Promise<void> => {
     const entry = await decodeEntry(options.codec, stored)
     if (!entry) return
-    if (lane.newest.offset !== entry.offset) lane.newest = { offset: entry.offset, verdict: evolve(lane.state, entry) }
+    if (lane.newest.offset !== entry.offset) lane.newest = { offset: entry.offset, verdict: foldOne(lane.state, entry) }
     if (lane.newest.verdict !== 'counted' || !isWanted(entry.record, endpoint) || isTooOld(entry.record, options)) return
     const result = await postWebhook({
       url: endpoint.url,
@@ -133,6 +137,15 @@ const deliver = (endpoint: Endpoint, options: WebhooksOptions): Promise<Run> => 
       return undefined
     },
   })
+}
+
+/** A record that cannot be folded counts for nobody; the owner of its partition raises the alarm. */
+const foldOne = (state: State, entry: TracedEntry): Verdict => {
+  try {
+    return evolve(state, entry)
+  } catch {
+    return 'dead'
+  }
 }
 
 const decodeEntry = async (codec: Codec, stored: LogRecord) => {

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { localCodec, openMemoryLog } from '@andon/kit'
+import { fact, record } from '@andon/decisions'
+import { createLogger, localCodec, openMemoryLog, partitionOf } from '@andon/kit'
 import type { MemoryLog } from '@andon/kit'
+import { openActionsLog } from '../src/actions-log.ts'
 import { NotSent } from '../src/adapters/executor.ts'
 import type { Executor, Order } from '../src/adapters/executor.ts'
 import { DoorClient, eventually, findingOf, plantDocuments, publishDocuments, raise, readActions, startActions, TOPICS } from './rig.ts'
@@ -332,6 +334,37 @@ describe('owners', () => {
     assert.ok(isLost)
     assert.equal(records.filter((one) => one.type === 'StepApproved' && one.stepId === step.id).length, 1)
     assert.ok(Math.max(...records.filter((one) => one.type === 'OwnershipTaken').map((one) => one.epoch ?? 0)) >= 2)
+  })
+
+  test('a request whose answer does not fit into a record is refused, and the log goes on', async (t) => {
+    const { log, codec, records, door } = await start(t)
+    const actionsLog = openActionsLog(log, codec, createLogger({ service: 'test', level: 'silent' }))
+    const finding = findingOf({ findingId: 'f-huge', title: 'x'.repeat(600_000) })
+    const huge = record('FindingCopied', 'f-huge', 'press-line', Date.now() * 1000, { finding })
+    await actionsLog.append(partitionOf('press-line', 4), [huge])
+    await eventually(() => assert.equal(records.find((one) => one.requestId === 'f-huge')?.refusal?.code, 'ANDON_ACTIONS_UNDECIDABLE'))
+    await raise(log, codec, findingOf())
+    await door.step('inspection', 'executed')
+  })
+
+  test('a partition with a record that cannot be folded executes nothing and says so; the others go on', async (t) => {
+    const { log, codec, door, running, job } = await start(t)
+    await raise(log, codec, findingOf({ assetId: 'furnace-fan', episodeId: 'e-before', findingId: 'f-before' }))
+    await door.step('inspection', 'executed')
+    const partition = partitionOf('press-line', 4)
+    assert.notEqual(partition, partitionOf('utilities', 4))
+    const { partitions } = (await door.get('/v1/status')).body
+    const { epoch, owner } = partitions.find((one: { partition: number }) => one.partition === partition)
+    const broken = { ...fact('ConfigApplied', 'press-line', Date.now() * 1000, ['x'], { detail: '{' }), epoch, owner }
+    await openActionsLog(log, codec, createLogger({ service: 'test', level: 'silent' })).append(partition, [broken])
+    await eventually(async () => {
+      const ready = await fetch(`http://127.0.0.1:${running.adminPort}/readyz`)
+      assert.match(await ready.text(), /cannot be folded/)
+    })
+    await raise(log, codec, findingOf())
+    await raise(log, codec, findingOf({ assetId: 'furnace-fan', episodeId: 'e-after', findingId: 'f-after' }))
+    await eventually(() => assert.equal(job.effects.length, 2))
+    assert.equal((await door.get('/v1/incidents')).body.incidents.filter((one: { line: string }) => one.line === 'press-line').length, 0)
   })
 
   test('a second instance shares the partitions, and each step still has one effect', async (t) => {
