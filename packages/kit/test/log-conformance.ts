@@ -124,6 +124,21 @@ export const conformance = (name: string, subject: Subject): void => {
     )
   })
 
+  check('a topic with append time stamps records itself', async (log) => {
+    await log.admin.ensureTopics([{ name: 'numbers', partitions: 4, configs: { 'message.timestamp.type': 'LogAppendTime' } }])
+    await until(async () => {
+      const before = Date.now() - 5000
+      await log.append([{ topic: 'numbers', key: null, partition: 0, value: null, timestampMs: 1_600_000_000_000 }])
+      return (await readAll(log, 'numbers', 0)).at(-1)!.timestampMs > before
+    })
+  })
+
+  check('an append does not follow a record that is not there', async (log) => {
+    const [first] = await log.append(toPartition(0, ['0']))
+    await log.append(toPartition(0, ['1']), { after: [first!] })
+    assert.deepEqual((await readAll(log, 'numbers', 0)).map(text), ['0', '1'])
+  })
+
   check('a partition that does not exist is refused', async (log) => {
     await assert.rejects(log.append([{ topic: 'numbers', key: null, partition: 4, value: null }]), {
       code: 'ANDON_LOG_NO_PARTITION',

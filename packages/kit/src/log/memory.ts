@@ -147,6 +147,8 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
   let isDead = false
   let roundRobin = 0
 
+  const hasAppendTime = (topic: string): boolean => store.topic(prefix + topic).configs['message.timestamp.type'] === 'LogAppendTime'
+
   const append = async (records: readonly Append[], { after = [] }: AppendOptions = {}): Promise<Appended[]> => {
     await Promise.resolve()
     if (isDead) throw logError('fatal', 'ANDON_LOG_CLOSED', 'This log has crashed')
@@ -172,7 +174,7 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
         key: record.key,
         value: record.value,
         headers: record.headers,
-        timestampMs: record.timestampMs ?? Date.now(),
+        timestampMs: (hasAppendTime(record.topic) ? undefined : record.timestampMs) ?? Date.now(),
       })
       return { topic: record.topic, partition: part.partition, leaderEpoch: stored.leaderEpoch, offset: stored.offset }
     })

@@ -79,9 +79,8 @@ export class PartitionRunner {
     this.wake?.()
   }
 
-  /** Connection or leader epoch changed: before the next batch the owner checks its marks. */
+  /** Connection or leader epoch changed, perhaps while the start was worked out: before the next batch the owner checks its marks. */
   doubt(outOfRange = false): void {
-    if (!this.ready) return
     this.doubtful = true
     this.outOfRange ||= outOfRange
     this.ahead = undefined

@@ -48,7 +48,7 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
       },
     )
     runners.set(`${topic}/${partition}`, runner)
-    reader.add(prefix + topic, runner)
+    reader.add(prefix + topic, runner, lookups.known(prefix + topic)?.[partition]?.leaderEpoch)
     runner.start(undefined)
   }
   return {

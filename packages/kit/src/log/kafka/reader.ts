@@ -44,9 +44,9 @@ export class Reader {
     this.options = options
   }
 
-  /** `topic` as the broker knows it. */
-  add(topic: string, runner: PartitionRunner): void {
-    this.sources.set(`${topic}/${runner.partition}`, { topic, runner, leaderEpoch: undefined })
+  /** `topic` as the broker knows it. `leaderEpoch` = the newest one known before the runner works out its start. */
+  add(topic: string, runner: PartitionRunner, leaderEpoch: number | undefined): void {
+    this.sources.set(`${topic}/${runner.partition}`, { topic, runner, leaderEpoch })
     this.hungry()
   }
 

@@ -136,7 +136,7 @@ class KafkaRun implements Run {
       onFatal: (error) => this.fail(error),
     })
     this.runners.set(idOf({ topic, partition }), runner)
-    this.reader.add(topic, runner)
+    this.reader.add(topic, runner, lookups.known(topic)?.[partition]?.leaderEpoch)
     runner.start(committed)
   }
 
