@@ -21,6 +21,9 @@ export interface ApiOptions {
 }
 
 const cookieName = 'andon_token'
+/** Inline styles: the chart positions its layers with them. */
+const contentPolicy =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 const liveEveryMs = 250
 const keepAliveMs = 15_000
 
@@ -36,12 +39,18 @@ const cookie = (token: string, maxAgeS: number): string => `${cookieName}=${toke
 /** What the page shows of a person: names stay in the tokens file, the strongest role speaks. */
 const personOf = (principal: Principal): Person => ({ id: principal.id, name: principal.roles[0] ?? principal.id, roles: principal.roles })
 
+/** Makes a second press of hold or call the same request at the door. */
+const keyOf = (request: Request): Record<string, string> => {
+  const key = request.get('idempotency-key')
+  return key === undefined ? {} : { 'idempotency-key': key }
+}
+
 export const createApi = (options: ApiOptions): Express => {
   const { model } = options
   const app = express()
   app.disable('x-powered-by')
   app.use((_request, response, next) => {
-    response.setHeader('content-security-policy', "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'")
+    response.setHeader('content-security-policy', contentPolicy)
     response.setHeader('x-content-type-options', 'nosniff')
     response.setHeader('referrer-policy', 'no-referrer')
     next()
@@ -99,7 +108,7 @@ export const createApi = (options: ApiOptions): Express => {
       const { token } = person(request)
       const answer = await fetch(`${options.actionsUrl}${path(request)}`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, ...keyOf(request) },
         body: JSON.stringify(request.body ?? {}),
         signal: AbortSignal.timeout(5000),
       }).catch((cause: unknown) => {

@@ -2,15 +2,22 @@
 // `actions` are folded by the same kernel that their owners use. Rebuilt from the log at every start; bounded by settings.
 
 import { type Entry, type Incident, type State, type Step, emptyState, evolve } from '@andon/decisions'
-import type { Models, Plant, Predictions } from '@andon/schemas'
+import type { CommandDefinition, Commands, Models, Plant, Predictions } from '@andon/schemas'
 import { AssetSeries } from './series.ts'
+import { isAsking, stepView } from './step-view.ts'
 import { describe } from './timeline.ts'
-import type { AssetView, ClipView, ContributionView, HoldView, IncidentRow, IncidentView, Overview, Series, StepView } from './view.ts'
+import type { AssetView, ClipView, ContributionView, HoldView, IncidentRow, IncidentView, Overview, Series, TimelineEntry } from './view.ts'
+import { featureUnit, featureWords, statisticWords } from './words.ts'
 
 interface NormalRange {
   readonly low: number
   readonly high: number
 }
+
+/** Incidents listed at once: what needs a person comes first, so only old closed ones fall away. */
+const listed = 300
+const contributionsShown = 5
+const recentWindows = 60
 
 export interface ReadModelOptions {
   /** Windows kept per asset for the trend. */
@@ -25,6 +32,7 @@ export class ReadModel {
   private readonly normals = new Map<string, ReadonlyMap<string, NormalRange>>()
   private readonly listeners = new Set<() => void>()
   private plant: Plant | null = null
+  private commands: ReadonlyMap<string, CommandDefinition> = new Map()
   /** Rises with every change; the page asks again when it does. */
   version = 0
 
@@ -34,6 +42,11 @@ export class ReadModel {
 
   onPlant(plant: Plant): void {
     this.plant = plant
+    this.changed()
+  }
+
+  onCommands(catalogue: Commands): void {
+    this.commands = new Map(catalogue.commands.map((command) => [command.name, command]))
     this.changed()
   }
 
@@ -57,10 +70,13 @@ export class ReadModel {
     this.changed()
   }
 
+  /** A model that judges an asset brings the ranges it learnt; one on trial does not. */
   onModel(fact: Models): void {
-    if (fact.type !== 'ModelActivated' && fact.type !== 'ModelRegistered') return
-    const ranges = normalRanges(fact)
-    if (ranges.size > 0) this.normals.set(fact.assetId, ranges)
+    if (fact.type !== 'ModelActivated' || fact.role === 'shadow' || fact.role === 'canary') return
+    const ranges = normalRanges(fact.card)
+    if (ranges.size === 0) return
+    this.normals.set(fact.assetId, ranges)
+    this.changed()
   }
 
   /** Calls back after each change; returns how to stop. */
@@ -81,10 +97,24 @@ export class ReadModel {
     const newest = Math.max(...[...this.series.values()].map((series) => series.newestUs() ?? -Infinity), -Infinity)
     return {
       site: plant?.site ?? null,
-      incidents: rows.sort(byNeed).slice(0, 300),
+      incidents: rows.sort(byNeed).slice(0, listed),
       holds: this.holds(),
+      lines: (plant?.lines ?? []).map(({ id, name, area, controlGroup, controlSystem }) => ({
+        id,
+        name,
+        area,
+        controlGroup,
+        controlSystem: controlSystem?.kind ?? null,
+        simulated: controlSystem?.simulated ?? false,
+      })),
       assets: (plant?.assets ?? []).map((asset) => this.asset(asset)),
-      cameras: (plant?.cameras ?? []).map((camera) => ({ id: camera.id, name: camera.name, simulated: camera.origin === 'simulated' })),
+      cameras: (plant?.cameras ?? []).map(({ id, name, line, sees, origin }) => ({
+        id,
+        name,
+        lineName: this.lineName(line),
+        sees: sees.map((asset) => this.assetName(asset)),
+        origin,
+      })),
       behindMs: newest === -Infinity ? null : Math.max(0, nowMs - newest / 1000),
       version: this.version,
     }
@@ -98,52 +128,52 @@ export class ReadModel {
     const { finding } = incident
     return {
       ...this.row(incident, state),
+      kind: incident.kind,
+      openedBy: incident.openedBy,
       model: finding && { name: finding.model, version: finding.modelVersion, role: finding.modelRole, digest: finding.modelDigest },
       doubts: finding?.doubts ?? [],
       peakRatio: finding?.peakRatio ?? null,
-      contributions: (finding?.contributions ?? []).slice(0, 5).map((c): ContributionView => {
-        const learnt = this.normals.get(incident.assetId ?? '')?.get(c.name)
+      faultMode: finding?.faultMode ?? null,
+      isNovel: finding?.clusterIsNovel ?? false,
+      contributions: (finding?.contributions ?? []).slice(0, contributionsShown).map((one): ContributionView => {
+        const learnt = this.normals.get(incident.assetId ?? '')?.get(one.name)
         return {
-          name: c.name,
-          label: labelOf(c.name),
-          share: c.share,
-          value: c.value,
-          unit: c.unit,
-          low: c.normalLow ?? learnt?.low ?? null,
-          high: c.normalHigh ?? learnt?.high ?? null,
+          name: one.name,
+          label: this.label(incident.assetId, one.name),
+          share: one.share,
+          value: one.value,
+          unit: one.unit,
+          low: one.normalLow ?? learnt?.low ?? null,
+          high: one.normalHigh ?? learnt?.high ?? null,
         }
       }),
       recordedUs: finding?.recordedUs ?? null,
-      steps: stepsOf(incident, state).map((step) => stepView(step)),
-      clips: incident.evidence
-        .flatMap((evidence) => evidence.clips ?? [])
-        .map((clip): ClipView => ({
-          ...clip,
-          gaps: clip.gaps ?? [],
-          cameraName: this.plant?.cameras.find((camera) => camera.id === clip.cameraId)?.name ?? clip.cameraId,
-        })),
-      evidencePending: incident.evidence.some((evidence) => (evidence.clips ?? []).length === 0 && (evidence.failure ?? null) === null),
-      evidenceFailure: incident.evidence.map((evidence) => evidence.failure ?? null).find((failure) => failure !== null) ?? null,
-      timeline: incident.timeline.map((entry) => ({ atUs: entry.atUs, type: entry.type, text: describe(entry, state), by: entry.by })),
+      policy: incident.policy,
+      runbook: incident.runbook,
+      notes: incident.notes,
+      steps: stepsOf(incident, state).map((step) => {
+        const { command, target } = step.proposal.command
+        return stepView(step, this.commands.get(command), this.nameOf(target))
+      }),
+      clips: incident.evidence.flatMap((evidence) => evidence.clips.map((clip) => this.clip(clip, evidence))),
+      evidencePending: incident.evidence.some((evidence) => evidence.clips.length === 0 && evidence.failure === null),
+      evidenceFailure: incident.evidence.find((evidence) => evidence.failure !== null)?.failure ?? null,
+      timeline: this.timeline(incident, state),
     }
   }
 
   trend(assetId: string, feature: string, minutes: number): Series {
-    const windows = this.series.get(assetId)?.read(feature, this.options.now() * 1000 - minutes * 60e6) ?? {
-      timesUs: [],
-      values: [],
-      ratios: [],
-    }
+    const windows = this.series.get(assetId)?.read(feature, this.options.now() * 1000 - minutes * 60e6)
     const normal = this.normals.get(assetId)?.get(feature)
-    const channel = this.plant?.assets.find((asset) => asset.id === assetId)?.channels.find((c) => feature.startsWith(`${c.id}.`))
-    const isUnitless = /\.(kurtosis|crest)$/.test(feature)
+    const channel = this.plant?.assets.find((asset) => asset.id === assetId)?.channels.find((one) => feature.startsWith(`${one.id}.`))
     return {
       assetId,
       feature,
-      unit: isUnitless ? '' : (channel?.unit ?? ''),
+      label: featureWords(feature),
+      unit: featureUnit(feature, channel?.unit ?? ''),
       low: normal?.low ?? null,
       high: normal?.high ?? null,
-      ...windows,
+      ...(windows ?? { timesUs: [], values: [], ratios: [] }),
     }
   }
 
@@ -152,120 +182,118 @@ export class ReadModel {
   }
 
   private row(incident: Incident, state: State): IncidentRow {
-    const waiting = stepsOf(incident, state).filter((step) => step.status === 'awaiting-approval')
+    const asking = incident.closedUs === null ? stepsOf(incident, state).filter(isAsking) : []
     const asset = this.plant?.assets.find(({ id }) => id === incident.assetId)
+    const line = this.plant?.lines.find(({ controlGroup }) => controlGroup === incident.line)
     return {
       id: incident.id,
       line: incident.line,
-      lineName: this.plant?.lines.find((line) => (line.controlGroup ?? line.id) === incident.line)?.name ?? incident.line,
+      lineName: line?.name ?? incident.line,
+      lineSimulated: line?.controlSystem?.simulated ?? false,
       assetId: incident.assetId ?? '',
-      assetName: asset?.name ?? incident.assetId ?? 'raised by a person',
+      assetName: asset?.name ?? incident.assetId ?? `${line?.name ?? incident.line}, called by a person`,
+      origin: asset?.origin ?? null,
       severity: incident.severity,
       title: incident.title,
-      state: waiting.length > 0 ? 'needs-decision' : incident.closedUs === null ? 'open' : 'closed',
+      state: asking.length > 0 ? 'needs-decision' : incident.closedUs === null ? 'open' : 'closed',
       openedUs: incident.openedUs,
       updatedUs: incident.timeline.at(-1)?.atUs ?? incident.openedUs,
-      decideByUs: waiting.length === 0 ? null : Math.min(...waiting.map((step) => step.proposal.expiresUs)),
+      decideByUs: asking.length === 0 ? null : Math.min(...asking.map((step) => step.proposal.expiresUs)),
       ratio: incident.finding?.ratio ?? null,
       historical: incident.isHistorical,
     }
   }
 
+  private clip(clip: Incident['evidence'][number]['clips'][number], evidence: Incident['evidence'][number]): ClipView {
+    const camera = this.plant?.cameras.find(({ id }) => id === clip.cameraId)
+    const { clipId, cameraId, fromUs, toUs, sha256, manifestSha256, bytes, gaps } = clip
+    const asked = { askedFromUs: evidence.fromUs, askedToUs: evidence.toUs }
+    const seen = { cameraName: camera?.name ?? cameraId, origin: camera?.origin ?? ('live' as const) }
+    return { clipId, cameraId, ...seen, fromUs, toUs, ...asked, sha256, manifestSha256, bytes, gaps }
+  }
+
+  /** Newest change of a run of finding changes stands for the run. */
+  private timeline(incident: Incident, state: State): TimelineEntry[] {
+    const { timeline } = incident
+    const titleOf = (command: string): string => this.commands.get(command)?.title ?? command
+    return timeline
+      .filter((entry, i) => entry.type !== 'IncidentUpdated' || timeline[i + 1]?.type !== 'IncidentUpdated')
+      .map((entry) => ({ atUs: entry.atUs, type: entry.type, text: describe(entry, state, titleOf), by: entry.by }))
+  }
+
   private holds(): HoldView[] {
     const holds = new Map<string, HoldView>()
     for (const state of this.partitions.values())
-      for (const hold of state.holds.values())
-        if (hold.isActive && !holds.has(hold.id))
-          holds.set(hold.id, { id: hold.id, scope: hold.scope, by: hold.by, reason: hold.reason, sinceUs: hold.atUs })
+      for (const { id, scope, by, reason, atUs, isActive } of state.holds.values())
+        if (isActive && !holds.has(id)) holds.set(id, { id, scope, scopeName: this.scopeName(scope), by, reason, sinceUs: atUs })
     return [...holds.values()].sort((a, b) => a.sinceUs - b.sinceUs)
   }
 
   private asset(asset: Plant['assets'][number]): AssetView {
     const series = this.series.get(asset.id)
     const newestUs = series?.newestUs() ?? null
-    const state = newestUs === null ? 'silent' : this.normals.has(asset.id) ? 'watched' : 'learning'
     return {
       id: asset.id,
       name: asset.name,
       line: asset.line,
+      lineName: this.lineName(asset.line),
       origin: asset.origin,
+      channels: asset.channels.map((channel) => featureWords(channel.id)),
       features: series?.names ?? [],
-      state,
+      state: newestUs === null ? 'silent' : this.normals.has(asset.id) ? 'watched' : 'learning',
       newestUs,
       ratio: series?.newestRatio() ?? null,
+      recent: series?.recentRatios(recentWindows) ?? [],
     }
+  }
+
+  /** A feature's name; on an asset with one waveform the channel goes without saying. */
+  private label(assetId: string | null, feature: string): string {
+    const channels = this.plant?.assets.find((asset) => asset.id === assetId)?.channels ?? []
+    return channels.length === 1 && channels[0]?.kind === 'waveform' ? statisticWords(feature) : featureWords(feature)
+  }
+
+  private assetName(id: string): string {
+    return this.plant?.assets.find((asset) => asset.id === id)?.name ?? id
+  }
+
+  private lineName(id: string): string {
+    return this.plant?.lines.find((line) => line.id === id)?.name ?? id
+  }
+
+  private scopeName(scope: string): string {
+    return scope === '*' ? 'every line' : (this.plant?.lines.find((line) => line.controlGroup === scope)?.name ?? scope)
+  }
+
+  /** Name of a command's target, a line or an asset. */
+  private nameOf(target: string): string {
+    return this.plant?.assets.find((asset) => asset.id === target)?.name ?? this.scopeName(target)
   }
 }
 
 const needs: Readonly<Record<IncidentRow['state'], number>> = { 'needs-decision': 0, open: 1, closed: 2 }
 
-const byNeed = (a: IncidentRow, b: IncidentRow): number =>
-  needs[a.state] - needs[b.state] || (a.state === 'closed' ? b.updatedUs - a.updatedUs : a.severity - b.severity || b.openedUs - a.openedUs)
+/** What needs a person first, then by severity, then what runs out first; closed ones newest first. */
+const byNeed = (a: IncidentRow, b: IncidentRow): number => {
+  if (a.state !== b.state) return needs[a.state] - needs[b.state]
+  if (a.state === 'closed') return b.updatedUs - a.updatedUs
+  return a.severity - b.severity || (a.decideByUs ?? Infinity) - (b.decideByUs ?? Infinity) || a.openedUs - b.openedUs
+}
 
 const stepsOf = (incident: Incident, state: State): Step[] =>
   incident.stepIds.map((id) => state.steps.get(id)).filter((step) => step !== undefined)
 
-const stepView = (step: Step): StepView => {
-  const { proposal } = step
-  const { command } = proposal
-  return {
-    id: step.id,
-    command: command.command,
-    title: titles[command.command] ?? command.command,
-    target: command.target,
-    params: command.params,
-    effect: command.effect,
-    riskClass: command.riskClass,
-    commandHash: command.commandHash,
-    approvalsNeeded: proposal.approvalsNeeded,
-    approvals: step.approvals.length,
-    roles: proposal.roles ?? [],
-    fourEyes: proposal.fourEyes ?? false,
-    status: statusOf(step),
-    proposedUs: step.proposedUs,
-    expiresUs: proposal.expiresUs,
-    escalateUs: proposal.escalateUs ?? null,
-    simulated: proposal.simulated ?? false,
-    outcome: step.status === 'executed' || step.note === '' ? null : step.note,
-    readback: step.status === 'executed' && step.note !== '' ? step.note : null,
-  }
-}
-
-const titles: Readonly<Record<string, string>> = {
-  'line.pause': 'Pause the line at the next safe point',
-  'notify.technicians': 'Tell the technicians on call',
-  'inspection.create': 'Create an inspection job',
-}
-
-const statusOf = (step: Step): StepView['status'] => {
-  if (step.open) return 'executing'
-  switch (step.status) {
-    case 'unsure':
-      return 'unknown'
-    case 'refused-by-target':
-    case 'not-executed':
-      return 'failed'
-    case 'approved':
-      return 'approved'
-    default:
-      return step.status
-  }
-}
-
-/** vibrationG.bandRms[2000-3000] → "vibration band RMS 2000-3000"; kept close to the name so that it can be found again. */
-export const labelOf = (name: string): string =>
-  name
-    .replace('.', ' ')
-    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
-    .toLowerCase()
-
-/** Normal ranges from a model card: 1 % and 99 % quantiles of the training windows per feature. */
-const normalRanges = (fact: Models): Map<string, NormalRange> => {
+/** Normal ranges from a model card: 1 % and 99 % quantiles of the training windows. A card of another make has none. */
+const normalRanges = (text: string): Map<string, NormalRange> => {
   const ranges = new Map<string, NormalRange>()
-  const card = JSON.parse(fact.card ?? '{}') as { q01?: number[]; q99?: number[] }
-  for (const [i, name] of (fact.features ?? []).entries()) {
-    const [low, high] = [card.q01?.[i], card.q99?.[i]]
-    if (low !== undefined && high !== undefined) ranges.set(name, { low, high })
+  let card: { features?: unknown } | null = null
+  try {
+    card = JSON.parse(text) as { features?: unknown } | null
+  } catch {
+    return ranges
   }
+  if (!Array.isArray(card?.features)) return ranges
+  for (const { name, q01, q99 } of card.features as { name?: unknown; q01?: unknown; q99?: unknown }[])
+    if (typeof name === 'string' && typeof q01 === 'number' && typeof q99 === 'number') ranges.set(name, { low: q01, high: q99 })
   return ranges
 }

@@ -48,6 +48,12 @@ export class AssetSeries {
     return this.used === 0 ? null : finite(this.ratios[(this.head - 1 + this.capacity) % this.capacity])
   }
 
+  /** Evidence of the last `count` windows, oldest first; null where none was scored. */
+  recentRatios(count: number): (number | null)[] {
+    const kept = Math.min(count, this.used)
+    return Array.from({ length: kept }, (_, i) => finite(this.ratios[(this.head - kept + i + this.capacity) % this.capacity]))
+  }
+
   /** Windows of one feature from `fromUs` on, oldest first; NaN becomes null (a gap). */
   read(feature: string, fromUs: number): { timesUs: number[]; values: (number | null)[]; ratios: (number | null)[] } {
     const column = this.columns[this.names.indexOf(feature)]

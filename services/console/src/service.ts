@@ -15,7 +15,7 @@ import {
   openKafkaLog,
 } from '@andon/kit'
 import type { Codec, Log, Service } from '@andon/kit'
-import type { Actions, Models, Plant, Predictions } from '@andon/schemas'
+import type { Actions, Commands, Models, Plant, Predictions } from '@andon/schemas'
 import { createApi } from './api.ts'
 import type { ConsoleConfig } from './config.ts'
 import { ReadModel } from './read-model.ts'
@@ -41,10 +41,12 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
         )
       log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'console', namespace: config.namespace })
       codec = await openCodec({ registryUrl: config.registryUrl })
-      const documents = await followDocuments(log, codec)
+      const documents = await followDocuments(log, codec, { logger })
       documents.onChange(() => {
         const plant = documents.get<Plant>('plant')
         if (plant) model.onPlant(plant.value)
+        const commands = documents.get<Commands>('commands')
+        if (commands) model.onCommands(commands.value)
       })
       const actions = await followTopic<Actions>(log, codec, 'actions', ({ partition, position, timestampMs, value }) =>
         model.onAction(partition, { record: value, offset: position.offset, appendedUs: timestampMs * 1000 }),
@@ -56,7 +58,7 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
       })
       for (const follow of [actions, models, predictions]) stops.push(() => follow.stop())
       stops.push(() => documents.stop())
-      await Promise.all([actions.caughtUp(), models.caughtUp(), predictions.caughtUp()])
+      await Promise.all([documents.caughtUp(), actions.caughtUp(), models.caughtUp(), predictions.caughtUp()])
     },
     async stop(): Promise<void> {
       await Promise.all(stops.map((stop) => stop()))

@@ -6,12 +6,18 @@ export interface Person {
   readonly roles: readonly string[]
 }
 
+/** Where data or pictures come from; said wherever they are shown. */
+export type Origin = 'simulated' | 'recording' | 'live'
+
 export interface IncidentRow {
   readonly id: string
   readonly line: string
   readonly lineName: string
+  readonly lineSimulated: boolean
   readonly assetId: string
   readonly assetName: string
+  /** Null for an incident that names no asset of the plant file. */
+  readonly origin: Origin | null
   readonly severity: number
   readonly title: string
   readonly state: 'needs-decision' | 'open' | 'closed'
@@ -38,30 +44,61 @@ export interface StepView {
   readonly command: string
   readonly title: string
   readonly target: string
+  readonly targetName: string
+  /** JSON text. */
   readonly params: string
   readonly effect: string
   readonly riskClass: string
   readonly commandHash: string
+  /** Stays as it is until a person and the control system's own reset end it. */
+  readonly latched: boolean
+  /** What stopping endangers; null when the catalogue names nothing. */
+  readonly hazardOfStop: string | null
+  readonly preconditions: readonly string[]
+  /** State that proves the effect, and how soon it must be read. */
+  readonly readBack: { readonly state: string; readonly withinMs: number } | null
+  readonly reviewMinutes: number | null
+  /** When a done, latched effect is to be looked at again. */
+  readonly reviewUs: number | null
   readonly approvalsNeeded: number
   readonly approvals: number
+  /** Who approved: named once the step no longer waits, so that nobody's word leads another's. */
+  readonly approvedBy: readonly string[]
   readonly roles: readonly string[]
   readonly fourEyes: boolean
-  readonly status: 'awaiting-approval' | 'approved' | 'executing' | 'executed' | 'rejected' | 'expired' | 'revoked' | 'failed' | 'unknown'
+  readonly proposedBy: string
+  readonly policy: string
+  readonly status:
+    | 'awaiting-approval'
+    | 'asks-again'
+    | 'approved'
+    | 'executing'
+    | 'executed'
+    | 'rejected'
+    | 'expired'
+    | 'revoked'
+    | 'refused'
+    | 'not-done'
   readonly proposedUs: number
   readonly expiresUs: number
   readonly escalateUs: number | null
+  readonly escalated: boolean
   readonly simulated: boolean
-  readonly outcome: string | null
-  readonly readback: string | null
+  /** What is known of the last attempt or why the step ended, in words; null when nothing is. */
+  readonly note: string | null
 }
 
 export interface ClipView {
   readonly clipId: string
   readonly cameraId: string
   readonly cameraName: string
+  readonly origin: Origin
   readonly fromUs: number
   readonly toUs: number
+  readonly askedFromUs: number
+  readonly askedToUs: number
   readonly sha256: string
+  readonly manifestSha256: string
   readonly bytes: number
   readonly gaps: readonly string[]
 }
@@ -74,11 +111,20 @@ export interface TimelineEntry {
 }
 
 export interface IncidentView extends IncidentRow {
+  readonly kind: 'finding' | 'call'
+  readonly openedBy: string
   readonly model: { name: string; version: number; role: string; digest: string } | null
   readonly doubts: readonly string[]
   readonly peakRatio: number | null
+  /** Name a person gave to this behaviour. */
+  readonly faultMode: string | null
+  /** True when no known behaviour was near. */
+  readonly isNovel: boolean
   readonly contributions: readonly ContributionView[]
   readonly recordedUs: number | null
+  readonly policy: string | null
+  readonly runbook: string | null
+  readonly notes: readonly string[]
   readonly steps: readonly StepView[]
   readonly clips: readonly ClipView[]
   /** Ordered, not stored yet. */
@@ -90,28 +136,52 @@ export interface IncidentView extends IncidentRow {
 export interface HoldView {
   readonly id: string
   readonly scope: string
+  readonly scopeName: string
   readonly by: string
   readonly reason: string
   readonly sinceUs: number
+}
+
+export interface LineView {
+  readonly id: string
+  readonly name: string
+  readonly controlGroup: string
+  readonly area: string
+  /** Kind of the control system, null when the line takes no commands. */
+  readonly controlSystem: string | null
+  readonly simulated: boolean
 }
 
 export interface AssetView {
   readonly id: string
   readonly name: string
   readonly line: string
-  readonly origin: string
+  readonly lineName: string
+  readonly origin: Origin
+  readonly channels: readonly string[]
   readonly features: readonly string[]
   readonly state: 'learning' | 'watched' | 'silent'
   readonly newestUs: number | null
   readonly ratio: number | null
+  /** Evidence of the last windows, oldest first; null where none was scored. */
+  readonly recent: readonly (number | null)[]
+}
+
+export interface CameraView {
+  readonly id: string
+  readonly name: string
+  readonly lineName: string
+  readonly sees: readonly string[]
+  readonly origin: Origin
 }
 
 export interface Overview {
   readonly site: { id: string; name: string; timezone: string } | null
   readonly incidents: readonly IncidentRow[]
   readonly holds: readonly HoldView[]
+  readonly lines: readonly LineView[]
   readonly assets: readonly AssetView[]
-  readonly cameras: readonly { id: string; name: string; simulated: boolean }[]
+  readonly cameras: readonly CameraView[]
   /** Age of the newest scored window, ms; null before the first. */
   readonly behindMs: number | null
   readonly version: number
@@ -120,6 +190,7 @@ export interface Overview {
 export interface Series {
   readonly assetId: string
   readonly feature: string
+  readonly label: string
   readonly unit: string
   readonly low: number | null
   readonly high: number | null

@@ -11,8 +11,8 @@ export class ApiError extends Error {
   }
 }
 
-const call = async <T>(path: string, method = 'GET', sent?: unknown): Promise<T> => {
-  const headers = { 'content-type': 'application/json' }
+const call = async <T>(path: string, method = 'GET', sent?: unknown, key?: string): Promise<T> => {
+  const headers = { 'content-type': 'application/json', ...(key === undefined ? {} : { 'idempotency-key': key }) }
   const response = await fetch(path, { method, headers, ...(sent === undefined ? {} : { body: JSON.stringify(sent) }) })
   const text = await response.text()
   const body: unknown = text === '' ? null : JSON.parse(text)
@@ -23,12 +23,12 @@ const call = async <T>(path: string, method = 'GET', sent?: unknown): Promise<T>
   return body as T
 }
 
-const post = <T>(path: string, body: unknown): Promise<T> => call<T>(path, 'POST', body)
+const post = <T>(path: string, body: unknown, key?: string): Promise<T> => call<T>(path, 'POST', body, key)
 
+/** What the actions door answers: the owner's fact, or not decided yet within a second. */
 export interface DecisionAnswer {
-  readonly type?: string
-  readonly status?: string
-  readonly refusal?: { code: string; message: string }
+  readonly isDecided: boolean
+  readonly outcome?: string
 }
 
 export const api = {
@@ -39,9 +39,11 @@ export const api = {
   incident: (id: string) => call<IncidentView>(`/api/incidents/${encodeURIComponent(id)}`),
   series: (asset: string, feature: string, minutes: number) =>
     call<Series>(`/api/assets/${encodeURIComponent(asset)}/series?feature=${encodeURIComponent(feature)}&minutes=${minutes}`),
-  decide: (stepId: string, verdict: 'approve' | 'reject', commandHash: string, reason: string) =>
+  /** The hash binds the word to exactly the command that was shown. */
+  decide: (stepId: string, verdict: 'approve' | 'reject' | 'revoke', commandHash: string, reason: string) =>
     post<DecisionAnswer>(`/api/steps/${encodeURIComponent(stepId)}/${verdict}`, { commandHash, reason }),
-  hold: (scope: string, reason: string) => post<unknown>('/api/holds', { scope, reason }),
-  lift: (holdId: string, reason: string) => post<unknown>(`/api/holds/${encodeURIComponent(holdId)}/lift`, { reason }),
-  call: (line: string, title: string) => post<unknown>('/api/calls', { line, title }),
+  /** `key` makes a second press the same request. */
+  hold: (scope: string, reason: string, key: string) => post<unknown>('/api/holds', { scope, reason }, key),
+  lift: (holdId: string, reason: string, key: string) => post<unknown>(`/api/holds/${encodeURIComponent(holdId)}/lift`, { reason }, key),
+  callFor: (line: string, title: string, key: string) => post<unknown>('/api/calls', { line, title }, key),
 }

@@ -1,27 +1,33 @@
 // The page: keeps what the server said, asks again when it says that something changed. The URL holds the selection.
-import { type ReactNode, useCallback, useEffect, useState } from 'react'
+import { type ReactNode, useCallback, useEffect, useReducer, useRef, useState } from 'react'
 import type { IncidentView, Overview, Person } from '../../src/view.ts'
 import { ApiError, api } from './api.ts'
 import { Decision } from './decision.tsx'
-import { age, number } from './format.ts'
+import { AccountDialog, CallDialog, HoldDialog } from './dialogs.tsx'
+import { plural } from './format.ts'
 import { Incident } from './incident.tsx'
+import { useKeys } from './keys.ts'
+import { PlantPage } from './plant.tsx'
 import { Queue } from './queue.tsx'
-import { HoldDialog, SignIn, TopBar } from './shell.tsx'
+import { SignIn, StatusBar, TopBar } from './shell.tsx'
 
+/** The incident the address names, `plant` for the plant, null when it names nothing yet. */
 const selectionOf = (): string | null => new URLSearchParams(location.search).get('sel')
-
-const select = (id: string, replace: boolean): void => {
-  const url = new URL(location.href)
-  url.searchParams.set('sel', id)
-  if (replace) history.replaceState(null, '', url)
-  else history.pushState(null, '', url)
-}
+const plant = 'plant'
 
 /** A sign-in link carries the token in the fragment, which is never sent to a server or kept in the history. */
 const tokenFromLink = (): string | null => {
   const token = new URLSearchParams(location.hash.slice(1)).get('token')
   if (token !== null) history.replaceState(null, '', location.pathname + location.search)
   return token
+}
+
+const remember = (sel: string, how: 'push' | 'replace'): void => {
+  const url = new URL(location.href)
+  url.searchParams.set('sel', sel)
+  // `isOpen` tells a narrow screen, which shows either the queue or one page, that the person opened this one
+  if (how === 'push') history.pushState({ isOpen: true }, '', url)
+  else history.replaceState(history.state, '', url)
 }
 
 export const App = (): ReactNode => {
@@ -31,162 +37,206 @@ export const App = (): ReactNode => {
     const session = token === null ? api.me() : api.signIn(token)
     session.then(setPerson, () => setPerson(null))
   }, [])
+  const onSignedOut = useCallback(() => setPerson(null), [])
   if (person === undefined) return null
   if (person === null) return <SignIn onSignedIn={setPerson} />
-  return <Desk person={person} onSignedOut={() => setPerson(null)} />
+  return <Desk person={person} onSignedOut={onSignedOut} />
 }
 
-const Desk = ({ person, onSignedOut }: { person: Person; onSignedOut: () => void }): ReactNode => {
-  const [overview, setOverview] = useState<Overview | null>(null)
-  const [incident, setIncident] = useState<IncidentView | null>(null)
-  const [selected, setSelected] = useState(selectionOf)
-  const [nowMs, setNowMs] = useState(Date.now)
-  const [offlineSinceMs, setOfflineSinceMs] = useState<number | null>(null)
-  const [holding, setHolding] = useState(false)
-  const timeZone = overview?.site?.timezone ?? 'UTC'
+interface Known {
+  readonly overview: Overview | null
+  /** The incident last asked for; its view is null when the log names none of this id. */
+  readonly incident: { readonly id: string; readonly view: IncidentView | null } | null
+  readonly offlineSinceMs: number | null
+  readonly refresh: () => void
+}
 
-  const refresh = useCallback(async () => {
-    try {
-      const next = await api.overview()
-      setOverview(next)
-      const id = selectionOf() ?? next.incidents[0]?.id ?? null
-      if (id !== null) {
-        if (selectionOf() === null) select(id, true)
-        setSelected(id)
-        setIncident(await api.incident(id))
+const againAfterMs = 2000
+
+/** What the server says, kept fresh: one question at a time, asked again when something changed or the line was lost. */
+const useServer = (onSignedOut: () => void): Known => {
+  const [overview, setOverview] = useState<Overview | null>(null)
+  const [incident, setIncident] = useState<Known['incident']>(null)
+  const [offlineSinceMs, setOfflineSinceMs] = useState<number | null>(null)
+  const state = useRef({ isAsking: false, isStale: false })
+
+  const ask = useCallback(async (): Promise<void> => {
+    const next = await api.overview()
+    if (selectionOf() === null) remember(next.incidents.find((one) => one.state !== 'closed')?.id ?? plant, 'replace')
+    const id = selectionOf()
+    const found = id === null || id === plant ? null : { id, view: await api.incident(id).catch(orNoIncident) }
+    setOverview(next)
+    if (id === selectionOf()) setIncident(found)
+    setOfflineSinceMs(null)
+  }, [])
+
+  const refresh = useCallback(() => {
+    const current = state.current
+    current.isStale = true
+    if (current.isAsking) return
+    current.isAsking = true
+    const run = async (): Promise<void> => {
+      while (current.isStale) {
+        current.isStale = false
+        await ask()
       }
-      setOfflineSinceMs(null)
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401) onSignedOut()
-      else if (error instanceof ApiError && error.status === 404) setIncident(null)
-      else setOfflineSinceMs((since) => since ?? Date.now())
     }
-  }, [onSignedOut])
+    run()
+      .catch((error: unknown) => {
+        if (error instanceof ApiError && error.status === 401) onSignedOut()
+        else setOfflineSinceMs((since) => since ?? Date.now())
+      })
+      .finally(() => {
+        current.isAsking = false
+      })
+  }, [ask, onSignedOut])
 
   useEffect(() => {
-    void refresh()
-    const live = new EventSource('/api/live')
-    live.addEventListener('change', () => void refresh())
-    live.onerror = () => setOfflineSinceMs((since) => since ?? Date.now())
-    live.onopen = () => void refresh()
-    const tick = setInterval(() => setNowMs(Date.now()), 1000)
-    const onBack = (): void => {
-      setSelected(selectionOf())
-      void refresh()
+    let live: EventSource
+    let again: ReturnType<typeof setTimeout> | undefined
+    const connect = (): void => {
+      live = new EventSource('/api/live')
+      live.addEventListener('change', refresh)
+      live.onopen = refresh
+      live.onerror = () => {
+        setOfflineSinceMs((since) => since ?? Date.now())
+        if (live.readyState === EventSource.CLOSED) again = setTimeout(connect, againAfterMs) // it gives up on an error answer; we do not
+      }
     }
-    addEventListener('popstate', onBack)
+    connect()
+    addEventListener('popstate', refresh)
     return () => {
+      clearTimeout(again)
       live.close()
-      clearInterval(tick)
-      removeEventListener('popstate', onBack)
+      removeEventListener('popstate', refresh)
     }
   }, [refresh])
+  return { overview, incident, offlineSinceMs, refresh }
+}
+
+const orNoIncident = (error: unknown): null => {
+  if (error instanceof ApiError && error.status === 404) return null
+  throw error
+}
+
+const useNow = (): number => {
+  const [nowMs, setNowMs] = useState(Date.now)
+  useEffect(() => {
+    const tick = setInterval(() => setNowMs(Date.now()), 1000)
+    return () => clearInterval(tick)
+  }, [])
+  return nowMs
+}
+
+type Layer = 'hold' | 'call' | 'account' | null
+
+const Desk = ({ person, onSignedOut }: { person: Person; onSignedOut: () => void }): ReactNode => {
+  const { overview, incident: asked, offlineSinceMs, refresh } = useServer(onSignedOut)
+  const [, draw] = useReducer((n: number) => n + 1, 0)
+  const nowMs = useNow()
+  const [layer, setLayer] = useState<Layer>(null)
+  const timeZone = overview?.site?.timezone ?? 'UTC'
+  const isOffline = offlineSinceMs !== null
+  const selection = selectionOf()
+  const selected = selection === plant ? null : selection
+  const rows = overview?.incidents.filter((row) => row.state !== 'closed') ?? []
+  const isRead = asked !== null && asked.id === selected
+  const incident = isRead ? asked.view : null
+  const at = rows.findIndex((row) => row.id === selected)
 
   const choose = useCallback(
-    (id: string) => {
-      select(id, false)
-      setSelected(id)
-      void refresh()
+    (id: string | null) => {
+      remember(id ?? plant, 'push')
+      draw()
+      refresh()
     },
     [refresh],
   )
-
+  useKeys((key) => {
+    const to = { j: rows[at + 1], k: rows[at - 1] }[key]
+    if (to) choose(to.id)
+    if (key === 'p') choose(null)
+    if (key === 'H' && !isOffline) setLayer('hold')
+    if (key === 'C' && !isOffline) setLayer('call')
+    if (key === '?') setLayer('account')
+  })
   useEffect(() => {
-    const onKey = (event: KeyboardEvent): void => {
-      if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return
-      const rows = overview?.incidents ?? []
-      const at = rows.findIndex((row) => row.id === selected)
-      if (event.key === 'j' && rows[at + 1]) choose((rows[at + 1] as { id: string }).id)
-      if (event.key === 'k' && rows[at - 1]) choose((rows[at - 1] as { id: string }).id)
-      if (event.key === 'H') setHolding(true)
-    }
-    addEventListener('keydown', onKey)
-    return () => removeEventListener('keydown', onKey)
-  }, [overview, selected, choose])
+    document.title = `${selected === null ? 'Plant' : (incident?.title ?? 'Incident')} - Andon`
+  }, [selected, incident?.title])
 
-  const lines = [...new Set(overview?.assets.map((asset) => asset.line))]
-  const classes = ['app', overview && overview.holds.length > 0 ? 'is-hold' : '', offlineSinceMs !== null ? 'is-offline' : ''].join(' ')
+  const close = (): void => {
+    setLayer(null)
+    refresh()
+  }
+  const watched = overview?.assets.filter((asset) => asset.state === 'watched').length ?? 0
+  const isOpen = (history.state as { isOpen?: boolean } | null)?.isOpen === true
+  const classes = ['app', overview && overview.holds.length > 0 ? 'is-hold' : '', isOffline ? 'is-offline' : '', isOpen ? 'is-open' : '']
+  const bar = { overview, nowMs, offlineSinceMs, timeZone }
   return (
-    <div className={classes}>
+    <div className={classes.filter(Boolean).join(' ')}>
       <TopBar
-        overview={overview}
-        nowMs={nowMs}
-        offlineSinceMs={offlineSinceMs}
-        timeZone={timeZone}
+        {...bar}
         person={person}
-        onHold={() => setHolding(true)}
+        onHold={() => setLayer('hold')}
+        onCall={() => setLayer('call')}
+        onAccount={() => setLayer('account')}
       />
       <main>
-        <Queue incidents={overview?.incidents ?? []} selected={selected} nowMs={nowMs} timeZone={timeZone} onSelect={choose} />
-        {incident ? (
+        <Queue
+          incidents={overview?.incidents ?? []}
+          selected={selected}
+          nowMs={nowMs}
+          isOffline={isOffline}
+          timeZone={timeZone}
+          watched={`${watched} of ${overview?.assets.length ?? 0} watched`}
+          onSelect={choose}
+        />
+        {selected === null && <PlantPage overview={overview} nowMs={nowMs} onBack={() => history.back()} />}
+        {selected !== null && !isRead && (
+          <div className="plant">
+            <p className="i2">{isOffline ? 'This incident was not read before the line was lost.' : ''}</p>
+          </div>
+        )}
+        {isRead && !incident && (
+          <div className="plant">
+            <h1 className="t20">The log names no such incident</h1>
+            <p className="i2">
+              It is older than what the console keeps, or the address is wrong: <code>{selected}</code>. Choose one on the left.
+            </p>
+          </div>
+        )}
+        {incident && (
           <>
-            <Incident key={incident.id} incident={incident} nowMs={nowMs} timeZone={timeZone} version={overview?.version ?? 0} />
+            <Incident
+              key={`incident-${incident.id}`}
+              incident={incident}
+              place={at < 0 ? 'closed' : `${at + 1} of ${plural(rows.length, 'open', 'open')}`}
+              nowMs={nowMs}
+              timeZone={timeZone}
+              newestUs={overview?.assets.find((asset) => asset.id === incident.assetId)?.newestUs ?? null}
+              onBack={() => history.back()}
+            />
             <Decision
+              key={`decision-${incident.id}`}
               incident={incident}
               holds={overview?.holds ?? []}
               person={person}
+              assetsOnLine={
+                overview?.assets.filter(({ line }) => overview.lines.find(({ id }) => id === line)?.controlGroup === incident.line)
+                  .length ?? 0
+              }
               nowMs={nowMs}
+              isOffline={isOffline}
               timeZone={timeZone}
-              onDone={() => void refresh()}
+              onDone={refresh}
             />
           </>
-        ) : (
-          <Quiet overview={overview} nowMs={nowMs} />
         )}
       </main>
-      <footer className="status">
-        <span>Andon is not a safety function. Emergency stops and interlocks work without it.</span>
-        <span className="grow" />
-        <span>
-          Assets {overview?.assets.filter((asset) => asset.state === 'watched').length ?? 0} of {overview?.assets.length ?? 0} watched
-        </span>
-        <span>Cameras {overview?.cameras.length ?? 0}</span>
-        <span>
-          <kbd>J</kbd> <kbd>K</kbd> move, <kbd>A</kbd> approve, <kbd>Shift H</kbd> hold
-        </span>
-      </footer>
-      {holding && (
-        <HoldDialog
-          holds={overview?.holds ?? []}
-          lines={lines}
-          onClose={() => {
-            setHolding(false)
-            void refresh()
-          }}
-        />
-      )}
+      <StatusBar overview={overview} />
+      {layer === 'hold' && <HoldDialog holds={overview?.holds ?? []} lines={overview?.lines ?? []} timeZone={timeZone} onClose={close} />}
+      {layer === 'call' && <CallDialog lines={overview?.lines ?? []} onClose={close} />}
+      {layer === 'account' && <AccountDialog person={person} onSignedOut={onSignedOut} onClose={close} />}
     </div>
   )
 }
-
-/** A quiet plant: what is watched and what is still being learnt. */
-const Quiet = ({ overview, nowMs }: { overview: Overview | null; nowMs: number }): ReactNode => (
-  <section className="panel quiet">
-    <h1 className="t20">{overview ? 'No incident is open' : 'Reading the log'}</h1>
-    <p className="i2">An incident appears here when a finding leaves what was learnt as normal, or when a person calls.</p>
-    <table className="tbl">
-      <thead>
-        <tr>
-          <th>Asset</th>
-          <th>Line</th>
-          <th>Data</th>
-          <th>State</th>
-          <th className="num">Evidence, 1 is the line</th>
-          <th className="num">Newest window</th>
-        </tr>
-      </thead>
-      <tbody>
-        {overview?.assets.map((asset) => (
-          <tr key={asset.id}>
-            <td className="med">{asset.name}</td>
-            <td>{asset.line}</td>
-            <td>{asset.origin === 'recording' ? 'real recording, replayed' : asset.origin}</td>
-            <td>{asset.state}</td>
-            <td className="num">{asset.ratio === null ? '-' : number(asset.ratio)}</td>
-            <td className="num">{asset.newestUs === null ? 'none yet' : `${age(nowMs - asset.newestUs / 1000)} ago`}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  </section>
-)

@@ -1,20 +1,32 @@
-// Numbers, times and ages as design reference §8 asks: three significant digits, plant time first, a unit after every value.
+// Numbers, times and ages as the design asks: three significant digits, plant time first, a unit after every value.
 
 const narrow = '\u202f'
 
 export const number = (value: number): string => {
-  if (!Number.isFinite(value)) return '-'
-  const digits = value === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
-  return value
-    .toLocaleString('en', { maximumFractionDigits: Math.min(digits, 4), minimumFractionDigits: 0 })
-    .replaceAll(',', narrow)
-    .replace('-', '\u2212')
+  if (!Number.isFinite(value)) return 'no value'
+  const rounded = Number(value.toPrecision(3))
+  return rounded.toLocaleString('en', { maximumFractionDigits: 6 }).replaceAll(',', narrow).replace('-', '\u2212')
 }
 
-const units: Readonly<Record<string, string>> = { Cel: '°C', '[degF]': '°F', '/min': 'rpm', 'kW.h': 'kWh', 'kvar.h': 'kvarh', '1': '' }
+const units: Readonly<Record<string, string>> = {
+  Cel: '°C',
+  '[degF]': '°F',
+  '/min': 'rpm',
+  'kW.h': 'kWh',
+  'kvar.h': 'kvarh',
+  '1': '',
+  '': '',
+}
+
+/** A UCUM unit as people write it; a trend is per second. */
+export const unitWords = (unit: string): string => {
+  const perSecond = unit.length > 2 && unit.endsWith('/s')
+  const base = perSecond ? unit.slice(0, -2) : unit
+  return `${units[base] ?? base}${perSecond ? '/s' : ''}`
+}
 
 export const withUnit = (value: number, unit: string): string => {
-  const shown = units[unit] ?? unit
+  const shown = unitWords(unit)
   return shown === '' ? number(value) : `${number(value)}${narrow}${shown}`
 }
 
@@ -28,7 +40,14 @@ export const range = (low: number | null, high: number | null): string => {
 export const percent = (share: number): string => `${Math.round(share * 100)}${narrow}%`
 
 export const clock = (us: number, timeZone: string, withZone = false): string =>
-  new Date(us / 1000).toLocaleTimeString('en-GB', { timeZone, hour12: false, ...(withZone ? { timeZoneName: 'short' } : {}) })
+  new Date(us / 1000).toLocaleTimeString('en-GB', {
+    timeZone,
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+    ...(withZone ? { timeZoneName: 'short' } : {}),
+  })
 
 export const day = (us: number, timeZone: string): string =>
   new Date(us / 1000).toLocaleDateString('en-GB', { timeZone, day: 'numeric', month: 'short', year: 'numeric' })
@@ -44,9 +63,14 @@ export const age = (ms: number): string => {
 
 export const countdown = (ms: number): string => {
   const s = Math.max(0, Math.floor(ms / 1000))
+  if (s >= 36_000) return `${Math.floor(s / 3600)} h`
   return `${String(Math.floor(s / 60)).padStart(2, '0')}:${String(s % 60).padStart(2, '0')}`
 }
+
+export const bytes = (n: number): string => (n >= 1e6 ? `${number(n / 1e6)}${narrow}MB` : `${number(n / 1e3)}${narrow}kB`)
 
 export const short = (id: string): string => (id.length > 14 ? `${id.slice(0, 6)}…${id.slice(-4)}` : id)
 
 export const priorityName = (severity: number): string => ['', 'Critical', 'High', 'Medium', 'Low'][severity] ?? 'Low'
+
+export const plural = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`

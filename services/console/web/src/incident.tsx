@@ -1,9 +1,9 @@
-// One incident in reading order: what, what changed, what drives the score, how sure, the pictures.
+// One incident in reading order: what, what changed, the pictures, what drives the score, how sure, what happened so far.
 import { type ReactNode, useState } from 'react'
 import type { IncidentView } from '../../src/view.ts'
 import { Evidence } from './evidence.tsx'
-import { age, clock, day, number, percent, priorityName, range, short, withUnit } from './format.ts'
-import { Deviation, Panel, Priority } from './parts.tsx'
+import { age, clock, day, number, percent, priorityName, range, short, unitWords, withUnit } from './format.ts'
+import { Deviation, Icon, OriginTag, Panel, Priority } from './parts.tsx'
 import { Trend } from './trend.tsx'
 
 const doubtWords: Readonly<Record<string, string>> = {
@@ -16,126 +16,202 @@ const doubtWords: Readonly<Record<string, string>> = {
 
 const horizons = [2, 10, 30] as const
 
-export const Incident = ({
-  incident,
-  nowMs,
-  timeZone,
-  version,
-}: {
-  incident: IncidentView
-  nowMs: number
-  timeZone: string
-  version: number
-}): ReactNode => {
+interface IncidentProps {
+  readonly incident: IncidentView
+  readonly place: string
+  readonly nowMs: number
+  readonly timeZone: string
+  /** End of the newest window of the asset. */
+  readonly newestUs: number | null
+  readonly onBack: () => void
+}
+
+const lead = (incident: IncidentView): string => {
+  if (incident.kind === 'call') return `Raised by hand by ${incident.openedBy}. No model judged it.`
+  if (incident.faultMode !== null) return `Most likely ${incident.faultMode}, by its likeness to earlier cases that people named so.`
+  if (incident.isNovel) return 'Unlike anything seen on this asset before. The score says what stands out, not why.'
+  return 'Seen before on this asset, and nobody has named it yet. The score says what stands out, not why.'
+}
+
+/** Keeps a range of numbers and a value with its unit on one line. */
+const whole = (title: string): string => title.replaceAll(/(\d)-(\d)/g, '$1\u2011$2').replaceAll(/(\d) ([×a-zA-Z°%])/g, '$1\u00a0$2')
+
+export const Incident = ({ incident, place, nowMs, timeZone, newestUs, onBack }: IncidentProps): ReactNode => {
   const [minutes, setMinutes] = useState<number>(2)
   const [picked, setPicked] = useState<string | null>(null)
   const feature = picked ?? incident.contributions[0]?.name ?? null
-  const shown = incident.contributions.find((c) => c.name === feature)
-  const others = 1 - incident.contributions.reduce((sum, c) => sum + c.share, 0)
+  const shown = incident.contributions.find((one) => one.name === feature)
   return (
     <div className="incident">
       <header className="head">
+        <button type="button" className="linkish back" onClick={onBack}>
+          <Icon name="left" /> Queue <span className="end i2">{place}</span>
+        </button>
         <div className="row t12 i2 wrap">
           <Priority level={incident.severity} ring={incident.state === 'needs-decision'} />
           <b className={`p${incident.severity}t`}>{priorityName(incident.severity)}</b>
           <code title={incident.id}>{short(incident.id)}</code>
           <span>
-            open since {clock(incident.openedUs, timeZone)}, {age(nowMs - incident.openedUs / 1000)}
+            open since {clock(incident.openedUs, timeZone)}
+            {incident.state === 'closed' ? `, closed ${clock(incident.updatedUs, timeZone)}` : `, ${age(nowMs - incident.openedUs / 1000)}`}
           </span>
+          {incident.origin !== null && <OriginTag origin={incident.origin} noun="data" />}
           {incident.recordedUs !== null && <span className="chip">recorded {day(incident.recordedUs, timeZone)}</span>}
-          {incident.historical && <span className="chip">historical</span>}
-          {incident.state === 'closed' && <span className="chip">closed</span>}
+          {incident.historical && <span className="chip">historical, proposes nothing</span>}
+          <span className="end nw place">{place}</span>
         </div>
         <h1 className="t20" tabIndex={-1}>
-          {incident.title}
+          {whole(incident.title)}
         </h1>
+        <p className="i2">{lead(incident)}</p>
       </header>
-      <Panel
-        title="What changed"
-        note={feature === null ? 'no signal' : (shown?.label ?? feature)}
-        aside={
-          <span className="seg" role="group" aria-label="Time range">
-            {horizons.map((h) => (
-              <button type="button" key={h} aria-pressed={h === minutes} onClick={() => setMinutes(h)}>
-                {h} min
-              </button>
-            ))}
-          </span>
-        }
-      >
-        {feature === null ? (
-          <p className="i3 t12">This incident names no signal: a person raised it.</p>
-        ) : (
-          <Trend
-            assetId={incident.assetId}
-            feature={feature}
-            minutes={minutes}
-            openedUs={incident.openedUs}
-            timeZone={timeZone}
-            level={incident.severity}
-            version={version}
-          />
-        )}
-      </Panel>
-      <div className="split">
-        <Panel title="What drives the score" note={incident.contributions.length > 0 ? `others, ${percent(Math.max(0, others))}` : ''}>
-          <table className="tbl">
-            <thead>
-              <tr>
-                <th>Signal</th>
-                <th className="num">Now</th>
-                <th className="num">Normal</th>
-                <th>Deviation</th>
-                <th className="num">Share</th>
-              </tr>
-            </thead>
-            <tbody>
-              {incident.contributions.map((c) => (
-                <tr key={c.name} aria-selected={c.name === feature}>
-                  <td className="cut">
-                    <button type="button" className="linkish" onClick={() => setPicked(c.name)}>
-                      {c.label}
-                    </button>
-                  </td>
-                  <td className="num">
-                    <b>{withUnit(c.value, c.unit)}</b>
-                  </td>
-                  <td className="num i2">{range(c.low, c.high)}</td>
-                  <td>
-                    <Deviation value={c.value} low={c.low} high={c.high} level={incident.severity} width={84} />
-                  </td>
-                  <td className="num">{percent(c.share)}</td>
-                </tr>
+      <div className="facts">
+        <Panel
+          title="What changed"
+          className="changed"
+          note={
+            feature === null
+              ? 'no signal'
+              : `${shown?.label ?? feature}${shown && unitWords(shown.unit) !== '' ? `, ${unitWords(shown.unit)}` : ''}`
+          }
+          aside={
+            <span className="seg" role="group" aria-label="Time range">
+              {horizons.map((h) => (
+                <button type="button" key={h} aria-pressed={h === minutes} onClick={() => setMinutes(h)}>
+                  {h} min
+                </button>
               ))}
-            </tbody>
-          </table>
-          {incident.contributions.length === 0 && <p className="i3 t12">No signal was named.</p>}
+            </span>
+          }
+        >
+          {feature === null ? (
+            <p className="i2 t12">This incident names no signal: a person raised it.</p>
+          ) : (
+            <Trend
+              assetId={incident.assetId}
+              feature={feature}
+              minutes={minutes}
+              openedUs={incident.openedUs}
+              timeZone={timeZone}
+              level={incident.severity}
+              newestUs={newestUs}
+            />
+          )}
         </Panel>
         <Evidence incident={incident} timeZone={timeZone} />
+        <Drivers incident={incident} feature={feature} onPick={setPicked} />
+        <HowSure incident={incident} />
       </div>
-      <Panel title="How sure" note="no calibrated confidence yet: fewer than 20 judged cases">
-        <dl className="kv">
-          <dt>Evidence</dt>
-          <dd>
-            {incident.ratio === null
-              ? 'a person called'
-              : `${number(incident.ratio)}× the line now, ${number(incident.peakRatio ?? incident.ratio)}× at its peak`}
-          </dd>
-          <dt>Model</dt>
-          <dd>
-            {incident.model ? (
-              <>
-                <b>{incident.model.name}</b> v{incident.model.version}, {incident.model.role},{' '}
-                <code title={incident.model.digest}>{short(incident.model.digest)}</code>
-              </>
-            ) : (
-              'none'
-            )}
-          </dd>
-          <dt>Asks because</dt>
-          <dd>{incident.doubts.length === 0 ? 'no doubt was named' : incident.doubts.map((d) => doubtWords[d] ?? d).join('; ')}</dd>
-        </dl>
-      </Panel>
+      <SoFar incident={incident} timeZone={timeZone} />
     </div>
   )
 }
+
+const Drivers = ({
+  incident,
+  feature,
+  onPick,
+}: {
+  incident: IncidentView
+  feature: string | null
+  onPick: (name: string) => void
+}): ReactNode => {
+  const { contributions } = incident
+  const others = Math.max(0, 1 - contributions.reduce((sum, one) => sum + one.share, 0))
+  return (
+    <Panel title="What drives the score" note={contributions.length > 0 ? `all others, ${percent(others)}` : undefined}>
+      {contributions.length === 0 && <p className="i2 t12">No signal was named.</p>}
+      {contributions.length > 0 && (
+        <table className="tbl drivers">
+          <thead>
+            <tr>
+              <th>Signal</th>
+              <th className="num">Then</th>
+              <th className="num">Normal</th>
+              <th className="bar">Deviation</th>
+              <th className="num">Share</th>
+            </tr>
+          </thead>
+          <tbody>
+            {contributions.map((one) => (
+              <tr key={one.name} className={one.name === feature ? 'picked' : ''}>
+                <td>
+                  <button
+                    type="button"
+                    className="linkish cut"
+                    aria-pressed={one.name === feature}
+                    title={one.name}
+                    onClick={() => onPick(one.name)}
+                  >
+                    {one.label}
+                  </button>
+                </td>
+                <td className="num">
+                  <b>{withUnit(one.value, one.unit)}</b>
+                </td>
+                <td className="num i2">{range(one.low, one.high)}</td>
+                <td className="bar">
+                  <Deviation value={one.value} low={one.low} high={one.high} level={incident.severity} width={56} />
+                </td>
+                <td className="num">{percent(one.share)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  )
+}
+
+const HowSure = ({ incident }: { incident: IncidentView }): ReactNode => {
+  const { ratio, peakRatio, model, doubts } = incident
+  if (ratio === null || !model)
+    return (
+      <Panel title="How sure">
+        <p className="i2 t12">A person called. No model judged this, so there is no score.</p>
+      </Panel>
+    )
+  return (
+    <Panel title="How sure" note="no percent yet">
+      <div className="row sure">
+        <span className="count">{number(ratio)}×</span>
+        <span className="t12 i2">
+          its line; peak {number(peakRatio ?? ratio)}×. Fewer than 20 findings of this model were judged, so nobody can say how often it is
+          right.
+        </span>
+      </div>
+      <dl className="kv">
+        <dt>Model</dt>
+        <dd>
+          <b>{model.name}</b> v{model.version}, {model.role}
+        </dd>
+        <dt>Asks as</dt>
+        <dd>{doubts.length === 0 ? 'the plan wants a person' : doubts.map((doubt) => doubtWords[doubt] ?? doubt).join('; ')}</dd>
+      </dl>
+    </Panel>
+  )
+}
+
+const SoFar = ({ incident, timeZone }: { incident: IncidentView; timeZone: string }): ReactNode => (
+  <Panel
+    title="So far"
+    className="sofar"
+    scrolls
+    note={incident.policy === null ? undefined : `plan ${incident.policy.replace('policies/', '')}`}
+    aside={incident.runbook === null ? undefined : <code className="i2">{incident.runbook}</code>}
+  >
+    {incident.notes.map((note) => (
+      <p className="t12 i2" key={note}>
+        {note}
+      </p>
+    ))}
+    <ol>
+      {incident.timeline.toReversed().map((entry, i) => (
+        <li key={incident.timeline.length - i} className="row t12">
+          <time className="i2 num">{clock(entry.atUs, timeZone)}</time>
+          <span>{entry.text}</span>
+        </li>
+      ))}
+    </ol>
+  </Panel>
+)

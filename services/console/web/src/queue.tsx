@@ -1,15 +1,17 @@
-// Everything open, one order: what needs a person first, then by severity and age.
+// Everything open, one order: what needs a person first, then by severity and by what runs out first. The server orders.
 import type { ReactNode } from 'react'
 import type { IncidentRow } from '../../src/view.ts'
 import { age, clock, countdown } from './format.ts'
-import { Priority } from './parts.tsx'
+import { Icon, Priority } from './parts.tsx'
 
 interface QueueProps {
   readonly incidents: readonly IncidentRow[]
   readonly selected: string | null
   readonly nowMs: number
+  readonly isOffline: boolean
   readonly timeZone: string
-  readonly onSelect: (id: string) => void
+  readonly watched: string
+  readonly onSelect: (id: string | null) => void
 }
 
 const groups: readonly { readonly state: IncidentRow['state']; readonly name: string; readonly none: string }[] = [
@@ -17,42 +19,52 @@ const groups: readonly { readonly state: IncidentRow['state']; readonly name: st
   { state: 'open', name: 'Open', none: 'Nothing else is open.' },
   { state: 'closed', name: 'Closed', none: '' },
 ]
+const closedShown = 8
 
-export const Queue = ({ incidents, selected, nowMs, timeZone, onSelect }: QueueProps): ReactNode => (
-  <nav className="queue panel" aria-label="Incidents">
-    {groups.map(({ state, name, none }) => {
-      const rows = incidents.filter((incident) => incident.state === state).slice(0, state === 'closed' ? 8 : 200)
-      if (rows.length === 0 && none === '') return null
-      return (
-        <section key={state}>
-          <h2>
-            {name} <span className="i3">{rows.length}</span>
-          </h2>
-          {rows.length === 0 && <p className="i3 t12">{none}</p>}
-          <ul>
-            {rows.map((row) => (
-              <li key={row.id}>
-                <button type="button" aria-current={row.id === selected} onClick={() => onSelect(row.id)}>
-                  <Priority level={row.severity} ring={state === 'needs-decision'} quiet={state === 'closed' || row.historical} />
-                  <span className="grow">
-                    <span className="med two">{row.title}</span>
-                    <span className="t12 i3 row between">
-                      <span className="cut">{row.assetName}</span>
-                      <span className="nw">
-                        {row.decideByUs !== null
-                          ? `decide in ${countdown(row.decideByUs / 1000 - nowMs)}`
-                          : state === 'closed'
-                            ? clock(row.updatedUs, timeZone)
-                            : age(nowMs - row.openedUs / 1000)}
+export const Queue = ({ incidents, selected, nowMs, isOffline, timeZone, watched, onSelect }: QueueProps): ReactNode => {
+  const when = (row: IncidentRow): string => {
+    if (row.state === 'closed') return clock(row.updatedUs, timeZone)
+    if (row.decideByUs === null) return age(nowMs - row.openedUs / 1000)
+    if (isOffline) return `by ${clock(row.decideByUs, timeZone)}`
+    return `decide in ${countdown(row.decideByUs / 1000 - nowMs)}`
+  }
+  return (
+    <nav className="queue panel" aria-label="Plant and incidents">
+      <button type="button" className="plantrow" aria-current={selected === null} onClick={() => onSelect(null)}>
+        <Icon name="dashboard" />
+        <span className="med">Plant</span>
+        <span className="end t12 i2">{watched}</span>
+      </button>
+      {groups.map(({ state, name, none }) => {
+        const all = incidents.filter((incident) => incident.state === state)
+        const rows = all.slice(0, state === 'closed' ? closedShown : all.length)
+        if (rows.length === 0 && none === '') return null
+        return (
+          <section key={state} aria-label={name}>
+            <h2>
+              {name} <span className="i3">{all.length}</span>
+            </h2>
+            {rows.length === 0 && <p className="i2 t12">{none}</p>}
+            <ul>
+              {rows.map((row) => (
+                <li key={row.id}>
+                  <button type="button" aria-current={row.id === selected} onClick={() => onSelect(row.id)}>
+                    <Priority level={row.severity} ring={state === 'needs-decision'} quiet={state === 'closed' || row.historical} />
+                    <span className="grow">
+                      <span className="med two">{row.title}</span>
+                      <span className="t12 i2 row between">
+                        <span className="cut">{row.assetName}</span>
+                        <span className="nw num">{when(row)}</span>
                       </span>
                     </span>
-                  </span>
-                </button>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )
-    })}
-  </nav>
-)
+                  </button>
+                </li>
+              ))}
+            </ul>
+            {all.length > rows.length && <p className="i2 t12">{all.length - rows.length} more in the log.</p>}
+          </section>
+        )
+      })}
+    </nav>
+  )
+}

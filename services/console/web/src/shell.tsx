@@ -1,6 +1,6 @@
-// Top bar, hold dialog, sign-in: the frame around every state of the page.
-import { type ReactNode, useEffect, useRef, useState } from 'react'
-import type { HoldView, IncidentRow, Overview, Person } from '../../src/view.ts'
+// Top bar, status bar, sign-in: the frame around every state of the page.
+import { type ReactNode, useState } from 'react'
+import type { IncidentRow, Overview, Person } from '../../src/view.ts'
 import { api } from './api.ts'
 import { age, clock } from './format.ts'
 import { Icon, Priority } from './parts.tsx'
@@ -20,44 +20,64 @@ const Mark = (): ReactNode => (
       <path d="M4 4h16M12 4v9" />
       <circle cx="12" cy="17" r="4" />
     </svg>
-    andon
+    <span>andon</span>
   </span>
 )
 
-interface TopBarProps {
+interface BarProps {
   readonly overview: Overview | null
   readonly nowMs: number
   readonly offlineSinceMs: number | null
   readonly timeZone: string
+}
+
+interface TopBarProps extends BarProps {
   readonly person: Person
   readonly onHold: () => void
+  readonly onCall: () => void
+  readonly onAccount: () => void
 }
 
 const open = (incidents: readonly IncidentRow[], level: number): number =>
   incidents.filter((i) => i.state !== 'closed' && i.severity === level).length
 
-export const TopBar = ({ overview, nowMs, offlineSinceMs, timeZone, person, onHold }: TopBarProps): ReactNode => {
-  const hold = overview?.holds[0]
+/** A window comes once a second: older than this, the figure is named late. */
+const lateAfterMs = 10_000
+
+const Banner = ({ overview, offlineSinceMs, timeZone }: BarProps): ReactNode => {
+  const [hold, ...more] = overview?.holds ?? []
+  if (offlineSinceMs !== null)
+    return (
+      <span className="banner" role="status">
+        <Icon name="offline" />
+        <b className="nw">Offline since {clock(offlineSinceMs * 1000, timeZone)}.</b>
+        <span className="cut">What you see is from then. Deciding, Call and Hold are off.</span>
+      </span>
+    )
+  if (hold)
+    return (
+      <span className="banner" role="status">
+        <Icon name="hand" />
+        <b className="nw">Hold: no command runs on {hold.scopeName}.</b>
+        <span className="cut">
+          {hold.by}, {clock(hold.sinceUs, timeZone)}: {hold.reason}
+          {more.length > 0 && ` And ${more.length} more.`}
+        </span>
+      </span>
+    )
+  return <span className="banner">{overview?.site ? <b className="cut">{overview.site.name}</b> : 'No plant file yet'}</span>
+}
+
+export const TopBar = (props: TopBarProps): ReactNode => {
+  const { overview, nowMs, offlineSinceMs, timeZone, person, onHold, onCall, onAccount } = props
+  const behindMs = overview?.behindMs ?? null
+  const isOffline = offlineSinceMs !== null
   return (
     <header className="top">
       <Mark />
-      {offlineSinceMs !== null ? (
-        <span className="banner" role="status">
-          <b>Offline since {clock(offlineSinceMs * 1000, timeZone)}.</b> You can read; deciding and Hold are off.
-        </span>
-      ) : hold ? (
-        <span className="banner" role="status">
-          <Icon name="hand" />
-          <b>Hold on {hold.scope === '*' ? 'everything' : hold.scope}</b>
-          <span className="cut">
-            since {clock(hold.sinceUs, timeZone)} by {hold.by}: {hold.reason}
-          </span>
-        </span>
-      ) : (
-        <span className="where">{overview?.site ? <b>{overview.site.name}</b> : 'No plant file yet'}</span>
-      )}
+      <Banner {...props} />
       <span className="grow" />
-      <span className="tally" aria-label="Active alarms">
+      <span className="tally" role="group" aria-label="Open incidents by priority">
         {[1, 2, 3, 4].map((level) => {
           const n = open(overview?.incidents ?? [], level)
           return (
@@ -68,81 +88,44 @@ export const TopBar = ({ overview, nowMs, offlineSinceMs, timeZone, person, onHo
         })}
       </span>
       <span className="tag num live-t">
-        <Icon name="pulse" size={14} />
-        {overview?.behindMs == null ? 'no data yet' : `${age(overview.behindMs)} behind`}
+        <Icon name={isOffline || (behindMs ?? 0) > lateAfterMs ? 'clock' : 'pulse'} size={14} />
+        {isOffline ? 'not live' : behindMs === null ? 'no data yet' : `${age(behindMs)} behind`}
       </span>
       <span className="clock">
         {clock(nowMs * 1000, timeZone, true)}
         <small>{clock(nowMs * 1000, 'UTC')} UTC</small>
       </span>
-      <span className="tag" title={person.roles.join(', ')}>
-        <Icon name="user" size={14} />
-        {person.name}
-      </span>
-      <button type="button" className="btn hold" onClick={onHold} disabled={offlineSinceMs !== null}>
-        <Icon name="hand" /> {hold ? 'Lift hold' : 'Hold'}
+      <button type="button" className="btn quiet" onClick={onAccount} aria-label={`${person.name}: you and this page`}>
+        <Icon name="user" size={14} /> <span>{person.name}</span>
+      </button>
+      <button type="button" className="btn" onClick={onCall} disabled={isOffline}>
+        <Icon name="bell" size={14} /> Call
+      </button>
+      <button type="button" className="btn hold" onClick={onHold} disabled={isOffline}>
+        <Icon name="hand" /> {(overview?.holds.length ?? 0) > 0 ? 'Lift hold' : 'Hold'}
       </button>
     </header>
   )
 }
 
-/** Places or lifts a hold. A hold never starts at once: it asks for scope and reason. */
-export const HoldDialog = ({
-  holds,
-  lines,
-  onClose,
-}: {
-  holds: readonly HoldView[]
-  lines: readonly string[]
-  onClose: () => void
-}): ReactNode => {
-  const dialog = useRef<HTMLDialogElement>(null)
-  const [scope, setScope] = useState('*')
-  const [reason, setReason] = useState('')
-  const [failure, setFailure] = useState('')
-  const hold = holds[0]
-  useEffect(() => dialog.current?.showModal(), [])
-  const send = (): void => {
-    const request = hold ? api.lift(hold.id, reason) : api.hold(scope, reason)
-    request.then(onClose, (error: Error) => setFailure(error.message))
-  }
+export const StatusBar = ({ overview }: { overview: Overview | null }): ReactNode => {
+  const assets = overview?.assets ?? []
+  const cameras = overview?.cameras ?? []
+  const count = (origin: string): number => assets.filter((asset) => asset.origin === origin).length
   return (
-    <dialog ref={dialog} onClose={onClose} aria-labelledby="hold-title">
-      <h2 id="hold-title" className="t16">
-        {hold ? 'Lift the hold' : 'Place a hold'}
-      </h2>
-      <p className="i2">
-        {hold
-          ? `Approved steps on ${hold.scope === '*' ? 'every line' : hold.scope} may run again.`
-          : 'Nothing that Andon would do runs while the hold lasts; a command already sent is not recalled. Reading and rejecting go on. It ends only when a person lifts it.'}
-      </p>
-      {!hold && (
-        <label className="col t12">
-          Scope
-          <select className="field" value={scope} onChange={(event) => setScope(event.target.value)}>
-            <option value="*">Every line</option>
-            {lines.map((line) => (
-              <option key={line} value={line}>
-                {line}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
-      <label className="col t12">
-        Reason
-        <input className="field" value={reason} onChange={(event) => setReason(event.target.value)} />
-      </label>
-      {failure !== '' && <p className="t12 p2t">{failure}</p>}
-      <div className="row end">
-        <button type="button" className="btn" onClick={onClose}>
-          Close
-        </button>
-        <button type="button" className="btn pri" disabled={reason.trim() === ''} onClick={send}>
-          {hold ? 'Lift hold' : 'Place hold'}
-        </button>
-      </div>
-    </dialog>
+    <footer className="status">
+      <span className="safe">
+        <Icon name="info" size={13} /> Andon is not a safety function. Emergency stops and interlocks work without it.
+      </span>
+      <span className="grow" />
+      <span>
+        Assets {assets.filter((asset) => asset.state === 'watched').length} of {assets.length} watched: {count('simulated')} simulated,{' '}
+        {count('recording')} real recordings, {count('live')} live
+      </span>
+      <span>
+        Cameras {cameras.length}, {cameras.filter((camera) => camera.origin === 'simulated').length} simulated
+      </span>
+    </footer>
   )
 }
 
@@ -161,8 +144,8 @@ export const SignIn = ({ onSignedIn }: { onSignedIn: (person: Person) => void })
         <Mark />
         <h1 className="t16">Sign in</h1>
         <p className="i2">
-          Paste a token. The mesh wrote three for development: <code>.andon/tokens/operator</code>, <code>.andon/tokens/shift-lead</code>{' '}
-          and <code>.andon/tokens/integrator</code>.
+          Paste a token. <code>andon up</code> wrote three for development into its folder <code>tokens</code>: <code>operator</code>,{' '}
+          <code>shift-lead</code> and <code>integrator</code>.
         </p>
         <label className="col t12">
           Token
@@ -174,14 +157,13 @@ export const SignIn = ({ onSignedIn }: { onSignedIn: (person: Person) => void })
             onChange={(event) => setToken(event.target.value)}
           />
         </label>
-        {failure !== '' && (
-          <p className="t12 p2t" role="alert">
-            {failure}
-          </p>
-        )}
+        <p className="t12" role="alert">
+          {failure}
+        </p>
         <button type="submit" className="btn pri" disabled={token.trim() === ''}>
           Sign in
         </button>
+        <p className="t12 i2">Andon is not a safety function. Emergency stops and interlocks work without it.</p>
       </form>
     </main>
   )
