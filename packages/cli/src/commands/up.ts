@@ -5,7 +5,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:f
 import { join } from 'node:path'
 import { messageOf } from '@andon/kit/errors'
 import { type Platform, type SupervisorEvent, clearLeftovers, isRunning, platformPorts, readState, startPlatform } from '@andon/platform'
-import { type ServiceName, serviceNames } from '@andon/schemas'
+import { type ServiceName, readPlantFolder, serviceNames } from '@andon/schemas'
 import { type Context, CommandError, tokenOf } from '../context.ts'
 import { callDoor } from '../door.ts'
 import { EXIT } from '../exit.ts'
@@ -95,12 +95,13 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
 
   checkDisk(home.root, context.minFreeDiskMb)
   checkParts()
+  const plantFolder = options.plant ?? (withDemo ? demoPlantFolder : undefined)
+  if (plantFolder !== undefined) readPlantFolder(plantFolder, { portOffset }) // a fault in it is said now, not after everything has started
   const leftovers = await clearLeftovers(home.stateFile)
   if (leftovers > 0) console.log(`  ended ${leftovers} processes a killed run had left`)
   await checkPorts(portsInUse(ports, portOffset, withDemo, process.env))
   const { webhookSecret } = writeTokens(home.tokens)
   const services = serviceNames.filter((name) => !(options.without ?? []).includes(name))
-  const plantFolder = options.plant ?? (withDemo ? demoPlantFolder : undefined)
 
   let line: StatusLine | undefined
   let platform: Platform | undefined
