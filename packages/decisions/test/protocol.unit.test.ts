@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { emptyState, evolve, fold, ownershipTaken, record, sign } from '../src/index.ts'
+import { carriedHolds, emptyState, evolve, fold, ownershipTaken, record, sign } from '../src/index.ts'
 import type { State } from '../src/index.ts'
 import { copied, deciding, findingOf, holding, lifting, LINE, MINUTE, SECOND, T0 } from './fixtures.ts'
 import { Partition } from './partition.ts'
@@ -438,6 +438,28 @@ describe('holds', () => {
     partition.ask(lifting('l-1', ['h-1'], T0, JSON.stringify({ carried: true })))
     partition.ask(holding('h-1'))
     assert.equal(partition.state.holds.get('h-1')?.isActive, false)
+  })
+
+  test('T17 the home partition brings what another one lacks, lifts included, and then nothing more', () => {
+    const [home, elsewhere] = [new Partition(), new Partition()]
+    for (const id of ['h-1', 'h-2']) home.ask(holding(id))
+    home.ask(holding('h-line', LINE))
+    home.ask(lifting('l-1', ['h-1']))
+    const carry = () => carriedHolds(home.state, elsewhere.state, '*', T0)
+    assert.deepEqual(
+      carry().map((one) => [one.type, one.hold?.holdIds[0]]),
+      [
+        ['HoldLiftRequested', 'h-1'],
+        ['HoldRequested', 'h-2'],
+      ],
+    )
+    // whoever carries, and however often: the ids are the same
+    assert.deepEqual(carry(), carry())
+    for (const request of carry()) elsewhere.ask(request)
+    assert.deepEqual(carry(), [])
+    assert.equal(elsewhere.state.holds.get('h-2')?.isActive, true)
+    elsewhere.ask(holding('h-1'))
+    assert.equal(elsewhere.state.holds.get('h-1')?.isActive, false)
   })
 
   test('T18 a door that appends each request twice, the second after its outcome, gets one outcome', () => {

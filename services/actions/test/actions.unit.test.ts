@@ -5,7 +5,6 @@ import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { fact, record } from '@andon/decisions'
 import { createLogger, localCodec, openMemoryLog, partitionOf } from '@andon/kit'
-import type { MemoryLog } from '@andon/kit'
 import { openActionsLog } from '../src/actions-log.ts'
 import { NotSent } from '../src/adapters/executor.ts'
 import type { Executor, Order } from '../src/adapters/executor.ts'
@@ -42,10 +41,18 @@ const quick = (name: string, value: Record<string, unknown>): void => {
   for (const command of value['commands'] as Record<string, number>[]) Object.assign(command, { commandWindowMs: 900, maxLatencyMs: 100 })
 }
 
-const start = async (t: TestContext, settings: Record<string, string> = {}, log: MemoryLog = openMemoryLog({ partitions: 4 })) => {
+type Change = (name: string, value: Record<string, unknown>) => void
+
+/** `change` alters the demo plant's documents before the start. */
+const start = async (t: TestContext, settings: Record<string, string> = {}, change: Change = () => {}) => {
+  const log = openMemoryLog({ partitions: 4 })
   const codec = localCodec()
   await log.admin.ensureTopics(TOPICS.map((name) => ({ name, partitions: name === 'config' ? 1 : 4 })))
-  await publishDocuments(log, codec, plantDocuments({}, quick))
+  const altered = plantDocuments({}, (name, value) => {
+    quick(name, value)
+    change(name, value)
+  })
+  await publishDocuments(log, codec, altered)
   const [opcua, notify, job] = [new Target(), new Target(), new Target()]
   const rig = await startActions(t, { log, codec, executors: { opcua, notify, job } }, settings)
   return { ...rig, log, codec, opcua, notify, job, records: await readActions(t, log, codec) }
@@ -99,6 +106,23 @@ describe('from a finding to an effect', { concurrency: true }, () => {
     assert.equal(opcua.effects.length, 0)
   })
 
+  test('nobody decides in time: the step expires and nothing runs', async (t) => {
+    const { door, log, codec, opcua, records } = await start(t, {}, (name, value) => {
+      if (name !== 'policies/press-vibration') return
+      for (const step of value['plan'] as Record<string, number>[])
+        if (step['escalateMinutes']) Object.assign(step, { escalateMinutes: 0.004, expireMinutes: 0.01 })
+    })
+    await raise(log, codec, findingOf())
+    const step = await door.step('pause', 'expired')
+    const late = await door.decide('approve', step)
+    assert.deepEqual([late.status, late.body.code], [409, 'ANDON_ACTIONS_NOT_PENDING'])
+    assert.deepEqual(
+      records.filter((one) => one.type === 'TimerFired').map((one) => one.timer?.name),
+      ['escalate', 'expire'],
+    )
+    assert.equal(opcua.effects.length, 0)
+  })
+
   test('an answer that was lost is settled by reading back: one effect, Executed by readback', async (t) => {
     const { door, log, codec, opcua, records } = await start(t)
     opcua.mood = 'answer-lost'
@@ -139,15 +163,9 @@ describe('from a finding to an effect', { concurrency: true }, () => {
   })
 
   test('a policy whose condition fails still proposes, and asks for everything', async (t) => {
-    const { door, log, codec } = await start(t)
-    const broken = plantDocuments({}, (name, value) => {
+    const { door, log, codec } = await start(t, {}, (name, value) => {
       if (name === 'policies/press-vibration') value['when'] = 'finding.nothing.here > 2'
     })
-    await publishDocuments(
-      log,
-      codec,
-      broken.filter((one) => one.name === 'policies/press-vibration'),
-    )
     await raise(log, codec, findingOf())
     const step = await door.step('inspection', 'awaiting-approval')
     assert.equal(step.approvalsNeeded, 1)
