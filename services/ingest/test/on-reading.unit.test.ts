@@ -161,7 +161,7 @@ test('a replayed recording keeps its recorded times', async () => {
 
 test('a full spool refuses with a retriable error and takes again once the broker is back', async () => {
   const rig = await joined({ settings: { inFlightMaxBytes: 1 << 24 } })
-  rig.log.failAppends(() => new Error('away'))
+  rig.log.failAppends(() => ({ error: new Error('away') }))
   let seq = 1
   while (rig.wiring.refusing() === undefined) {
     const readings = Array.from({ length: 100 }, () => reading(seq++))

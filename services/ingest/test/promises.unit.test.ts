@@ -40,7 +40,7 @@ test('row 1: after a failed append everything held is sent again, in order, befo
   await rig.pump()
   await acknowledged(rig, [reading(1), reading(2)])
   await rig.pump()
-  rig.log.failAppends(() => new Error('connection lost'))
+  rig.log.failAppends(() => ({ error: new Error('connection lost') }))
   await acknowledged(rig, reading(3))
   await rig.pump()
   rig.log.cut(telemetryTopic, 0, 0)
@@ -54,7 +54,7 @@ test('row 2: an entry is not dropped by the clock, only by an answer 15 s after 
   await rig.pump()
   await acknowledged(rig, reading(1))
   await rig.pump()
-  rig.log.failAppends(() => new Error('half-open connection'))
+  rig.log.failAppends(() => ({ error: new Error('half-open connection') }))
   for (let second = 0; second < 60; second++) await rig.second()
   assert.equal(rig.wiring.held.counts().held, 1)
   rig.log.cut(telemetryTopic, 0, 0)
@@ -92,7 +92,7 @@ test('row 14: a tick stays below samples in linger, in the spool, and without an
   rig.clock.ms = 1500
   await rig.pump()
   assert.equal(ticksOf(await logged(rig.log)).at(-1)?.upToUs, startUs + 500_000, 'in linger')
-  rig.log.failAppends((records) => (records.some(({ key }) => key !== null) ? new Error('refused') : undefined))
+  rig.log.failAppends((records) => (records.some(({ key }) => key !== null) ? { error: new Error('refused') } : undefined))
   await rig.flush()
   await waiting
   rig.clock.ms = 2600
@@ -109,7 +109,7 @@ test('row 14: a tick stays below samples in linger, in the spool, and without an
 test('row 14: a tick that failed is not sent again', async () => {
   const rig = await openRig()
   await rig.pump()
-  rig.log.failAppends(() => new Error('connection lost'))
+  rig.log.failAppends(() => ({ error: new Error('connection lost') }))
   await rig.second()
   rig.log.failAppends(undefined)
   rig.clock.ms += 200
@@ -123,7 +123,7 @@ test('row 14: a tick that failed is not sent again', async () => {
 test('row 15: the ticks of an outage are skipped, not sent in one burst after it', async () => {
   const rig = await openRig()
   await rig.pump()
-  rig.log.failAppends(() => new Error('away'))
+  rig.log.failAppends(() => ({ error: new Error('away') }))
   for (let second = 0; second < 120; second++) await rig.second()
   rig.log.failAppends(undefined)
   await rig.second()
@@ -137,7 +137,7 @@ test('row 15: the ticks of an outage are skipped, not sent in one burst after it
 test('a restart sends the whole spool again, in order, before anything new', async () => {
   const first = await openRig()
   await first.pump()
-  first.log.failAppends(() => new Error('away'))
+  first.log.failAppends(() => ({ error: new Error('away') }))
   await acknowledged(first, reading(1))
   await acknowledged(first, [reading(2), reading(3)])
   first.log.failAppends(undefined)
@@ -232,7 +232,7 @@ test('any interleaving of sending, flushing, pumping, crashes and power losses k
       log.failAppends(() => {
         const fails = isAway || isConnectionLost
         isConnectionLost = false
-        return fails ? new Error('connection lost') : undefined
+        return fails ? { error: new Error('connection lost') } : undefined
       })
       const appendedAtMs = new Map<number, number>()
       const noteAppends = async () => {

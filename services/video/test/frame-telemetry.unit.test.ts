@@ -61,7 +61,7 @@ test('a second writes one block per camera and one tick per partition', async ()
 
 test('while the log is away rows wait under their numbers and no tick is written; then all come, in order', async () => {
   const { log, frames, written, pass } = rig()
-  log.failAppends(() => new Error('away'))
+  log.failAppends(() => ({ error: new Error('away') }))
   frames.add('cam-a', { motion: 1, freezeS: 0 })
   await frames.second()
   pass(1)
