@@ -27,7 +27,7 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
   const metrics = createMetrics('console')
   const model = new ReadModel({ windowsPerAsset: config.windowsPerAsset, now: Date.now })
   const principals = loadPrincipals(config.tokensFile)
-  let log: Log
+  let log: Log | undefined
   let codec: Codec
   const stops: (() => Promise<void>)[] = []
 
@@ -40,7 +40,7 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
           'The page has not been built: expected services/console/dist/index.html. Run `npm start`, or `npx vite build services/console/web`.',
         )
       log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'console', namespace: config.namespace })
-      codec = await openCodec({ registryUrl: config.registryUrl })
+      codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace })
       const documents = await followDocuments(log, codec, { logger })
       documents.onChange(() => {
         const plant = documents.get<Plant>('plant')
@@ -62,7 +62,7 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
     },
     async stop(): Promise<void> {
       await Promise.all(stops.map((stop) => stop()))
-      await log.close()
+      await log?.close()
     },
   }
   const app = createApi({ model, principals, logger, actionsUrl: config.actionsUrl, videoUrl: config.videoUrl, page })

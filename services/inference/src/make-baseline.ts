@@ -93,7 +93,7 @@ const readVectorFile = async (file: string): Promise<RecordedVector[]> =>
 /** Complete vectors of the asset's newest feature set, highest revision of each window, oldest window first. */
 const readTopic = async (asset: string): Promise<RecordedVector[]> => {
   const config = loadConfig(process.env)
-  const codec = await openCodec({ registryUrl: config.registryUrl, autoRegister: false })
+  const codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: false })
   const log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'inference-make-baseline', namespace: config.namespace })
   try {
     const windows = new Map<number, RecordedVector & { readonly revision: number }>()

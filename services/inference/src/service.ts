@@ -51,7 +51,7 @@ const kafka = (config: InferenceConfig): LogSource => ({
       checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS'),
       checkReachable([config.registryUrl], 'ANDON_REGISTRY_URL'),
     ])
-    const codec = await openCodec({ registryUrl: config.registryUrl, autoRegister: config.registerSchemas })
+    const codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas })
     return { log: await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'inference', namespace: config.namespace }), codec }
   },
 })

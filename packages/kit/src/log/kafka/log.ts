@@ -1,6 +1,7 @@
 // The log on Apache Kafka. One connection set appends and looks up; every run and every follow has its own, so that a
 // long poll or a join that waits delays nobody else. The namespace is put before topics and groups here and nowhere else.
 
+import { checkReachable } from '../../reach.ts'
 import { logError } from '../log-error.ts'
 import type {
   Append,
@@ -47,8 +48,9 @@ export interface KafkaContext {
   readonly open: () => Promise<Transport>
 }
 
-/** Opens the log. Rejects if no broker answers. It reconnects by itself afterwards. */
+/** Opens the log. Rejects if no broker answers, naming the setting. It reconnects by itself afterwards. */
 export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
+  await checkReachable(options.brokers, 'ANDON_KAFKA_BROKERS')
   const prefix = options.namespace ?? ''
   const transport = new Transport(options)
   try {
