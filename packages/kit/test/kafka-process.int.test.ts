@@ -112,3 +112,18 @@ test('a cut of both logs while records keep coming ends with every surviving rec
   )
   await run.stop()
 })
+
+test('nothing is appended after a record that the log has lost', async (t) => {
+  const { log, space } = await open(t)
+  const record = { topic: 'numbers', key: 'a', value: Buffer.from('x') }
+  const [first] = await log.append([record])
+  const [second] = await log.append([record])
+  await powerLoss([{ topic: `${space}numbers`, offset: 1 }])
+  // A log that has appended nothing itself, so that only the caller's mark can tell.
+  const fresh = await openKafkaLog({ brokers: kafka.brokers, clientId: 'kit-process', namespace: space })
+  t.after(() => fresh.close())
+  await assert.rejects(fresh.append([record], { after: [second!] }), { code: 'ANDON_LOG_TAIL_LOST', retriable: true })
+  const [next] = await fresh.append([record], { after: [first!] })
+  assert.equal(next!.offset, 1)
+  assert.ok(next!.leaderEpoch > second!.leaderEpoch)
+})

@@ -1,5 +1,7 @@
 // The in-memory log keeps the promises of the log port.
 
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { MemoryStore, openMemoryLog } from '@andon/kit'
 import { conformance } from './log-conformance.ts'
 
@@ -12,4 +14,15 @@ conformance('memory', {
     stores.set(namespace, store)
     return openMemoryLog({ namespace, store })
   },
+})
+
+test('memory: nothing is appended after a record that the log has lost, until the caller starts afresh', async () => {
+  const log = openMemoryLog({ partitions: 1 })
+  const record = { topic: 'numbers', key: 'a', value: Buffer.from('x') }
+  const [first, second] = await log.append([record, record])
+  log.cut('numbers', 0, 1)
+  await log.append([record], { after: [first!] })
+  // Another record lies on the lost one's offset now; only the leader epoch tells.
+  await assert.rejects(log.append([record], { after: [second!] }), { code: 'ANDON_LOG_TAIL_LOST', retriable: true })
+  await log.append([record])
 })

@@ -56,6 +56,15 @@ const sample = fc.record({
   headers: fc.dictionary(fc.string({ minLength: 1, maxLength: 20 }), text, { maxKeys: 6, noNullPrototype: true }),
 })
 
+test('a header may have any name', () => {
+  const headers = Object.fromEntries([
+    ['__proto__', 'a'],
+    ['constructor', 'b'],
+  ])
+  const [record] = decodeRecords('t', 0, stored(write([{ key: null, value: null, timestampMs: 0, headers }], false), 0, 0), 0, []).records
+  assert.deepEqual(Object.entries(record?.headers() ?? {}), Object.entries(headers))
+})
+
 test('what is written is read back, compressed or not', () => {
   fc.assert(
     fc.property(fc.array(sample, { minLength: 1, maxLength: 40 }), fc.boolean(), (samples, zstd) => {

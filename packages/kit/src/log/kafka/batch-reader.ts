@@ -103,7 +103,7 @@ class ColumnRecord implements LogRecord {
 
   headers(): Record<string, string> {
     const { buffer } = this
-    const all: Record<string, string> = {}
+    const all: [string, string][] = [] // by fromEntries, since a stranger's header may be called __proto__
     const cursor = new Cursor(buffer, this.columns.headersAt[this.index]!)
     for (let left = cursor.varint(); left > 0; left--) {
       const nameLength = cursor.varint()
@@ -111,10 +111,10 @@ class ColumnRecord implements LogRecord {
       cursor.at += nameLength
       const valueLength = cursor.varint()
       if (valueLength < 0) continue
-      all[name] = buffer.toString('utf8', cursor.at, cursor.at + valueLength)
+      all.push([name, buffer.toString('utf8', cursor.at, cursor.at + valueLength)])
       cursor.at += valueLength
     }
-    return all
+    return Object.fromEntries(all)
   }
 
   private get buffer(): Buffer {
