@@ -362,7 +362,7 @@ export interface NotificationInput {
 
 /** One record of topic actions: one fact or request about one incident, asset or line. Requests are appended by anybody (door), facts by the partition's owner alone. */
 export interface Actions {
-  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepExpired, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, BreakerChanged. */
+  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepExpired, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged. */
   readonly type: string
   /** Logical id: requests by what they ask, facts by what they decide; a repeat carries the same id. */
   readonly id: string
