@@ -231,7 +231,12 @@ const eventPathPart = (config: InferenceConfig, opened: Opened, logger: Logger, 
           },
         }
       }
-      run = await runProcess<Features>(log, codec, { service: 'inference', input: 'features', open }, { logger, metrics })
+      run = await runProcess<Features>(
+        log,
+        codec,
+        { service: 'inference', input: 'features', open, outputs: ['predictions'] },
+        { logger, metrics },
+      )
     },
     ended: () => run?.ended ?? Promise.resolve(),
     stop: async () => run?.stop(),
