@@ -1,5 +1,7 @@
 // Feature names in plain words, and the one sentence a finding begins with.
 
+import { unitText } from '@andon/schemas/units'
+
 /** Units that channel ids end with: temperatureC, pressureBar. */
 const UNITS = new Set([
   'G',
@@ -83,7 +85,7 @@ export interface TopSignal {
 export const signalWords = (signal: TopSignal): string => {
   const words = featureWords(signal.name)
   const { value, normalLow, normalHigh, unit } = signal
-  const shown = unit === '' || unit === '1' ? '' : ` ${unit}`
+  const shown = unitText(unit) === '' ? '' : ` ${unitText(unit)}`
   if (normalHigh !== null && value > normalHigh) {
     return normalHigh > 0 && value >= 1.1 * normalHigh
       ? `${words} ${figure(value / normalHigh)} × its normal limit`
