@@ -59,7 +59,7 @@ export const latency = async (): Promise<Measurement[]> => {
 
 const measurementOf = (trails: Trails, anomalies: number): Measurement => {
   const complete = trails.complete()
-  const detail = { anomalousWindows: anomalies, ...trails.counts(), load: load() }
+  const detail = { anomalousWindows: anomalies, proposals: complete.length, withoutFinding: trails.withoutFinding(), load: load() }
   if (complete.length < FEWEST_FINDINGS)
     return notMeasured('latency', REQUIRED_MS, 'ms p99', `${complete.length} proposals, ${FEWEST_FINDINGS} are needed`, detail)
   const totals = complete.map(({ closedByMs, proposedMs }) => proposedMs - closedByMs)
@@ -130,8 +130,9 @@ class Device {
 
   private reading(timeMs: number, isAnomalous: boolean) {
     const seq = this.seq++
-    // Two slow waves instead of noise: a sample's value follows from its number.
-    const wave = Math.sin(seq * 0.7) + 0.5 * Math.sin(seq * 2.3 + this.phase)
+    // A wave per window whose level moves over seven windows: learning sees every phase of it, so nothing normal looks odd.
+    const wave =
+      Math.sin((2 * Math.PI * (timeMs % WINDOW_MS)) / WINDOW_MS) + 0.3 * Math.sin((2 * Math.PI * Math.floor(timeMs / WINDOW_MS)) / 7)
     return { source: `${this.asset}-plc`, epoch: 1, seq, timeUs: timeMs * 1000, values: { value: wave + (isAnomalous ? ANOMALY : 0) } }
   }
 

@@ -28,10 +28,12 @@ interface SeenFinding {
   readonly windowEndUs: number
   readonly vectorId: string
   readonly predictionId: string
-  readonly anomaliesMs: number
-  copiedMs?: number
-  proposedMs?: number
-  proposalSeenMs?: number
+  readonly seenMs: number
+}
+
+interface SeenProposal {
+  readonly appendedMs: number
+  readonly seenMs: number
 }
 
 const nowMs = (): number => performance.timeOrigin + performance.now()
@@ -43,6 +45,9 @@ export class Trails {
   private readonly vectors = new Map<string, number>()
   private readonly predictions = new Map<string, number>()
   private readonly findings = new Map<string, SeenFinding>()
+  /** By finding; topics are read side by side, so a copy may be seen before what it copies. */
+  private readonly copies = new Map<string, number>()
+  private readonly proposals = new Map<string, SeenProposal>()
   private readonly assets: ReadonlySet<string>
 
   constructor(assets: ReadonlySet<string>) {
@@ -75,58 +80,36 @@ export class Trails {
       follow<Anomalies>('anomalies', ({ finding }) => {
         if (finding?.transition !== 'opened' || !isOurs(finding.assetId) || this.findings.has(finding.findingId)) return
         const { assetId: asset, atUs: windowEndUs, vectorId, predictionId } = finding
-        this.findings.set(finding.findingId, { asset, windowEndUs, vectorId, predictionId, anomaliesMs: nowMs() })
+        this.findings.set(finding.findingId, { asset, windowEndUs, vectorId, predictionId, seenMs: nowMs() })
       }),
-      follow<Actions>('actions', (fact, timestampMs) => {
-        if (fact.type === 'FindingCopied') {
-          const seen = this.findings.get(fact.finding?.findingId ?? '')
-          if (seen) seen.copiedMs ??= nowMs()
-        } else if (fact.type === 'StepProposed') {
-          const seen = this.findings.get(fact.requestId ?? '')
-          if (!seen || seen.proposedMs !== undefined) return
-          seen.proposedMs = timestampMs
-          seen.proposalSeenMs = nowMs()
-        }
+      follow<Actions>('actions', ({ type, finding, requestId }, timestampMs) => {
+        if (type === 'FindingCopied' && finding) first(this.copies, finding.findingId)
+        if (type !== 'StepProposed' || requestId === null || this.proposals.has(requestId)) return
+        this.proposals.set(requestId, { appendedMs: timestampMs, seenMs: nowMs() })
       }),
     ])
   }
 
-  counts(): { findings: number; copied: number; proposed: number } {
-    const findings = [...this.findings.values()]
-    return {
-      findings: findings.length,
-      copied: findings.filter(({ copiedMs }) => copiedMs !== undefined).length,
-      proposed: findings.filter(({ proposedMs }) => proposedMs !== undefined).length,
-    }
+  /** Closed windows that no finding was opened for, as asset and event time of their end. */
+  withoutFinding(): string[] {
+    const found = new Set([...this.findings.values()].map(({ asset, windowEndUs }) => `${asset} ${windowEndUs}`))
+    return [...this.closings.keys()].filter((window) => !found.has(window))
   }
 
-  /** Findings seen on every topic and proposed for. */
+  /** Findings with their closing sample, seen on every topic and proposed for. */
   complete(): Trail[] {
-    const trails: Trail[] = []
-    for (const {
-      asset,
-      windowEndUs,
-      vectorId,
-      predictionId,
-      anomaliesMs,
-      copiedMs,
-      proposedMs,
-      proposalSeenMs,
-    } of this.findings.values()) {
+    return [...this.findings].flatMap(([findingId, { asset, windowEndUs, vectorId, predictionId, seenMs: anomalies }]) => {
       const closing = this.closings.get(`${asset} ${windowEndUs}`)
       const telemetry = this.samples.get(`${asset} ${closing?.seq}`)
       const features = this.vectors.get(vectorId)
       const predictions = this.predictions.get(predictionId)
-      if (!closing || telemetry === undefined || features === undefined || predictions === undefined) continue
-      if (copiedMs === undefined || proposedMs === undefined || proposalSeenMs === undefined) continue
-      trails.push({
-        closedByMs: closing.sentMs,
-        acknowledgedMs: closing.acknowledgedMs,
-        proposedMs,
-        at: { telemetry, features, predictions, anomalies: anomaliesMs, 'finding copied': copiedMs, 'step proposed': proposalSeenMs },
-      })
-    }
-    return trails
+      const copied = this.copies.get(findingId)
+      const proposal = this.proposals.get(findingId)
+      if (!closing || !proposal || telemetry === undefined) return []
+      if (features === undefined || predictions === undefined || copied === undefined) return []
+      const at = { telemetry, features, predictions, anomalies, 'finding copied': copied, 'step proposed': proposal.seenMs }
+      return [{ closedByMs: closing.sentMs, acknowledgedMs: closing.acknowledgedMs, proposedMs: proposal.appendedMs, at }]
+    })
   }
 }
 
