@@ -39,6 +39,13 @@ const cookie = (token: string, maxAgeS: number): string => `${cookieName}=${toke
 /** What the page shows of a person: names stay in the tokens file, the strongest role speaks. */
 const personOf = (principal: Principal): Person => ({ id: principal.id, name: principal.roles[0] ?? principal.id, roles: principal.roles })
 
+/** The id in a path, when it can be one: what goes into another door's address is never more than a word. */
+const idOf = (request: Request): string => {
+  const { id } = request.params
+  if (typeof id === 'string' && /^[\w-]{1,100}$/.test(id)) return id
+  throw new AndonError('ANDON_NOT_FOUND', `There is no ${request.method} ${request.path} here`, { status: 404 })
+}
+
 /** Makes a second press of hold or call the same request at the door. */
 const keyOf = (request: Request): Record<string, string> => {
   const key = request.get('idempotency-key')
@@ -126,7 +133,7 @@ export const createApi = (options: ApiOptions): Express => {
   app.post('/api/steps/:id/:verdict', json, (request, response, next) => {
     const verdict = request.params['verdict']
     if (verdict !== 'approve' && verdict !== 'reject' && verdict !== 'revoke') return next()
-    return pass((r) => `/v1/steps/${encodeURIComponent(String(r.params['id']))}/${verdict}`)(request, response, next)
+    return pass((r) => `/v1/steps/${idOf(r)}/${verdict}`)(request, response, next)
   })
   app.post(
     '/api/holds',
@@ -136,7 +143,7 @@ export const createApi = (options: ApiOptions): Express => {
   app.post(
     '/api/holds/:id/lift',
     json,
-    pass((r) => `/v1/holds/${encodeURIComponent(String(r.params['id']))}/lift`),
+    pass((r) => `/v1/holds/${idOf(r)}/lift`),
   )
   app.post(
     '/api/calls',
@@ -148,7 +155,7 @@ export const createApi = (options: ApiOptions): Express => {
     '/media/clips/:id/video',
     asyncRoute(async (request, response) => {
       const { token } = person(request)
-      await stream(`${options.videoUrl}/v1/clips/${encodeURIComponent(String(request.params['id']))}/video`, token, request, response)
+      await stream(`${options.videoUrl}/v1/clips/${idOf(request)}/video`, token, request, response)
     }),
   )
 

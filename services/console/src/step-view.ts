@@ -56,6 +56,7 @@ export const stepView = (step: Step, command: CommandDefinition | undefined, tar
     policy: proposal.policy,
     status: statusOf(step),
     proposedUs: step.proposedUs,
+    endedUs: step.endedUs,
     expiresUs: proposal.expiresUs,
     escalateUs: proposal.escalateUs,
     escalated: step.escalated,

@@ -1,6 +1,7 @@
 // One plain line per fact of an incident, for people.
 
 import type { Incident, State } from '@andon/decisions'
+import { noticeWords } from './words.ts'
 
 type Entry = Incident['timeline'][number]
 
@@ -27,7 +28,7 @@ const words: Readonly<Record<string, (what: string, by: string, note: string) =>
   NotObserved: (what) => `No trace at the target, asks again: ${what}`,
   EvidenceOrdered: () => 'Video evidence ordered',
   EvidenceAttached: () => 'Video evidence stored',
-  Notified: (what, _by, note) => `Told: ${note === '' ? what : note}`,
+  Notified: (what, _by, note) => `Told: ${note === '' ? what : noticeWords(note)}`,
   TimerFired: (what, _by, note) => note || `Deadline reached: ${what}`,
 }
 

@@ -80,6 +80,7 @@ export interface StepView {
     | 'refused'
     | 'not-done'
   readonly proposedUs: number
+  readonly endedUs: number | null
   readonly expiresUs: number
   readonly escalateUs: number | null
   readonly escalated: boolean

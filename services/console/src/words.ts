@@ -57,7 +57,7 @@ export const readbackWords = (text: string): string => {
   } catch {
     return text
   }
-  if (Array.isArray(read)) return (read as Told[]).map(told).join('; ')
+  if (Array.isArray(read)) return (read as Told[]).map(told).join(', ')
   if (typeof read !== 'object' || read === null) return String(read)
   const { state, mode, tookMs, status, code, location } = read as Record<string, unknown>
   const parts = [
@@ -77,7 +77,10 @@ interface Told {
   readonly delivered?: boolean
 }
 
+/** "smtp to 2 technicians" → "mail to 2 technicians". */
+export const noticeWords = (text: string): string => text.replace(/^\w+/, (channel) => channels[channel] ?? channel)
+
 const channels: Readonly<Record<string, string>> = { smtp: 'mail', nats: 'live notice', webhook: 'webhook' }
 
 const told = ({ channel = 'notice', target = '', delivered }: Told): string =>
-  `${channels[channel] ?? channel} to ${target}${delivered === false ? ' not delivered' : ' delivered'}`
+  `${channels[channel] ?? channel} to ${target}${delivered === false ? ' not delivered' : ''}`

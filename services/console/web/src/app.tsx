@@ -22,13 +22,16 @@ const tokenFromLink = (): string | null => {
   return token
 }
 
-const remember = (sel: string, how: 'push' | 'replace'): void => {
+/** `isOpen` tells a narrow screen, which shows either the queue or one page, that the person opened this one. */
+const remember = (sel: string, how: 'push' | 'replace', isOpen: boolean): void => {
   const url = new URL(location.href)
   url.searchParams.set('sel', sel)
-  // `isOpen` tells a narrow screen, which shows either the queue or one page, that the person opened this one
-  if (how === 'push') history.pushState({ isOpen: true }, '', url)
-  else history.replaceState(history.state, '', url)
+  if (how === 'push') history.pushState({ isOpen }, '', url)
+  else history.replaceState({ isOpen }, '', url)
 }
+
+/** A link to an incident opens it; without a state of ours the address was typed or followed. */
+const isOpened = (): boolean => (history.state as { isOpen?: boolean } | null)?.isOpen ?? selectionOf() !== null
 
 export const App = (): ReactNode => {
   const [person, setPerson] = useState<Person | null | undefined>(undefined)
@@ -62,7 +65,7 @@ const useServer = (onSignedOut: () => void): Known => {
 
   const ask = useCallback(async (): Promise<void> => {
     const next = await api.overview()
-    if (selectionOf() === null) remember(next.incidents.find((one) => one.state !== 'closed')?.id ?? plant, 'replace')
+    if (selectionOf() === null) remember(next.incidents.find((one) => one.state !== 'closed')?.id ?? plant, 'replace', false)
     const id = selectionOf()
     const found = id === null || id === plant ? null : { id, view: await api.incident(id).catch(orNoIncident) }
     setOverview(next)
@@ -146,7 +149,7 @@ const Desk = ({ person, onSignedOut }: { person: Person; onSignedOut: () => void
 
   const choose = useCallback(
     (id: string | null) => {
-      remember(id ?? plant, 'push')
+      remember(id ?? plant, 'push', true)
       draw()
       refresh()
     },
@@ -164,13 +167,21 @@ const Desk = ({ person, onSignedOut }: { person: Person; onSignedOut: () => void
     document.title = `${selected === null ? 'Plant' : (incident?.title ?? 'Incident')} - Andon`
   }, [selected, incident?.title])
 
+  const toQueue = (): void => {
+    remember(selection ?? plant, 'replace', false)
+    draw()
+  }
   const close = (): void => {
     setLayer(null)
     refresh()
   }
   const watched = overview?.assets.filter((asset) => asset.state === 'watched').length ?? 0
-  const isOpen = (history.state as { isOpen?: boolean } | null)?.isOpen === true
-  const classes = ['app', overview && overview.holds.length > 0 ? 'is-hold' : '', isOffline ? 'is-offline' : '', isOpen ? 'is-open' : '']
+  const classes = [
+    'app',
+    overview && overview.holds.length > 0 ? 'is-hold' : '',
+    isOffline ? 'is-offline' : '',
+    isOpened() ? 'is-open' : '',
+  ]
   const bar = { overview, nowMs, offlineSinceMs, timeZone }
   return (
     <div className={classes.filter(Boolean).join(' ')}>
@@ -191,7 +202,7 @@ const Desk = ({ person, onSignedOut }: { person: Person; onSignedOut: () => void
           watched={`${watched} of ${overview?.assets.length ?? 0} watched`}
           onSelect={choose}
         />
-        {selected === null && <PlantPage overview={overview} nowMs={nowMs} onBack={() => history.back()} />}
+        {selected === null && <PlantPage overview={overview} nowMs={nowMs} onBack={toQueue} />}
         {selected !== null && !isRead && (
           <div className="plant">
             <p className="i2">{isOffline ? 'This incident was not read before the line was lost.' : ''}</p>
@@ -214,7 +225,7 @@ const Desk = ({ person, onSignedOut }: { person: Person; onSignedOut: () => void
               nowMs={nowMs}
               timeZone={timeZone}
               newestUs={overview?.assets.find((asset) => asset.id === incident.assetId)?.newestUs ?? null}
-              onBack={() => history.back()}
+              onBack={toQueue}
             />
             <Decision
               key={`decision-${incident.id}`}

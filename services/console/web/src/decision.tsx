@@ -29,14 +29,18 @@ export const Decision = (props: DecisionProps): ReactNode => {
   const [picked, setPicked] = useState<string | null>(null)
   const asking = incident.steps.filter(isAsking).sort(byWeight)
   const step = asking.find(({ id }) => id === picked) ?? asking[0]
-  const others = incident.steps.filter((one) => !isAsking(one))
+  const others = incident.steps.filter((one) => !isAsking(one)).sort((a, b) => Number(actsOnPlant(b)) - Number(actsOnPlant(a)))
+  // what is shown stays until it is decided: a new step never slips under a hand that is about to approve
+  const shown = step?.id ?? null
+  useEffect(() => setPicked(shown), [shown])
   return (
     <Panel title={step ? 'Your decision' : 'What was done'} className="decision" aside={step && <Quorum step={step} />}>
       {asking.length > 1 && (
-        <div className="seg wide" role="group" aria-label={`${asking.length} steps ask for a person`}>
+        <div className="asks" role="group" aria-label={`${asking.length} steps ask for a person`}>
           {asking.map((one) => (
-            <button type="button" key={one.id} aria-pressed={one === step} onClick={() => setPicked(one.id)} title={one.title}>
-              <span className="cut">{one.title}</span>
+            <button type="button" key={one.id} aria-pressed={one === step} onClick={() => setPicked(one.id)}>
+              <span className="cut grow">{one.title}</span>
+              <span className="i2">risk: {one.riskClass}</span>
             </button>
           ))}
         </div>

@@ -1,5 +1,7 @@
 // Numbers, times and ages as the design asks: three significant digits, plant time first, a unit after every value.
 
+import { unitText } from '@andon/schemas/units'
+
 const narrow = '\u202f'
 
 export const number = (value: number): string => {
@@ -8,25 +10,8 @@ export const number = (value: number): string => {
   return rounded.toLocaleString('en', { maximumFractionDigits: 6 }).replaceAll(',', narrow).replace('-', '\u2212')
 }
 
-const units: Readonly<Record<string, string>> = {
-  Cel: '°C',
-  '[degF]': '°F',
-  '/min': 'rpm',
-  'kW.h': 'kWh',
-  'kvar.h': 'kvarh',
-  '1': '',
-  '': '',
-}
-
-/** A UCUM unit as people write it; a trend is per second. */
-export const unitWords = (unit: string): string => {
-  const perSecond = unit.length > 2 && unit.endsWith('/s')
-  const base = perSecond ? unit.slice(0, -2) : unit
-  return `${units[base] ?? base}${perSecond ? '/s' : ''}`
-}
-
 export const withUnit = (value: number, unit: string): string => {
-  const shown = unitWords(unit)
+  const shown = unitText(unit)
   return shown === '' ? number(value) : `${number(value)}${narrow}${shown}`
 }
 

@@ -1,8 +1,9 @@
 // One incident in reading order: what, what changed, the pictures, what drives the score, how sure, what happened so far.
 import { type ReactNode, useState } from 'react'
+import { unitText } from '@andon/schemas/units'
 import type { IncidentView } from '../../src/view.ts'
 import { Evidence } from './evidence.tsx'
-import { age, clock, day, number, percent, priorityName, range, short, unitWords, withUnit } from './format.ts'
+import { age, clock, day, number, percent, priorityName, range, short, withUnit } from './format.ts'
 import { Deviation, Icon, OriginTag, Panel, Priority } from './parts.tsx'
 import { Trend } from './trend.tsx'
 
@@ -15,6 +16,10 @@ const doubtWords: Readonly<Record<string, string>> = {
 }
 
 const horizons = [2, 10, 30] as const
+
+/** Shortest range that shows the opening and what was before it. */
+const horizonFor = (incident: IncidentView, nowMs: number): number =>
+  horizons.find((h) => h * 60_000 > nowMs - incident.openedUs / 1000 + 30_000) ?? 30
 
 interface IncidentProps {
   readonly incident: IncidentView
@@ -37,7 +42,7 @@ const lead = (incident: IncidentView): string => {
 const whole = (title: string): string => title.replaceAll(/(\d)-(\d)/g, '$1\u2011$2').replaceAll(/(\d) ([×a-zA-Z°%])/g, '$1\u00a0$2')
 
 export const Incident = ({ incident, place, nowMs, timeZone, newestUs, onBack }: IncidentProps): ReactNode => {
-  const [minutes, setMinutes] = useState<number>(2)
+  const [minutes, setMinutes] = useState<number>(() => horizonFor(incident, nowMs))
   const [picked, setPicked] = useState<string | null>(null)
   const feature = picked ?? incident.contributions[0]?.name ?? null
   const shown = incident.contributions.find((one) => one.name === feature)
@@ -72,7 +77,7 @@ export const Incident = ({ incident, place, nowMs, timeZone, newestUs, onBack }:
           note={
             feature === null
               ? 'no signal'
-              : `${shown?.label ?? feature}${shown && unitWords(shown.unit) !== '' ? `, ${unitWords(shown.unit)}` : ''}`
+              : `${shown?.label ?? feature}${shown && unitText(shown.unit) !== '' ? `, ${unitText(shown.unit)}` : ''}`
           }
           aside={
             <span className="seg" role="group" aria-label="Time range">
@@ -173,13 +178,17 @@ const HowSure = ({ incident }: { incident: IncidentView }): ReactNode => {
     )
   return (
     <Panel title="How sure" note="no percent yet">
-      <div className="row sure">
+      <div className="row">
         <span className="count">{number(ratio)}×</span>
         <span className="t12 i2">
-          its line; peak {number(peakRatio ?? ratio)}×. Fewer than 20 findings of this model were judged, so nobody can say how often it is
-          right.
+          its line
+          <br />
+          peak {number(peakRatio ?? ratio)}×
         </span>
       </div>
+      <p className="t12 i2 sure">
+        At 1× normal ends. Fewer than 20 findings of this model were judged: nobody can say yet how often it is right.
+      </p>
       <dl className="kv">
         <dt>Model</dt>
         <dd>
@@ -196,7 +205,6 @@ const SoFar = ({ incident, timeZone }: { incident: IncidentView; timeZone: strin
   <Panel
     title="So far"
     className="sofar"
-    scrolls
     note={incident.policy === null ? undefined : `plan ${incident.policy.replace('policies/', '')}`}
     aside={incident.runbook === null ? undefined : <code className="i2">{incident.runbook}</code>}
   >

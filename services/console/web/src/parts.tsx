@@ -158,19 +158,15 @@ interface PanelProps {
   readonly aside?: ReactNode
   readonly children: ReactNode
   readonly className?: string
-  /** The body scrolls, so the keyboard must reach it. */
-  readonly scrolls?: boolean
 }
 
-export const Panel = ({ title, note, aside, children, className = '', scrolls = false }: PanelProps): ReactNode => (
+export const Panel = ({ title, note, aside, children, className = '' }: PanelProps): ReactNode => (
   <section className={`panel ${className}`} aria-label={title}>
     <header>
       <h2>{title}</h2>
       {note !== undefined && <small className="cut">{note}</small>}
       {aside !== undefined && <span className="end">{aside}</span>}
     </header>
-    <div className="body" {...(scrolls ? { tabIndex: 0, role: 'group', 'aria-label': title } : {})}>
-      {children}
-    </div>
+    <div className="body">{children}</div>
   </section>
 )

@@ -24,7 +24,7 @@ const closedShown = 8
 export const Queue = ({ incidents, selected, nowMs, isOffline, timeZone, watched, onSelect }: QueueProps): ReactNode => {
   const when = (row: IncidentRow): string => {
     if (row.state === 'closed') return clock(row.updatedUs, timeZone)
-    if (row.decideByUs === null) return age(nowMs - row.openedUs / 1000)
+    if (row.decideByUs === null) return ''
     if (isOffline) return `by ${clock(row.decideByUs, timeZone)}`
     return `decide in ${countdown(row.decideByUs / 1000 - nowMs)}`
   }
@@ -51,10 +51,10 @@ export const Queue = ({ incidents, selected, nowMs, isOffline, timeZone, watched
                   <button type="button" aria-current={row.id === selected} onClick={() => onSelect(row.id)}>
                     <Priority level={row.severity} ring={state === 'needs-decision'} quiet={state === 'closed' || row.historical} />
                     <span className="grow">
-                      <span className="med two">{row.title}</span>
-                      <span className="t12 i2 row between">
-                        <span className="cut">{row.assetName}</span>
-                        <span className="nw num">{when(row)}</span>
+                      <span className="med three">{row.title}</span>
+                      <span className="t12 i2 row between nw num">
+                        <span>{state === 'closed' ? row.lineName : `open ${age(nowMs - row.openedUs / 1000)}`}</span>
+                        <span>{when(row)}</span>
                       </span>
                     </span>
                   </button>

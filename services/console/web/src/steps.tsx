@@ -67,7 +67,10 @@ export const StepLine = ({ step, timeZone }: { step: StepView; timeZone: string 
             {step.simulated ? 'Simulated: ' : ''}
             {step.title}
           </span>
-          <span className="i2">, {word}</span>
+          <span className="i2">
+            , {word}
+            {step.endedUs !== null && ` ${clock(step.endedUs, timeZone)}`}
+          </span>
         </div>
         {step.approvedBy.length > 0 && <div className="t12 i2">Approved by {step.approvedBy.join(', ')}</div>}
         {step.note !== null && <div className="t12 i2">{step.note}</div>}

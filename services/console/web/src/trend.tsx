@@ -68,11 +68,13 @@ const drawLabels = (u: uPlot, series: Series, openedUs: number): void => {
   ctx.textBaseline = 'bottom'
   if (series.low !== null && series.high !== null) {
     ctx.fillStyle = css('--ink-3')
-    ctx.textAlign = 'left'
     const [top, bottom] = [u.valToPos(series.high, 'y', true), u.valToPos(series.low, 'y', true)]
+    const last = series.values.at(-1) ?? 0
+    const isClearAtEnd = last > series.high || last < series.low // the trace has left the band there
+    ctx.textAlign = isClearAtEnd ? 'right' : 'left'
+    const x = isClearAtEnd ? bbox.left + bbox.width - 6 * scale : bbox.left + 6 * scale
     const isTall = bottom - top > 18 * scale
-    if (isTall || top > bbox.top + 16 * scale)
-      ctx.fillText('normal, learnt', bbox.left + 6 * scale, isTall ? bottom - 3 * scale : top - 3 * scale)
+    if (isTall || top > bbox.top + 16 * scale) ctx.fillText('normal, learnt', x, isTall ? bottom - 3 * scale : top - 3 * scale)
   }
   const x = u.valToPos(openedUs / 1e6, 'x', true)
   if (x < bbox.left || x > bbox.left + bbox.width) return
@@ -93,7 +95,7 @@ const chartOf = (box: HTMLElement, current: () => Series, timeZone: string, leve
       height: box.clientHeight,
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      padding: [6, 6, 0, 0],
+      padding: [6, 24, 0, 0],
       scales: { x: { time: true }, y: { range: () => scaleOf(current()) } },
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), timeZone),
       axes: [
@@ -103,7 +105,7 @@ const chartOf = (box: HTMLElement, current: () => Series, timeZone: string, leve
           ticks: { stroke: css('--grid'), size: 4 },
           font,
           size: 24,
-          space: 80,
+          space: 72,
           values: (_u, splits) => splits.map((s) => clock(s * 1e6, timeZone)),
         },
         {
@@ -112,7 +114,7 @@ const chartOf = (box: HTMLElement, current: () => Series, timeZone: string, leve
           ticks: { show: false },
           font,
           size: 44,
-          space: 34,
+          space: (u) => Math.max(30, u.height / 5),
           values: (_u, splits) => splits.map((v) => number(v)),
         },
       ],
