@@ -1,6 +1,6 @@
-// Prepares a fresh clone, and costs next to nothing afterwards: npm packages, then Java, Maven, Redis, NATS, ffmpeg (and chromium for the
-// tests), then Kafka's jars and class archive, then the console's pages. Plain JavaScript for any Node >= 18, since it runs before anything
-// is installed. Every step is stamped; with all stamps fresh nothing is started and no network is touched.
+// Prepares a fresh clone, and costs next to nothing afterwards: Java, Maven, Redis, NATS, ffmpeg (and chromium for the tests), then npm
+// packages, then Kafka's jars and class archive, then the console's pages. Plain JavaScript for any Node >= 18, since it runs before
+// anything is installed. Every step is stamped; with all stamps fresh nothing is started and no network is touched.
 //
 //   node scripts/bootstrap.mjs --for install|start|test
 
@@ -243,9 +243,9 @@ if (!isAllFresh()) {
   const startedMs = Date.now()
   process.stdout.write(`Preparing Andon (for ${purpose})\n`)
   takeLock()
+  if (purpose !== 'install') provideParts() // first: what it cannot install, it says before anything is fetched
   if (!isNpmFresh()) step('npm packages', installPackages)
   if (purpose !== 'install') {
-    provideParts()
     if (!isKafkaFresh()) step("Kafka's jars and class archive", prepareKafka)
     if (!isConsoleFresh()) step('console pages', buildConsole)
   }

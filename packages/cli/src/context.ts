@@ -27,8 +27,17 @@ export interface Context {
   readonly minFreeDiskMb: number
 }
 
-/** Settings of the command line; a bad one throws with its name. */
-export const loadContext = (source: NodeJS.ProcessEnv): Context => {
+/** The given settings; where they do not name a port offset, that of the mesh which runs in the state folder. */
+const withRunningOffset = (given: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
+  if (given['ANDON_PORT_OFFSET']) return given
+  const state = readState(homeAt(given['ANDON_HOME'] || '.andon').stateFile)
+  const offset = state !== undefined && isRunning(state.supervisor) ? state.about?.['portOffset'] : undefined
+  return typeof offset === 'number' ? { ...given, ANDON_PORT_OFFSET: String(offset) } : given
+}
+
+/** Settings of the command line, from another terminal than the mesh's too; a bad one throws with its name. */
+export const loadContext = (given: NodeJS.ProcessEnv): Context => {
+  const source = withRunningOffset(given)
   const port = (name: string, from: (offset: number) => number) =>
     env.port(name, `Port of ${name.toLowerCase().replaceAll('_', ' ')}`, from)
   const config = readConfig(source, {

@@ -35,7 +35,11 @@ test('the mesh comes up in the background and says where everything is', async (
     environment,
   )
   assert.equal(code, 0, out + err)
-  const addresses = [`console +http://127\\.0\\.0\\.1:${7070 + OFFSET}`, `schema registry +http://127\\.0\\.0\\.1:${8081 + OFFSET}`]
+  const signIn = readFileSync(join(home.tokens, 'shift-lead'), 'utf8').trim()
+  const addresses = [
+    `console +http://127\\.0\\.0\\.1:${7070 + OFFSET}/#token=${signIn} `,
+    `schema registry +http://127\\.0\\.0\\.1:${8081 + OFFSET}`,
+  ]
   for (const each of [...addresses, 'Running in the background']) assert.match(out, new RegExp(each))
   assert.ok(tookMs < 60_000, `took ${tookMs} ms`)
   const status = await andon(['status', '--json'], environment)
@@ -47,9 +51,15 @@ test('the mesh comes up in the background and says where everything is', async (
   )
 })
 
+test('another terminal finds the mesh of this folder without its port offset', async () => {
+  const { code, out, err } = await andon(['actions', 'list', '--json'], { ...environment, ANDON_PORT_OFFSET: '' })
+  assert.equal(code, 0, out + err)
+})
+
 test('tokens are for this user only, and their digests match', () => {
   for (const name of ['operator', 'shift-lead', 'integrator', 'webhook-secret', 'principals.json'])
     assert.equal(statSync(join(home.tokens, name)).mode & 0o077, 0, name)
+  assert.equal(statSync(join(home.logs, 'up.log')).mode & 0o077, 0, 'up.log has the sign-in link')
   const principals = JSON.parse(readFileSync(join(home.tokens, 'principals.json'), 'utf8')) as { name: string; tokenSha256: string }[]
   assert.deepEqual(
     principals.map((each) => each.name),

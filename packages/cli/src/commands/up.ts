@@ -1,7 +1,7 @@
 // andon up: checks, platform, topics and schemas, services, plant documents, demo plant; then stays until it is told to end.
 
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '@andon/kit/errors'
 import { type Platform, type SupervisorEvent, clearLeftovers, isRunning, platformPorts, readState, startPlatform } from '@andon/platform'
@@ -52,7 +52,7 @@ const eventText = (event: SupervisorEvent): string => {
 const addresses = (context: Context, withDemo: boolean): string => {
   const { doors, home, brokers, registryUrl, natsUrl } = context
   const lines = [
-    ['console', doors.console],
+    ['console', `${doors.console}/#token=${tokenOf(context, 'shift-lead')} (signs in as the shift lead)`],
     ['actions', `${doors.actions}/v1`],
     ['video', `${doors.video}/v1`],
     ['ingest', `${doors.ingest}/v1/telemetry`],
@@ -172,7 +172,8 @@ const upDetached = async (context: Context, options: UpOptions): Promise<void> =
   if (running !== undefined && isRunning(running.supervisor)) await clearLeftovers(context.home.stateFile) // says that it runs
   mkdirSync(context.home.logs, { recursive: true })
   const logFile = join(context.home.logs, 'up.log')
-  const log = openSync(logFile, 'w')
+  rmSync(logFile, { force: true })
+  const log = openSync(logFile, 'w', 0o600) // the sign-in link is in it
   const main = join(import.meta.dirname, '..', 'main.ts')
   const args = [
     main,
