@@ -175,11 +175,9 @@ function provideParts() {
     missing = missingParts()
   }
   if (missing.length === 0) return
-  const list = missing.map((part) => `  - ${PARTS[part].title}`).join('\n')
-  const note = missing.includes('java') && !java.isMissing && java.problem ? `\n${java.problem}` : ''
-  stop(
-    `Andon needs these programs and did not find them:\n${list}${note}\n\nInstall them with\n  ${installCommand(missing)}\nand start again.`,
-  )
+  const note = (part) => (part === 'java' && java.found ? `: ${java.found}` : '')
+  const list = missing.map((part) => `  - ${PARTS[part].title}${note(part)}`).join('\n')
+  stop(`Andon needs these programs and did not find them:\n${list}\n\nInstall them with\n  ${installCommand(missing)}\nand start again.`)
 }
 
 // Kafka and the console

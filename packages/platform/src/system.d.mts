@@ -12,7 +12,10 @@ export declare const MINIMUM_JAVA: number
 export declare const PARTS: Readonly<Record<PartName, Part>>
 export declare const which: (name: string, env?: NodeJS.ProcessEnv) => string | undefined
 export declare const javaVersion: (java: string) => { version: string; major: number } | undefined
-export declare const findJava: (env?: NodeJS.ProcessEnv) => { path?: string; version?: string; problem?: string; isMissing?: boolean }
+export declare const findJava: (
+  env?: NodeJS.ProcessEnv,
+  jvmFolder?: string,
+) => { path?: string; version?: string; problem?: string; isMissing?: boolean; found?: string }
 export declare const findPart: (part: PartName, env?: NodeJS.ProcessEnv) => string | undefined
 export declare const installCommand: (parts: readonly PartName[], tool?: string) => string
 export declare const canInstall: () => boolean

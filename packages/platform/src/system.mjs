@@ -74,9 +74,10 @@ export const javaVersion = (java) => {
 
 /**
  * The Java to run Kafka with: JAVA_HOME when it is set (and then nothing else), else the one on PATH, else any new enough one in
- * /usr/lib/jvm. Gives `{ path, version }`, or `{ problem }`: one sentence with what was found and what to do.
+ * `jvmFolder`. Gives `{ path, version }`, or `{ problem }`: one sentence with what was found and what to do; `isMissing` when installing
+ * one helps, and `found` when an older one is there.
  */
-export const findJava = (env = process.env) => {
+export const findJava = (env = process.env, jvmFolder = '/usr/lib/jvm') => {
   if (env.JAVA_HOME) {
     const path = join(env.JAVA_HOME, 'bin', 'java')
     const found = isExecutable(path) ? javaVersion(path) : undefined
@@ -87,9 +88,9 @@ export const findJava = (env = process.env) => {
     }
   }
   const onPath = which('java', env)
-  const jvms = existsSync('/usr/lib/jvm') ? readdirSync('/usr/lib/jvm').sort().reverse() : []
+  const jvms = existsSync(jvmFolder) ? readdirSync(jvmFolder).sort().reverse() : []
   let tooOld
-  for (const path of [onPath, ...jvms.map((jvm) => join('/usr/lib/jvm', jvm, 'bin', 'java')), '/opt/homebrew/opt/openjdk@21/bin/java']) {
+  for (const path of [onPath, ...jvms.map((jvm) => join(jvmFolder, jvm, 'bin', 'java')), '/opt/homebrew/opt/openjdk@21/bin/java']) {
     if (path === undefined || !isExecutable(path)) continue
     const found = javaVersion(path)
     if (found && found.major >= MINIMUM_JAVA) return { path, version: found.version }
@@ -98,6 +99,7 @@ export const findJava = (env = process.env) => {
   return {
     problem: tooOld ? `${tooOld}, expected Java ${MINIMUM_JAVA} or newer.` : `Java ${MINIMUM_JAVA} or newer was not found.`,
     isMissing: true,
+    ...(tooOld ? { found: tooOld } : {}),
   }
 }
 

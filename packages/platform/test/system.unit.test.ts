@@ -49,6 +49,13 @@ test('a JAVA_HOME without Java is named', () => {
   )
 })
 
+test('a Java on PATH that is too old is named when no other is there', () => {
+  const home = javaHome('11.0.2')
+  const java = findJava({ PATH: join(home, 'bin') }, join(folder, 'no-jvms'))
+  assert.equal(java.found, `${join(home, 'bin', 'java')} is Java 11.0.2`)
+  assert.equal(java.isMissing, true)
+})
+
 test('one command installs what is missing', () => {
   assert.match(
     installCommand(['java', 'redis'], 'apt'),
