@@ -94,7 +94,7 @@ const program = (context: () => Context): Command => {
     .argument('<topic>')
     .option('-p, --partition <number>')
     .option('-n, --limit <count>', 'records per partition', '10')
-    .option('--from <offset>', 'first offset instead of the end')
+    .option('--from <offset>', 'from this offset (or: earliest) instead of the end')
     .addOption(json())
     .action((topic: string, options: Parameters<typeof readTopic>[2]) => readTopic(context(), topic, options))
   topics

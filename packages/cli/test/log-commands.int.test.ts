@@ -62,6 +62,17 @@ test('topics read decodes a record and says why it cannot decode another', async
   assert.equal(typeof records.find((each) => each.partition === 0)?.value.undecodable, 'string')
 })
 
+test('topics read begins where it is told, and refuses what is no offset', async () => {
+  const read = async (...words: string[]) => {
+    const { out } = await andon(['topics', 'read', 'telemetry', '--json', '-p', '1', ...words], environment)
+    return out === '' ? 0 : out.trim().split('\n').length
+  }
+  assert.deepEqual([await read('--from', 'earliest'), await read('--from', '0'), await read('--from', '1')], [1, 1, 0])
+  const { code, err } = await andon(['topics', 'read', 'telemetry', '--from', 'yesterday'], environment)
+  assert.equal(code, 2)
+  assert.match(err, /--from: expected a whole number, found "yesterday"/)
+})
+
 test('dlq show says where a letter came from and why it is there', async () => {
   const { out } = await andon(['dlq', 'show', 'telemetry.features.dlq'], environment)
   assert.match(out, /telemetry\/0@0 +press-1 +ANDON_CODEC_FRAME +no magic byte/)

@@ -67,17 +67,23 @@ export interface ReadOptions {
   readonly from?: string
 }
 
-/** The last records of a topic, by partition. */
-export const readTopic = (context: Context, topic: string, options: ReadOptions): Promise<void> =>
-  withLog(context, async (log) => {
+/** Reads a whole number of the command line; anything else is a usage error that names the option. */
+const wholeNumber = (option: string, found: string): number => {
+  if (/^\d+$/.test(found)) return Number(found)
+  throw new CommandError(EXIT.usage, `${option}: expected a whole number, found "${found}".`)
+}
+
+/** The last records of a topic, by partition, or the first ones after `from`. */
+export const readTopic = async (context: Context, topic: string, options: ReadOptions): Promise<void> => {
+  const limit = wholeNumber('--limit', options.limit ?? '10')
+  const wanted = options.partition === undefined ? undefined : wholeNumber('--partition', options.partition)
+  const first = options.from === undefined || options.from === 'earliest' ? 0 : wholeNumber('--from', options.from)
+  await withLog(context, async (log) => {
     const codec = await openRegisteredCodec(context)
-    const limit = Number(options.limit ?? 10)
-    const marks = (await log.admin.watermarks(topic)).filter(
-      (each) => options.partition === undefined || each.partition === Number(options.partition),
-    )
+    const marks = (await log.admin.watermarks(topic)).filter((each) => wanted === undefined || each.partition === wanted)
     if (marks.length === 0) throw new CommandError(EXIT.failed, `No topic ${topic}, or no such partition. See \`andon topics list\`.`)
     for (const { partition, low, high } of marks) {
-      const from = options.from === undefined ? Math.max(low, high - limit) : Number(options.from)
+      const from = Math.min(high, Math.max(low, options.from === undefined ? high - limit : first))
       for await (const batch of log.read({ topic, partition, from, to: Math.min(high, from + limit) })) {
         for (const record of batch.records) {
           const shown = await showRecord(codec, record)
@@ -86,6 +92,7 @@ export const readTopic = (context: Context, topic: string, options: ReadOptions)
       }
     }
   })
+}
 
 /** New records as they come, until Ctrl-C. */
 export const tailTopic = (context: Context, topic: string, options: { json?: boolean }): Promise<void> =>
