@@ -97,7 +97,7 @@ export class ReadModel {
     const newest = Math.max(...[...this.series.values()].map((series) => series.newestUs() ?? -Infinity), -Infinity)
     return {
       site: plant?.site ?? null,
-      incidents: rows.sort(byNeed).slice(0, listed),
+      incidents: rows.toSorted(byNeed).slice(0, listed),
       holds: this.holds(),
       lines: (plant?.lines ?? []).map(({ id, name, area, controlGroup, controlSystem }) => ({
         id,
@@ -198,6 +198,7 @@ export class ReadModel {
       state: asking.length > 0 ? 'needs-decision' : incident.closedUs === null ? 'open' : 'closed',
       openedUs: incident.openedUs,
       updatedUs: incident.timeline.at(-1)?.atUs ?? incident.openedUs,
+      moves: asking.some((step) => ['motion', 'energy'].includes(step.proposal.command.effect)),
       decideByUs: asking.length === 0 ? null : Math.min(...asking.map((step) => step.proposal.expiresUs)),
       ratio: incident.finding?.ratio ?? null,
       historical: incident.isHistorical,
@@ -273,11 +274,16 @@ export class ReadModel {
 
 const needs: Readonly<Record<IncidentRow['state'], number>> = { 'needs-decision': 0, open: 1, closed: 2 }
 
-/** What needs a person first, then by severity, then what runs out first; closed ones newest first. */
+/** What needs a person first, then by severity, then what would move something, then what runs out first; closed ones newest first. */
 const byNeed = (a: IncidentRow, b: IncidentRow): number => {
   if (a.state !== b.state) return needs[a.state] - needs[b.state]
   if (a.state === 'closed') return b.updatedUs - a.updatedUs
-  return a.severity - b.severity || (a.decideByUs ?? Infinity) - (b.decideByUs ?? Infinity) || a.openedUs - b.openedUs
+  return (
+    a.severity - b.severity ||
+    Number(b.moves) - Number(a.moves) ||
+    (a.decideByUs ?? Infinity) - (b.decideByUs ?? Infinity) ||
+    a.openedUs - b.openedUs
+  )
 }
 
 const stepsOf = (incident: Incident, state: State): Step[] =>

@@ -23,6 +23,8 @@ export interface IncidentRow {
   readonly state: 'needs-decision' | 'open' | 'closed'
   readonly openedUs: number
   readonly updatedUs: number
+  /** True when a step that would move or stop something waits for a person. */
+  readonly moves: boolean
   /** Earliest expiry among the steps that wait for a person. */
   readonly decideByUs: number | null
   readonly ratio: number | null

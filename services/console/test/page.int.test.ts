@@ -72,6 +72,14 @@ describe('the page', { skip: browserPath === undefined ? 'no chromium here: `npm
       assert.deepEqual(await violations(), [], `${what}, ${theme}`)
     }
   }
+  /** Waits until an expression holds in the page; asked from outside, for the page itself may not evaluate text. */
+  const until = async (expression: string): Promise<void> => {
+    for (const end = Date.now() + 5000; Date.now() < end;) {
+      if (await page.evaluate<boolean>(expression)) return
+      await page.waitForTimeout(20)
+    }
+    assert.fail(`did not come true: ${expression}`)
+  }
   const text = (selector: string): Promise<string> => page.locator(selector).innerText()
   const see = (words: string | RegExp): Promise<void> => page.getByText(words).first().waitFor({ timeout: 5000 })
 
@@ -132,14 +140,14 @@ describe('the page', { skip: browserPath === undefined ? 'no chromium here: `npm
     const newest = await text('.nowvalue')
     await trend.focus()
     await page.keyboard.press('Shift+ArrowLeft')
-    await page.waitForFunction(`document.querySelector('.nowvalue').textContent !== ${JSON.stringify(newest)}`)
+    await until(`document.querySelector('.nowvalue').textContent !== ${JSON.stringify(newest)}`)
     await page.getByRole('button', { name: 'Kurtosis' }).click()
     await page.getByRole('img', { name: /^Vibration kurtosis/ }).waitFor()
   })
 
   test('the clip plays, and the other camera is one press away', async () => {
-    const playing = (): Promise<unknown> =>
-      page.waitForFunction(`(({ readyState, currentTime }) => readyState >= 2 && currentTime > 0)(document.querySelector('video'))`)
+    const playing = (): Promise<void> =>
+      until(`(({ readyState, currentTime }) => readyState >= 2 && currentTime > 0)(document.querySelector('video'))`)
     await playing()
     assert.match((await page.locator('video').getAttribute('src')) ?? '', /clip-front/)
     await page.getByRole('button', { name: 'rear' }).click()

@@ -129,10 +129,13 @@ test('a hold shows from its request on, is named by its line, and goes only when
   assert.deepEqual(log.model.overview().holds, [])
 })
 
-test('the queue: what needs a person, then by severity, then what runs out first; closed ones last', () => {
+test('the queue: what needs a person, then by severity, what would move something, what runs out first; closed ones last', () => {
   const log = new PlantLog()
+  const [notify] = pausePlan.steps
+  assert.ok(notify)
   const open = log.finding('open', { severity: 1, assetId: 'press-1-process' }, null)
   const medium = log.finding('medium', { severity: 3 })
+  const still = log.finding('still', { severity: 2 }, { ...pausePlan, steps: [{ ...notify, approvals: 1, expireMinutes: 5 }] })
   log.wait(second)
   const first = log.finding('first', { severity: 2 })
   log.wait(second)
@@ -141,7 +144,7 @@ test('the queue: what needs a person, then by severity, then what runs out first
   log.write([fact('IncidentClosed', line, log.nowUs, [closed], { incidentId: closed })])
   assert.deepEqual(
     log.model.overview().incidents.map(({ id }) => id),
-    [first, later, medium, open, closed],
+    [first, later, still, medium, open, closed],
   )
 })
 

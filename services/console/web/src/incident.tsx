@@ -60,7 +60,7 @@ export const Incident = ({ incident, place, nowMs, timeZone, newestUs, onBack }:
             open since {clock(incident.openedUs, timeZone)}
             {incident.state === 'closed' ? `, closed ${clock(incident.updatedUs, timeZone)}` : `, ${age(nowMs - incident.openedUs / 1000)}`}
           </span>
-          {incident.origin !== null && <OriginTag origin={incident.origin} noun="data" />}
+          {incident.origin !== null && <OriginTag origin={incident.origin} noun={incident.origin === 'recording' ? '' : 'data'} />}
           {incident.recordedUs !== null && <span className="chip">recorded {day(incident.recordedUs, timeZone)}</span>}
           {incident.historical && <span className="chip">historical, proposes nothing</span>}
           <span className="end nw place">{place}</span>

@@ -28,8 +28,13 @@ export const Queue = ({ incidents, selected, nowMs, isOffline, timeZone, watched
     if (isOffline) return `by ${clock(row.decideByUs, timeZone)}`
     return `decide in ${countdown(row.decideByUs / 1000 - nowMs)}`
   }
+  const asking = incidents.filter(({ state }) => state === 'needs-decision')
+  const highest = Math.min(...asking.map(({ severity }) => severity))
   return (
     <nav className="queue panel" aria-label="Plant and incidents">
+      <p className="sr" role="status">
+        {asking.length === 0 ? 'Nothing needs a decision' : `${asking.length} need a decision, highest priority ${highest}`}
+      </p>
       <button type="button" className="plantrow" aria-current={selected === null} onClick={() => onSelect(null)}>
         <Icon name="dashboard" />
         <span className="med">Plant</span>
