@@ -58,7 +58,12 @@ const readRows = (): Row[] => {
   }))
 }
 
-describe('a labelled recording of a real pump bench', { skip, timeout: 240_000 }, () => {
+describe('a labelled recording of a real pump bench', { timeout: 240_000 }, () => {
+  // A skipped test is counted, a skipped suite is not.
+  if (skip !== false) {
+    it('is found after its label begins', { skip })
+    return
+  }
   let rows: Row[]
   let mesh: Mesh
   const acknowledged: Acknowledged[] = []
