@@ -1,6 +1,6 @@
 // Wires log, owners, door and executors together. ACTIONS_ROLE splits it: `door` answers people, `owner` decides and executes.
 
-import { createLogger, createMetrics, httpPart, loadPrincipals, openCodec, openKafkaLog, runProcess } from '@andon/kit'
+import { createLogger, createMetrics, httpPart, loadPrincipals, openLog, runProcess } from '@andon/kit'
 import type { Codec, Log, Logger, Metrics, Part, Run, Service } from '@andon/kit'
 import type { DecideContext } from '@andon/decisions'
 import type { Anomalies } from '@andon/schemas'
@@ -39,9 +39,7 @@ export interface ActionsPorts {
 /** The service against real brokers. Rejects when they or the registry cannot be reached. */
 export const createActionsService = async (config: ActionsConfig): Promise<Service> => {
   const logger = createLogger({ service: 'actions', level: config.logLevel })
-  const codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas })
-  const log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'actions', namespace: config.namespace })
-  return actionsService(config, { log, codec, logger })
+  return actionsService(config, { ...(await openLog(config, 'actions')), logger })
 }
 
 /** The service on given ports. Closes the log when it stops. */

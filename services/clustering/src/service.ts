@@ -1,18 +1,8 @@
 // Wires the clustering service: models and documents as side inputs, one process over the partitions of predictions, the
 // read door.
 
-import {
-  createLogger,
-  createMetrics,
-  followDocuments,
-  followTopic,
-  httpPart,
-  loadPrincipals,
-  openCodec,
-  openKafkaLog,
-  runProcess,
-} from '@andon/kit'
-import type { Codec, Documents, Follow, Log, Metrics, Part, Principals, Run, Service } from '@andon/kit'
+import { createLogger, createMetrics, followDocuments, followTopic, httpPart, loadPrincipals, openLog, runProcess } from '@andon/kit'
+import type { Codec, Documents, Follow, Log, Metrics, OpenLog, Part, Principals, Run, Service } from '@andon/kit'
 import type { Models, Plant, Predictions } from '@andon/schemas'
 import { keyedState, newMemory } from './asset-state.ts'
 import type { PartitionMemory } from './asset-state.ts'
@@ -25,18 +15,7 @@ import { onPredictions } from './on-predictions.ts'
 import type { Outcome } from './on-predictions.ts'
 import { readDoor } from './read-door.ts'
 
-/** Where the log and its codec come from; tests hand in their own. */
-export interface Outside {
-  readonly openLog: () => Promise<Log>
-  readonly openCodec: () => Promise<Codec>
-}
-
-const outsideOf = (config: ClusteringConfig): Outside => ({
-  openLog: () => openKafkaLog({ brokers: [...config.kafkaBrokers], clientId: 'clustering', namespace: config.namespace }),
-  openCodec: () => openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas }),
-})
-
-export const createClusteringService = (config: ClusteringConfig, outside: Outside = outsideOf(config)): Service => {
+export const createClusteringService = (config: ClusteringConfig, open: OpenLog = () => openLog(config, 'clustering')): Service => {
   const logger = createLogger({ service: 'clustering', level: config.logLevel })
   const metrics = createMetrics('clustering', { withProcess: true })
   const set = detectorSetOf(config)
@@ -54,7 +33,7 @@ export const createClusteringService = (config: ClusteringConfig, outside: Outsi
     name: 'log',
     async start() {
       principals = loadPrincipals(config.tokensFile)
-      ;[log, codec] = await Promise.all([outside.openLog(), outside.openCodec()])
+      ;({ log, codec } = await open())
       documents = await followDocuments(log, codec, { logger })
       models = await followTopic<Models>(log, codec, 'models', ({ value }) => cards.apply(value))
       await Promise.all([documents.caughtUp(), models.caughtUp()])

@@ -38,7 +38,7 @@ const start = async (store: MemoryStore) => {
     ANDON_LOG_LEVEL: 'silent',
     ANDON_TOKENS_FILE: tokens,
   })
-  const outside = { openLog: async () => openMemoryLog({ store }), openCodec: async () => codec }
+  const outside = async () => ({ log: openMemoryLog({ store }), codec })
   const service = createClusteringService(config, outside)
   const running = await startService(service)
   const door = service.parts.find(({ name }) => name === 'read-door') as Part & { port(): number }

@@ -3,17 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  AndonError,
-  createLogger,
-  createMetrics,
-  followDocuments,
-  followTopic,
-  httpPart,
-  loadPrincipals,
-  openCodec,
-  openKafkaLog,
-} from '@andon/kit'
+import { AndonError, createLogger, createMetrics, followDocuments, followTopic, httpPart, loadPrincipals, openLog } from '@andon/kit'
 import type { Codec, Log, Service } from '@andon/kit'
 import type { Actions, Commands, Models, Plant, Predictions } from '@andon/schemas'
 import { createApi } from './api.ts'
@@ -39,8 +29,7 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
           'ANDON_CONSOLE_NO_PAGE',
           'The page has not been built: expected services/console/dist/index.html. Run `npm start`, or `npx vite build services/console/web`.',
         )
-      log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'console', namespace: config.namespace })
-      codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace })
+      ;({ log, codec } = await openLog(config, 'console'))
       const documents = await followDocuments(log, codec, { logger })
       documents.onChange(() => {
         const plant = documents.get<Plant>('plant')

@@ -1,7 +1,7 @@
 // Wires the features service: documents as a side input, one process over the partitions of telemetry, latest vectors in Redis.
 
-import { createLogger, createMetrics, followDocuments, openCodec, openKafkaLog, runProcess } from '@andon/kit'
-import type { Codec, Documents, Log, Logger, Metrics, Part, Run, Service } from '@andon/kit'
+import { createLogger, createMetrics, followDocuments, openLog, runProcess } from '@andon/kit'
+import type { Codec, Documents, Log, Logger, Metrics, OpenLog, Part, Run, Service } from '@andon/kit'
 import type { FeatureSet, Plant, Telemetry } from '@andon/schemas'
 import { latestVectors } from './adapters/latest-vectors.ts'
 import { markDamaged } from './asset-windows.ts'
@@ -12,18 +12,7 @@ import type { Counts } from './on-telemetry.ts'
 import { keyedState, newMemory, remember } from './state.ts'
 import type { PartitionMemory } from './state.ts'
 
-/** Where the log and its codec come from; tests hand in their own. */
-export interface Outside {
-  readonly openLog: () => Promise<Log>
-  readonly openCodec: () => Promise<Codec>
-}
-
-const outsideOf = (config: FeaturesConfig): Outside => ({
-  openLog: () => openKafkaLog({ brokers: [...config.kafkaBrokers], clientId: 'features', namespace: config.namespace }),
-  openCodec: () => openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas }),
-})
-
-export const createFeaturesService = (config: FeaturesConfig, outside: Outside = outsideOf(config)): Service => {
+export const createFeaturesService = (config: FeaturesConfig, open: OpenLog = () => openLog(config, 'features')): Service => {
   const logger = createLogger({ service: 'features', level: config.logLevel })
   const metrics = createMetrics('features', { withProcess: true })
   let log: Log
@@ -32,7 +21,7 @@ export const createFeaturesService = (config: FeaturesConfig, outside: Outside =
   const connection: Part = {
     name: 'log',
     async start() {
-      ;[log, codec] = await Promise.all([outside.openLog(), outside.openCodec()])
+      ;({ log, codec } = await open())
       documents = await followDocuments(log, codec, { logger })
       await documents.caughtUp()
     },

@@ -74,7 +74,7 @@ const start = async (store: MemoryStore): Promise<{ service: RunningService; log
     FEATURES_SNAPSHOT_EVERY_MS: '50',
   })
   const log = openMemoryLog({ store })
-  const outside = { openLog: async () => log, openCodec: async () => codec }
+  const outside = async () => ({ log, codec })
   return { service: await startService(createFeaturesService(config, outside)), log: openMemoryLog({ store }) }
 }
 const readiness = async (service: RunningService) => {

@@ -59,9 +59,7 @@ const undisturbed = async (): Promise<string[]> => {
   await createTopics(log)
   await publishDocuments(log, codec)
   const config = loadConfig({ FEATURES_ADMIN_PORT: '0', ANDON_LOG_LEVEL: 'silent', ANDON_REDIS_URL: 'redis://127.0.0.1:1' })
-  const service = await startService(
-    createFeaturesService(config, { openLog: async () => openMemoryLog({ store }), openCodec: async () => codec }),
-  )
+  const service = await startService(createFeaturesService(config, async () => ({ log: openMemoryLog({ store }), codec })))
   try {
     await feed(log, codec, 1, SAMPLES)
     await closeAll(log, codec)

@@ -2,7 +2,6 @@
 // event path and the doors end their work, then the sessions, then the log.
 
 import {
-  checkReachable,
   createLogger,
   createMetrics,
   decodeInput,
@@ -11,11 +10,10 @@ import {
   isRetriable,
   messageOf,
   openBlobs,
-  openCodec,
-  openKafkaLog,
   runProcess,
+  openLog,
 } from '@andon/kit'
-import type { Codec, Follow, Input, Log, Logger, Metrics, Part, Run, Service } from '@andon/kit'
+import type { Codec, Follow, Input, Log, Logger, Metrics, OpenLog, Part, Run, Service } from '@andon/kit'
 import { topology } from '@andon/schemas'
 import type { Features, Models } from '@andon/schemas'
 import express from 'express'
@@ -40,22 +38,6 @@ import { SessionPool } from './session-pool.ts'
 import { trainInWorker } from './train.ts'
 import { TritonMetrics } from './triton-metrics.ts'
 
-/** Opens the log and its codec; tests hand in others. */
-export interface LogSource {
-  open(): Promise<{ log: Log; codec: Codec }>
-}
-
-const kafka = (config: InferenceConfig): LogSource => ({
-  open: async () => {
-    await Promise.all([
-      checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS'),
-      checkReachable([config.registryUrl], 'ANDON_REGISTRY_URL'),
-    ])
-    const codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas })
-    return { log: await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'inference', namespace: config.namespace }), codec }
-  },
-})
-
 export interface InferenceService extends Service {
   /** Ports the doors have, once started. */
   readonly ports: () => { readonly grpc: number; readonly http: number; readonly metrics: number }
@@ -78,7 +60,7 @@ interface OpenModels {
   isReady(): boolean
 }
 
-export const createInferenceService = (config: InferenceConfig, source: LogSource = kafka(config)): InferenceService => {
+export const createInferenceService = (config: InferenceConfig, open: OpenLog = () => openLog(config, 'inference')): InferenceService => {
   const logger = createLogger({ service: 'inference', level: config.logLevel })
   const metrics = createMetrics('inference', { withProcess: true })
   const opened: Opened = {}
@@ -93,7 +75,7 @@ export const createInferenceService = (config: InferenceConfig, source: LogSourc
     about: () => ({ role: config.role, executionProvider: 'cpu', models: opened.models?.registry.current().length ?? 0 }),
     ports: doors.ports,
     parts: [
-      logPart(source, opened),
+      logPart(open, opened),
       modelsPart(config, opened, logger, metrics),
       ...(hasEventPath ? [baselinesPart(config, opened, logger, metrics)] : []),
       ...(hasDoors ? doors.parts : []),
@@ -102,10 +84,10 @@ export const createInferenceService = (config: InferenceConfig, source: LogSourc
   }
 }
 
-const logPart = (source: LogSource, opened: Opened): Part => ({
+const logPart = (open: OpenLog, opened: Opened): Part => ({
   name: 'log',
   start: async () => {
-    const { log, codec } = await source.open()
+    const { log, codec } = await open()
     opened.log = log
     opened.codec = codec
     const names = ['features', 'predictions', 'models'] as const

@@ -96,7 +96,7 @@ export const openPlant = (t: TestContext): Plant => {
         INFERENCE_METRICS_PORT: '0',
         ...settings,
       })
-      const service = createInferenceService(config, { open: async () => ({ log: openMemoryLog({ store: log.store }), codec }) })
+      const service = createInferenceService(config, async () => ({ log: openMemoryLog({ store: log.store }), codec }))
       const running = await startService(service)
       closing.push(() => running.stop())
       return { ...running, ports: service.ports() }

@@ -1,6 +1,6 @@
 // Wires ingest: log and plant file, spool and pump, then the doors. Stopped in reverse: doors, work in hand, log.
 
-import { checkReachable, createLogger, createMetrics, followDocuments, loadPrincipals, openCodec, openKafkaLog } from '@andon/kit'
+import { createLogger, createMetrics, followDocuments, loadPrincipals, openLog } from '@andon/kit'
 import type { Codec, Documents, Log, Logger, Metrics, Part, Service } from '@andon/kit'
 import { topology } from '@andon/schemas'
 import type { Plant } from '@andon/schemas'
@@ -63,14 +63,7 @@ interface Opened {
 const logPart = (config: IngestConfig, opened: Opened): Part => ({
   name: 'log',
   start: async () => {
-    await checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS')
-    opened.codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: config.registerSchemas })
-    opened.log = await openKafkaLog({
-      brokers: config.kafkaBrokers,
-      clientId: config.instance,
-      namespace: config.namespace,
-      appendDeadlineMs,
-    })
+    Object.assign(opened, await openLog(config, config.instance, { appendDeadlineMs }))
   },
   stop: async () => opened.log?.close(),
 })

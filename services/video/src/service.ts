@@ -3,19 +3,18 @@
 
 import { join } from 'node:path'
 import {
-  checkReachable,
   createLogger,
   createMetrics,
   followTopic,
   httpPart,
   loadPrincipals,
   openBlobs,
-  openCodec,
-  openKafkaLog,
+  openLog,
   type Blobs,
   type Codec,
   type Follow,
   type Log,
+  type OpenLog,
   type Part,
   type Principals,
   type Service,
@@ -32,7 +31,7 @@ import { evidenceService, type EvidenceService } from './on-actions.ts'
 
 /** Adapters a test may put in the place of Kafka and the registry. */
 export interface VideoAdapters {
-  readonly openLog: () => Promise<{ log: Log; codec: Codec }>
+  readonly openLog: OpenLog
 }
 
 const tickEveryMs = 1000
@@ -175,14 +174,4 @@ export const createVideoService = (config: VideoConfig, adapters: VideoAdapters 
   }
 }
 
-const kafkaAdapters = (config: VideoConfig): VideoAdapters => ({
-  async openLog() {
-    await Promise.all([
-      checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS'),
-      checkReachable([config.registryUrl], 'ANDON_REGISTRY_URL'),
-    ])
-    const codec = await openCodec({ registryUrl: config.registryUrl, autoRegister: config.registerSchemas })
-    const log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: config.instance, namespace: config.namespace })
-    return { log, codec }
-  },
-})
+const kafkaAdapters = (config: VideoConfig): VideoAdapters => ({ openLog: () => openLog(config, config.instance) })
