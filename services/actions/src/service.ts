@@ -11,7 +11,7 @@ import { Executors } from './adapters/executors.ts'
 import { jobExecutor } from './adapters/job.ts'
 import { natsNotices } from './adapters/notices.ts'
 import { notifyExecutor } from './adapters/notify.ts'
-import { opcuaExecutor } from './adapters/opcua.ts'
+import { loadedOnUse } from './adapters/executor.ts'
 import { redisRateLimits } from './adapters/rate-limits.ts'
 import { boardPart } from './board.ts'
 import type { ActionsConfig } from './config.ts'
@@ -72,7 +72,10 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
 
   const executors = new Executors({
     executors: ports.executors ?? {
-      opcua: opcuaExecutor({ controlSystemOf: (line) => view.line(line)?.controlSystem, dataDir: config.dataDir, logger }),
+      opcua: loadedOnUse(async () => {
+        const { opcuaExecutor } = await import('./adapters/opcua.ts')
+        return opcuaExecutor({ controlSystemOf: (line) => view.line(line)?.controlSystem, dataDir: config.dataDir, logger })
+      }),
       notify: notifyExecutor({ notifications: () => view.plant?.notifications, secretOf: config.secretOf, notices }),
       job: jobExecutor({ url: () => view.plant?.notifications.jobs?.url }),
     },

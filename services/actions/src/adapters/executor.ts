@@ -40,6 +40,17 @@ export interface Executor {
   close(): Promise<void>
 }
 
+/** An executor whose library is loaded with its first order: a site without such a target pays neither memory nor start-up time for it. */
+export const loadedOnUse = (load: () => Promise<Executor>): Executor => {
+  let loaded: Promise<Executor> | undefined
+  const executor = (): Promise<Executor> => (loaded ??= load())
+  return {
+    prepare: async (order) => (await executor()).prepare(order),
+    settle: async (order) => (await executor()).settle(order),
+    close: async () => (await loaded)?.close(),
+  }
+}
+
 /** The command certainly did not leave. */
 export class NotSent extends Error {
   override readonly name = 'NotSent'
