@@ -127,7 +127,7 @@ test('damaged bytes end in an error or another value, never in a hang', () => {
       } catch (error) {
         assert.match((error as { code: string }).code, /^ANDON_CODEC_(UNDECODABLE|TRUNCATED)$/)
       }
-      assert.ok(performance.now() - from < 500)
+      assert.ok(performance.now() - from < 10_000)
     }),
     { numRuns: 2000 },
   )

@@ -54,7 +54,7 @@ test('a part that cannot stop does not hide for long why another failed to start
   const failing = part('log', [], { start: () => Promise.reject(new Error('no broker')) })
   const from = performance.now()
   await assert.rejects(startService(service([stuck, failing])), /no broker/)
-  assert.ok(performance.now() - from < 2800)
+  assert.ok(performance.now() - from < 9_000) // the deadline of a stop is 10 s
 })
 
 test('the admin server tells alive, ready and why not, metrics and version', async () => {
