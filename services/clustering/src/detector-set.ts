@@ -23,7 +23,7 @@ export interface DetectorSet {
     /** Windows without judgement after a close at a new normal level. */
     readonly settle: number
   }
-  /** Smallest ratio of severity 1 and 2; below, an anomaly has severity 3. */
+  /** Smallest ratio of severity 1 and 2; below, an anomaly has severity 3. Ratios are of squared distances: 36 is six times as far out as the line. */
   readonly severity: { readonly one: number; readonly two: number }
   readonly update: {
     /** Growth of the peak that is worth an update. */
@@ -53,7 +53,7 @@ export const defaultDetectorSet: DetectorSet = {
   version: 1,
   ewmaAlpha: 1,
   episode: { on: 3, off: 10, closeBelow: 0.7, armAfter: 30, goneBelow: 0.1, levelWindows: 90, settle: 20 },
-  severity: { one: 6, two: 2 },
+  severity: { one: 36, two: 4 },
   update: { growth: 1.25, everyWindows: 10 },
   clusters: { max: 32, radiusFactor: 1.75, startRadius: 0.75, startWeight: 5, halfLifeWindows: 20_000, announceAfter: 3 },
   stuckWindows: 10,

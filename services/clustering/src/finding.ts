@@ -91,13 +91,13 @@ export const findingBase = ({ assetId, prediction, evidence, contributions, dete
 
 export type FindingBase = ReturnType<typeof findingBase> & Partial<FindingInput>
 
-/** Name, then the signal that stands out most, and how far. */
+/** Name, then the signal that stands out most, and how far. Ratios are of squared distances; people are told distances. */
 export const anomalyTitle = ({ asset, contributions, cluster }: WindowFacts, ratio: number): string => {
   const top = contributions[0]
   const signal = top === undefined ? 'unusual behaviour' : signalWords(definedOf(top))
   const isPlain = top === undefined || signal === featureWords(top.name)
   const known = cluster?.isKnownFault === true ? ' (pattern seen before)' : ''
-  return `${asset.name}: ${signal}${isPlain ? ` stands out, evidence ${figure(ratio)} × the line` : ''}${known}`
+  return `${asset.name}: ${signal}${isPlain ? ` stands out, evidence ${figure(Math.sqrt(ratio))} × the line` : ''}${known}`
 }
 
 /** A contribution whose optional fields are present. */
@@ -110,4 +110,4 @@ const definedOf = ({ name, value, unit, normalLow, normalHigh }: ContributionInp
 })
 
 export const closedTitle = (asset: AssetWords, episode: Episode, isBelow: boolean): string =>
-  `${asset.name}: ${isBelow ? 'back to normal' : 'steady at a new level'} after ${episode.windows} windows, peak ${figure(episode.peakRatio)} × the line`
+  `${asset.name}: ${isBelow ? 'back to normal' : 'steady at a new level'} after ${episode.windows} windows, peak ${figure(Math.sqrt(episode.peakRatio))} × the line`

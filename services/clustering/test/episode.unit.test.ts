@@ -49,7 +49,7 @@ test('before 30 windows a fall above the quiet level closes nothing', () => {
 })
 
 test('a graver severity is told at once', () => {
-  const { told, transitions } = run([1.5, 1.5, 1.5, 2.5, 7])
+  const { told, transitions } = run([1.5, 1.5, 1.5, 5, 40])
   assert.deepEqual(told, ['opened@2', 'updated@3', 'updated@4'])
   assert.deepEqual(
     transitions.map(({ episode }) => episode.severity),
@@ -58,21 +58,21 @@ test('a graver severity is told at once', () => {
 })
 
 test('a growing peak is told once a quarter is added, and at most every ten windows', () => {
-  const growing = Array.from({ length: 40 }, (_, i) => 8 * 1.1 ** i)
+  const growing = Array.from({ length: 40 }, (_, i) => 40 * 1.1 ** i)
   const { told } = run(growing)
   assert.deepEqual(told, ['opened@2', 'updated@12', 'updated@22', 'updated@32'])
   assert.deepEqual(run([8, 8, 8, ...times(60, 9.9)]).told, ['opened@2'])
 })
 
 test('severity never falls within an episode', () => {
-  const { machine } = run([7, 7, 7, 1.2, 1.2])
+  const { machine } = run([40, 40, 40, 1.2, 1.2])
   assert.equal(machine.episode?.severity, 1)
-  assert.equal(machine.episode?.peakRatio, 7)
+  assert.equal(machine.episode?.peakRatio, 40)
 })
 
-test('severity has its lines at 2 and 6', () => {
+test('severity has its lines at two and six times the distance, ratios 4 and 36', () => {
   assert.deepEqual(
-    [1.01, 1.99, 2, 5.99, 6].map((ratio) => severityOf(ratio, defaultDetectorSet)),
+    [1.01, 3.99, 4, 35.9, 36].map((ratio) => severityOf(ratio, defaultDetectorSet)),
     [3, 3, 2, 2, 1],
   )
 })

@@ -10,7 +10,7 @@ const times = (n: number, ratio: number) => Array.from({ length: n }, () => rati
 const order = (offset: number, promotion = 0) => ({ promotion, leaderEpoch: 0, offset, index: 0 })
 
 test('an episode opens with contributing signals, their normal ranges and a plain sentence', async () => {
-  const clustering = await new Clustering().ratios(times(3, 6.3), 0, { values: valuesAt(5, 1, 30) })
+  const clustering = await new Clustering().ratios(times(3, 40), 0, { values: valuesAt(5, 1, 30) })
   assert.deepEqual(clustering.types(), ['EpisodeOpened'])
   const [finding] = clustering.findings()
   assert.equal(finding?.severity, 1)
@@ -34,7 +34,7 @@ test('a whole episode: opened, updated, closed, one episode id, distinct finding
   const findings = clustering.findings()
   assert.equal(new Set(findings.map(({ episodeId }) => episodeId)).size, 1)
   assert.equal(new Set(findings.map(({ findingId }) => findingId)).size, 3)
-  assert.match(findings[2]!.title, /back to normal after 12 windows, peak 7 × the line/)
+  assert.match(findings[2]!.title, /back to normal after 12 windows, peak 2.6 × the line/)
 })
 
 test('the largest ratio of the models that may speak decides; shadows do not speak', async () => {
@@ -134,8 +134,8 @@ test('a revision of a window that others followed corrects what it said, once', 
   await clustering.feed([
     inputOf(predictionOf(0, 3), 0),
     inputOf(predictionOf(1, 3), 1),
-    inputOf(predictionOf(0, 7, { vectorId: 'graver' }), 2),
-    inputOf(predictionOf(0, 7.1, { vectorId: 'graver-still' }), 3),
+    inputOf(predictionOf(0, 40, { vectorId: 'graver' }), 2),
+    inputOf(predictionOf(0, 40.1, { vectorId: 'graver-still' }), 3),
   ])
   assert.deepEqual(clustering.types(), ['EpisodeOpened', 'FindingCorrected'])
   assert.equal(clustering.findings()[1]?.severity, 1)
@@ -160,7 +160,7 @@ test('a new pattern in an episode is announced once; when it returns it is known
 test('without a model card there is no pattern, and the finding stands', async () => {
   const clustering = await new Clustering(oneOnOne, []).ratios([3])
   assert.deepEqual([clustering.findings()[0]?.clusterId, clustering.findings()[0]?.contributions[0]?.normalHigh], [null, null])
-  assert.equal(clustering.findings()[0]?.title, 'Press 1 main drive: vibration band 2000-3000 Hz stands out, evidence 3 × the line')
+  assert.equal(clustering.findings()[0]?.title, 'Press 1 main drive: vibration band 2000-3000 Hz stands out, evidence 1.7 × the line')
 })
 
 const names = ['temperatureC.mean', 'temperatureC.std', 'speedRpm.mean', 'speedRpm.std']

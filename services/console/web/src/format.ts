@@ -59,3 +59,6 @@ export const short = (id: string): string => (id.length > 14 ? `${id.slice(0, 6)
 export const priorityName = (severity: number): string => ['', 'Critical', 'High', 'Medium', 'Low'][severity] ?? 'Low'
 
 export const plural = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`
+
+/** Ratios are of squared distances; people are told distances: 2 = twice as far from normal as the line. */
+export const timesTheLine = (ratio: number): number => Math.sqrt(Math.max(0, ratio))

@@ -3,7 +3,7 @@ import { type ReactNode, useState } from 'react'
 import { unitText } from '@andon/schemas/units'
 import type { IncidentView } from '../../src/view.ts'
 import { Evidence } from './evidence.tsx'
-import { age, clock, day, number, percent, priorityName, range, short, withUnit } from './format.ts'
+import { age, clock, day, number, percent, priorityName, range, short, timesTheLine, withUnit } from './format.ts'
 import { Deviation, Icon, OriginTag, Panel, Priority } from './parts.tsx'
 import { Trend } from './trend.tsx'
 
@@ -179,11 +179,11 @@ const HowSure = ({ incident }: { incident: IncidentView }): ReactNode => {
   return (
     <Panel title="How sure" note="no percent yet">
       <div className="row">
-        <span className="count">{number(ratio)}×</span>
+        <span className="count">{number(timesTheLine(ratio))}×</span>
         <span className="t12 i2">
-          its line
+          as far from normal as the line
           <br />
-          peak {number(peakRatio ?? ratio)}×
+          peak {number(timesTheLine(peakRatio ?? ratio))}×
         </span>
       </div>
       <p className="t12 i2 sure">

@@ -1,7 +1,7 @@
 // The plant at a glance: what is watched, what is still learnt, what cannot be seen, and where every signal comes from.
 import type { ReactNode } from 'react'
 import type { AssetView, Overview } from '../../src/view.ts'
-import { age, number, plural } from './format.ts'
+import { age, number, plural, timesTheLine } from './format.ts'
 import { Icon, OriginTag, Panel, Spark } from './parts.tsx'
 
 const states: Readonly<Record<AssetView['state'], readonly ['check' | 'hourglass' | 'help', string]>> = {
@@ -91,7 +91,9 @@ export const PlantPage = ({ overview, nowMs, onBack }: { overview: Overview | nu
                     <td>
                       <Spark ratios={asset.recent} level={severityOf(overview, asset.id)} />
                     </td>
-                    <td className="num">{asset.ratio === null ? <span className="i2">none</span> : `${number(asset.ratio)}× its line`}</td>
+                    <td className="num">
+                      {asset.ratio === null ? <span className="i2">none</span> : `${number(timesTheLine(asset.ratio))}× its line`}
+                    </td>
                     <td className="num">
                       <Newest newestUs={asset.newestUs} nowMs={nowMs} />
                     </td>
