@@ -9,7 +9,7 @@ import { Mesh, until } from '../harness/mesh.ts'
 
 const plant = 7090
 
-describe('kill -9 of each service and of Kafka in turn', { timeout: 420_000 }, () => {
+describe('kill -9 of each service and of Kafka in turn', { timeout: 900_000 }, () => {
   let mesh: Mesh
   let pause: Stored<Actions>
   before(async () => {
@@ -41,7 +41,15 @@ describe('kill -9 of each service and of Kafka in turn', { timeout: 420_000 }, (
     )
     await mesh.kill('actions')
     await mesh.kill('video')
-    await until('the pause has an outcome', 120_000, () => fact('Executed', stepId))
+    await until('the pause is executed', 240_000, () => fact('Executed', stepId)).catch(async (cause: unknown) => {
+      const told = (await mesh.read<Actions>('actions')).filter(
+        ({ value }) => value.stepId === stepId || value.type.startsWith('Ownership'),
+      )
+      throw new Error(
+        told.map(({ value, offset }) => `${offset} ${value.type} ${value.execution?.outcome ?? ''} ${value.title ?? ''}`).join('\n'),
+        { cause },
+      )
+    })
     const { effects } = (await mesh.call('GET', plant, '/ledger')).body as { effects: unknown[] }
     assert.equal(effects.length, 1)
   })
