@@ -19,7 +19,7 @@ const RINGS: readonly NodeTests[] = [
   { name: 'unit', globs: ['**/*.unit.test.ts'], isolation: 'none', timeoutMs: 60_000 },
   { name: 'contract', globs: ['**/*.contract.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 120_000 },
   { name: 'integration', globs: ['**/*.int.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 240_000 },
-  { name: 'flow', globs: ['**/*.flow.test.ts'], isolation: 'process', concurrency: 1, timeoutMs: 600_000 },
+  { name: 'flow', globs: ['**/*.flow.test.ts'], isolation: 'process', concurrency: 1, timeoutMs: 900_000 },
 ]
 
 const { values, positionals } = parseArgs({
