@@ -1,5 +1,5 @@
 // `npm test`: every check of the repository in rings, fast ones first, and one sum on the last line: `N passed, N failed`.
-// A static check counts as one test. `--fast` ends after the unit tests; `--only <ring,…>` runs the named rings; other words filter test files.
+// A static check counts as one test. `--fast` ends after the contract tests; `--only <ring,…>` runs the named rings; other words filter test files.
 
 import { parseArgs } from 'node:util'
 import { type Count, noTests, sum } from './testing/count.ts'
@@ -27,7 +27,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 })
 const names = ['static', ...RINGS.map((ring) => ring.name)]
-const wanted = values.only?.split(',') ?? (values.fast ? ['static', 'unit'] : names)
+const wanted = values.only?.split(',') ?? (values.fast ? ['static', 'unit', 'contract'] : names)
 const unknown = wanted.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
   console.error(`--only ${unknown.join(',')}: expected some of ${names.join(', ')}`)

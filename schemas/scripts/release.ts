@@ -1,5 +1,5 @@
 // Keeps today's schemas as a released version: `node schemas/scripts/release.ts v2`. From then on every schema has to be
-// able to read, and be read by, what this version wrote (test/released.unit.test.ts). A released version never changes.
+// able to read, and be read by, what this version wrote (test/released.contract.test.ts). A released version never changes.
 
 import { cpSync, existsSync } from 'node:fs'
 
