@@ -27,7 +27,8 @@ export const createLogger = ({ service, level = 'info', destination }: LoggerOpt
     mixin: () => context.getStore() ?? {},
     redact: ['token', 'authorization', 'password', 'secret', '*.token', '*.authorization', '*.password', '*.secret'],
   }
-  return destination === undefined ? pino(options) : pino(options, destination)
+  // Written at once: an asynchronous destination reorders or loses the last lines of a process that ends.
+  return pino(options, destination ?? pino.destination({ dest: 1, sync: true }))
 }
 
 /** Every line logged inside `work`, also after an await, carries these fields (correlation and causation ids). */
