@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
+import { connect as connectSocket } from 'node:net'
 import { test } from 'node:test'
 import { openTransactor } from '@andon/kit'
-import type { Producer, Transaction } from 'kafkajs'
+import type { ISocketFactory, Producer, Transaction } from 'kafkajs'
 import {
   MemberAssignment,
   MemberMetadata,
@@ -68,6 +69,17 @@ test('an idle connection arms no timer (tulios/kafkajs#1751)', () => {
   assert.notEqual(queue.throttleCheckTimeoutId, null)
   clearTimeout(queue.throttleCheckTimeoutId!)
   assert.equal(internals.RequestQueue.prototype['scheduleCheckPendingRequests'], scheduleCheckPendingRequests)
+})
+
+test('a dead broker is given up after few tries: with many, a reader stays inside one call and falls behind on the living ones', async () => {
+  let tries = 0
+  const socketFactory: ISocketFactory = ({ host, port, onConnect }) => {
+    tries++
+    return connectSocket({ host, port }, onConnect)
+  }
+  const cluster = createCluster({ brokers: ['127.0.0.1:9'], clientId: 'c', socketFactory })
+  await assert.rejects(cluster.connect())
+  assert.ok(tries >= 1 && tries <= 4, `${tries} tries`)
 })
 
 test('connects of one connection at the same time open one socket', async () => {
