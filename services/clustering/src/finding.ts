@@ -1,6 +1,7 @@
 // What a finding says: contributing signals with their normal ranges, and one plain sentence.
 
 import type { ContributionInput, FindingInput, Predictions, Verdict } from '@andon/schemas'
+import { readDoubles } from '@andon/schemas/packed'
 import type { Evidence } from './combine.ts'
 import type { Episode } from './episode.ts'
 import type { Card } from './model-cards.ts'
@@ -14,12 +15,6 @@ export interface AssetWords {
   readonly unitOf: (channel: string) => string
 }
 
-/** Little-endian f64s. */
-export const unpacked = (bytes: Uint8Array): Float64Array => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Float64Array.from({ length: bytes.byteLength >> 3 }, (_, i) => view.getFloat64(i * 8, true))
-}
-
 /** The largest contributions of a verdict, largest first. */
 export const contributionsOf = (
   verdict: Verdict,
@@ -28,7 +23,7 @@ export const contributionsOf = (
   card: Card | undefined,
   asset: AssetWords,
 ): ContributionInput[] => {
-  const shares = unpacked(verdict.contributions)
+  const shares = readDoubles(verdict.contributions)
   return verdict.contributionNames
     .map((name, i) => ({ name, share: shares[i] ?? 0 }))
     .filter(({ share }) => Number.isFinite(share) && share > 0)

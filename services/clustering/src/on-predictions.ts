@@ -14,7 +14,8 @@ import { judge, severityOf } from './episode.ts'
 import type { Machine, Step, Transition } from './episode.ts'
 import { assignWindow, standardOf } from './fault-modes.ts'
 import type { Pattern } from './fault-modes.ts'
-import { contributionsOf, unpacked } from './finding.ts'
+import { contributionsOf } from './finding.ts'
+import { readDoubles } from '@andon/schemas/packed'
 import type { AssetWords, WindowFacts } from './finding.ts'
 import type { Card } from './model-cards.ts'
 import { correction, discovery, sensorFinding, transitionFinding } from './outputs.ts'
@@ -91,7 +92,7 @@ class WindowJudgement {
 
     const step = this.step(state.machine, evidence)
     state.machine = step.machine
-    const values = unpacked(prediction.values)
+    const values = readDoubles(prediction.values)
     const standard = standardOf(prediction, cardOf)
     const pattern = assignWindow(state.space, step.machine, prediction, values, evidence.ratio, standard, set, detectorSet)
     const facts = this.factsOf(evidence, values, pattern)
@@ -112,7 +113,7 @@ class WindowJudgement {
   private revise(state: AssetState, kept: KeptWindow): Outcome {
     const evidence = combine(this.prediction)
     if (evidence === undefined) return 'no-score'
-    const facts = this.factsOf(evidence, unpacked(this.prediction.values), undefined)
+    const facts = this.factsOf(evidence, readDoubles(this.prediction.values), undefined)
     if (state.windows.at(-1) === kept) this.reviseNewest(state, kept, facts)
     else this.reviseOlder(kept, facts)
     return 'revised'

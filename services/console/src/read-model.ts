@@ -3,6 +3,7 @@
 
 import { type Entry, type Incident, type State, type Step, emptyState, evolve } from '@andon/decisions'
 import type { CommandDefinition, Commands, Models, Plant, Predictions } from '@andon/schemas'
+import { readDoubles } from '@andon/schemas/packed'
 import { AssetSeries } from './series.ts'
 import { isAsking, stepView } from './step-view.ts'
 import { describe } from './timeline.ts'
@@ -61,12 +62,8 @@ export class ReadModel {
     const { assetId, names, values, windowEndUs, verdicts } = prediction
     const series = this.series.get(assetId) ?? new AssetSeries(this.options.windowsPerAsset)
     this.series.set(assetId, series)
-    const columns = new Float64Array(names.length)
-    for (let i = 0; i < names.length; i++)
-      columns[i] =
-        values.length >= 8 * (i + 1) ? Buffer.from(values.buffer, values.byteOffset, values.length).readDoubleLE(8 * i) : Number.NaN
     const ratios = verdicts.filter((verdict) => verdict.role !== 'shadow' && verdict.error === null).map((verdict) => verdict.ratio)
-    series.add(windowEndUs, names, columns, ratios.length === 0 ? Number.NaN : Math.max(...ratios))
+    series.add(windowEndUs, names, readDoubles(values), ratios.length === 0 ? Number.NaN : Math.max(...ratios))
     this.changed()
   }
 

@@ -5,6 +5,7 @@
 import { emitter, samplesDigest, uuid8, vectorId } from '@andon/kit'
 import type { Emitter, Handler, Input } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
+import { packDoubles } from '@andon/schemas/packed'
 import { addBlock, advance, newAsset, windowRanges } from './asset-windows.ts'
 import type { Closing, PlanAt, Window } from './asset-windows.ts'
 import { BlockError } from './chunk.ts'
@@ -112,7 +113,7 @@ const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, wind
       revision,
       supersedes,
       names: plan.computations.map(({ name }) => name),
-      values: packed(values),
+      values: packDoubles(values),
       ranges,
       complete: missing.length === 0 && !window.isDamaged,
       missing,
@@ -143,11 +144,4 @@ const recordedStart = ({ chunks }: Window): number | null => {
     })
   }
   return first?.recordedUs ?? null
-}
-
-/** Little-endian f64s. */
-const packed = (values: Float64Array): Buffer => {
-  const bytes = Buffer.alloc(values.length * 8)
-  values.forEach((value, i) => bytes.writeDoubleLE(value, i * 8))
-  return bytes
 }

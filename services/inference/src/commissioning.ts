@@ -8,7 +8,7 @@ import { commissioningModel } from './model-writer.ts'
 import type { ModelWriter } from './model-writer.ts'
 import { fewestRows } from './t2spe.ts'
 import type { TrainingRequest, TrainingResult } from './train.ts'
-import { readDoubles } from './vectors.ts'
+import { readDoubles } from '@andon/schemas/packed'
 
 /** How far back windows are read again after a restart, at least; longer for long windows. */
 const LOOK_BACK_MS = 24 * 3_600_000

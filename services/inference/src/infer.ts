@@ -13,7 +13,7 @@ import type { OutputTensor } from './session-pool.ts'
 import { elementBytes, elementCount } from './tensors.ts'
 import type { ModelIo, TensorSpec } from './tensors.ts'
 import { arrange } from './verdicts.ts'
-import { packDoubles } from './vectors.ts'
+import { packDoubles } from '@andon/schemas/packed'
 
 export interface InputTensor {
   readonly name: string

@@ -16,7 +16,7 @@ import { keyIdOf, signManifest } from './baselines.ts'
 import type { BaselineManifest } from './baselines.ts'
 import { loadConfig } from './config.ts'
 import { train } from './train.ts'
-import { readDoubles } from './vectors.ts'
+import { readDoubles } from '@andon/schemas/packed'
 
 /** One training window, from a file or from the log. */
 export interface RecordedVector {

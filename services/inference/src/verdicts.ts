@@ -8,7 +8,7 @@ import { readCard } from './model-card.ts'
 import type { CardFeature } from './model-card.ts'
 import type { ModelCache } from './model-cache.ts'
 import type { ActiveModel } from './model-registry.ts'
-import { packDoubles, readDoubles } from './vectors.ts'
+import { packDoubles, readDoubles } from '@andon/schemas/packed'
 import type { ScorableVector } from './vectors.ts'
 
 export interface Verdicts {

@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { readBaseline, readTrustedKeys } from '../src/baselines.ts'
 import type { BaselineManifest } from '../src/baselines.ts'
 import { makeBaseline } from '../src/make-baseline.ts'
-import { readDoubles } from '../src/vectors.ts'
+import { readDoubles } from '@andon/schemas/packed'
 import { openPlant, vectorOf } from './plant.ts'
 import type { Plant } from './plant.ts'
 

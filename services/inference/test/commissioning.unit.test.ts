@@ -10,7 +10,7 @@ import type { ModelDraft } from '../src/model-writer.ts'
 import { modelWriter } from '../src/model-writer.ts'
 import { ModelRegistry } from '../src/model-registry.ts'
 import { train } from '../src/train.ts'
-import { packDoubles, readDoubles } from '../src/vectors.ts'
+import { packDoubles, readDoubles } from '@andon/schemas/packed'
 import { FEATURES, WINDOW_US, vectorOf } from './plant.ts'
 
 const inputOf = (vector: Vector, offset: number): Input<Features> => ({

@@ -13,7 +13,7 @@ import { GRPCInferenceServiceClient, ModelInferRequest } from '@andon/schemas/in
 import { Client, credentials, status } from '@grpc/grpc-js'
 import { service as healthService } from 'grpc-health-check'
 import { Redis } from 'ioredis'
-import { readDoubles } from '../src/vectors.ts'
+import { readDoubles } from '@andon/schemas/packed'
 import { FEATURES, openPlant, vectorOf } from './plant.ts'
 import type { Plant } from './plant.ts'
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { readCard } from '../src/model-card.ts'
-import { readDoubles } from '../src/vectors.ts'
+import { readDoubles } from '@andon/schemas/packed'
 import { FEATURES, SET_DIGEST, WINDOW_US, openPlant, vectorOf } from './plant.ts'
 
 const settings = { INFERENCE_COMMISSIONING_WINDOWS: '80' }

@@ -12,7 +12,7 @@ import { loadConfig } from '../src/config.ts'
 import { row } from '../src/linear-algebra.ts'
 import { createInferenceService } from '../src/service.ts'
 import type { InferenceService } from '../src/service.ts'
-import { packDoubles } from '../src/vectors.ts'
+import { packDoubles } from '@andon/schemas/packed'
 import { featureNames, healthyRows } from './rows.ts'
 
 export const WINDOW_US = 1_000_000
