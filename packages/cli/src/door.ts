@@ -47,7 +47,8 @@ export const callDoor = async <T>(
   throw new CommandError(EXIT.refused, `${problem.code ?? `HTTP ${response.status}`}: ${said}`)
 }
 
-const parse = (text: string): unknown => {
+/** JSON where it is JSON, else the text itself. */
+export const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {

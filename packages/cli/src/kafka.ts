@@ -1,12 +1,10 @@
 // A log for the time of one command.
 
 import { type Log, openKafkaLog } from '@andon/kit'
-import { checkReachable } from '@andon/kit/reach'
 import type { Context } from './context.ts'
 
 /** Opens the log, does the work, and closes it whatever happens. */
 export const withLog = async <T>(context: Context, work: (log: Log) => Promise<T>): Promise<T> => {
-  await checkReachable(context.brokers, 'ANDON_KAFKA_BROKERS')
   const log = await openKafkaLog({ brokers: [...context.brokers], clientId: 'andon-cli', namespace: context.namespace })
   try {
     return await work(log)

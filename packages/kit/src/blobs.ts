@@ -95,7 +95,7 @@ const writeAll = async (handle: FileHandle, part: Uint8Array): Promise<void> => 
 }
 
 /** A rename is durable once its folder is. */
-const syncFolder = async (folder: string): Promise<void> => {
+export const syncFolder = async (folder: string): Promise<void> => {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()

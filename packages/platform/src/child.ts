@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AndonError } from '@andon/kit/errors'
 import { type ProcessIdentity, identify } from './processes.ts'
 import { which } from './system.mjs'
@@ -67,8 +68,6 @@ const signalGroup = (pid: number, signal: NodeJS.Signals): void => {
     // Nobody is left in the group.
   }
 }
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Starts a child. It must be called from the main thread: the kernel ties the child to the thread that started it. */
 export const startChild = (program: Program): Child => {

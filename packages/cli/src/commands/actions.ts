@@ -2,7 +2,7 @@
 
 import { connect } from 'nats'
 import { type Context, CommandError, tokenOf } from '../context.ts'
-import { callDoor } from '../door.ts'
+import { callDoor, parse } from '../door.ts'
 import { EXIT } from '../exit.ts'
 import { clock, plain, print, table } from '../output.ts'
 
@@ -126,14 +126,6 @@ export const watchActions = async (context: Context, options: { json?: boolean }
   for await (const message of nats.subscribe(subject)) {
     const notice = parse(message.string())
     print(options.json === true, { subject: message.subject, notice }, () => noticeLine(message.subject, notice))
-  }
-}
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
   }
 }
 

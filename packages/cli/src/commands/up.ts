@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '@andon/kit/errors'
 import { type Platform, type SupervisorEvent, clearLeftovers, isRunning, platformPorts, readState, startPlatform } from '@andon/platform'
 import { type ServiceName, readPlantFolder, serviceNames } from '@andon/schemas'
@@ -26,7 +27,6 @@ export interface UpOptions {
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Runs a step and prints what it took. */
 const step = async <T>(title: string, work: () => Promise<T> | T): Promise<T> => {

@@ -1,12 +1,11 @@
 // Publishes the documents of a plant folder through the actions door, which validates them and puts them on `config`.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { canonicalJson } from '@andon/kit/ids'
 import { type PlantDocument, readPlantFolder } from '@andon/schemas'
 import { CommandError } from '../context.ts'
 import { callDoor } from '../door.ts'
 import { EXIT } from '../exit.ts'
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Sends all documents of the folder; waits for a door that is still starting. Gives what was sent. */
 export const publishPlant = async (options: {

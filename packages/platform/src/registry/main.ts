@@ -3,7 +3,6 @@
 import { createServer } from 'node:http'
 import { openKafkaLog } from '@andon/kit'
 import { messageOf } from '@andon/kit/errors'
-import { checkReachable } from '@andon/kit/reach'
 import { env, readConfig, sharedSettings } from '@andon/kit/settings'
 import { registryApp } from './app.ts'
 import { createRegistry } from './registry.ts'
@@ -20,7 +19,6 @@ try {
     host: sharedSettings.host,
     port: env.port('REGISTRY_HTTP_PORT', 'Port of the schema registry', (offset) => 8081 + offset),
   })
-  await checkReachable(config.kafkaBrokers, 'ANDON_KAFKA_BROKERS')
   const log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'registry' })
   const store = await openRegistryStore(log)
   store.failed.catch(end)

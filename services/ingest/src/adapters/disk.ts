@@ -3,6 +3,7 @@
 import { mkdir, open, readdir, readFile, rm, truncate } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { join } from 'node:path'
+import { syncFolder } from '@andon/kit'
 
 /** A folder of append-only files. Every call rejects with the system's own error (ENOSPC, EIO…). */
 export interface Disk {
@@ -28,14 +29,6 @@ export interface DiskFile {
 export const openDisk = async (folder: string): Promise<Disk> => {
   await mkdir(folder, { recursive: true })
   const path = (name: string) => join(folder, name)
-  const syncFolder = async () => {
-    const handle = await open(folder, constants.O_RDONLY)
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  }
   return {
     list: async () => (await readdir(folder)).toSorted(),
     read: (name) => readFile(path(name)),
@@ -52,7 +45,7 @@ export const openDisk = async (folder: string): Promise<Disk> => {
     create: async (name) => {
       const handle = await open(path(name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND)
       try {
-        await syncFolder()
+        await syncFolder(folder)
       } catch (error) {
         await handle.close()
         throw error
