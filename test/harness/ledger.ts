@@ -2,6 +2,7 @@
 // says what was lost, doubled, misordered or done without approval. Pure; judges flows and fault runs. It shares no
 // code with the services it judges: even the ownership rule of DESIGN.md §4 is written here a second time.
 
+import assert from 'node:assert/strict'
 import type { Actions, Anomalies, Features, Predictions, Telemetry } from '@andon/schemas'
 
 /** One record as read from a topic, in offset order per partition. */
@@ -58,6 +59,16 @@ export const verifyLedger = (ledger: Ledger): LedgerVerdict => {
   checkActions(ledger, duplicates, misordered, unapproved)
   const pass = lost.length + duplicates.length + misordered.length + unapproved.length === 0
   return { acknowledged: ledger.acknowledged.length, lost, duplicates, misordered, unapproved, pass }
+}
+
+/** Asserts that a flow of the demo left nothing lost, doubled, misordered or unapproved, and that there was something to judge. */
+export const assertClean = (ledger: Ledger): void => {
+  const verdict = verifyLedger(ledger)
+  assert.ok(verdict.acknowledged > 500, `${verdict.acknowledged} samples were acknowledged`)
+  assert.deepEqual(
+    { ...verdict, acknowledged: 0 },
+    { acknowledged: 0, lost: [], duplicates: [], misordered: [], unapproved: [], pass: true },
+  )
 }
 
 const sourceKey = (sourceId: string, epoch: number): string => `${sourceId}@${epoch}`
