@@ -696,7 +696,7 @@ export interface Models {
   readonly role: string
   /** Feature names in input order. */
   readonly features: readonly string[]
-  /** JSON: how it was trained, on what (range, rows), limits, normal ranges per feature, licence of the data. */
+  /** JSON: how it was trained, on what (range, rows), limits, normal ranges per feature, licence of the data. Empty: none. */
   readonly card: string
   /** Event time from which an activation holds. */
   readonly effectiveFromUs: number

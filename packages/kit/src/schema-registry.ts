@@ -27,6 +27,9 @@ export const openRegistry = async (url: string): Promise<Registry> => {
         return (await client.register(schema, { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE })).id
       } catch (error) {
         if (isTransient(error)) throw unavailable(url, error)
+        // Some registries refuse one of two that register the same subject at the same moment; the schema is there then.
+        const found = mayRegister ? await client.getRegistryIdBySchema(subject, schema).catch(() => undefined) : undefined
+        if (found !== undefined) return found
         const advice = mayRegister
           ? 'Keep schema changes FULL_TRANSITIVE compatible (schemas/README.md).'
           : 'Register it with `andon up`, or set ANDON_REGISTER_SCHEMAS=true.'

@@ -1,0 +1,25 @@
+// `npm run verify -- <id…|all> [--json]`: checks against outside programs and contracts, one table or one JSON object per line. Ends
+// with 1 when a check failed.
+
+import { parseArgs } from 'node:util'
+import { type Check, tableOf } from './check.ts'
+import { registry } from './registry.ts'
+
+const CHECKS: Readonly<Record<string, () => Promise<Check[]>>> = { registry }
+
+const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })
+const ids = positionals.includes('all') ? Object.keys(CHECKS) : positionals
+const unknown = ids.filter((id) => !Object.hasOwn(CHECKS, id))
+if (ids.length === 0 || unknown.length > 0) {
+  console.error(
+    `verify ${unknown.join(' ')}: expected one or more of ${Object.keys(CHECKS).join(', ')}, or all; --json for one object per line`,
+  )
+  process.exit(2)
+}
+
+for (const id of ids) {
+  const checks = await (CHECKS[id] as () => Promise<Check[]>)()
+  if (values.json) for (const one of checks) console.log(JSON.stringify(one))
+  else console.log(`\n── ${id} ──\n${tableOf(checks)}`)
+  if (!checks.every(({ pass }) => pass)) process.exitCode = 1
+}
