@@ -1,0 +1,145 @@
+// Runs the examples of a Markdown page as its reader would, in order, in one folder. What a block means stands in its info string:
+//   ```ts orders.ts      is written to the file orders.ts
+//   ```sh                is run by bash; a command that fails ends the page; `sh background` goes on until the page's end
+//   ```text              must have been printed by the block before it: its lines in order, `…` stands for anything
+//   ```sh skip           is not run, with the reason in the words after `skip`
+// Any other block is prose.
+
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+export interface Block {
+  readonly kind: 'file' | 'run' | 'background' | 'printed'
+  /** File name of a `file`. */
+  readonly name: string
+  readonly text: string
+  /** Line of the page, from 1. */
+  readonly line: number
+}
+
+const kindOf = (info: string): Pick<Block, 'kind' | 'name'> | undefined => {
+  const [language = '', ...rest] = info.trim().split(/\s+/)
+  if (language === 'sh') {
+    if (rest[0] === 'skip') return undefined
+    return { kind: rest[0] === 'background' ? 'background' : 'run', name: '' }
+  }
+  if (language === 'text' && rest.length === 0) return { kind: 'printed', name: '' }
+  return rest.length === 1 && rest[0]!.includes('.') ? { kind: 'file', name: rest[0]! } : undefined
+}
+
+/** The blocks of a page that mean something here. */
+export const blocksOf = (page: string): Block[] => {
+  const blocks: Block[] = []
+  const lines = page.split('\n')
+  for (let at = 0; at < lines.length; at++) {
+    const open = /^(`{3,})(.*)$/.exec(lines[at]!)
+    if (open === null) continue
+    const end = lines.indexOf(open[1]!, at + 1)
+    if (end < 0) throw new Error(`Line ${at + 1}: the block has no end`)
+    const kind = kindOf(open[2]!)
+    if (kind !== undefined) blocks.push({ ...kind, text: `${lines.slice(at + 1, end).join('\n')}\n`, line: at + 1 })
+    at = end
+  }
+  return blocks
+}
+
+/** Undefined when the lines of `expected` occur in `printed` in order; else the first one that does not. */
+export const missingLine = (expected: string, printed: string): string | undefined => {
+  const lines = printed.split('\n')
+  let at = 0
+  for (const line of expected.trimEnd().split('\n')) {
+    if (line.trim() === '' || line.trim() === '…') continue
+    const pattern = new RegExp(
+      line
+        .trim()
+        .split('…')
+        .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`).replaceAll(/\s+/g, String.raw`\s+`))
+        .join('.*'),
+    )
+    while (at < lines.length && !pattern.test(lines[at]!)) at++
+    if (at++ >= lines.length) return line
+  }
+  return undefined
+}
+
+export interface DocRun {
+  readonly page: string
+  /** Folder the examples run in. */
+  readonly folder: string
+  readonly env: NodeJS.ProcessEnv
+  /** Longest time of one block, ms. */
+  readonly timeoutMs?: number
+  readonly onBlock?: (block: Block) => void
+}
+
+/** Runs a page; rejects at the first block that fails, naming its line, with what it printed. Resolves to the number of blocks run. */
+export const runDoc = async ({ page, folder, env, timeoutMs = 180_000, onBlock }: DocRun): Promise<number> => {
+  const background: ChildProcess[] = []
+  let printed = ''
+  let count = 0
+  const fail = (line: number, why: string): never => {
+    throw new Error(`${page}:${line}: ${why}\n${printed.slice(-6000)}`)
+  }
+  try {
+    for (const block of blocksOf(readFileSync(page, 'utf8'))) {
+      onBlock?.(block)
+      count++
+      if (block.kind === 'file') {
+        const file = join(folder, block.name)
+        mkdirSync(dirname(file), { recursive: true })
+        writeFileSync(file, block.text)
+      } else if (block.kind === 'printed') {
+        const missing = missingLine(block.text, printed)
+        if (missing !== undefined) fail(block.line, `the block before did not print "${missing}"; it printed:`)
+      } else if (block.kind === 'background') background.push(start(block.text, folder, env))
+      else {
+        const { code, output } = await finished(start(block.text, folder, env), timeoutMs)
+        printed = output
+        if (code !== 0) fail(block.line, code === undefined ? `did not end within ${timeoutMs} ms` : `ended with ${code}`)
+      }
+    }
+    return count
+  } finally {
+    await Promise.all(background.map((child) => ended(child)))
+  }
+}
+
+const start = (script: string, folder: string, env: NodeJS.ProcessEnv): ChildProcess =>
+  spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+
+const signalGroup = (child: ChildProcess, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(-child.pid!, signal)
+  } catch {
+    // It has ended.
+  }
+}
+
+const ended = async (child: ChildProcess): Promise<void> => {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  child.once('exit', () => resolve())
+  signalGroup(child, 'SIGTERM')
+  const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), 15_000)
+  await promise
+  clearTimeout(timer)
+}
+
+const finished = async (child: ChildProcess, timeoutMs: number): Promise<{ code: number | undefined; output: string }> => {
+  let output = ''
+  const collect = (bytes: Buffer): void => {
+    output += bytes.toString()
+  }
+  child.stdout?.on('data', collect)
+  child.stderr?.on('data', collect)
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    signalGroup(child, 'SIGKILL')
+  }, timeoutMs)
+  const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 1)))
+  clearTimeout(timer)
+  return { code: late ? undefined : code, output }
+}
