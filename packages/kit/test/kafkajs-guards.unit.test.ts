@@ -14,6 +14,7 @@ import {
   rawRequest,
   scheduleCheckPendingRequests,
   shareConnects,
+  withFreshBuffer,
 } from '../src/log/kafka/kafkajs.ts'
 import { assign } from '../src/log/kafka/assign.ts'
 
@@ -96,6 +97,26 @@ test('connects of one connection at the same time open one socket', async () => 
   assert.equal(opened, 1)
   await connection.connect()
   assert.equal(opened, 2)
+})
+
+test('an answer that broke off leaves nothing in front of the answers of the next socket', async () => {
+  const connection = {
+    isOpen: false,
+    isConnected: () => connection.isOpen,
+    connect: withFreshBuffer(async () => undefined),
+    chunks: [Buffer.from([0, 0, 1])],
+    bytesBuffered: 3,
+    bytesNeeded: 260,
+  }
+  await connection.connect()
+  assert.deepEqual([connection.chunks, connection.bytesBuffered, connection.bytesNeeded], [[], 0, 4])
+  const underway = [Buffer.from([0, 0])]
+  Object.assign(connection, { isOpen: true, chunks: underway, bytesBuffered: 2 })
+  await connection.connect()
+  assert.equal(connection.chunks, underway, 'an open connection keeps what it has received')
+  const Connection = require('kafkajs/src/network/connection') as new (options: object) => Record<string, unknown>
+  const { chunks, bytesBuffered, bytesNeeded } = new Connection({ host: 'h', port: 1, logger: { namespace: () => ({}) } })
+  assert.deepEqual([chunks, bytesBuffered, bytesNeeded], [[], 0, 4], 'the names and first values are as kafkajs has them')
 })
 
 test('a transactional producer whose commit failed is thrown away, never used again', async () => {

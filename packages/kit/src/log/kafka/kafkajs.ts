@@ -145,8 +145,15 @@ export const shareConnects = (connect: () => Promise<unknown>): (() => Promise<u
   }
 }
 
+/** What a connection has of an answer that broke off stays in its buffer, and the answers of the next socket are misread: empty it first. */
+export const withFreshBuffer = (connect: () => Promise<unknown>): (() => Promise<unknown>) =>
+  function (this: { isConnected(): boolean; chunks: Buffer[]; bytesBuffered: number; bytesNeeded: number }): Promise<unknown> {
+    if (!this.isConnected()) Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: 4 })
+    return connect.call(this)
+  } as () => Promise<unknown>
+
 const { prototype: connection } = internals.Connection
-connection.connect = shareConnects(connection.connect)
+connection.connect = shareConnects(withFreshBuffer(connection.connect))
 
 /** kafkajs ends a dead socket again at every try to reconnect, and each time leaves a listener on it: let it forget the socket. */
 const forgetDeadSocket = (disconnect: () => Promise<unknown>): (() => Promise<unknown>) =>
