@@ -25,6 +25,7 @@ for (const [what, file, specifier] of [
   ['the platform the metrics client', 'packages/platform/src/index.ts', 'prom-client'],
   ['a service ONNX Runtime', 'services/clustering/src/score.ts', 'onnxruntime-node'],
   ['a workspace another by path', 'services/features/src/main.ts', '../../../packages/kit/src/index.ts'],
+  ['a service the harness', 'services/features/src/main.ts', '../../../test/harness/fault-proxy.ts'],
   ['a pure file the file system', 'services/features/src/rolling-window.ts', 'node:fs'],
   ['a pure file a client', 'services/features/src/rolling-window.ts', 'ioredis'],
 ] as const) {
@@ -38,6 +39,7 @@ for (const [what, file, specifier] of [
   ['the kit kafkajs', 'packages/kit/src/log/kafka.ts', 'kafkajs'],
   ['inference ONNX Runtime', 'services/inference/src/session.ts', 'onnxruntime-node'],
   ['a test any client', 'packages/platform/test/registry.ts', '@kafkajs/confluent-schema-registry'],
+  ['a test the harness', 'packages/kit/test/faults.int.test.ts', '../../../test/harness/fault-proxy.ts'],
   ['a file its neighbour', 'services/features/src/main.ts', './service.ts'],
   ['a pure file a type-free built-in', 'services/features/src/rolling-window.ts', 'node:buffer'],
 ] as const) {

@@ -8,9 +8,12 @@ import { openKafkaLog, openTransactor } from '@andon/kit'
 import type { Append, KafkaLogOptions, Log, LogRecord } from '@andon/kit'
 import { startKafka } from '@andon/platform'
 import type { Kafka } from '@andon/platform'
-import { openFaultProxy } from './fault-proxy.ts'
-import type { FaultProxy } from './fault-proxy.ts'
+import { openFaultProxy } from '../../../test/harness/fault-proxy.ts'
+import type { FaultProxy } from '../../../test/harness/fault-proxy.ts'
 import { until } from './process-rig.ts'
+
+/** Api key of appends. */
+const PRODUCE = 0
 
 let kafka: Kafka
 
@@ -50,7 +53,7 @@ test('an append whose answer is lost is stored once, however often the connectio
   await log.admin.ensureTopics([{ name: 'numbers', partitions: 2 }])
   const places: number[] = []
   for (let n = 0; n < 60; n++) {
-    if (n % 10 === 5) proxy.swallowAppendAnswers(2)
+    if (n % 10 === 5) proxy.swallowAnswers(PRODUCE, 2)
     const [first] = await log.append([record(0, n), record(1, n)])
     places.push(first!.offset)
   }
@@ -64,7 +67,7 @@ test('appends that wait behind a lost answer keep their order and are stored onc
   const log = await open(t, { socketFactory: proxy.socketFactory })
   await log.admin.ensureTopics([{ name: 'numbers', partitions: 1 }])
   await log.append([record(0, 0)])
-  proxy.swallowAppendAnswers(3)
+  proxy.swallowAnswers(PRODUCE, 3)
   await Promise.all(
     inOrder(200)
       .slice(1)
