@@ -5,7 +5,7 @@ import { AndonError, messageOf } from '@andon/kit/errors'
 import { serviceNames } from '@andon/schemas'
 import { call, decideStep, listActions, listHolds, liftHold, placeHold, showAction, watchActions } from './commands/actions.ts'
 import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
-import { listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
+import { type ChooseOptions, discardDlq, listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
 import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
 import { logs } from './commands/logs.ts'
@@ -105,23 +105,29 @@ const program = (context: () => Context): Command => {
     .action((topic: string, options: { json?: boolean }) => tailTopic(context(), topic, options))
 
   const dlq = andon.command('dlq').description('dead letters and quarantine')
-  dlq
-    .command('list')
-    .addOption(json())
-    .action((options: { json?: boolean }) => listDlq(context(), options))
-  dlq
-    .command('show')
-    .argument('<topic>')
-    .addOption(json())
-    .action((topic: string, options: { json?: boolean }) => showDlq(context(), topic, options))
-  dlq
-    .command('redrive')
-    .description('put the original bytes back on their topic')
-    .argument('<topic>')
-    .option('--at <partition@offset>', 'only this one')
+  const collect = (value: string, before: string[] = []) => [...before, value]
+  const chooses = (command: Command) =>
+    command
+      .option('--code <code>', 'only letters with this error code')
+      .option('--stack <hash>', 'only letters with this stack hash')
+      .option('--at <partition@offset>', 'only this one; may be given several times', collect)
+      .option('--since <time>', 'first seen since then: 2026-11-23T08:00:00Z, or 10m, 24h, 7d ago')
+      .option('--limit <count>', 'at most so many, oldest first')
+      .option('--all', 'settled letters too')
+      .addOption(json())
+  chooses(dlq.command('ls').alias('list').description('how many, by topic, code and stack hash').argument('[topic]')).action(
+    (topic: string | undefined, options: ChooseOptions) => listDlq(context(), topic, options),
+  )
+  chooses(
+    dlq.command('show').description('the letters of a topic, or one in full').argument('<topic>').argument('[partition@offset]'),
+  ).action((topic: string, place: string | undefined, options: ChooseOptions) => showDlq(context(), topic, place, options))
+  chooses(dlq.command('redrive').description('put the original bytes back on their topic, in a lane of its own').argument('<topic>'))
     .option('--yes', 'do it; without it only says what it would do')
-    .addOption(json())
-    .action((topic: string, options: Parameters<typeof redriveDlq>[2]) => redriveDlq(context(), topic, options))
+    .action((topic: string, options: ChooseOptions) => redriveDlq(context(), topic, options))
+  chooses(dlq.command('discard').description('settle letters that nobody will send back').argument('<topic>'))
+    .requiredOption('--reason <text>')
+    .option('--yes', 'do it; without it only says what it would do')
+    .action((topic: string, options: ChooseOptions & { reason: string }) => discardDlq(context(), topic, options))
 
   const actions = andon.command('actions').description('incidents and their steps')
   actions
@@ -206,7 +212,7 @@ const fail =
 
 const exitCodeOf = (error: unknown): number => {
   if (error instanceof CommandError) return error.exitCode
-  return error instanceof AndonError && error.code === 'ANDON_SETTING_INVALID' ? EXIT.usage : EXIT.failed
+  return error instanceof AndonError && (error.code === 'ANDON_SETTING_INVALID' || error.status === 400) ? EXIT.usage : EXIT.failed
 }
 
 /** Runs one command and gives the exit code; a failure prints one message on standard error. */
@@ -217,7 +223,7 @@ export const runCli = async (args: readonly string[]): Promise<number> => {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage // commander has said why
     const message = messageOf(error)
-    if (message !== '') console.error(message)
+    if (message !== '') console.error(error instanceof AndonError ? `${message} [${error.code}]` : message)
     return exitCodeOf(error)
   }
 }

@@ -1,4 +1,6 @@
-// What commands print: a table or lines for people, JSON with --json.
+// What commands print: a table or lines for people, JSON with --json. And the one number that options often take.
+
+import { AndonError } from '@andon/kit/errors'
 
 /** Rows as columns of equal width; the first row is the heading. */
 export const table = (rows: readonly (readonly string[])[]): string => {
@@ -45,3 +47,9 @@ export const plain = (value: unknown): unknown =>
       return each
     }),
   )
+
+/** Reads a whole number of the command line; anything else is a usage error that names the option. */
+export const wholeNumber = (option: string, found: string): number => {
+  if (/^\d+$/.test(found)) return Number(found)
+  throw new AndonError('ANDON_CLI_NUMBER', `${option}: expected a whole number, found "${found}".`, { status: 400 })
+}

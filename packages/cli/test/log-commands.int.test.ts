@@ -1,8 +1,8 @@
-// topics and dlq against a real broker and registry.
+// topics against a real broker and registry.
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { DEAD_LETTER_HEADER, HEADER, openCodec, openKafkaLog } from '@andon/kit'
+import { HEADER, openCodec, openKafkaLog } from '@andon/kit'
 import { startKafka, startRegistry } from '@andon/platform'
 import { andon } from './command.ts'
 
@@ -16,29 +16,12 @@ after(async () => {
 })
 const environment = { ANDON_KAFKA_BROKERS: kafka.brokers.join(), ANDON_REGISTRY_URL: registry.url, ANDON_HOME: '/nonexistent-andon-home' }
 
-await log.admin.ensureTopics([
-  { name: 'telemetry', partitions: 2 },
-  { name: 'telemetry.features.dlq', partitions: 2 },
-])
+await log.admin.ensureTopics([{ name: 'telemetry', partitions: 2 }])
 const codec = await openCodec({ registryUrl: registry.url })
 const tick = codec.encode('telemetry', { type: 'tick', assetId: '', block: null, tick: { instance: 'i-1', upToUs: 7 } })
 await log.append([
   { topic: 'telemetry', partition: 1, key: null, value: tick, headers: { [HEADER.type]: 'andon.telemetry.tick' } },
   { topic: 'telemetry', partition: 0, key: 'press-1', value: Buffer.from('rubbish') },
-  {
-    topic: 'telemetry.features.dlq',
-    partition: 0,
-    key: 'press-1',
-    value: Buffer.from('rubbish'),
-    headers: {
-      [HEADER.id]: 'event-1',
-      [DEAD_LETTER_HEADER.code]: 'ANDON_CODEC_FRAME',
-      [DEAD_LETTER_HEADER.reason]: 'no magic byte',
-      [DEAD_LETTER_HEADER.topic]: 'telemetry',
-      [DEAD_LETTER_HEADER.partition]: '0',
-      [DEAD_LETTER_HEADER.offset]: '0',
-    },
-  },
 ])
 
 test('topics list counts records', async () => {
@@ -71,27 +54,4 @@ test('topics read begins where it is told, and refuses what is no offset', async
   const { code, err } = await andon(['topics', 'read', 'telemetry', '--from', 'yesterday'], environment)
   assert.equal(code, 2)
   assert.match(err, /--from: expected a whole number, found "yesterday"/)
-})
-
-test('dlq show says where a letter came from and why it is there', async () => {
-  const { out } = await andon(['dlq', 'show', 'telemetry.features.dlq'], environment)
-  assert.match(out, /telemetry\/0@0 +press-1 +ANDON_CODEC_FRAME +no magic byte/)
-})
-
-test('dlq redrive sends the original bytes in a lane of its own, and only when told to', async () => {
-  const dry = await andon(['dlq', 'redrive', 'telemetry.features.dlq'], environment)
-  assert.match(dry.out, /Would send 1 records/)
-  assert.equal((await log.latest('telemetry', 0)).offset, 1)
-
-  const sent = await andon(['dlq', 'redrive', 'telemetry.features.dlq', '--yes', '--json'], environment)
-  assert.equal(sent.code, 0, sent.err)
-  const { lane } = JSON.parse(sent.out) as { lane: string }
-  for await (const batch of log.read({ topic: 'telemetry', partition: 0, from: 1, to: 'latest' })) {
-    const record = batch.records[0]
-    assert.equal(record?.value?.toString(), 'rubbish')
-    assert.equal(record?.header(HEADER.lane), lane)
-    assert.equal(record?.header(HEADER.id), 'event-1')
-    assert.equal(record?.header(DEAD_LETTER_HEADER.code), undefined)
-  }
-  assert.equal((await log.latest('telemetry', 0)).offset, 2)
 })

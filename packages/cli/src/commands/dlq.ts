@@ -1,89 +1,213 @@
-// andon dlq: dead letters, with why they are there; redrive puts the original bytes back on their topic in a lane of its own.
+// andon dlq: dead letters, with why they are there; redrive puts the original bytes back on their topic in a lane of its
+// own, discard settles them. Both only say what they would do until they are told --yes.
 
-import { type Append, DEAD_LETTER_HEADER, HEADER, type Log, type LogRecord } from '@andon/kit'
-import { uuid8 } from '@andon/kit/ids'
+import type { Log, LogRecord } from '@andon/kit'
+import { openCodec } from '@andon/kit'
+import { settlement } from '@andon/kit/dead-letters'
+import { messageOf } from '@andon/kit/errors'
 import { type Context, CommandError } from '../context.ts'
+import {
+  type Letter,
+  type LetterGroup,
+  type Redriven,
+  chooseLetters,
+  groupLetters,
+  holdsLetters,
+  originalOf,
+  placeOf,
+  planRedrive,
+  readLetters,
+} from '../data/letters.ts'
+import { parseTimeMs } from '../data/when.ts'
 import { EXIT } from '../exit.ts'
 import { withLog } from '../kafka.ts'
-import { print, table } from '../output.ts'
+import { plain, print, table, wholeNumber } from '../output.ts'
 
-const letters = async (log: Log, topic: string): Promise<LogRecord[]> => {
-  const found: LogRecord[] = []
-  for (const { partition, low, high } of await log.admin.watermarks(topic)) {
-    for await (const batch of log.read({ topic, partition, from: low, to: high })) found.push(...batch.records)
-  }
-  return found
+export interface ChooseOptions {
+  readonly json?: boolean
+  readonly code?: string
+  readonly stack?: string
+  readonly at?: readonly string[]
+  readonly since?: string
+  readonly limit?: string
+  readonly all?: boolean
+  readonly yes?: boolean
 }
 
-const shown = (letter: LogRecord) => ({
-  partition: letter.partition,
-  offset: letter.offset,
-  timestampMs: letter.timestampMs,
-  key: letter.key,
-  id: letter.header(HEADER.id) ?? null,
-  code: letter.header(DEAD_LETTER_HEADER.code) ?? null,
-  reason: letter.header(DEAD_LETTER_HEADER.reason) ?? null,
-  from: `${letter.header(DEAD_LETTER_HEADER.topic) ?? '?'}/${letter.header(DEAD_LETTER_HEADER.partition) ?? '?'}@${letter.header(DEAD_LETTER_HEADER.offset) ?? '?'}`,
-  schemaId: letter.header(DEAD_LETTER_HEADER.schemaId) ?? null,
-  bytes: letter.value?.length ?? 0,
-})
+const choose = async (log: Log, topic: string, options: ChooseOptions): Promise<Letter[]> => {
+  await requireTopic(log, topic)
+  return chooseLetters(await readLetters(log, topic), {
+    code: options.code,
+    stackHash: options.stack,
+    at: options.at,
+    all: options.all,
+    limit: options.limit === undefined ? undefined : wholeNumber('--limit', options.limit),
+    sinceUs: options.since === undefined ? undefined : parseTimeMs('--since', options.since, Date.now()) * 1000,
+  })
+}
 
-export const listDlq = (context: Context, options: { json?: boolean }): Promise<void> =>
+const requireTopic = async (log: Log, topic: string): Promise<void> => {
+  if ((await log.admin.topics()).some(({ name }) => name === topic)) return
+  throw new CommandError(EXIT.failed, `There is no topic ${topic}. \`andon dlq ls\` names those with dead letters.`)
+}
+
+const seen = (timeUs: number): string => new Date(timeUs / 1000).toISOString().slice(0, 19).replace('T', ' ')
+
+/** Groups of letters by topic, code and stack hash; settled ones only with `all`. */
+export const listDlq = (context: Context, only: string | undefined, options: ChooseOptions): Promise<void> =>
   withLog(context, async (log) => {
+    if (only !== undefined) await requireTopic(log, only)
     const names = (await log.admin.topics())
-      .map((each) => each.name)
-      .filter((name) => name.endsWith('.dlq') || name.endsWith('.quarantine'))
-    const topics = await Promise.all(
-      names
-        .sort()
-        .map(async (name) => ({ name, records: (await log.admin.watermarks(name)).reduce((sum, each) => sum + each.high - each.low, 0) })),
-    )
-    print(options.json === true, { topics }, () =>
-      table([['TOPIC', 'RECORDS'], ...topics.map((each) => [each.name, String(each.records)])]),
+      .map(({ name }) => name)
+      .filter((name) => (only === undefined ? holdsLetters(name) : name === only))
+    const groups: LetterGroup[] = []
+    for (const topic of names.toSorted()) groups.push(...groupLetters(await choose(log, topic, options)))
+    print(options.json === true, { groups }, () =>
+      groups.length === 0
+        ? 'No open dead letters. --all shows settled ones.'
+        : table([
+            ['TOPIC', 'CODE', 'STACK', 'LETTERS', 'SETTLED', 'FIRST SEEN', 'LAST SEEN', 'NEWEST', 'REASON'],
+            ...groups.map((each) => [
+              each.topic,
+              each.code,
+              each.stackHash ?? '-',
+              String(each.letters),
+              String(each.redriven + each.discarded),
+              seen(each.firstSeenUs),
+              seen(each.lastSeenUs),
+              each.newest,
+              each.reason.slice(0, 80),
+            ]),
+          ]),
     )
   })
 
-export const showDlq = (context: Context, topic: string, options: { json?: boolean }): Promise<void> =>
+const originOf = ({ from }: Letter): string => (from === null ? '-' : `${from.topic}/${from.partition}@${from.offset}`)
+
+/** The letters of a topic, one line each; with a place, that letter in full. */
+export const showDlq = (context: Context, topic: string, place: string | undefined, options: ChooseOptions): Promise<void> =>
   withLog(context, async (log) => {
-    const all = (await letters(log, topic)).map(shown)
-    print(options.json === true, { topic, letters: all }, () =>
+    const letters = await choose(log, topic, place === undefined ? options : { at: [place], all: true })
+    const [letter] = letters
+    if (place !== undefined && letter !== undefined) return showLetter(context, log, letter, options.json === true)
+    print(options.json === true, { topic, letters }, () =>
       table([
-        ['AT', 'FROM', 'KEY', 'CODE', 'REASON'],
-        ...all.map((each) => [`${each.partition}@${each.offset}`, each.from, each.key ?? '-', each.code ?? '-', each.reason ?? '-']),
+        ['AT', 'FROM', 'KEY', 'CODE', 'SETTLED', 'REASON'],
+        ...letters.map((each) => [placeOf(each), originOf(each), each.key ?? '-', each.code, each.settled?.as ?? '-', each.reason]),
       ]),
     )
   })
 
-/** The record a dead letter was, in the lane of this redrive. */
-const original = (letter: LogRecord, lane: string): Append => {
-  const topic = letter.header(DEAD_LETTER_HEADER.topic)
-  if (topic === undefined)
-    throw new CommandError(EXIT.failed, `${letter.topic}/${letter.partition}@${letter.offset} does not say which topic it came from.`)
-  const ours = new Set<string>(Object.values(DEAD_LETTER_HEADER))
-  const headers = Object.fromEntries(Object.entries(letter.headers()).filter(([name]) => !ours.has(name)))
-  return {
-    topic,
-    partition: Number(letter.header(DEAD_LETTER_HEADER.partition)),
-    key: letter.key,
-    value: letter.value,
-    timestampMs: letter.timestampMs,
-    headers: { ...headers, [HEADER.lane]: lane },
+const showLetter = async (context: Context, log: Log, letter: Letter, isJson: boolean): Promise<void> => {
+  const [record] = await recordsAt(log, [letter])
+  const value = record?.value ?? Buffer.alloc(0)
+  const shown = {
+    ...letter,
+    headers: record?.headers() ?? {},
+    head: value.subarray(0, 64).toString('hex'),
+    decoded: await decodedNow(context, letter.from?.topic, value),
+  }
+  print(isJson, shown, () =>
+    [
+      `${letter.topic}/${placeOf(letter)}  ${letter.code}  ${letter.reason}`,
+      ...[
+        ['from', originOf(letter)],
+        ['key', letter.key ?? '-'],
+        ['first seen', `${seen(letter.firstSeenUs)} UTC`],
+        ['settled', letter.settled === null ? 'no' : `${letter.settled.as}: ${letter.settled.reason}`],
+        ['bytes', String(letter.bytes)],
+      ].map(([name, text]) => `  ${(name as string).padEnd(12)}${text}`),
+      '  headers',
+      ...Object.entries(shown.headers).map(([name, text]) => `    ${name}: ${text}`),
+      `  bytes (first ${Math.min(64, value.length)})`,
+      ...(shown.head.match(/.{1,32}/g) ?? []).map((line) => `    ${line.replaceAll(/(..)/g, '$1 ')}`),
+      'value' in shown.decoded
+        ? `  decodes now: ${JSON.stringify(shown.decoded.value)}`
+        : `  does not decode now: ${shown.decoded.undecodable}`,
+    ].join('\n'),
+  )
+}
+
+/** The value, if today's schemas and registry can read it; else why not. */
+const decodedNow = async (
+  context: Context,
+  topic: string | undefined,
+  value: Buffer,
+): Promise<{ value: unknown } | { undecodable: string }> => {
+  if (topic === undefined) return { undecodable: 'it never was a record of a topic' }
+  try {
+    const codec = await openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
+    return { value: plain(await codec.decodeAsync(topic, value)) }
+  } catch (error) {
+    return { undecodable: messageOf(error) }
   }
 }
 
-/** Sends dead letters back. The lane's name derives from which letters they are: the same redrive twice is dropped by readers as a repeat. */
-export const redriveDlq = (context: Context, topic: string, options: { json?: boolean; at?: string; yes?: boolean }): Promise<void> =>
+/** The records of letters of one partition, in the letters' order. */
+const recordsAt = async (log: Log, letters: readonly Letter[]): Promise<LogRecord[]> => {
+  const [first] = letters
+  if (first === undefined) return []
+  const offsets = letters.map(({ offset }) => offset)
+  const wanted = new Set(offsets)
+  const found = new Map<number, LogRecord>()
+  const range = { topic: first.topic, partition: first.partition, from: Math.min(...offsets), to: Math.max(...offsets) + 1 }
+  for await (const batch of log.read(range))
+    for (const record of batch.records) if (wanted.has(record.offset)) found.set(record.offset, record)
+  return offsets.flatMap((offset) => found.get(offset) ?? [])
+}
+
+const CHUNK = 200
+
+/** Chunks of one partition each, in order. */
+const chunks = (plan: readonly Redriven[]): Redriven[][] => {
+  const found: Redriven[][] = []
+  for (const each of plan) {
+    const last = found.at(-1)
+    if (last !== undefined && last.length < CHUNK && last[0]?.letter.partition === each.letter.partition) last.push(each)
+    else found.push([each])
+  }
+  return found
+}
+
+/** Sends letters back under their own ids; a second time changes nothing downstream (planRedrive). */
+export const redriveDlq = (context: Context, topic: string, options: ChooseOptions): Promise<void> =>
   withLog(context, async (log) => {
-    const all = await letters(log, topic)
-    const chosen = options.at === undefined ? all : all.filter((each) => `${each.partition}@${each.offset}` === options.at)
-    if (chosen.length === 0)
-      throw new CommandError(EXIT.failed, `Nothing to redrive on ${topic}${options.at === undefined ? '' : ` at ${options.at}`}.`)
-    const lane = `redrive:${uuid8('redrive', topic, ...chosen.map((each) => `${each.partition}@${each.offset}`)).slice(0, 8)}`
-    const records = chosen.map((letter) => original(letter, lane))
-    if (options.yes) await log.append(records)
-    print(options.json === true, { topic, lane, records: records.length, sent: options.yes === true }, () =>
+    const plan = planRedrive(topic, await choose(log, topic, options))
+    if (plan.length === 0)
+      throw new CommandError(EXIT.failed, `Nothing to redrive on ${topic}. \`andon dlq ls ${topic} --all\` shows settled letters too.`)
+    if (options.yes)
+      for (const chunk of chunks(plan)) {
+        const records = await recordsAt(
+          log,
+          chunk.map(({ letter }) => letter),
+        )
+        const lanes = new Map(chunk.map((each) => [each.letter.offset, each]))
+        await log.append(
+          records.flatMap((record) => {
+            const each = lanes.get(record.offset)
+            return each?.letter.from ? [originalOf(record, each.letter.from, each.lane)] : []
+          }),
+        )
+        await log.append(chunk.map(({ letter, lane }) => settlement(letter, { as: 'redriven', reason: `sent back in lane ${lane}`, lane })))
+      }
+    const lanes = [...new Set(plan.map(({ lane }) => lane))]
+    const topics = [...new Set(plan.map(({ letter }) => letter.from?.topic))]
+    print(options.json === true, { topic, lane: lanes[0], lanes, records: plan.length, sent: options.yes === true }, () =>
       options.yes
-        ? `Sent ${records.length} records back in lane ${lane}.`
-        : `Would send ${records.length} records back to ${[...new Set(records.map((each) => each.topic))].join(', ')} in lane ${lane}. Add --yes to do it.`,
+        ? `Sent ${plan.length} records back in lane ${lanes.join(', ')}.`
+        : `Would send ${plan.length} records back to ${topics.join(', ')} in lane ${lanes.join(', ')}. Add --yes to do it.`,
+    )
+  })
+
+/** Settles letters that nobody will send back. They stay on the topic until its retention ends; `ls --all` shows them. */
+export const discardDlq = (context: Context, topic: string, options: ChooseOptions & { readonly reason: string }): Promise<void> =>
+  withLog(context, async (log) => {
+    const chosen = await choose(log, topic, options)
+    if (chosen.length === 0) throw new CommandError(EXIT.failed, `Nothing to discard on ${topic}.`)
+    if (options.yes) await log.append(chosen.map((letter) => settlement(letter, { as: 'discarded', reason: options.reason })))
+    print(options.json === true, { topic, records: chosen.length, reason: options.reason, settled: options.yes === true }, () =>
+      options.yes
+        ? `Discarded ${chosen.length} letters of ${topic}.`
+        : `Would discard ${chosen.length} letters of ${topic}. Add --yes to do it.`,
     )
   })
