@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { freePorts, repositoryRoot, startKafka, startRegistry } from '@andon/platform'
 import { topology } from '@andon/schemas'
 import { freeOffset } from '../harness/mesh.ts'
-import { type Measurement, limit, load, rounded } from './measurement.ts'
+import { type Measurement, limit, load, rounded } from '../harness/bench-measurement.ts'
 
 const REQUIRED_SECONDS = 3
 const PATIENCE_MS = 30_000

@@ -3,7 +3,7 @@
 import { openCodec, openKafkaLog, followTopic } from '@andon/kit'
 import type { Anomalies, Finding } from '@andon/schemas'
 import { Mesh, until } from '../harness/mesh.ts'
-import { type Measurement, limit, load, notMeasured, rounded } from './measurement.ts'
+import { type Measurement, limit, load, notMeasured, rounded } from '../harness/bench-measurement.ts'
 
 const REQUIRED_SECONDS = 90
 const PATIENCE_MS = 180_000
@@ -29,7 +29,12 @@ export const firstFinding = async (): Promise<Measurement[]> => {
         (one) => `${one.finding.assetId} after ${rounded((one.atMs - readyMs) / 1000)} s, severity ${one.finding.severity}`,
       )
       const detail = { findings, load: load() }
-      if (found === undefined) return notMeasured(id, REQUIRED_SECONDS, 's', `no finding within ${PATIENCE_MS / 1000} s`, detail)
+      if (found === undefined)
+        return notMeasured(
+          { id, required: REQUIRED_SECONDS, unit: 's', isLimit: true },
+          `no finding within ${PATIENCE_MS / 1000} s`,
+          detail,
+        )
       return limit(id, (found.atMs - fromMs) / 1000, REQUIRED_SECONDS, 's', 1, {
         asset: found.finding.assetId,
         title: found.finding.title,

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Mesh } from '../harness/mesh.ts'
-import { type Measurement, limit, load, rounded } from './measurement.ts'
+import { type Measurement, limit, load, rounded } from '../harness/bench-measurement.ts'
 import { SIMULATOR, processesOf } from './mesh-processes.ts'
 import { allProcesses, pssMb, sum, treeOf } from './process-tree.ts'
 

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openCodec, openKafkaLog } from '@andon/kit'
 import { repositoryRoot } from '@andon/platform'
 import { Mesh, until } from '../harness/mesh.ts'
-import { type Measurement, limit, load, notMeasured, quantile, rounded } from './measurement.ts'
+import { type Measurement, limit, load, notMeasured, rounded } from '../harness/bench-measurement.ts'
+import { quantile } from '../harness/bench-statistics.ts'
 import { STAGES, type Stage, type Trail, Trails } from './trails.ts'
 
 const REQUIRED_MS = 1000
@@ -61,7 +62,11 @@ const measurementOf = (trails: Trails, anomalies: number): Measurement => {
   const complete = trails.complete()
   const detail = { anomalousWindows: anomalies, proposals: complete.length, withoutFinding: trails.withoutFinding(), load: load() }
   if (complete.length < FEWEST_FINDINGS)
-    return notMeasured('latency', REQUIRED_MS, 'ms p99', `${complete.length} proposals, ${FEWEST_FINDINGS} are needed`, detail)
+    return notMeasured(
+      { id: 'latency', required: REQUIRED_MS, unit: 'ms p99', isLimit: true },
+      `${complete.length} proposals, ${FEWEST_FINDINGS} are needed`,
+      detail,
+    )
   const totals = complete.map(({ closedByMs, proposedMs }) => proposedMs - closedByMs)
   const stages = STAGES.map((stage, i) => {
     const since = (trail: Trail): number => (i === 0 ? trail.closedByMs : trail.at[STAGES[i - 1] as Stage])

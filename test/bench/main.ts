@@ -1,36 +1,69 @@
-// `npm run bench -- <id…|all> [--json]`: runs benchmarks one after another, each on a mesh of its own, and prints a table or one
-// JSON object per line. Ends with 1 when a figure is over its bound or could not be measured.
+// `npm run bench -- <id…|core|all> [--json] [--samples N] [--records N]`: runs benchmarks one after another and prints a table or one JSON
+// object per figure; what goes on meanwhile is said on stderr. Ends with 1 when a figure does not reach what is required of it, was
+// not measured, or does not count.
 
 import { parseArgs } from 'node:util'
+import { type Measurement, isPass, lineOf, tableOf } from '../harness/bench-measurement.ts'
+import { progress } from '../harness/bench.ts'
+import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
+import { CORE } from './core/index.ts'
 import { failingStarts } from './failing-starts.ts'
 import { firstFinding } from './first-finding.ts'
 import { idle } from './idle.ts'
 import { latency } from './latency.ts'
-import { type Measurement, isPass, tableOf } from './measurement.ts'
 import { start } from './start.ts'
 
-const BENCHMARKS: Readonly<Record<string, () => Promise<Measurement[]>>> = {
-  idle,
-  latency,
-  start,
-  'first-finding': firstFinding,
-  'failing-starts': failingStarts,
-}
+const MESH: readonly Benchmark[] = [
+  { name: 'idle', ids: ['idle-cpu', 'idle-memory'], run: idle },
+  { name: 'latency', ids: ['latency'], run: latency },
+  { name: 'start', ids: ['second-start', 'end', 'left-behind'], run: start },
+  { name: 'first-finding', ids: ['first-finding', 'first-finding-bearing-wear'], run: firstFinding },
+  { name: 'failing-starts', ids: ['failing-starts', 'failing-starts-unclear'], run: failingStarts },
+]
+const GROUPS: Readonly<Record<string, readonly Benchmark[]>> = { core: CORE, all: [...CORE, ...MESH] }
 
-const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })
-const ids = positionals.includes('all') ? Object.keys(BENCHMARKS) : positionals
-const unknown = ids.filter((id) => !Object.hasOwn(BENCHMARKS, id))
-if (ids.length === 0 || unknown.length > 0) {
+const { values, positionals } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, samples: { type: 'string' }, records: { type: 'string' } },
+  allowPositionals: true,
+})
+
+const usage = (problem: string): never => {
   console.error(
-    `bench ${unknown.join(' ')}: expected one or more of ${Object.keys(BENCHMARKS).join(', ')}, or all; --json for one object per line`,
+    `bench: ${problem}; expected core, all, or some of ${GROUPS['all']?.flatMap(({ name, ids }) => [...new Set([name, ...ids])]).join(', ')}; ` +
+      '--json for one object per line, --samples and --records for shorter runs',
   )
   process.exit(2)
 }
 
-for (const id of ids) {
-  if (!values.json) console.log(`\n── ${id} ──`)
-  const measurements = await (BENCHMARKS[id] as () => Promise<Measurement[]>)()
-  if (values.json) for (const one of measurements) console.log(JSON.stringify(one))
-  else console.log(tableOf(measurements))
-  if (!measurements.every(isPass)) process.exitCode = 1
+const count = (name: 'samples' | 'records'): Record<string, number> => {
+  const text = values[name]
+  if (text === undefined) return {}
+  if (!/^[1-9]\d*$/.test(text)) usage(`--${name} is ${text}, expected a whole number above 0`)
+  return { [name]: Number(text) }
 }
+const options: BenchmarkOptions = { ...count('samples'), ...count('records') }
+
+/** A figure's id runs the benchmark that measures it, once, and prints only the figures asked for. */
+const wanted = new Map<Benchmark, ReadonlySet<string>>()
+const want = (benchmark: Benchmark, ids: readonly string[]): void =>
+  void wanted.set(benchmark, new Set([...(wanted.get(benchmark) ?? []), ...ids]))
+for (const word of positionals) {
+  const group = GROUPS[word]
+  const found = GROUPS['all']?.find(({ name, ids }) => name === word || ids.includes(word))
+  if (group !== undefined) for (const benchmark of group) want(benchmark, benchmark.ids)
+  else if (found === undefined) usage(`${word} is no benchmark`)
+  else want(found, found.name === word ? found.ids : [word])
+}
+if (wanted.size === 0) usage('nothing to run')
+
+const startedMs = Date.now()
+const all: Measurement[] = []
+for (const [{ name, run }, ids] of wanted) {
+  progress(`── ${name} (${Math.round((Date.now() - startedMs) / 1000)} s so far) ──`)
+  const measurements = (await run(options)).filter(({ id }) => ids.has(id))
+  all.push(...measurements)
+  if (values.json) for (const one of measurements) console.log(lineOf(one))
+  else console.log(`\n── ${name} ──\n${tableOf(measurements)}`)
+}
+if (!values.json && wanted.size > 1) console.log(`\n── all ──\n${tableOf(all.map((one) => ({ ...one, detail: {} })))}`)
+process.exit(all.every(isPass) ? 0 : 1)

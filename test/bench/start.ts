@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { isPortFree, platformPorts } from '@andon/platform'
 import { topology } from '@andon/schemas'
 import { Mesh, freeOffset } from '../harness/mesh.ts'
-import { type Measurement, limit, load, rounded } from './measurement.ts'
+import { type Measurement, limit, load, rounded } from '../harness/bench-measurement.ts'
 import { processesOf } from './mesh-processes.ts'
 import { allProcesses, treeOf } from './process-tree.ts'
 

@@ -1,0 +1,6 @@
+// The benchmarks of the stream core, in the order in which `npm run bench -- core` runs them.
+
+import type { Benchmark } from '../benchmark.ts'
+import { produce } from './produce.ts'
+
+export const CORE: readonly Benchmark[] = [produce]
