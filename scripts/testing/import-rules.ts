@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path/posix'
 /** Library → the workspaces that may import it. Tests may use any client: they look at us from outside. */
 const KEPT_IN: Readonly<Record<string, readonly string[]>> = {
   kafkajs: ['packages/kit'],
+  '@platformatic/kafka': ['packages/kit'],
   '@kafkajs/confluent-schema-registry': ['packages/kit'],
   'prom-client': ['packages/kit'],
   opossum: ['packages/kit'],

@@ -22,6 +22,7 @@ for (const [what, file, specifier] of [
   ['the kit the command line', 'packages/kit/src/log.ts', '@andon/cli'],
   ['schemas the kit', 'schemas/src/index.ts', '@andon/kit'],
   ['a service kafkajs', 'services/actions/src/door.ts', 'kafkajs'],
+  ['a service the other Kafka client', 'services/actions/src/door.ts', '@platformatic/kafka'],
   ['the platform the metrics client', 'packages/platform/src/index.ts', 'prom-client'],
   ['a service ONNX Runtime', 'services/clustering/src/score.ts', 'onnxruntime-node'],
   ['a workspace another by path', 'services/features/src/main.ts', '../../../packages/kit/src/index.ts'],

@@ -1,4 +1,4 @@
-// The Kafka log keeps the promises of the log port, on a real broker.
+// The Kafka log keeps the promises of the log port, on a real broker and over either client's connections.
 
 import { after, before } from 'node:test'
 import { openKafkaLog } from '@andon/kit'
@@ -14,7 +14,8 @@ before(async () => {
 
 after(() => kafka.stop())
 
-conformance('kafka', {
-  patienceMs: 15_000,
-  open: (namespace) => openKafkaLog({ brokers: [`127.0.0.1:${kafka.port}`], clientId: 'kit-test', namespace }),
-})
+for (const client of ['kafkajs', 'platformatic'] as const)
+  conformance(client, {
+    patienceMs: 15_000,
+    open: (namespace) => openKafkaLog({ brokers: kafka.brokers, clientId: 'kit-test', namespace: `${client}-${namespace}`, client }),
+  })

@@ -1,25 +1,37 @@
 // Topics and offsets, as an operator or a starting service asks for them. Watermarks and times are asked from the leaders;
-// creating and changing goes through kafkajs' admin client, which is connected only while it is used.
+// topics are created and changed at the controller.
 
-import type { Admin, Kafka } from 'kafkajs'
-import kafkajs from 'kafkajs'
 import { logError } from '../log-error.ts'
 import type { LogAdmin, TopicSpec } from '../port.ts'
-import { toLogError, typeOf } from './errors.ts'
+import { CODE, brokerError, isTransient, nameOfCode, toLogError } from './errors.ts'
+import { API } from './protocol.ts'
+import {
+  alterConfigsBody,
+  alterConfigsReply,
+  createTopicsBody,
+  createTopicsReply,
+  deleteRecordsBody,
+  deleteRecordsReply,
+  deleteTopicsBody,
+  deleteTopicsReply,
+  describeConfigsBody,
+  describeConfigsReply,
+} from './protocol-admin.ts'
+import type { Refusal } from './protocol-admin.ts'
+import { offsetFetchBody, offsetFetchReply } from './protocol-groups.ts'
+import type { Api } from './protocol-io.ts'
 import { pause } from './transport.ts'
 import type { Transport } from './transport.ts'
 
-const TOPIC_CONFIG = 1
 const WAIT_MS = 15_000
+const TIMEOUT_MS = 30_000
 
 export class KafkaAdmin implements LogAdmin {
   private readonly transport: Transport
-  private readonly kafka: Kafka
   private readonly prefix: string
 
-  constructor(transport: Transport, kafka: Kafka, prefix: string) {
+  constructor(transport: Transport, prefix: string) {
     this.transport = transport
-    this.kafka = kafka
     this.prefix = prefix
   }
 
@@ -27,56 +39,37 @@ export class KafkaAdmin implements LogAdmin {
     if (specs.length === 0) return
     const existing = new Set((await this.transport.metadata(null)).topics.map(({ name }) => name))
     const missing = specs.filter(({ name }) => !existing.has(this.prefix + name))
+    if (missing.length > 0) await this.create(missing)
     const present = specs.filter(({ name, configs }) => existing.has(this.prefix + name) && configs && Object.keys(configs).length > 0)
-    if (missing.length === 0 && present.length === 0) return
-    await this.withAdmin('Creating topics', async (admin) => {
-      if (missing.length > 0) await this.create(admin, missing)
-      for (const spec of present) await this.alter(admin, spec)
-    })
+    for (const spec of present) await this.alter(spec)
     for (const { name } of missing) await this.untilLed(this.prefix + name)
   }
 
-  private async create(admin: Admin, specs: readonly TopicSpec[]): Promise<void> {
-    try {
-      await admin.createTopics({
-        waitForLeaders: false,
-        topics: specs.map(({ name, partitions, configs = {} }) => ({
-          topic: this.prefix + name,
-          numPartitions: partitions,
-          replicationFactor: -1,
-          configEntries: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
-        })),
-      })
-    } catch (error) {
-      const failures = (error as { errors?: readonly unknown[] }).errors ?? [error]
-      // Somebody else may have created them in the meantime.
-      for (const failure of failures) if (typeOf(failure) !== 'TOPIC_ALREADY_EXISTS') throw failure
-    }
+  private async create(specs: readonly TopicSpec[]): Promise<void> {
+    const topics = specs.map(({ name, partitions, configs = {} }) => ({ name: this.prefix + name, partitions, configs }))
+    // Somebody else may have created one in the meantime.
+    await this.atController(
+      'Creating topics',
+      API.createTopics,
+      createTopicsBody(topics, TIMEOUT_MS),
+      createTopicsReply,
+      CODE.topicAlreadyExists,
+    )
   }
 
-  /** AlterConfigs replaces all of a topic's settings, so those that the spec does not name are sent along. */
-  private async alter(admin: Admin, { name, configs = {} }: TopicSpec): Promise<void> {
-    const { resources } = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: this.prefix + name }],
+  private async alter({ name, configs = {} }: TopicSpec): Promise<void> {
+    const topic = this.prefix + name
+    const [described] = await this.retrying('Reading settings', async () => {
+      const found = describeConfigsReply((await this.transport.call(undefined, API.describeConfigs, describeConfigsBody([topic]))).body)
+      for (const { code } of found) if (code !== 0) throw brokerError(code, `Reading the settings of ${topic}`)
+      return found
     })
-    const current = new Map(
-      resources[0]!.configEntries
-        .filter(({ configSource }) => Number(configSource) === TOPIC_CONFIG)
-        .map((entry) => [entry.configName, entry.configValue]),
-    )
-    if (Object.entries(configs).every(([key, value]) => current.get(key) === value)) return
-    for (const [key, value] of Object.entries(configs)) current.set(key, value)
-    await admin.alterConfigs({
-      validateOnly: false,
-      resources: [
-        {
-          type: kafkajs.ConfigResourceTypes.TOPIC,
-          name: this.prefix + name,
-          configEntries: [...current].map(([key, value]) => ({ name: key, value })),
-        },
-      ],
-    })
+    const isSet = ([key, value]: [string, string]): boolean => {
+      const current = described!.configs.get(key)
+      return current?.isOwn === true && current.value === value
+    }
+    if (Object.entries(configs).every(isSet)) return
+    await this.atController('Changing settings', API.incrementalAlterConfigs, alterConfigsBody(topic, configs), alterConfigsReply)
   }
 
   private async untilLed(topic: string): Promise<void> {
@@ -125,24 +118,32 @@ export class KafkaAdmin implements LogAdmin {
 
   async committed(group: string, topic: string): Promise<Map<number, number>> {
     const name = this.prefix + topic
-    const partitions = (await this.transport.leaders(name)).map(({ partition }) => ({ partition }))
     const groupId = this.prefix + group
-    try {
-      const { result } = await this.transport.onCoordinator(groupId, 'Reading committed offsets', 10_000, (broker) =>
-        broker.offsetFetch({ groupId, topics: [{ topic: name, partitions }] }),
-      )
-      const list = result.responses[0]?.partitions ?? []
-      return new Map(list.filter(({ offset }) => Number(offset) >= 0).map(({ partition, offset }) => [partition, Number(offset)]))
-    } catch (error) {
-      throw toLogError(error, 'Reading committed offsets')
-    }
+    const partitions = (await this.transport.leaders(name)).map(({ partition }) => partition)
+    const { offsets } = await this.retrying('Reading committed offsets', () =>
+      this.transport.atCoordinator('group', groupId, API.offsetFetch, offsetFetchBody(groupId, [{ topic: name, partitions }]), (reply) => {
+        const fetched = offsetFetchReply(reply)
+        if (fetched.code !== 0) throw brokerError(fetched.code, `Reading committed offsets of ${groupId}`)
+        return fetched
+      }),
+    )
+    return new Map(offsets.map(({ partition, offset }) => [partition, offset]))
   }
 
   async deleteTopics(names: readonly string[]): Promise<void> {
     if (names.length === 0) return
     const topics = names.map((name) => this.prefix + name)
-    await this.withAdmin('Deleting topics', (admin) => admin.deleteTopics({ topics }))
+    await this.atController('Deleting topics', API.deleteTopics, deleteTopicsBody(topics, TIMEOUT_MS), deleteTopicsReply)
     for (const topic of topics) this.transport.forget(topic)
+  }
+
+  async deleteRecords(topic: string, partition: number, before: number): Promise<void> {
+    const name = this.prefix + topic
+    await this.transport.ask(name, partition, async ({ leader }) => {
+      const body = deleteRecordsBody(name, partition, before, TIMEOUT_MS)
+      const { code } = deleteRecordsReply((await this.transport.call(leader, API.deleteRecords, body, { timeoutMs: TIMEOUT_MS })).body)
+      return { code, answer: undefined }
+    })
   }
 
   async describe(): Promise<{ clusterId: string; brokers: string[] }> {
@@ -150,15 +151,28 @@ export class KafkaAdmin implements LogAdmin {
     return { clusterId, brokers: brokers.map(({ host, port }) => `${host}:${port}`) }
   }
 
-  private async withAdmin<T>(what: string, work: (admin: Admin) => Promise<T>): Promise<T> {
-    const admin = this.kafka.admin()
-    try {
-      await admin.connect()
-      return await work(admin)
-    } catch (error) {
-      throw toLogError(error, what)
-    } finally {
-      await admin.disconnect().catch(() => undefined)
+  /** Asks the controller, and again while it moves. */
+  private async atController(what: string, api: Api, body: Buffer, read: (reply: Buffer) => Refusal[], harmless?: number): Promise<void> {
+    await this.retrying(what, async () => {
+      const { controller } = await this.transport.metadata([])
+      const refusals = read((await this.transport.call(controller, api, body, { timeoutMs: TIMEOUT_MS + 5000 })).body)
+      for (const { name, code, message } of refusals) {
+        if (code === harmless) continue
+        throw code === CODE.notController || isTransient(code)
+          ? brokerError(code, `${what}: ${name}`)
+          : logError('fatal', 'ANDON_LOG_REFUSED', `${what}: ${name}: ${message ?? ''} (${nameOfCode(code)})`)
+      }
+    })
+  }
+
+  private async retrying<T>(what: string, step: () => Promise<T>): Promise<T> {
+    for (const end = Date.now() + WAIT_MS; ; await pause(100)) {
+      try {
+        return await step()
+      } catch (error) {
+        const failure = toLogError(error, what)
+        if (failure.kind !== 'retriable' || Date.now() > end) throw failure
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
-// Broker error codes and kafkajs errors, told apart by what a caller may do.
+// Broker error codes, told apart by what a caller may do.
 
 import { LogError } from '../../errors.ts'
+import type { LogErrorKind } from '../log-error.ts'
 import { logError } from '../log-error.ts'
 
 export const CODE = {
@@ -17,20 +18,37 @@ export const CODE = {
   notCoordinator: 16,
   notEnoughReplicas: 19,
   notEnoughReplicasAfterAppend: 20,
+  illegalGeneration: 22,
+  unknownMemberId: 25,
+  rebalanceInProgress: 27,
+  topicAuthorizationFailed: 29,
+  groupAuthorizationFailed: 30,
+  clusterAuthorizationFailed: 31,
+  topicAlreadyExists: 36,
+  notController: 41,
   outOfOrderSequence: 45,
   duplicateSequence: 46,
   invalidProducerEpoch: 47,
+  invalidTransactionState: 48,
+  invalidProducerIdMapping: 49,
+  concurrentTransactions: 51,
+  transactionCoordinatorFenced: 52,
+  transactionalIdAuthorizationFailed: 53,
+  operationNotAttempted: 55,
   kafkaStorage: 56,
   unknownProducerId: 59,
   fencedLeaderEpoch: 74,
   unknownLeaderEpoch: 75,
+  memberIdRequired: 79,
+  fencedInstanceId: 82,
+  producerFenced: 90,
 } as const
 
 const NAMES = new Map<number, string>(Object.entries(CODE).map(([name, code]) => [code, name]))
 
 export const nameOfCode = (code: number): string => `${NAMES.get(code) ?? 'error'} (${code})`
 
-/** The same request may succeed once leaders and brokers have settled. */
+/** The same request may succeed once leaders, coordinators and brokers have settled. */
 const TRANSIENT = new Set<number>([
   CODE.unknownTopicOrPartition,
   CODE.leaderNotAvailable,
@@ -43,9 +61,23 @@ const TRANSIENT = new Set<number>([
   CODE.notCoordinator,
   CODE.notEnoughReplicas,
   CODE.notEnoughReplicasAfterAppend,
+  CODE.rebalanceInProgress,
+  CODE.notController,
+  CODE.concurrentTransactions,
+  CODE.transactionCoordinatorFenced,
+  CODE.operationNotAttempted,
   CODE.kafkaStorage,
   CODE.fencedLeaderEpoch,
   CODE.unknownLeaderEpoch,
+])
+
+/** Somebody newer speaks under this name. */
+const FENCED = new Set<number>([
+  CODE.illegalGeneration,
+  CODE.unknownMemberId,
+  CODE.fencedInstanceId,
+  CODE.invalidProducerEpoch,
+  CODE.producerFenced,
 ])
 
 export const isTransient = (code: number): boolean => TRANSIENT.has(code)
@@ -57,32 +89,22 @@ export const isProducerState = (code: number): boolean =>
   code === CODE.invalidProducerEpoch ||
   code === CODE.unknownProducerId
 
-/** kafkajs' name of a protocol error, such as REBALANCE_IN_PROGRESS; undefined for connection errors. */
-export const typeOf = (error: unknown): string | undefined => {
-  const { type, cause } = (error ?? {}) as { type?: unknown; cause?: unknown }
-  return typeof type === 'string' ? type : cause ? typeOf(cause) : undefined
+/** What a broker's refusal means to a caller; the code stays readable by `brokerCodeOf`. */
+export const brokerError = (code: number, what: string): LogError => {
+  const [kind, name]: [LogErrorKind, string] = isTransient(code)
+    ? ['retriable', 'ANDON_LOG_UNAVAILABLE']
+    : FENCED.has(code)
+      ? ['fenced', 'ANDON_LOG_FENCED']
+      : ['fatal', 'ANDON_LOG_REFUSED']
+  return new LogError(kind, name, `${what}: the broker answered ${nameOfCode(code)}`, { fields: { brokerCode: code } })
 }
 
-const FINAL_TYPES = new Set([
-  'TOPIC_AUTHORIZATION_FAILED',
-  'GROUP_AUTHORIZATION_FAILED',
-  'CLUSTER_AUTHORIZATION_FAILED',
-  'SASL_AUTHENTICATION_FAILED',
-  'UNSUPPORTED_SASL_MECHANISM',
-  'ILLEGAL_SASL_STATE',
-  'INVALID_TOPIC_EXCEPTION',
-  'INVALID_CONFIG',
-  'POLICY_VIOLATION',
-  'UNSUPPORTED_VERSION',
-  'INCONSISTENT_GROUP_PROTOCOL',
-])
+/** The broker's code behind an error, or undefined if it was none of its answers. */
+export const brokerCodeOf = (error: unknown): number | undefined =>
+  error instanceof LogError ? (error.fields['brokerCode'] as number | undefined) : undefined
 
-/** Any error as a LogError. Refusals of the broker are final; everything about connections, leaders and time may pass. */
-export const toLogError = (error: unknown, what: string): LogError => {
-  if (error instanceof LogError) return error
-  const type = typeOf(error)
-  const reason = error instanceof Error ? error.message : String(error)
-  return type !== undefined && FINAL_TYPES.has(type)
-    ? logError('fatal', 'ANDON_LOG_REFUSED', `${what}: the broker refused it (${type}): ${reason}`, error)
-    : logError('retriable', 'ANDON_LOG_UNAVAILABLE', `${what}: ${reason}`, error)
-}
+/** Any error as a LogError. What is none yet is about connections and time, and may pass. */
+export const toLogError = (error: unknown, what: string): LogError =>
+  error instanceof LogError
+    ? error
+    : logError('retriable', 'ANDON_LOG_UNAVAILABLE', `${what}: ${error instanceof Error ? error.message : String(error)}`, error)

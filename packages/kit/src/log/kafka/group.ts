@@ -3,13 +3,31 @@
 // not been heard for a session gives up its partitions by itself, before the broker can give them to somebody else.
 
 import { logError } from '../log-error.ts'
-import { toLogError, typeOf } from './errors.ts'
-import { MemberAssignment, MemberMetadata } from './kafkajs.ts'
-import type { Broker } from './kafkajs.ts'
-import { pause, settledWithin } from './transport.ts'
-import type { Transport } from './transport.ts'
 import { assign } from './assign.ts'
 import type { Claim } from './assign.ts'
+import { CODE, brokerCodeOf, brokerError, toLogError } from './errors.ts'
+import { API } from './protocol.ts'
+import {
+  assignmentBytes,
+  codeReply,
+  heartbeatBody,
+  joinGroupBody,
+  joinGroupReply,
+  leaveGroupBody,
+  offsetCommitBody,
+  offsetCommitReply,
+  offsetFetchBody,
+  offsetFetchReply,
+  readAssignment,
+  readSubscription,
+  subscriptionBytes,
+  syncGroupBody,
+  syncGroupReply,
+} from './protocol-groups.ts'
+import type { Joined, Membership } from './protocol-groups.ts'
+import type { Api } from './protocol-io.ts'
+import { pause, settledWithin } from './transport.ts'
+import type { Transport } from './transport.ts'
 
 export interface GroupTiming {
   readonly sessionMs: number
@@ -50,8 +68,7 @@ export class GroupMember {
   private readonly options: GroupOptions
   private readonly handlers: GroupHandlers
   private memberId = ''
-  private generationId = -1
-  private coordinator: string | number | undefined
+  private generation = -1
   private owned: TopicPartition[] = []
   private lastHeardMs = 0
   private state: 'out' | 'in' = 'out'
@@ -78,13 +95,25 @@ export class GroupMember {
     return this.state === 'in' && performance.now() - this.lastHeardMs < this.options.sessionMs
   }
 
+  /** Who we are to the coordinator: fences what we say once a newer generation is there. */
+  get membership(): Membership {
+    return { groupId: this.options.groupId, generation: this.generation, memberId: this.memberId }
+  }
+
   /** Commits positions (next to read). Rejects if we are no member any more. */
   async commit(positions: readonly (TopicPartition & { offset: number })[]): Promise<void> {
     if (this.state !== 'in') throw logError('fenced', 'ANDON_LOG_NO_MEMBER', `No member of ${this.options.groupId} at the moment`)
-    const topics = byTopic(positions, ({ partition, offset }) => ({ partition, offset: String(offset), metadata: '' }))
-    const { groupId } = this.options
-    await this.ask('committing offsets', CALL_TIMEOUT_MS, (broker) =>
-      broker.offsetCommit({ groupId, groupGenerationId: this.generationId, memberId: this.memberId, topics }),
+    await this.ask(API.offsetCommit, offsetCommitBody(this.membership, positions), (reply) => {
+      for (const code of offsetCommitReply(reply)) throw brokerError(code, 'Committing offsets')
+    })
+  }
+
+  /** True if the coordinator says now that our generation is the group's: the partitions are ours and nobody else's. */
+  async isConfirmed(): Promise<boolean> {
+    if (this.state !== 'in') return false
+    return this.heartbeat().then(
+      () => true,
+      () => false,
     )
   }
 
@@ -95,7 +124,7 @@ export class GroupMember {
     await settledWithin(this.loop, 3000) // a join may wait for others much longer
     if (this.memberId === '') return
     const { groupId } = this.options
-    await this.ask('leaving the group', 2000, (broker) => broker.leaveGroup({ groupId, memberId: this.memberId })).catch(() => undefined)
+    await this.ask(API.leaveGroup, leaveGroupBody(groupId, this.memberId), codeReply, 2000).catch(() => undefined)
   }
 
   private async run(): Promise<void> {
@@ -113,26 +142,20 @@ export class GroupMember {
     }
   }
 
+  private async heartbeat(): Promise<void> {
+    await this.ask(API.heartbeat, heartbeatBody(this.membership), (reply) => check(codeReply(reply), 'Heartbeat'))
+  }
+
   private async beat(): Promise<void> {
     const sentMs = performance.now()
-    const { groupId } = this.options
     try {
-      await this.ask('heartbeat', CALL_TIMEOUT_MS, (broker) =>
-        broker.heartbeat({ groupId, groupGenerationId: this.generationId, memberId: this.memberId }),
-      )
+      await this.heartbeat()
       this.lastHeardMs = sentMs
     } catch (error) {
-      const type = typeOf(error)
-      if (type === 'REBALANCE_IN_PROGRESS') {
+      if (brokerCodeOf(error) === CODE.rebalanceInProgress) {
         this.lastHeardMs = sentMs
         await this.rejoin()
-      } else if (type === 'UNKNOWN_MEMBER_ID' || type === 'ILLEGAL_GENERATION' || type === 'FENCED_INSTANCE_ID') {
-        if (type === 'UNKNOWN_MEMBER_ID') this.memberId = ''
-        await this.lose()
-      } else {
-        this.finalOnly(error)
-        if (performance.now() - this.lastHeardMs >= this.options.sessionMs) await this.lose()
-      }
+      } else await this.onSilence(error)
     }
   }
 
@@ -143,31 +166,36 @@ export class GroupMember {
       done = true
       this.wake?.()
     })
-    const { groupId } = this.options
     while (!done && !this.leaving) {
       await this.sleep(this.options.heartbeatMs)
       if (done || this.leaving) break
       const sentMs = performance.now()
       try {
-        await this.ask('heartbeat', CALL_TIMEOUT_MS, (broker) =>
-          broker.heartbeat({ groupId, groupGenerationId: this.generationId, memberId: this.memberId }),
-        )
+        await this.heartbeat()
         this.lastHeardMs = sentMs
       } catch (error) {
-        const type = typeOf(error)
-        if (type === 'REBALANCE_IN_PROGRESS') this.lastHeardMs = sentMs
-        else if (type === 'UNKNOWN_MEMBER_ID' || type === 'ILLEGAL_GENERATION') {
-          if (type === 'UNKNOWN_MEMBER_ID') this.memberId = ''
-          await this.lose()
-          return
-        } else if (performance.now() - this.lastHeardMs >= this.options.sessionMs) {
-          await this.lose()
-          return
-        }
+        if (brokerCodeOf(error) === CODE.rebalanceInProgress) this.lastHeardMs = sentMs
+        else if (await this.onSilence(error)) return
       }
     }
     await held
     this.state = 'out'
+  }
+
+  /** A heartbeat failed: everything is lost once the coordinator says so, or once it cannot have heard us for a session. */
+  private async onSilence(error: unknown): Promise<boolean> {
+    const isOut = this.isPutOut(error)
+    if (!isOut) this.finalOnly(error)
+    if (!isOut && performance.now() - this.lastHeardMs < this.options.sessionMs) return false
+    await this.lose()
+    return true
+  }
+
+  /** True if the coordinator knows us no more, or not in this generation. */
+  private isPutOut(error: unknown): boolean {
+    const code = brokerCodeOf(error)
+    if (code === CODE.unknownMemberId || code === CODE.fencedInstanceId) this.memberId = ''
+    return code === CODE.unknownMemberId || code === CODE.fencedInstanceId || code === CODE.illegalGeneration
   }
 
   private async lose(): Promise<void> {
@@ -178,29 +206,32 @@ export class GroupMember {
 
   private async join(): Promise<void> {
     const { groupId, sessionMs, rebalanceMs, topics } = this.options
-    const claim: Claim = { generation: this.generationId, owned: this.owned }
-    const metadata = MemberMetadata.encode({ version: 1, topics, userData: Buffer.from(JSON.stringify(claim)) })
+    const claim: Claim = { generation: this.generation, owned: this.owned }
+    const subscription = subscriptionBytes(topics, Buffer.from(JSON.stringify(claim)))
+    const body = joinGroupBody({ groupId, sessionMs, rebalanceMs, memberId: this.memberId, protocol: PROTOCOL, subscription })
     try {
-      const sentMs = performance.now()
-      const joined = await this.ask('joining the group', rebalanceMs + CALL_TIMEOUT_MS, (broker) =>
-        broker.joinGroup({
-          groupId,
-          sessionTimeout: sessionMs,
-          rebalanceTimeout: rebalanceMs,
-          memberId: this.memberId,
-          groupProtocols: [{ name: PROTOCOL, metadata }],
-        }),
-      )
+      const joined = await this.ask(API.joinGroup, body, joinGroupReply, rebalanceMs + CALL_TIMEOUT_MS)
+      if (joined.code === CODE.memberIdRequired) {
+        this.memberId = joined.memberId
+        return // join again, by this name
+      }
+      check(joined.code, 'Joining the group')
+      const joinedMs = performance.now()
       this.memberId = joined.memberId
-      this.generationId = joined.generationId
-      const isLeader = joined.leaderId === joined.memberId
-      const groupAssignment = isLeader ? await this.plan(joined.members) : []
-      const synced = await this.ask('syncing the group', rebalanceMs, (broker) =>
-        broker.syncGroup({ groupId, generationId: this.generationId, memberId: this.memberId, groupAssignment }),
+      this.generation = joined.generation
+      const plan = joined.leader === joined.memberId ? await this.plan(joined) : []
+      const { assignment } = await this.ask(
+        API.syncGroup,
+        syncGroupBody(this.membership, plan),
+        (reply) => {
+          const synced = syncGroupReply(reply)
+          check(synced.code, 'Syncing the group')
+          return synced
+        },
+        rebalanceMs,
       )
-      this.lastHeardMs = Math.max(sentMs, performance.now() - CALL_TIMEOUT_MS)
-      const { assignment = {} } = MemberAssignment.decode(synced.memberAssignment) ?? {}
-      this.owned = Object.entries(assignment).flatMap(([topic, partitions]) => partitions.map((partition) => ({ topic, partition })))
+      this.lastHeardMs = joinedMs
+      this.owned = readAssignment(assignment)
       this.state = 'in'
       await this.handlers.assigned(this.owned, (partitions) => this.committed(partitions))
       this.joinedOnce.resolve()
@@ -211,15 +242,8 @@ export class GroupMember {
 
   private async onJoinError(error: unknown): Promise<void> {
     this.state = 'out'
-    const type = typeOf(error)
-    if (type === 'MEMBER_ID_REQUIRED') {
-      this.memberId = (error as { memberId: string }).memberId
-      return
-    }
-    if (type === 'UNKNOWN_MEMBER_ID' || type === 'ILLEGAL_GENERATION' || type === 'FENCED_INSTANCE_ID') {
-      this.memberId = type === 'ILLEGAL_GENERATION' ? this.memberId : ''
-      await this.lose()
-    } else if (type !== 'REBALANCE_IN_PROGRESS') {
+    if (this.isPutOut(error)) await this.lose()
+    else if (brokerCodeOf(error) !== CODE.rebalanceInProgress) {
       this.finalOnly(error)
       // Held partitions may have been given away while we could not be heard.
       if (this.owned.length > 0 && performance.now() - this.lastHeardMs >= this.options.sessionMs) await this.lose()
@@ -228,51 +252,34 @@ export class GroupMember {
   }
 
   private finalOnly(error: unknown): void {
-    this.coordinator = undefined
     const failure = toLogError(error, `Group ${this.options.groupId}`)
     if (failure.kind === 'fatal' && !this.leaving) throw failure
   }
 
-  private async plan(members: readonly { memberId: string; memberMetadata: Buffer }[]) {
-    const readers = members.map(({ memberId, memberMetadata }) => {
-      const { topics, userData } = MemberMetadata.decode(memberMetadata)
+  private async plan({ members }: Joined): Promise<{ memberId: string; assignment: Buffer }[]> {
+    const readers = members.map(({ memberId, subscription }) => {
+      const { topics, userData } = readSubscription(subscription)
       return { memberId, topics, claim: readClaim(userData) }
     })
     const counts = new Map<string, number>()
     for (const topic of new Set(readers.flatMap(({ topics }) => topics))) counts.set(topic, (await this.transport.leaders(topic)).length)
-    return [...assign(readers, counts)].map(([memberId, partitions]) => ({
-      memberId,
-      memberAssignment: MemberAssignment.encode({
-        version: 1,
-        assignment: Object.fromEntries(
-          byTopic(partitions, ({ partition }) => partition).map(({ topic, partitions: list }) => [topic, list]),
-        ),
-      }),
-    }))
+    return [...assign(readers, counts)].map(([memberId, partitions]) => ({ memberId, assignment: assignmentBytes(byTopic(partitions)) }))
   }
 
-  private async committed(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
-    const found = new Map<string, number>()
-    if (partitions.length === 0) return found
+  /** Committed offsets, by `<topic>/<partition>`. */
+  async committed(partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
+    if (partitions.length === 0) return new Map()
     const { groupId } = this.options
-    const { responses } = await this.ask('reading committed offsets', CALL_TIMEOUT_MS, (broker) =>
-      broker.offsetFetch({ groupId, topics: byTopic(partitions, ({ partition }) => ({ partition })) }),
-    )
-    for (const { topic, partitions: list } of responses)
-      for (const { partition, offset } of list) if (Number(offset) >= 0) found.set(`${topic}/${partition}`, Number(offset))
-    return found
+    const { offsets } = await this.ask(API.offsetFetch, offsetFetchBody(groupId, byTopic(partitions)), (reply) => {
+      const fetched = offsetFetchReply(reply)
+      check(fetched.code, 'Reading committed offsets')
+      return fetched
+    })
+    return new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]))
   }
 
-  private async ask<T>(what: string, timeoutMs: number, work: (broker: Broker) => Promise<T>): Promise<T> {
-    try {
-      const { result, node } = await this.transport.onCoordinator(this.options.groupId, what, timeoutMs, work, this.coordinator)
-      this.coordinator = node
-      return result
-    } catch (error) {
-      const type = typeOf(error)
-      if (type !== 'REBALANCE_IN_PROGRESS' && type !== 'MEMBER_ID_REQUIRED') this.coordinator = undefined
-      throw error
-    }
+  private ask<T>(api: Api, body: Buffer, read: (reply: Buffer) => T, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
+    return this.transport.atCoordinator('group', this.options.groupId, api, body, read, timeoutMs)
   }
 
   private async sleep(ms: number): Promise<void> {
@@ -287,12 +294,13 @@ export class GroupMember {
   }
 }
 
-const byTopic = <P extends TopicPartition, T>(
-  partitions: readonly P[],
-  shape: (partition: P) => T,
-): { topic: string; partitions: T[] }[] => {
-  const topics = new Map<string, T[]>()
-  for (const partition of partitions) topics.set(partition.topic, [...(topics.get(partition.topic) ?? []), shape(partition)])
+const check = (code: number, what: string): void => {
+  if (code !== 0) throw brokerError(code, what)
+}
+
+const byTopic = (partitions: readonly TopicPartition[]): { topic: string; partitions: number[] }[] => {
+  const topics = new Map<string, number[]>()
+  for (const { topic, partition } of partitions) topics.set(topic, [...(topics.get(topic) ?? []), partition])
   return [...topics].map(([topic, list]) => ({ topic, partitions: list }))
 }
 

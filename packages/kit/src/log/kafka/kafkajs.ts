@@ -1,92 +1,41 @@
-// The only file that reaches into kafkajs 2.2.4 (a frozen release without an exports map). We use its Cluster as transport:
-// bootstrap, TLS, SASL, metadata of brokers, coordinators and reconnecting stay its own; record batches, sequence numbers,
-// fetching and group timing are ours. test/kafkajs-names.unit.test.ts checks every name used here.
+// The wire over kafkajs 2.2.4, and the only file that reaches into it (a frozen release without an exports map). Bootstrap,
+// TLS, SASL, the list of brokers and reconnecting stay its Cluster's own; every request is ours.
+// test/kafkajs-guards.unit.test.ts checks every name used here.
 
 import { createRequire } from 'node:module'
-import type { ISocketFactory, SASLOptions } from 'kafkajs'
+import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
-import kafkajs from 'kafkajs'
+import type { ISocketFactory } from 'kafkajs'
+import { logError } from '../log-error.ts'
+import type { Api } from './protocol-io.ts'
+import type { Purpose, Wire, WireConnection, WireOptions } from './wire.ts'
 
 const require = createRequire(import.meta.url)
 
 export interface Connection {
   readonly socket: object | null | undefined
   isConnected(): boolean
+  send(request: RawRequest): Promise<Buffer>
   rejectRequests(error: Error): void
   disconnect(): Promise<unknown>
 }
 
-interface WireRequest {
+interface RawRequest {
   readonly request: { readonly apiKey: number; readonly apiVersion: number; readonly apiName: string; encode(): unknown }
   readonly response: { decode(payload: Buffer): unknown; parse(decoded: { payload: Buffer }): Buffer }
 }
 
-export interface ConnectionPool {
-  readonly pool: readonly Connection[]
-  getConnectionByRequest(request: WireRequest): Promise<Connection & { send(request: WireRequest): Promise<Buffer> }>
-}
-
-interface GroupProtocol {
-  readonly name: string
-  readonly metadata: Buffer
-}
-
 export interface Broker {
-  readonly nodeId: string | number
-  readonly connectionPool: ConnectionPool
-  initProducerId(options: {
-    transactionalId: string | null
-    transactionTimeout: number
-  }): Promise<{ producerId: string; producerEpoch: number }>
-  joinGroup(options: {
-    groupId: string
-    sessionTimeout: number
-    rebalanceTimeout: number
-    memberId: string
-    groupProtocols: readonly GroupProtocol[]
-  }): Promise<{
-    generationId: number
-    memberId: string
-    leaderId: string
-    members: readonly { memberId: string; memberMetadata: Buffer }[]
-  }>
-  syncGroup(options: {
-    groupId: string
-    generationId: number
-    memberId: string
-    groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
-  }): Promise<{ memberAssignment: Buffer }>
-  heartbeat(options: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
-  leaveGroup(options: { groupId: string; memberId: string }): Promise<unknown>
-  offsetFetch(options: { groupId: string; topics: readonly { topic: string; partitions: readonly { partition: number }[] }[] }): Promise<{
-    responses: readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[]
-  }>
-  offsetCommit(options: {
-    groupId: string
-    groupGenerationId: number
-    memberId: string
-    topics: readonly { topic: string; partitions: readonly { partition: number; offset: string; metadata: string }[] }[]
-  }): Promise<unknown>
+  readonly connectionPool: { readonly pool: readonly Connection[]; getConnection(index: number): Promise<Connection> }
 }
 
 export interface Cluster {
-  readonly brokerPool: { readonly brokers: Record<string, Broker>; findConnectedBroker(): Promise<Broker> }
+  readonly brokerPool: { readonly brokers: Record<string, Broker>; readonly seedBroker?: Broker; findConnectedBroker(): Promise<Broker> }
   connect(): Promise<void>
   disconnect(): Promise<void>
   refreshMetadata(): Promise<void>
   getNodeIds(): string[]
   findBroker(options: { nodeId: string | number }): Promise<Broker>
-  findGroupCoordinator(options: { groupId: string }): Promise<Broker>
-}
-
-export interface ClusterOptions {
-  readonly brokers: readonly string[]
-  readonly clientId: string
-  readonly ssl?: ConnectionOptions | boolean | undefined
-  readonly sasl?: SASLOptions | undefined
-  /** Opens the socket of each connection: certificates read anew per connection, or a way through a gateway. */
-  readonly socketFactory?: ISocketFactory | undefined
 }
 
 /** Deep imports; exported so that a test can check that they are what we take them for. */
@@ -97,18 +46,8 @@ export const internals = {
   Connection: require('kafkajs/src/network/connection') as {
     prototype: { connect: () => Promise<unknown>; disconnect: () => Promise<unknown> }
   },
-  socketFactory: require('kafkajs/src/network/socketFactory') as () => unknown,
-  loggers: require('kafkajs/src/loggers') as { createLogger(options: object): unknown },
-  assigner: require('kafkajs/src/consumer/assignerProtocol') as {
-    MemberMetadata: {
-      encode(options: { version: number; topics: readonly string[]; userData: Buffer }): Buffer
-      decode(buffer: Buffer): { topics: string[]; userData: Buffer | null }
-    }
-    MemberAssignment: {
-      encode(options: { version: number; assignment: Record<string, number[]> }): Buffer
-      decode(buffer: Buffer): { assignment: Record<string, number[]> } | null
-    }
-  },
+  socketFactory: require('kafkajs/src/network/socketFactory') as () => ISocketFactory,
+  loggers: require('kafkajs/src/loggers') as { createLogger(options: object): unknown; LEVELS: { NOTHING: number } },
 }
 
 interface QueueInternals {
@@ -166,19 +105,19 @@ const forgetDeadSocket = (disconnect: () => Promise<unknown>): (() => Promise<un
 connection.disconnect = forgetDeadSocket(connection.disconnect)
 
 // Expected group and connection errors are handled and reported by us; kafkajs would print them as errors.
-const quiet = { level: kafkajs.logLevel.NOTHING, logCreator: () => () => undefined }
+const quiet = { level: internals.loggers.LEVELS.NOTHING, logCreator: () => () => undefined }
 
 /** Few short retries: with long ones kafkajs stays with a dead broker inside one call. Loops around it are ours. */
 const RETRY = { retries: 2, initialRetryTime: 50, maxRetryTime: 300 }
 
-export const createCluster = ({ brokers, clientId, ssl, sasl, socketFactory }: ClusterOptions): Cluster =>
+export const createCluster = ({ brokers, clientId, ssl, sasl, socketFactory = internals.socketFactory(), via }: WireOptions): Cluster =>
   new internals.Cluster({
     brokers: [...brokers],
     clientId,
     ssl,
     sasl,
     logger: internals.loggers.createLogger(quiet),
-    socketFactory: socketFactory ?? internals.socketFactory(),
+    socketFactory: via ? diverted(socketFactory, via) : socketFactory,
     connectionTimeout: 3000,
     authenticationTimeout: 10_000,
     requestTimeout: 30_000,
@@ -188,24 +127,13 @@ export const createCluster = ({ brokers, clientId, ssl, sasl, socketFactory }: C
     retry: RETRY,
   })
 
-/** The public client, for admin calls and transactions. */
-export const createKafka = ({ brokers, clientId, ssl, sasl, socketFactory }: ClusterOptions): kafkajs.Kafka =>
-  new kafkajs.Kafka({
-    brokers: [...brokers],
-    clientId,
-    ...(ssl === undefined ? {} : { ssl }),
-    ...(sasl === undefined ? {} : { sasl }),
-    ...(socketFactory === undefined ? {} : { socketFactory }),
-    connectionTimeout: 3000,
-    retry: RETRY,
-    logLevel: quiet.level,
-    logCreator: quiet.logCreator,
-  })
-
-export const { MemberMetadata, MemberAssignment } = internals.assigner
+const diverted =
+  (open: ISocketFactory, via: NonNullable<WireOptions['via']>): ISocketFactory =>
+  ({ host, port, ssl, onConnect }) =>
+    open({ ...via({ host, port }), ssl: ssl && !isIP(host) ? { servername: host, ...ssl } : ssl, onConnect })
 
 /** A request whose body is bytes that we have written, answered with the body's bytes. */
-export const rawRequest = (apiKey: number, apiVersion: number, apiName: string, body: Buffer): WireRequest => ({
+export const rawRequest = ([apiKey, apiVersion, apiName]: Api, body: Buffer): RawRequest => ({
   request: {
     apiKey,
     apiVersion,
@@ -219,3 +147,44 @@ export const rawRequest = (apiKey: number, apiVersion: number, apiName: string, 
   },
   response: { decode: (payload) => ({ payload, clientSideThrottleTime: 0 }), parse: ({ payload }) => payload },
 })
+
+/** Which of a broker's two connections; kafkajs itself keeps the second for fetches. */
+const INDEX: Readonly<Record<Purpose, number>> = { requests: 0, polls: 1 }
+
+/** Failures of these names repeat themselves until somebody changes a credential. */
+const REFUSED = new Set(['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemented'])
+
+export const openKafkajsWire = (options: WireOptions): Wire => {
+  let cluster = createCluster(options)
+
+  const brokerOf = async (node: number | undefined): Promise<Broker> => {
+    try {
+      return await (node === undefined ? cluster.brokerPool.findConnectedBroker() : cluster.findBroker({ nodeId: node }))
+    } catch (error) {
+      const { name, message } = error as Error
+      throw REFUSED.has(name) ? logError('fatal', 'ANDON_LOG_REFUSED', `The brokers refuse this client: ${message}`, error) : error
+    }
+  }
+
+  return {
+    connection: async (node, purpose): Promise<WireConnection> => {
+      const { connectionPool } = await brokerOf(node)
+      const connection = await connectionPool.getConnection(INDEX[purpose])
+      return { identity: connection.socket ?? connection, send: (api, body) => connection.send(rawRequest(api, body)) }
+    },
+    learn: async (brokers) => {
+      const nodes = new Set(cluster.getNodeIds())
+      if (brokers.some(({ id }) => !nodes.has(String(id)))) await cluster.refreshMetadata()
+    },
+    abandon: (error) => {
+      const { brokers, seedBroker } = cluster.brokerPool
+      for (const broker of new Set([...Object.values(brokers), ...(seedBroker ? [seedBroker] : [])]))
+        for (const connection of broker.connectionPool.pool) {
+          connection.rejectRequests(error)
+          connection.disconnect().catch(() => undefined)
+        }
+      cluster = createCluster(options)
+    },
+    close: () => cluster.disconnect(),
+  }
+}

@@ -19,14 +19,16 @@ import type {
 import { KafkaAdmin } from './admin.ts'
 import { followKafka } from './follow.ts'
 import type { GroupTiming } from './group.ts'
-import { createKafka } from './kafkajs.ts'
-import type { ClusterOptions } from './kafkajs.ts'
+import { openKafkajsWire } from './kafkajs.ts'
 import { Producer } from './producer.ts'
 import { readRange } from './read.ts'
 import { runKafka } from './run.ts'
 import { Transport } from './transport.ts'
+import type { Wire, WireOptions } from './wire.ts'
 
-export interface KafkaLogOptions extends ClusterOptions {
+export interface KafkaLogOptions extends WireOptions {
+  /** Whose connections carry the requests; see docs/adr/0005-kafka-transport.md. Default kafkajs. */
+  readonly client?: KafkaClient
   /** Prefix of topics and groups. */
   readonly namespace?: string
   /** How long an append goes on trying before it rejects with a retriable error. Default 15 000 ms. */
@@ -35,6 +37,26 @@ export interface KafkaLogOptions extends ClusterOptions {
   readonly zstdTopics?: readonly string[]
   /** Group timing; defaults: session 10 s, heartbeat 1 s, rebalance 60 s. */
   readonly timing?: Partial<GroupTiming>
+}
+
+export type KafkaClient = 'kafkajs' | 'platformatic'
+
+/** The second client is loaded by those who ask for it. */
+const openWire = async (options: TransportOptions): Promise<Wire> =>
+  options.client === 'platformatic' ? (await import('./platformatic.ts')).openPlatformaticWire(options) : openKafkajsWire(options)
+
+export type TransportOptions = WireOptions & Pick<KafkaLogOptions, 'client'>
+
+/** A connection set of its own, connected. */
+export const openTransport = async (options: TransportOptions): Promise<Transport> => {
+  const transport = new Transport(await openWire(options))
+  try {
+    await transport.connect()
+    return transport
+  } catch (error) {
+    await transport.close()
+    throw error
+  }
 }
 
 /** What a run or a follow needs of the log it belongs to. */
@@ -52,13 +74,7 @@ export interface KafkaContext {
 export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
   await checkReachable(options.brokers, 'ANDON_KAFKA_BROKERS')
   const prefix = options.namespace ?? ''
-  const transport = new Transport(options)
-  try {
-    await transport.connect()
-  } catch (error) {
-    await transport.close()
-    throw error
-  }
+  const transport = await openTransport(options)
   const producer = new Producer(transport, {
     deadlineMs: options.appendDeadlineMs ?? 15_000,
     prefix,
@@ -69,11 +85,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
     prefix,
     timing: { sessionMs: 10_000, heartbeatMs: 1000, rebalanceMs: 60_000, ...options.timing },
     transport,
-    open: async () => {
-      const own = new Transport(options)
-      await own.connect()
-      return own
-    },
+    open: () => openTransport(options),
   }
   const running = new Set<{ stop(): Promise<void>; readonly ended: Promise<void> }>()
   let closed = false
@@ -105,7 +117,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
       await transport.refresh([prefix + topic])
       return { leaderEpoch: (await transport.leader(prefix + topic, partition)).leaderEpoch, offset }
     },
-    admin: new KafkaAdmin(transport, createKafka(options), prefix),
+    admin: new KafkaAdmin(transport, prefix),
     close: async () => {
       if (closed) return
       closed = true

@@ -1,129 +1,34 @@
-// Bodies of the requests we write ourselves, all in versions without tagged fields that Kafka 2.3 to 4.x serve:
-// Produce 7, Fetch 11, ListOffsets 4, Metadata 7, OffsetForLeaderEpoch 3.
+// Bodies of the requests that read and write records and find their leaders. We write all bodies ourselves, in versions that
+// Kafka 2.5 to 4.x serve, without tagged fields but for one. Groups, transactions and topics are in the files beside.
+
+import { In, Out } from './protocol-io.ts'
+import type { Api } from './protocol-io.ts'
 
 export const API = {
   produce: [0, 7, 'Produce'],
   fetch: [1, 11, 'Fetch'],
   listOffsets: [2, 4, 'ListOffsets'],
   metadata: [3, 7, 'Metadata'],
+  offsetCommit: [8, 7, 'OffsetCommit'],
+  offsetFetch: [9, 5, 'OffsetFetch'],
+  findCoordinator: [10, 2, 'FindCoordinator'],
+  joinGroup: [11, 5, 'JoinGroup'],
+  heartbeat: [12, 3, 'Heartbeat'],
+  leaveGroup: [13, 3, 'LeaveGroup'],
+  syncGroup: [14, 3, 'SyncGroup'],
+  apiVersions: [18, 0, 'ApiVersions'],
+  createTopics: [19, 4, 'CreateTopics'],
+  deleteTopics: [20, 3, 'DeleteTopics'],
+  deleteRecords: [21, 1, 'DeleteRecords'],
+  initProducerId: [22, 1, 'InitProducerId'],
   offsetForLeaderEpoch: [23, 3, 'OffsetForLeaderEpoch'],
-} as const
-
-export class Out {
-  private buffer: Buffer
-  private at = 0
-
-  constructor(size = 256) {
-    this.buffer = Buffer.allocUnsafe(size)
-  }
-
-  private need(bytes: number): void {
-    if (this.at + bytes <= this.buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.at + bytes))
-    this.buffer.copy(larger, 0, 0, this.at)
-    this.buffer = larger
-  }
-
-  int8(value: number): this {
-    this.need(1)
-    this.at = this.buffer.writeInt8(value, this.at)
-    return this
-  }
-
-  int16(value: number): this {
-    this.need(2)
-    this.at = this.buffer.writeInt16BE(value, this.at)
-    return this
-  }
-
-  int32(value: number): this {
-    this.need(4)
-    this.at = this.buffer.writeInt32BE(value, this.at)
-    return this
-  }
-
-  int64(value: number): this {
-    this.need(8)
-    this.at = this.buffer.writeBigInt64BE(BigInt(value), this.at)
-    return this
-  }
-
-  string(value: string | null): this {
-    if (value === null) return this.int16(-1)
-    const length = Buffer.byteLength(value)
-    this.int16(length).need(length)
-    this.at += this.buffer.write(value, this.at)
-    return this
-  }
-
-  /** Bytes with their length in front. */
-  bytes(value: Uint8Array): this {
-    this.int32(value.length).need(value.length)
-    this.buffer.set(value, this.at)
-    this.at += value.length
-    return this
-  }
-
-  array<T>(items: readonly T[], write: (out: Out, item: T) => void): this {
-    this.int32(items.length)
-    for (const item of items) write(this, item)
-    return this
-  }
-
-  done(): Buffer {
-    return this.buffer.subarray(0, this.at)
-  }
-}
-
-export class In {
-  private readonly buffer: Buffer
-  private at = 0
-
-  constructor(buffer: Buffer) {
-    this.buffer = buffer
-  }
-
-  int8(): number {
-    return this.buffer.readInt8(this.at++)
-  }
-
-  int16(): number {
-    this.at += 2
-    return this.buffer.readInt16BE(this.at - 2)
-  }
-
-  int32(): number {
-    this.at += 4
-    return this.buffer.readInt32BE(this.at - 4)
-  }
-
-  int64(): number {
-    this.at += 8
-    return Number(this.buffer.readBigInt64BE(this.at - 8))
-  }
-
-  string(): string | null {
-    const length = this.int16()
-    if (length < 0) return null
-    this.at += length
-    return this.buffer.toString('utf8', this.at - length, this.at)
-  }
-
-  /** A view into the reply. */
-  bytes(): Buffer | null {
-    const length = this.int32()
-    if (length < 0) return null
-    this.at += length
-    return this.buffer.subarray(this.at - length, this.at)
-  }
-
-  array<T>(read: () => T): T[] {
-    const length = this.int32()
-    const items: T[] = []
-    for (let i = 0; i < length; i++) items.push(read())
-    return items
-  }
-}
+  addPartitionsToTxn: [24, 1, 'AddPartitionsToTxn'],
+  addOffsetsToTxn: [25, 1, 'AddOffsetsToTxn'],
+  endTxn: [26, 1, 'EndTxn'],
+  txnOffsetCommit: [28, 3, 'TxnOffsetCommit'],
+  describeConfigs: [32, 2, 'DescribeConfigs'],
+  incrementalAlterConfigs: [44, 0, 'IncrementalAlterConfigs'],
+} as const satisfies Record<string, Api>
 
 export interface TopicParts<T> {
   readonly topic: string
@@ -131,11 +36,15 @@ export interface TopicParts<T> {
 }
 
 /** acks=all. */
-export const produceBody = (topics: readonly TopicParts<{ partition: number; bytes: Uint8Array }>[], timeoutMs: number): Buffer => {
+export const produceBody = (
+  topics: readonly TopicParts<{ partition: number; bytes: Uint8Array }>[],
+  timeoutMs: number,
+  transactionalId: string | null = null,
+): Buffer => {
   let size = 64
   for (const { topic, parts } of topics) for (const { bytes } of parts) size += topic.length + bytes.length + 32
   return new Out(size)
-    .string(null)
+    .string(transactionalId)
     .int16(-1)
     .int32(timeoutMs)
     .array(topics, (out, { topic, parts }) =>
@@ -304,6 +213,8 @@ export interface PartitionLeader {
 export interface Metadata {
   readonly brokers: { id: number; host: string; port: number }[]
   readonly clusterId: string
+  /** Where topics are created and deleted. */
+  readonly controller: number
   readonly topics: { code: number; name: string; partitions: PartitionLeader[] }[]
 }
 
@@ -316,7 +227,7 @@ export const metadataReply = (reply: Buffer): Metadata => {
     return broker
   })
   const clusterId = from.string() ?? ''
-  from.int32() // controller
+  const controller = from.int32()
   const topics = from.array(() => {
     const code = from.int16()
     const name = from.string() ?? ''
@@ -328,5 +239,14 @@ export const metadataReply = (reply: Buffer): Metadata => {
     })
     return { code, name, partitions: partitions.sort((a, b) => a.partition - b.partition) }
   })
-  return { brokers, clusterId, topics }
+  return { brokers, clusterId, controller, topics }
+}
+
+export const apiVersionsBody = (): Buffer => Buffer.alloc(0)
+
+/** Oldest and newest version the broker serves, by key of the request. */
+export const apiVersionsReply = (reply: Buffer): Map<number, { oldest: number; newest: number }> => {
+  const from = new In(reply)
+  from.int16() // error code: version 0 is always served
+  return new Map(from.array(() => [from.int16(), { oldest: from.int16(), newest: from.int16() }]))
 }

@@ -2,7 +2,7 @@
 
 import { PartitionRunner } from '../partition-runner.ts'
 import type { Run, RunOptions } from '../port.ts'
-import { typeOf } from './errors.ts'
+import { CODE, brokerCodeOf } from './errors.ts'
 import { GroupMember } from './group.ts'
 import type { TopicPartition } from './group.ts'
 import type { KafkaContext } from './log.ts'
@@ -160,7 +160,8 @@ class KafkaRun implements Run {
       try {
         await this.member.commit(positions)
       } catch (error) {
-        if (typeOf(error) !== 'ILLEGAL_GENERATION' && typeOf(error) !== 'UNKNOWN_MEMBER_ID') throw error
+        const code = brokerCodeOf(error)
+        if (code !== CODE.illegalGeneration && code !== CODE.unknownMemberId) throw error
         return // the next heartbeat hears the same and gives up the partitions
       }
       for (const { runner, offset } of positions) runner.markCommitted(offset)

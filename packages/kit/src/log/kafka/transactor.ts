@@ -5,9 +5,21 @@
 import type { Kafka, Producer, Transaction } from 'kafkajs'
 import kafkajs from 'kafkajs'
 import { logError } from '../log-error.ts'
-import { typeOf } from './errors.ts'
-import { createKafka } from './kafkajs.ts'
-import type { ClusterOptions } from './kafkajs.ts'
+import type { WireOptions } from './wire.ts'
+
+const createKafka = ({ brokers, clientId, ssl, sasl }: WireOptions): Kafka =>
+  new kafkajs.Kafka({
+    brokers: [...brokers],
+    clientId,
+    ...(ssl === undefined ? {} : { ssl }),
+    ...(sasl === undefined ? {} : { sasl }),
+    logLevel: kafkajs.logLevel.NOTHING,
+  })
+
+const typeOf = (error: unknown): string | undefined => {
+  const { type, cause } = (error ?? {}) as { type?: unknown; cause?: unknown }
+  return typeof type === 'string' ? type : cause ? typeOf(cause) : undefined
+}
 
 export interface Transactor {
   /**
@@ -18,7 +30,7 @@ export interface Transactor {
   close(): Promise<void>
 }
 
-export interface TransactorOptions extends ClusterOptions {
+export interface TransactorOptions extends WireOptions {
   /** Stable per input partition: `<group>.<topic>.<partition>`. */
   readonly transactionalId: string
   readonly transactionTimeoutMs?: number

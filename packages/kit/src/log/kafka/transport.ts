@@ -1,14 +1,14 @@
-// Carries our requests over one kafkajs Cluster: its own metadata with leader epochs, deadlines, and the knowledge of
-// whether two answers came over the same connection. Loops and retries are the callers'.
+// Carries our requests over a wire (kafkajs' or @platformatic/kafka's connections): metadata with leader epochs, deadlines,
+// coordinators, and the knowledge of whether two answers came over the same connection. Loops and retries are the callers'.
 
 import { logError } from '../log-error.ts'
-import { CODE, isTransient, nameOfCode, toLogError } from './errors.ts'
-import { createCluster, rawRequest } from './kafkajs.ts'
-import type { Broker, Cluster, ClusterOptions } from './kafkajs.ts'
+import { CODE, brokerCodeOf, brokerError, isTransient, nameOfCode, toLogError } from './errors.ts'
 import {
   API,
   EARLIEST,
   LATEST,
+  apiVersionsBody,
+  apiVersionsReply,
   epochEndBody,
   epochEndReply,
   listOffsetsBody,
@@ -17,6 +17,12 @@ import {
   metadataReply,
 } from './protocol.ts'
 import type { Metadata, PartitionLeader } from './protocol.ts'
+import { findCoordinatorBody, findCoordinatorReply } from './protocol-groups.ts'
+import type { CoordinatorKind } from './protocol-groups.ts'
+import type { Api } from './protocol-io.ts'
+import { initProducerIdBody, initProducerIdReply } from './protocol-transactions.ts'
+import type { ProducerIdentity } from './protocol-transactions.ts'
+import type { Purpose, Wire } from './wire.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
 /** How long lookups go on trying while leaders settle. */
@@ -36,7 +42,7 @@ export const settledWithin = async (work: Promise<unknown>, ms: number): Promise
   clearTimeout(timer)
 }
 
-type Api = readonly [key: number, version: number, name: string]
+const purposeOf = ([key]: Api): Purpose => (key === API.fetch[0] ? 'polls' : 'requests')
 
 export interface Reply {
   readonly body: Buffer
@@ -44,74 +50,93 @@ export interface Reply {
   readonly connection: object
 }
 
+export interface CallOptions {
+  readonly timeoutMs?: number
+  readonly connection?: object
+}
+
 export class Transport {
-  private readonly options: ClusterOptions
-  private cluster: Cluster
+  private readonly wire: Wire
   private readonly topics = new Map<string, PartitionLeader[]>()
+  private readonly coordinators = new Map<string, number>()
   private closed = false
 
-  constructor(options: ClusterOptions) {
-    this.options = options
-    this.cluster = createCluster(options)
+  constructor(wire: Wire) {
+    this.wire = wire
   }
 
-  /** Connects and learns the brokers. */
+  /** Connects, learns the brokers, and checks that they serve the requests we write. */
   async connect(): Promise<void> {
-    await this.within('connecting', REQUEST_TIMEOUT_MS, () => this.cluster.brokerPool.findConnectedBroker())
-    await this.within('reading the list of brokers', REQUEST_TIMEOUT_MS, () => this.cluster.refreshMetadata())
+    const served = apiVersionsReply((await this.call(undefined, API.apiVersions, apiVersionsBody())).body)
+    for (const [key, version, name] of Object.values(API)) {
+      const { oldest, newest } = served.get(key) ?? { oldest: -1, newest: -1 }
+      if (version < oldest || version > newest)
+        throw logError(
+          'fatal',
+          'ANDON_LOG_REFUSED',
+          `The broker serves ${name} in versions ${oldest} to ${newest}, but version ${version} is needed: use Kafka 2.5 to 4.x`,
+        )
+    }
+    await this.metadata([])
   }
 
   /**
-   * Sends one request to a broker. Rejects with a retriable error on any doubt whether it was carried out, and without
-   * sending it when it would go over another connection than the given one.
+   * Sends one request to a broker, or to any one. Rejects with a retriable error on any doubt whether it was carried out,
+   * and without sending it when it would go over another connection than the given one.
    */
-  async call(node: number, api: Api, body: Buffer, options: { timeoutMs?: number; connection?: object } = {}): Promise<Reply> {
-    return this.within(`${api[2]} at broker ${node}`, options.timeoutMs ?? REQUEST_TIMEOUT_MS, async () => {
-      const broker = await this.cluster.findBroker({ nodeId: node })
-      return this.send(broker, api, body, options.connection)
+  async call(node: number | undefined, api: Api, body: Buffer, options: CallOptions = {}): Promise<Reply> {
+    const what = node === undefined ? api[2] : `${api[2]} at broker ${node}`
+    return this.within(what, options.timeoutMs ?? REQUEST_TIMEOUT_MS, async () => {
+      const connection = await this.wire.connection(node, purposeOf(api))
+      if (options.connection !== undefined && options.connection !== connection.identity)
+        throw logError('retriable', 'ANDON_LOG_RECONNECTED', 'The connection was replaced before the request was sent')
+      return { body: await connection.send(api, body), connection: connection.identity }
     })
   }
 
-  private async send(broker: Broker, [key, version, name]: Api, body: Buffer, only?: object): Promise<Reply> {
-    const request = rawRequest(key, version, name, body)
-    const connection = await broker.connectionPool.getConnectionByRequest(request)
-    const used = connection.socket ?? connection
-    if (only !== undefined && only !== used)
-      throw logError('retriable', 'ANDON_LOG_RECONNECTED', 'The connection was replaced before the request was sent')
-    return { body: await connection.send(request), connection: used }
-  }
-
   /** The connection that the next such request to the broker will use; connects if necessary. */
-  async connectionTo(node: number, [key, version, name]: Api): Promise<object> {
+  async connectionTo(node: number, api: Api): Promise<object> {
     return this.within(`connecting to broker ${node}`, REQUEST_TIMEOUT_MS, async () => {
-      const broker = await this.cluster.findBroker({ nodeId: node })
-      const connection = await broker.connectionPool.getConnectionByRequest(rawRequest(key, version, name, Buffer.alloc(0)))
-      return connection.socket ?? connection
+      return (await this.wire.connection(node, purposeOf(api))).identity
     })
   }
 
   /** A producer id of our own, without transactions. */
-  async initProducer(): Promise<{ id: bigint; epoch: number }> {
-    return this.within('InitProducerId', REQUEST_TIMEOUT_MS, async () => {
-      const broker = await this.cluster.brokerPool.findConnectedBroker()
-      const { producerId, producerEpoch } = await broker.initProducerId({ transactionalId: null, transactionTimeout: 60_000 })
-      return { id: BigInt(producerId), epoch: producerEpoch }
-    })
+  async initProducer(): Promise<ProducerIdentity> {
+    const { body } = await this.call(undefined, API.initProducerId, initProducerIdBody(null, 60_000))
+    const { code, ...identity } = initProducerIdReply(body)
+    if (code !== 0) throw brokerError(code, 'Getting a producer id')
+    return identity
   }
 
-  /** A kafkajs call on a broker (groups), under our deadline. */
-  async onCoordinator<T>(
-    groupId: string,
-    what: string,
-    timeoutMs: number,
-    work: (broker: Broker) => Promise<T>,
-    known?: string | number,
-  ): Promise<{ result: T; node: string | number }> {
-    return this.raw(timeoutMs, what, async () => {
-      const broker =
-        known === undefined ? await this.cluster.findGroupCoordinator({ groupId }) : await this.cluster.findBroker({ nodeId: known })
-      return { result: await work(broker), node: broker.nodeId }
-    })
+  /**
+   * Asks the coordinator of a group or a transactional id; `read` throws a brokerError when it refused. A coordinator that
+   * did not answer, or is none any more, is looked up again by the next call.
+   */
+  async atCoordinator<T>(
+    kind: CoordinatorKind,
+    key: string,
+    api: Api,
+    body: Buffer,
+    read: (reply: Buffer) => T,
+    timeoutMs = REQUEST_TIMEOUT_MS,
+  ): Promise<T> {
+    const id = `${kind}/${key}`
+    try {
+      const node = this.coordinators.get(id) ?? (await this.findCoordinator(kind, key))
+      this.coordinators.set(id, node)
+      return read((await this.call(node, api, body, { timeoutMs })).body)
+    } catch (error) {
+      const code = brokerCodeOf(error)
+      if (code === undefined || code === CODE.notCoordinator || code === CODE.coordinatorNotAvailable) this.coordinators.delete(id)
+      throw error
+    }
+  }
+
+  private async findCoordinator(kind: CoordinatorKind, key: string): Promise<number> {
+    const { code, node } = findCoordinatorReply((await this.call(undefined, API.findCoordinator, findCoordinatorBody(kind, key))).body)
+    if (code !== 0) throw brokerError(code, `Finding the coordinator of ${kind} ${key}`)
+    return node
   }
 
   /** Leaders of a topic's partitions, from memory or asked. Rejects if the topic is not known (yet). */
@@ -137,8 +162,7 @@ export class Transport {
         this.topics.delete(topic.name)
         throw logError('retriable', 'ANDON_LOG_UNKNOWN_TOPIC', `Topic ${topic.name} does not exist (yet)`)
       }
-      if (topic.code !== 0 && !isTransient(topic.code))
-        throw logError('fatal', 'ANDON_LOG_REFUSED', `Topic ${topic.name}: ${nameOfCode(topic.code)}`)
+      if (topic.code !== 0 && !isTransient(topic.code)) throw brokerError(topic.code, `Topic ${topic.name}`)
       if (topic.partitions.length === 0) throw logError('retriable', 'ANDON_LOG_UNKNOWN_TOPIC', `Topic ${topic.name} has no partitions yet`)
       this.topics.set(topic.name, topic.partitions)
       found.set(topic.name, topic.partitions)
@@ -148,13 +172,9 @@ export class Transport {
 
   /** Metadata of the topics, or of all. */
   async metadata(topics: readonly string[] | null): Promise<Metadata> {
-    return this.within('Metadata', REQUEST_TIMEOUT_MS, async () => {
-      const broker = await this.cluster.brokerPool.findConnectedBroker()
-      const metadata = metadataReply((await this.send(broker, API.metadata, metadataBody(topics))).body)
-      const nodes = new Set(this.cluster.getNodeIds())
-      if (metadata.brokers.some(({ id }) => !nodes.has(String(id)))) await this.cluster.refreshMetadata()
-      return metadata
-    })
+    const metadata = metadataReply((await this.call(undefined, API.metadata, metadataBody(topics))).body)
+    await this.within('reading the list of brokers', REQUEST_TIMEOUT_MS, () => this.wire.learn(metadata.brokers))
+    return metadata
   }
 
   async leader(topic: string, partition: number): Promise<PartitionLeader> {
@@ -215,44 +235,25 @@ export class Transport {
 
   async close(): Promise<void> {
     this.closed = true
-    await settledWithin(this.cluster.disconnect(), 1000)
-    this.abandon(new Error('The log was closed'))
+    await settledWithin(this.wire.close(), 1000)
+    this.wire.abandon(new Error('The log was closed'))
   }
 
   /** Runs a call under a deadline; when it passes, all connections are given up, so that nothing waits behind it. */
-  private async raw<T>(timeoutMs: number, what: string, work: () => Promise<T>): Promise<T> {
+  private async within<T>(what: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
     if (this.closed) throw logError('fatal', 'ANDON_LOG_CLOSED', 'The log was closed')
     const { promise: late, reject } = Promise.withResolvers<never>()
     const timer = setTimeout(() => {
       const error = logError('retriable', 'ANDON_LOG_TIMEOUT', `${what}: no answer within ${timeoutMs} ms`)
       reject(error)
-      this.reset(error)
+      this.wire.abandon(error)
     }, timeoutMs)
     try {
       return await Promise.race([work(), late])
+    } catch (error) {
+      throw toLogError(error, what)
     } finally {
       clearTimeout(timer)
     }
-  }
-
-  private async within<T>(what: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
-    try {
-      return await this.raw(timeoutMs, what, work)
-    } catch (error) {
-      throw toLogError(error, what)
-    }
-  }
-
-  private reset(error: Error): void {
-    this.abandon(error)
-    if (!this.closed) this.cluster = createCluster(this.options)
-  }
-
-  private abandon(error: Error): void {
-    for (const broker of Object.values(this.cluster.brokerPool.brokers ?? {}))
-      for (const connection of broker.connectionPool.pool) {
-        connection.rejectRequests(error)
-        connection.disconnect().catch(() => undefined)
-      }
   }
 }
