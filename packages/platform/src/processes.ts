@@ -1,5 +1,6 @@
 // Facts about other processes and ports of this machine. A pid alone may be reused, so a process is named by pid and start time.
 
+import { randomInt } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 
@@ -41,22 +42,17 @@ export const isPortFree = (port: number, host = '127.0.0.1'): Promise<boolean> =
     probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(true)))
   })
 
+/** Below 32768: from there on systems take ports for outgoing connections, and one may hold a server's port while it restarts. */
+const SERVER_PORTS = { first: 10_240, last: 32_767 }
+
 /** Free ports of this machine, all different; another process may still take one before it is used. */
 export const freePorts = async (count: number): Promise<number[]> => {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer()
-          server.once('error', reject)
-          server.listen({ port: 0, host: '127.0.0.1' }, () => resolve(server))
-        }),
-    ),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  const ports = new Set<number>()
+  while (ports.size < count) {
+    const port = randomInt(SERVER_PORTS.first, SERVER_PORTS.last + 1)
+    if (!ports.has(port) && (await isPortFree(port))) ports.add(port)
+  }
+  return [...ports]
 }
 
 const listeningInode = (port: number): string | undefined => {

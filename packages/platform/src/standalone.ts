@@ -1,10 +1,11 @@
-// One server at a time, for tests and tools: started on a free port in a folder of its own, ended by the caller. `kill` and `restart` keep
-// port and data, so a test can end a broker as a crash does and watch what comes back.
+// Single servers and a cluster of brokers, for tests and tools: started on free ports in a folder of their own, ended by the caller. `kill`
+// and `restart` keep port and data, so a test can end a broker as a crash does and watch what comes back.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Child, type Exit, type Program, startChild } from './child.ts'
+import { clusterIdOf, newId } from './kafka/distribution.ts'
 import { kafkaProgram } from './kafka/server.ts'
 import { freePorts } from './processes.ts'
 import { homeAt } from './layout.ts'
@@ -21,6 +22,10 @@ export interface Server {
   kill(): Promise<Exit>
   /** Ends the process if it runs and starts it again on the same port and data. */
   restart(): Promise<void>
+  /** SIGSTOP: it keeps its connections and answers nothing, until `resume`. */
+  pause(): void
+  /** SIGCONT. */
+  resume(): void
 }
 
 export interface ServerOptions {
@@ -54,6 +59,8 @@ const standalone = async (port: number, folder: { dir: string; isOurs: boolean }
       child = startChild(program())
       await child.ready()
     },
+    pause: () => void process.kill(child.identity.pid, 'SIGSTOP'),
+    resume: () => void process.kill(child.identity.pid, 'SIGCONT'),
   }
 }
 
@@ -62,20 +69,104 @@ const folderFor = (name: string, dir: string | undefined): { dir: string; isOurs
 
 export interface Kafka extends Server {
   readonly brokers: string[]
+  /** Its nodes in the order of their ids 1, 2, 3: each can be killed, paused and restarted by itself. One that stands alone is its own only node. */
+  readonly nodes: readonly Server[]
 }
 
-/** A broker of one's own: ≈ 2 s with a class archive. `extra` are more server.properties lines. */
+export interface KafkaServerOptions extends ServerOptions {
+  readonly controllerPort?: number
+  /** Where clients are sent instead of `port`: a fault proxy that leads there. One entry per node of a cluster. */
+  readonly advertisedPorts?: readonly number[]
+  /** More server.properties lines. */
+  readonly extra?: Readonly<Record<string, string>>
+}
+
+/**
+ * Brokers of one's own. One: ≈ 2 s with a class archive. Three: a cluster that keeps every record on all nodes and acknowledges it when
+ * two have it, ≈ 10 s; `ports` names where they listen, and `kill`, `stop`, `restart` … of the whole reach every node at once.
+ */
 export const startKafka = async (
-  options: ServerOptions & { readonly controllerPort?: number; readonly extra?: Readonly<Record<string, string>> } = {},
+  options: KafkaServerOptions & { readonly brokers?: 1 | 3; readonly ports?: readonly number[] } = {},
 ): Promise<Kafka> => {
+  if (options.brokers === 3) return startCluster(3, options)
   const folder = folderFor('kafka', options.dir)
   const free = await freePorts(2)
-  const port = options.port ?? (free[0] as number)
+  const port = options.port ?? options.ports?.[0] ?? (free[0] as number)
   const controllerPort = options.controllerPort ?? (free[1] as number)
+  const [advertisedPort = port] = options.advertisedPorts ?? []
   const program = () =>
-    kafkaProgram({ dir: folder.dir, port, controllerPort, logFile: join(folder.dir, 'kafka.log'), extra: options.extra ?? {} })
+    kafkaProgram({
+      dir: folder.dir,
+      port,
+      controllerPort,
+      advertisedPort,
+      logFile: join(folder.dir, 'kafka.log'),
+      extra: options.extra ?? {},
+    })
   const server = await standalone(port, folder, program)
-  return Object.assign(server, { brokers: [`127.0.0.1:${port}`] })
+  return Object.assign(server, { brokers: [`127.0.0.1:${advertisedPort}`], nodes: [server] })
+}
+
+const startCluster = async (count: number, options: KafkaServerOptions & { readonly ports?: readonly number[] }): Promise<Kafka> => {
+  const folder = folderFor('kafka', options.dir)
+  const free = await freePorts(3 * count)
+  const ports = options.ports ?? free.slice(0, count)
+  const controllerPorts = free.slice(count, 2 * count)
+  const programs = clusterPrograms(folder.dir, ports, controllerPorts, free.slice(2 * count), options)
+  const keep = { dir: folder.dir, isOurs: false } // the folder of all nodes goes when all have stopped
+  const removeFolder = () => folder.isOurs && rmSync(folder.dir, { recursive: true, force: true })
+  const started = await Promise.allSettled(programs.map((program, i) => standalone(ports[i] as number, keep, program)))
+  const nodes = started.flatMap((node) => (node.status === 'fulfilled' ? [node.value] : []))
+  const onAll = async (work: (node: Server) => unknown): Promise<void> => void (await Promise.all(nodes.map(work)))
+  const failed = started.find((node) => node.status === 'rejected')
+  if (failed !== undefined) {
+    await onAll((node) => node.stop())
+    removeFolder()
+    throw failed.reason
+  }
+  const [first] = nodes as [Server]
+  return {
+    port: first.port,
+    pid: first.pid,
+    brokers: (options.advertisedPorts ?? ports).map((port) => `127.0.0.1:${port}`),
+    nodes,
+    stop: async () => {
+      // In order it takes 10 s, since the last nodes wait for a quorum that is gone: only for data that stays.
+      await onAll((node) => (folder.isOurs ? node.kill() : node.stop()))
+      removeFolder()
+    },
+    kill: async () => {
+      const exits = await Promise.all(nodes.map((node) => node.kill()))
+      return exits[0] as Exit
+    },
+    restart: () => onAll((node) => node.restart()),
+    pause: () => nodes.forEach((node) => node.pause()),
+    resume: () => nodes.forEach((node) => node.resume()),
+  }
+}
+
+/** The programs of a cluster's nodes, each in a folder of its own below `dir`. */
+const clusterPrograms = (
+  dir: string,
+  ports: readonly number[],
+  controllerPorts: readonly number[],
+  replicationPorts: readonly number[],
+  { advertisedPorts, extra = {} }: KafkaServerOptions,
+): (() => Program)[] => {
+  const homeOf = (nodeId: number) => join(dir, `node-${nodeId}`)
+  const clusterId = clusterIdOf(join(homeOf(1), 'data')) ?? newId()
+  return ports.map((port, i) => () => {
+    const nodeId = i + 1
+    return kafkaProgram({
+      dir: homeOf(nodeId),
+      port,
+      controllerPort: controllerPorts[i] as number,
+      advertisedPort: advertisedPorts?.[i] ?? port,
+      cluster: { nodeId, clusterId, controllerPorts, replicationPort: replicationPorts[i] as number },
+      logFile: join(homeOf(nodeId), 'kafka.log'),
+      extra,
+    })
+  })
 }
 
 /** A Redis without persistence. */

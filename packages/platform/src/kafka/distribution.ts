@@ -19,6 +19,9 @@ export interface Distribution {
   readonly archive: string
 }
 
+/** What a formatted data folder says about itself. */
+const META = 'meta.properties'
+
 /** Heap and compiler flags of every broker; the class archive fits only the same ones. */
 export const JVM_FLAGS: readonly string[] = ['-Xms128m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
@@ -33,7 +36,7 @@ const run = (command: string, args: readonly string[], what: string): void => {
 }
 
 /** A cluster or directory id. It may not begin with '-': the format tool would take it for an option. */
-const newId = (): string => `A${randomBytes(16).toString('base64url').slice(1)}`
+export const newId = (): string => `A${randomBytes(16).toString('base64url').slice(1)}`
 
 /** Puts a folder into its place; somebody who was faster wins. */
 const publish = (temporary: string, place: string): void => {
@@ -99,14 +102,21 @@ export const ensureDistribution = (): Distribution => {
   return { java, classPath, template, archive: join(folder, `classes-${key}.jsa`) }
 }
 
-/** Gives a data folder its cluster and directory id, unless it has them already. */
-export const formatDataFolder = (distribution: Distribution, dataDir: string): void => {
-  if (existsSync(join(dataDir, 'meta.properties'))) return
+/** Gives a data folder its cluster, node and directory id, unless it has them already. */
+export const formatDataFolder = (distribution: Distribution, dataDir: string, { nodeId = 1, clusterId = newId() } = {}): void => {
+  if (existsSync(join(dataDir, META))) return
   const temporary = temporaryBeside(dataDir)
   cpSync(distribution.template, temporary, { recursive: true })
-  const file = join(temporary, 'meta.properties')
-  const text = readFileSync(file, 'utf8').replace(/^directory\.id=.*$/m, `directory.id=${newId()}`)
-  writeFileSync(file, text.replace(/^cluster\.id=.*$/m, `cluster.id=${newId()}`))
+  const ids = { 'directory.id': newId(), 'cluster.id': clusterId, 'node.id': nodeId }
+  let text = readFileSync(join(temporary, META), 'utf8')
+  for (const [name, id] of Object.entries(ids)) text = text.replace(new RegExp(`^${name}=.*$`, 'm'), `${name}=${id}`)
+  writeFileSync(join(temporary, META), text)
   rmSync(dataDir, { recursive: true, force: true })
   renameSync(temporary, dataDir)
+}
+
+/** The cluster that a data folder belongs to; undefined when it is not formatted. */
+export const clusterIdOf = (dataDir: string): string | undefined => {
+  const file = join(dataDir, META)
+  return existsSync(file) ? /^cluster\.id=(.*)$/m.exec(readFileSync(file, 'utf8'))?.[1] : undefined
 }

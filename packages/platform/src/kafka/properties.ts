@@ -1,22 +1,59 @@
-// Settings of the embedded broker: one KRaft node on loopback, small, and durable as DESIGN.md §3.1 says for one node.
+// Settings of an embedded broker: a KRaft node on loopback, small. Alone, or one of a cluster whose nodes keep every record on all and
+// acknowledge it when two have it; durable as DESIGN.md §3.1 says for one node either way, since they share a host.
 
 export interface BrokerSettings {
   readonly port: number
   readonly controllerPort: number
   readonly dataDir: string
+  /** Where clients are sent; default: `port`. A fault proxy's port leads all of them through it. */
+  readonly advertisedPort?: number
+  readonly cluster?: ClusterPlace
   /** More `server.properties` lines, for tests and faults. */
   readonly extra?: Readonly<Record<string, string>>
 }
 
+/** The place of one node among the nodes of its cluster. */
+export interface ClusterPlace {
+  /** 1, 2, 3 … */
+  readonly nodeId: number
+  /** Controller port of every node, in the order of their ids. */
+  readonly controllerPorts: readonly number[]
+  /** Where the other brokers fetch; clients never come here. */
+  readonly replicationPort: number
+}
+
+/** Properties by which a node of a cluster differs from a node alone. */
+const clusterProperties = ({ nodeId, controllerPorts, replicationPort }: ClusterPlace, settings: Record<string, string | number>) => {
+  const nodes = controllerPorts.length
+  const inSync = Math.min(2, nodes)
+  return {
+    'node.id': nodeId,
+    'controller.quorum.voters': controllerPorts.map((port, i) => `${i + 1}@127.0.0.1:${port}`).join(),
+    listeners: `${settings['listeners']},REPLICATION://127.0.0.1:${replicationPort}`,
+    'advertised.listeners': `${settings['advertised.listeners']},REPLICATION://127.0.0.1:${replicationPort}`,
+    'inter.broker.listener.name': 'REPLICATION',
+    'listener.security.protocol.map': `${settings['listener.security.protocol.map']},REPLICATION:PLAINTEXT`,
+    'default.replication.factor': nodes,
+    'min.insync.replicas': inSync,
+    'offsets.topic.replication.factor': nodes,
+    'transaction.state.log.replication.factor': nodes,
+    'transaction.state.log.min.isr': inSync,
+    'share.coordinator.state.topic.replication.factor': nodes,
+    'share.coordinator.state.topic.min.isr': inSync,
+    'replica.fetch.wait.max.ms': 200,
+    'replica.lag.time.max.ms': 5000,
+  }
+}
+
 /** The text of server.properties. */
-export const brokerProperties = ({ port, controllerPort, dataDir, extra }: BrokerSettings): string => {
+export const brokerProperties = ({ port, controllerPort, dataDir, advertisedPort = port, cluster, extra }: BrokerSettings): string => {
   const settings: Record<string, string | number> = {
     'process.roles': 'broker,controller',
     'node.id': 1,
     // Static voters: a data folder may come back on another port.
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${advertisedPort}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
@@ -50,9 +87,9 @@ export const brokerProperties = ({ port, controllerPort, dataDir, extra }: Broke
     'log.cleaner.dedupe.buffer.size': 4_194_304,
     'log.cleaner.backoff.ms': 1000,
     'log.retention.check.interval.ms': 10_000,
-    ...extra,
   }
-  return `${Object.entries(settings)
+  const all = { ...settings, ...(cluster === undefined ? {} : clusterProperties(cluster, settings)), ...extra }
+  return `${Object.entries(all)
     .map(([name, value]) => `${name}=${value}`)
     .join('\n')}\n`
 }

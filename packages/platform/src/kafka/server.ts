@@ -1,11 +1,11 @@
-// The broker as a child program, and its warm-up. Ready means: registered with its controller, coordinators loaded, internal topics set.
+// A broker as a child program, and its warm-up. Ready means: it is among the registered brokers, coordinators are loaded, internal topics set.
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Program } from '../child.ts'
 import { kafkaLogging } from '../layout.ts'
 import { type Distribution, JVM_FLAGS, ensureDistribution, formatDataFolder } from './distribution.ts'
-import { brokerProperties } from './properties.ts'
+import { type ClusterPlace, brokerProperties } from './properties.ts'
 import { coordinatorsAreLoaded, describeBroker, setTopicSettings } from './wire.ts'
 
 export interface KafkaOptions {
@@ -14,6 +14,8 @@ export interface KafkaOptions {
   readonly port: number
   readonly controllerPort: number
   readonly logFile: string
+  readonly advertisedPort?: number
+  readonly cluster?: ClusterPlace & { readonly clusterId: string }
   readonly extra?: Readonly<Record<string, string>>
   /** More JVM flags, put before the class path. */
   readonly jvm?: readonly string[]
@@ -25,16 +27,13 @@ export const kafkaProgram = (options: KafkaOptions): Program => {
   const distribution = options.distribution ?? ensureDistribution()
   const dataDir = join(options.dir, 'data')
   mkdirSync(options.dir, { recursive: true })
-  formatDataFolder(distribution, dataDir)
+  formatDataFolder(distribution, dataDir, options.cluster)
   const properties = join(options.dir, 'server.properties')
-  writeFileSync(
-    properties,
-    brokerProperties({ port: options.port, controllerPort: options.controllerPort, dataDir, extra: options.extra ?? {} }),
-  )
+  writeFileSync(properties, brokerProperties({ ...options, dataDir }))
   const archive = existsSync(distribution.archive) && options.jvm === undefined ? [`-XX:SharedArchiveFile=${distribution.archive}`] : []
   let isWarm = false
   return {
-    name: 'kafka',
+    name: options.cluster === undefined ? 'kafka' : `kafka-${options.cluster.nodeId}`,
     command: distribution.java,
     args: [
       ...JVM_FLAGS,
@@ -50,7 +49,8 @@ export const kafkaProgram = (options: KafkaOptions): Program => {
     logFile: options.logFile,
     readyWithinMs: 90_000,
     async isReady() {
-      if ((await describeBroker(options.port)).brokers < 1 || !(await coordinatorsAreLoaded(options.port))) return false
+      const { ports } = await describeBroker(options.port)
+      if (!ports.includes(options.advertisedPort ?? options.port) || !(await coordinatorsAreLoaded(options.port))) return false
       if (!isWarm) await setTopicSettings(options.port, '__transaction_state', { 'flush.messages': '1' })
       return (isWarm = true)
     },

@@ -72,26 +72,40 @@ const ask = (port: number, apiKey: number, apiVersion: number, body: Buffer, tim
     })
   })
 
-/** Cluster id and number of registered brokers; rejects while the broker does not answer. */
-export const describeBroker = async (port: number): Promise<{ clusterId: string | null; brokers: number }> => {
+export interface BrokerDescription {
+  readonly clusterId: string | null
+  /** Registered brokers. */
+  readonly brokers: number
+  /** The ports where clients are sent, one per registered broker. */
+  readonly ports: readonly number[]
+}
+
+/** What a broker knows of its cluster; rejects while it does not answer. */
+export const describeBroker = async (port: number): Promise<BrokerDescription> => {
   const answer = await ask(port, API.metadata, 2, encoder().int32(0).bytes())
   const brokers = answer.int32()
+  const ports: number[] = []
   for (let i = 0; i < brokers; i++) {
     answer.int32()
     answer.string()
-    answer.int32()
+    ports.push(answer.int32())
     answer.string()
   }
-  return { clusterId: answer.string(), brokers }
+  return { clusterId: answer.string(), brokers, ports }
 }
 
 const COORDINATORS = { group: 0, transaction: 1 } as const
 const WARM_UP = 'andon.warm-up'
 
-const coordinatorIsKnown = async (port: number, kind: keyof typeof COORDINATORS): Promise<boolean> => {
+/** Port of the coordinator, which may be on another node; undefined while there is none. */
+const coordinatorPort = async (port: number, kind: keyof typeof COORDINATORS): Promise<number | undefined> => {
   const answer = await ask(port, API.findCoordinator, 1, encoder().string(WARM_UP).int8(COORDINATORS[kind]).bytes())
   answer.int32()
-  return answer.int16() === 0
+  if (answer.int16() !== 0) return undefined
+  answer.string()
+  answer.int32()
+  answer.string()
+  return answer.int32()
 }
 
 /**
@@ -99,11 +113,13 @@ const coordinatorIsKnown = async (port: number, kind: keyof typeof COORDINATORS)
  * COORDINATOR_NOT_AVAILABLE or COORDINATOR_LOAD_IN_PROGRESS on its first join.
  */
 export const coordinatorsAreLoaded = async (port: number): Promise<boolean> => {
-  if (!(await coordinatorIsKnown(port, 'group')) || !(await coordinatorIsKnown(port, 'transaction'))) return false
-  const heartbeat = await ask(port, API.heartbeat, 0, encoder().string(WARM_UP).int32(0).string('nobody').bytes())
+  const groups = await coordinatorPort(port, 'group')
+  const transactions = await coordinatorPort(port, 'transaction')
+  if (groups === undefined || transactions === undefined) return false
+  const heartbeat = await ask(groups, API.heartbeat, 0, encoder().string(WARM_UP).int32(0).string('nobody').bytes())
   const isLoading = (code: number) => code === 14 || code === 15 || code === 16
   if (isLoading(heartbeat.int16())) return false
-  const producer = await ask(port, API.initProducerId, 0, encoder().string(WARM_UP).int32(10_000).bytes())
+  const producer = await ask(transactions, API.initProducerId, 0, encoder().string(WARM_UP).int32(10_000).bytes())
   producer.int32()
   return producer.int16() === 0
 }
