@@ -4,7 +4,12 @@
 export interface Codec {
   /** The value in the topic's newest registered schema, framed (0x00, schema id, Avro). */
   encode(topic: string, value: unknown): Buffer
-  /** The value, read with this build's schema. Throws on bytes that are no framed record of the topic. */
+  /**
+   * As encode, into memory of the caller's: the frame starts at `at`, the position after it is returned; when the slab is
+   * too small, minus the number of bytes that are missing, and the slab's bytes from `at` on are anything.
+   */
+  encodeInto(topic: string, value: unknown, slab: Buffer, at: number): number
+  /** The value, read with this build's schema; it owns its bytes. Throws on bytes that are no framed record of the topic. */
   decode<T>(topic: string, bytes: Buffer): T
   /** As decode; fetches a writer schema that is not known yet. */
   decodeAsync<T>(topic: string, bytes: Buffer): Promise<T>

@@ -1,11 +1,16 @@
-// Values ↔ bytes on the log: Avro in Confluent's framing (0x00, 4-byte schema id). avsc encodes and decodes; the
-// registry client only registers schemas at start and fetches a writer's schema once. Nothing here waits on the hot path.
+// Values ↔ bytes on the log: Avro in Confluent's framing (0x00, 4-byte schema id), by code compiled from the schemas
+// (avro/). The registry client only registers schemas at start and fetches a writer's schema once. Nothing here waits on
+// the hot path.
 
 import { SchemaType } from '@kafkajs/confluent-schema-registry'
-import { avroSchemas, checkCompatibility, schemaNames, schemaOfTopic } from '@andon/schemas'
-import type { AvroRecord, RecordInputs, SchemaName } from '@andon/schemas'
-import type { Resolver, Type } from 'avsc'
-import { avroType } from './avro-types.ts'
+import { avroSchemas, schemaNames, schemaOfTopic } from '@andon/schemas'
+import type { RecordInputs, SchemaName } from '@andon/schemas'
+import { compileDecoder, compileResolver } from './avro/decoder.ts'
+import type { Decoder } from './avro/decoder.ts'
+import { compileEncoder } from './avro/encoder.ts'
+import type { Encoder } from './avro/encoder.ts'
+import { AvroError } from './avro/errors.ts'
+import { whyInvalid } from './avro-types.ts'
 import type { Codec } from './codec-port.ts'
 import { AndonError, messageOf } from './errors.ts'
 import { openRegistry } from './schema-registry.ts'
@@ -22,7 +27,7 @@ export interface CodecOptions {
 export type SchemaSource = (id: number) => Promise<object | undefined>
 
 export interface CodecStats {
-  /** Resolvers built so far: one per pair of schema and writer id, whatever the number of records. */
+  /** Resolvers built so far: one per pair of schema and foreign writer id, whatever the number of records. */
   readonly resolversBuilt: number
 }
 
@@ -32,23 +37,28 @@ export interface AvroCodec extends Codec {
   encode(topic: string, value: unknown): Buffer
   /** Schema id new records of the topic carry. */
   schemaId(topic: string): number
+  /** The schema with an id, as a writer of the topic had it. Rejects as decodeAsync does. */
+  writerSchema(topic: string, id: number): Promise<object>
   readonly stats: CodecStats
 }
 
-const frameBytes = 5
+/** 0x00 and the schema id, before every value. */
+export const frameBytes = 5
 const maxRecordBytes = 1024 * 1024
 const slabBytes = 64 * 1024
-const maxWriters = 1000
+/** Writers' schemas remembered per schema of ours; code is compiled for each. */
+const maxWriters = 200
 const maxNames = 1000
 const unknownForMs = 30_000
 
-/** What decoding with one writer's schema needs; null resolver = the schemas are equal. */
-type Reading = { readonly resolver: Resolver | null }
+/** Writes one frame; the encoder is compiled when the first value of its schema comes. */
+type Frame = { readonly id: number; readonly encode: Encoder }
 
 /** A codec that knows the ids it writes with and asks `source` for others. */
 export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: SchemaSource): AvroCodec => {
-  const types = new Map<SchemaName, Type>(schemaNames.map((name) => [name, avroType(avroSchemas[name])]))
-  const readings = new Map<SchemaName, Map<number, Reading>>(schemaNames.map((name) => [name, new Map([[ids[name], { resolver: null }]])]))
+  const frames = new Map<SchemaName, Frame>()
+  const own = new Map<SchemaName, Decoder>()
+  const writers = new Map<SchemaName, Map<number, { decode: Decoder; schema: object }>>(schemaNames.map((name) => [name, new Map()]))
   const unknownUntil = new Map<number, number>()
   const names = new Map<string, SchemaName>()
   const stats = { resolversBuilt: 0 }
@@ -65,34 +75,52 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     return name
   }
 
-  const typeOf = (name: SchemaName): Type => types.get(name) as Type
+  const frameOf = (name: SchemaName): Frame => {
+    const known = frames.get(name)
+    if (known !== undefined) return known
+    const frame = { id: ids[name], encode: compileEncoder(avroSchemas[name]) }
+    frames.set(name, frame)
+    return frame
+  }
+
+  const ownDecoder = (name: SchemaName): Decoder => {
+    const known = own.get(name)
+    if (known !== undefined) return known
+    const decode = compileDecoder(avroSchemas[name])
+    own.set(name, decode)
+    return decode
+  }
+
+  const encodeInto = (topic: string, value: unknown, into: Buffer, at: number): number => {
+    const name = nameOf(topic)
+    const { id, encode } = frameOf(name)
+    let end: number
+    try {
+      end = encode(value, into, at + frameBytes)
+    } catch (error) {
+      throw invalidValue(topic, name, value, error)
+    }
+    const bytes = (end < 0 ? into.length - end : end) - at
+    if (bytes > maxRecordBytes) throw tooLarge(topic, bytes)
+    if (end < 0) return end
+    into[at] = 0
+    into[at + 1] = id >>> 24
+    into[at + 2] = id >>> 16
+    into[at + 3] = id >>> 8
+    into[at + 4] = id
+    return end
+  }
 
   const encode = (topic: string, value: unknown): Buffer => {
-    const name = nameOf(topic)
-    const type = typeOf(name)
-    try {
-      let end = type.encode(value, slab, used + frameBytes)
-      if (end < 0) {
-        const needed = used + frameBytes - end
-        if (needed - used > maxRecordBytes) throw tooLarge(topic, needed - used)
-        slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, needed))
-        used = 0
-        end = type.encode(value, slab, frameBytes)
-        if (end < 0) {
-          slab = Buffer.allocUnsafeSlow(frameBytes - end + slab.length)
-          end = type.encode(value, slab, frameBytes)
-        }
-      }
-      if (end - used > maxRecordBytes) throw tooLarge(topic, end - used)
-      slab[used] = 0
-      slab.writeInt32BE(ids[name], used + 1)
-      const bytes = slab.subarray(used, end)
-      used = end
-      return bytes
-    } catch (error) {
-      if (error instanceof AndonError) throw error
-      throw invalidValue(topic, type, value, error)
+    let end = encodeInto(topic, value, slab, used)
+    if (end < 0) {
+      slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, slab.length - used - end))
+      used = 0
+      end = encodeInto(topic, value, slab, 0)
     }
+    const bytes = slab.subarray(used, end)
+    used = end
+    return bytes
   }
 
   const readId = (topic: string, bytes: Buffer): number => {
@@ -101,66 +129,66 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     return bytes.readInt32BE(1)
   }
 
-  const read = (topic: string, type: Type, { resolver }: Reading, bytes: Buffer): unknown => {
-    let decoded: { value: unknown; offset: number }
+  const decoderOf = (name: SchemaName, id: number): Decoder | undefined =>
+    id === ids[name] ? ownDecoder(name) : writers.get(name)?.get(id)?.decode
+
+  const read = (topic: string, decode: Decoder, bytes: Buffer): unknown => {
     try {
-      decoded = type.decode(bytes, frameBytes, resolver ?? undefined)
+      return decode(bytes, frameBytes, bytes.length)
     } catch (error) {
-      throw undecodable('ANDON_CODEC_UNDECODABLE', topic, messageOf(error), error)
+      const isTruncated = error instanceof AvroError && error.fault === 'truncated'
+      throw undecodable(isTruncated ? 'ANDON_CODEC_TRUNCATED' : 'ANDON_CODEC_UNDECODABLE', topic, messageOf(error), error)
     }
-    if (decoded.offset < 0) throw undecodable('ANDON_CODEC_TRUNCATED', topic, 'the body ends early')
-    if (decoded.offset !== bytes.length)
-      throw undecodable('ANDON_CODEC_UNDECODABLE', topic, `${bytes.length - decoded.offset} bytes are left over`)
-    return decoded.value
   }
 
-  const learn = (topic: string, name: SchemaName, id: number, schema: object): Reading => {
-    const reader = typeOf(name)
-    const known = readings.get(name) as Map<number, Reading>
-    let reading: Reading
+  const learn = (topic: string, name: SchemaName, id: number, schema: object): Decoder => {
+    const known = writers.get(name) as Map<number, { decode: Decoder; schema: object }>
+    let decode: Decoder
     try {
-      const [fault] = checkCompatibility(avroSchemas[name], schema as AvroRecord)
-      if (fault !== undefined) throw new Error(`${fault.path}: ${fault.message}`)
-      const writer = avroType(schema as AvroRecord)
-      reading = { resolver: writer.fingerprint().equals(reader.fingerprint()) ? null : reader.createResolver(writer) }
+      decode = compileResolver(schema, avroSchemas[name])
     } catch (error) {
       throw undecodable('ANDON_CODEC_INCOMPATIBLE', topic, `schema ${id} cannot be read here: ${messageOf(error)}`, error)
     }
-    if (reading.resolver !== null) stats.resolversBuilt += 1
+    stats.resolversBuilt += 1
     const [oldest] = known.keys()
     if (known.size >= maxWriters && oldest !== undefined) known.delete(oldest)
-    known.set(id, reading)
-    return reading
+    known.set(id, { decode, schema })
+    return decode
+  }
+
+  const fetch = async (topic: string, name: SchemaName, id: number): Promise<Decoder> => {
+    const isUnknown = (unknownUntil.get(id) ?? 0) > Date.now()
+    const schema = isUnknown ? undefined : await source(id)
+    if (schema !== undefined) return decoderOf(name, id) ?? learn(topic, name, id, schema)
+    if (!isUnknown) {
+      if (unknownUntil.size >= maxWriters) unknownUntil.clear()
+      unknownUntil.set(id, Date.now() + unknownForMs)
+    }
+    throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `the registry has no schema ${id}`)
   }
 
   return {
     encode,
+    encodeInto,
     stats,
     schemaId: (topic) => ids[nameOf(topic)],
     decode: <T>(topic: string, bytes: Buffer): T => {
       const name = nameOf(topic)
       const id = readId(topic, bytes)
-      const reading = readings.get(name)?.get(id)
-      if (reading === undefined) throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `schema ${id} is not known yet`)
-      return read(topic, typeOf(name), reading, bytes) as T
+      const decoder = decoderOf(name, id)
+      if (decoder === undefined) throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `schema ${id} is not known yet`)
+      return read(topic, decoder, bytes) as T
     },
     decodeAsync: async <T>(topic: string, bytes: Buffer): Promise<T> => {
       const name = nameOf(topic)
       const id = readId(topic, bytes)
-      let reading = readings.get(name)?.get(id)
-      if (reading === undefined) {
-        const isUnknown = (unknownUntil.get(id) ?? 0) > Date.now()
-        const schema = isUnknown ? undefined : await source(id)
-        if (schema === undefined) {
-          if (!isUnknown) {
-            if (unknownUntil.size >= maxWriters) unknownUntil.clear()
-            unknownUntil.set(id, Date.now() + unknownForMs)
-          }
-          throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `the registry has no schema ${id}`)
-        }
-        reading = learn(topic, name, id, schema)
-      }
-      return read(topic, typeOf(name), reading, bytes) as T
+      return read(topic, decoderOf(name, id) ?? (await fetch(topic, name, id)), bytes) as T
+    },
+    writerSchema: async (topic, id) => {
+      const name = nameOf(topic)
+      if (id === ids[name]) return avroSchemas[name]
+      if (decoderOf(name, id) === undefined) await fetch(topic, name, id)
+      return writers.get(name)?.get(id)?.schema as object
     },
   }
 }
@@ -198,12 +226,8 @@ const tooLarge = (topic: string, bytes: number): AndonError =>
     status: 413,
   })
 
-const invalidValue = (topic: string, type: Type, value: unknown, cause: unknown): AndonError => {
-  let first: string | undefined
-  type.isValid(value, {
-    errorHook: (path, found, expected) => {
-      first ??= `${path.join('.')}: expected ${String(expected)}, found ${JSON.stringify(found) ?? 'nothing'}`
-    },
+const invalidValue = (topic: string, name: SchemaName, value: unknown, cause: unknown): AndonError =>
+  new AndonError('ANDON_CODEC_INVALID_VALUE', `Not a record of ${topic}: ${whyInvalid(avroSchemas[name], value) ?? messageOf(cause)}`, {
+    cause,
+    fields: { topic },
   })
-  return new AndonError('ANDON_CODEC_INVALID_VALUE', `Not a record of ${topic}: ${first ?? messageOf(cause)}`, { cause, fields: { topic } })
-}

@@ -140,17 +140,13 @@ const oldRecord = (id: number): Buffer => {
 }
 
 test('a resolver is built once per writer, however many records come', async () => {
-  const codec = localCodec({ 77: older, 78: avroSchemas.telemetry })
+  const codec = localCodec({ 77: older })
   assert.throws(() => codec.decode('telemetry', oldRecord(77)), code('ANDON_CODEC_UNKNOWN_SCHEMA'))
   for (let i = 0; i < 1000; i += 1) {
     assert.equal((await codec.decodeAsync<Telemetry>('telemetry', oldRecord(77))).tick, null)
     codec.decode('telemetry', oldRecord(77))
   }
   assert.equal(codec.stats.resolversBuilt, 1)
-  const same = Buffer.from(codec.encode('telemetry', { type: 'tick' }))
-  same.writeInt32BE(78, 1)
-  await codec.decodeAsync('telemetry', same)
-  assert.equal(codec.stats.resolversBuilt, 1, 'an equal schema needs none')
 })
 
 test('a writer whose schema cannot be read here is not retriable', async () => {

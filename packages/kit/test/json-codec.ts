@@ -32,9 +32,15 @@ const changelogDefaults = {
   state: null,
 }
 
+const encode = (topic: string, value: unknown): Buffer =>
+  Buffer.from(JSON.stringify(plain(topic.endsWith('.changelog') ? { ...changelogDefaults, ...(value as object) } : value)))
+
 export const jsonCodec: Codec = {
-  encode: (topic, value) =>
-    Buffer.from(JSON.stringify(plain(topic.endsWith('.changelog') ? { ...changelogDefaults, ...(value as object) } : value))),
+  encode,
+  encodeInto: (topic, value, slab, at) => {
+    const bytes = encode(topic, value)
+    return at + bytes.length > slab.length ? slab.length - at - bytes.length : at + bytes.copy(slab, at)
+  },
   decode,
   decodeAsync: async (topic, bytes) => decode(topic, bytes),
 }

@@ -45,6 +45,10 @@ export const plant = parsePlant({
 /** Values as they are, so that a test reads what was written; the Avro codec has its own suite. */
 export const plainCodec: Codec = {
   encode: (_topic, value) => serialize(value),
+  encodeInto: (_topic, value, slab, at) => {
+    const bytes = serialize(value)
+    return at + bytes.length > slab.length ? slab.length - at - bytes.length : at + bytes.copy(slab, at)
+  },
   decode: <T>(_topic: string, bytes: Buffer) => deserialize(bytes) as T,
   decodeAsync: async <T>(_topic: string, bytes: Buffer) => deserialize(bytes) as T,
 }

@@ -94,8 +94,7 @@ class EncoderSource {
   private record(record: RecordNode): void {
     const fields = record.fields.map(({ name, node, default: value }) => {
       const v = this.source.fresh('v')
-      const fallback =
-        value === undefined ? '' : `if (${v} === undefined) ${v} = ${this.defaultOf(node, value)}\n`
+      const fallback = value === undefined ? '' : `if (${v} === undefined) ${v} = ${this.defaultOf(node, value)}\n`
       return `let ${v} = r[${quoted(name)}]\n${fallback}${this.write(node, v, quoted(name))}`
     })
     const guarded = (body: string): string =>
@@ -198,5 +197,4 @@ const conditionOf = (branch: AvroNode, v: string): string => {
   }
 }
 
-const stores = (from: string, bytes: number): string =>
-  Array.from({ length: bytes }, (_, i) => `b[p++] = ${from}[${i}]`).join('\n')
+const stores = (from: string, bytes: number): string => Array.from({ length: bytes }, (_, i) => `b[p++] = ${from}[${i}]`).join('\n')

@@ -52,7 +52,8 @@ export class Resolution {
 
   /** Whether the pair resolves. */
   fits(writer: AvroNode, reader: AvroNode): boolean {
-    if (isPrimitive(writer) && isPrimitive(reader)) return writer.kind === reader.kind || promotions[reader.kind]?.includes(writer.kind) === true
+    if (isPrimitive(writer) && isPrimitive(reader))
+      return writer.kind === reader.kind || promotions[reader.kind]?.includes(writer.kind) === true
     const known = this.pairs.get(writer) ?? new Map<AvroNode, Pair>()
     this.pairs.set(writer, known)
     let pair = known.get(reader)
@@ -78,9 +79,7 @@ export class Resolution {
     if (writer.kind === 'map' && reader.kind === 'map') return this.fits(writer.values, reader.values)
     if (writer.kind === 'fixed' && reader.kind === 'fixed') return sameName(writer, reader) && writer.size === reader.size
     if (writer.kind === 'enum' && reader.kind === 'enum')
-      return (
-        sameName(writer, reader) && (reader.default !== undefined || writer.symbols.every((symbol) => reader.symbols.includes(symbol)))
-      )
+      return sameName(writer, reader) && (reader.default !== undefined || writer.symbols.every((symbol) => reader.symbols.includes(symbol)))
     if (writer.kind !== 'record' || reader.kind !== 'record' || !sameName(writer, reader)) return false
     return reader.fields.every((field) => {
       const written = writtenAs(field, writer)

@@ -182,7 +182,8 @@ const enumeration = (name: string, aliases: readonly string[], described: unknow
   count(context, described.length)
   const symbols = described.map(checkedName)
   if (new Set(symbols).size < symbols.length) throw fault(`enum ${name} has a symbol twice`)
-  if (value !== undefined && !symbols.includes(value as string)) throw fault(`enum ${name} has the default ${shown(value)}, no symbol of it`)
+  if (value !== undefined && !symbols.includes(value as string))
+    throw fault(`enum ${name} has the default ${shown(value)}, no symbol of it`)
   return { kind: 'enum', name, aliases, symbols, default: value as string | undefined }
 }
 

@@ -82,8 +82,7 @@ const writeFixed = (slab: Buffer, at: number, bytes: Uint8Array): number => {
 
 const writeBytes = (slab: Buffer, at: number, bytes: Uint8Array): number => writeFixed(slab, writeInt(slab, at, bytes.length), bytes)
 
-const isLong = (value: unknown): boolean =>
-  typeof value === 'number' && value % 1 === 0 && value >= -maxLong && value <= maxLong
+const isLong = (value: unknown): boolean => typeof value === 'number' && value % 1 === 0 && value >= -maxLong && value <= maxLong
 
 /** Neither array nor bytes: a record or a map. */
 const isObject = (value: unknown): boolean =>
