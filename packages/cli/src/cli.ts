@@ -12,7 +12,7 @@ import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
 import { setup } from './commands/setup.ts'
 import { status } from './commands/status.ts'
-import { listTopics, readTopic, tailTopic } from './commands/topics.ts'
+import { listTopics, tailTopic, type TailOptions } from './commands/topics.ts'
 import { up, upFailure } from './commands/up.ts'
 import { type Context, CommandError, PRINCIPALS, loadContext } from './context.ts'
 import { EXIT } from './exit.ts'
@@ -89,20 +89,21 @@ const program = (context: () => Context): Command => {
     .addOption(json())
     .action((options: { json?: boolean }) => listTopics(context(), options))
   topics
-    .command('read')
-    .description('the last records, decoded')
-    .argument('<topic>')
-    .option('-p, --partition <number>')
-    .option('-n, --limit <count>', 'records per partition', '10')
-    .option('--from <offset>', 'from this offset (or: earliest) instead of the end')
-    .addOption(json())
-    .action((topic: string, options: Parameters<typeof readTopic>[2]) => readTopic(context(), topic, options))
-  topics
     .command('tail')
-    .description('new records as they come')
+    .description('the last records, or those from a start on, decoded; with -f new ones as they come')
     .argument('<topic>')
+    .option('-f, --follow', 'go on until Ctrl-C')
+    .option('-n, --lines <count>', 'at most so many (10 before the end, else all)')
+    .option('-o, --offset <start>', 'start, end, @2026-11-23T08:00:00Z, @-10m, or an offset', 'end')
+    .option(
+      '--filter <CEL>',
+      'e.g. value.vector.values["vibrationG.rms"] > 2; over key, value, headers, timestamp, partition, offset, type, id',
+    )
+    .option('-p, --partition <number>')
+    .option('--key <key>')
     .addOption(json())
-    .action((topic: string, options: { json?: boolean }) => tailTopic(context(), topic, options))
+    .option('--raw', 'the bytes in hex instead of the decoded value')
+    .action((topic: string, options: TailOptions) => tailTopic(context(), topic, options))
 
   const dlq = andon.command('dlq').description('dead letters and quarantine')
   const collect = (value: string, before: string[] = []) => [...before, value]
