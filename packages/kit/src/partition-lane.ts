@@ -231,10 +231,11 @@ export class PartitionLane<T> {
     if (records.length === 0) return
     const appended = await log.append(records, { after: [...this.outputs.values()] })
     this.acknowledged = newest
-    appended.forEach(({ topic, partition, leaderEpoch, offset }, i) => {
-      this.output = { topic, partition, leaderEpoch, offset, id: ids[i]! }
-      this.outputs.set(`${topic}/${partition}`, this.output)
-    })
+    for (const { index, place } of appended.newest()) {
+      const mark = { ...place, id: ids[index]! }
+      this.outputs.set(`${place.topic}/${place.partition}`, mark)
+      if (index === records.length - 1) this.output = mark
+    }
     this.count('andon_kit_outputs_total', 'Records appended by the processing loop', records.length)
   }
 

@@ -3,7 +3,7 @@
 import type { Codec } from './codec-port.ts'
 import type { Output } from './flow.ts'
 import { HEADER, LIVE, eventHeaders, formatOrder } from './lineage.ts'
-import type { Appended, Log } from './log/port.ts'
+import type { AppendedRecords, Log } from './log/port.ts'
 
 export interface PublishOptions {
   readonly traceparent?: string | undefined
@@ -19,7 +19,7 @@ export const publish = async (
   outputs: readonly Output[],
   source: string,
   options: PublishOptions = {},
-): Promise<Appended[]> =>
+): Promise<AppendedRecords> =>
   log.append(
     outputs.map((output) => {
       const headers = eventHeaders(output, source)

@@ -104,7 +104,7 @@ export const conformance = (name: string, subject: Subject): void => {
     const keys = ['press-1', 'press-2', 'läufer', '', 'k'.repeat(33)]
     const places = await log.append(keys.map((key) => ({ topic: 'numbers', key, value: Buffer.from(key) })))
     assert.deepEqual(
-      places.map(({ partition }) => partition),
+      [...places].map(({ partition }) => partition),
       keys.map((key) => partitionOf(key, 4)),
     )
   })
@@ -389,7 +389,7 @@ export const conformance = (name: string, subject: Subject): void => {
       { atomic: true },
     )
     assert.deepEqual(
-      places.map(({ offset }) => offset),
+      [...places].map(({ offset }) => offset),
       [0, 1, 2, 3, 4, 5, 6, 7],
     )
   })

@@ -9,6 +9,8 @@ import { murmur2, partitionOf } from '@andon/kit'
 import fc from 'fast-check'
 import { BatchWriter, HeaderWriter } from '../src/log/kafka/batch-writer.ts'
 import { decodeRecords } from '../src/log/kafka/batch-reader.ts'
+import type { Columns } from '../src/log/kafka/columns.ts'
+import type { Aborted } from '../src/log/kafka/protocol.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -25,9 +27,17 @@ const write = (samples: readonly Sample[], zstd = false): Buffer => {
   const writer = new BatchWriter()
   const headers = new HeaderWriter()
   writer.begin()
-  for (const { key, value, timestampMs, headers: map } of samples)
-    writer.append(key === null ? null : Buffer.from(key), value, timestampMs, headers.write(map))
-  return Buffer.from(writer.take(producer, zstd))
+  for (const { key, value, timestampMs, headers: map } of samples) {
+    headers.write(map)
+    writer.append(key === null ? null : Buffer.from(key), value, timestampMs, headers)
+  }
+  return Buffer.from(writer.take(producer, { zstd }))
+}
+
+const read = (topic: string, partition: number, bytes: Buffer, fromOffset: number, aborted: readonly Aborted[]): Columns => {
+  const columns = decodeRecords({ topic, partition, bytes, fromOffset, aborted, highWatermark: 0 })
+  assert.ok(!(columns instanceof Promise), 'small batches are read at once')
+  return columns
 }
 
 /** As a broker stores it. */
@@ -61,14 +71,14 @@ test('a header may have any name', () => {
     ['__proto__', 'a'],
     ['constructor', 'b'],
   ])
-  const [record] = decodeRecords('t', 0, stored(write([{ key: null, value: null, timestampMs: 0, headers }], false), 0, 0), 0, []).records
+  const [record] = read('t', 0, stored(write([{ key: null, value: null, timestampMs: 0, headers }], false), 0, 0), 0, []).records
   assert.deepEqual(Object.entries(record?.headers() ?? {}), Object.entries(headers))
 })
 
 test('what is written is read back, compressed or not', () => {
   fc.assert(
     fc.property(fc.array(sample, { minLength: 1, maxLength: 40 }), fc.boolean(), (samples, zstd) => {
-      const { records, nextOffset } = decodeRecords('t', 3, stored(write(samples, zstd), 100, 9), 100, [])
+      const { records, nextOffset } = read('t', 3, stored(write(samples, zstd), 100, 9), 100, [])
       assert.equal(nextOffset, 100 + samples.length)
       assert.deepEqual(
         records.map((record) => ({
@@ -110,7 +120,7 @@ test('kafkajs reads what we write', async () => {
 test('records before the wanted offset are left out and a cut last batch is ignored', () => {
   const one = stored(write([plain(0), plain(1), plain(2)]), 10, 0)
   const two = stored(write([plain(3)]), 13, 1)
-  const { records, nextOffset } = decodeRecords('t', 0, Buffer.concat([one, two.subarray(0, two.length - 3)]), 11, [])
+  const { records, nextOffset } = read('t', 0, Buffer.concat([one, two.subarray(0, two.length - 3)]), 11, [])
   assert.deepEqual(
     records.map(({ offset }) => offset),
     [11, 12],
@@ -121,7 +131,7 @@ test('records before the wanted offset are left out and a cut last batch is igno
 test('a flipped byte does not pass', () => {
   const batch = stored(write([plain(0)]), 0, 0)
   batch[batch.length - 2]! ^= 1
-  assert.throws(() => decodeRecords('t', 0, batch, 0, []), { code: 'ANDON_LOG_CORRUPT', retriable: true })
+  assert.throws(() => read('t', 0, batch, 0, []), { code: 'ANDON_LOG_CORRUPT', retriable: true })
 })
 
 test('gzip batches of other producers are read, lz4 ones are named', () => {
@@ -129,10 +139,10 @@ test('gzip batches of other producers are read, lz4 ones are named', () => {
   const packed = Buffer.concat([batch.subarray(0, 61), gzipSync(batch.subarray(61))])
   packed.writeInt32BE(packed.length - 12, 8)
   assert.deepEqual(
-    decodeRecords('t', 0, setAttributes(packed, 1), 0, []).records.map(({ value }) => value?.toString()),
+    read('t', 0, setAttributes(packed, 1), 0, []).records.map(({ value }) => value?.toString()),
     ['0', '1'],
   )
-  assert.throws(() => decodeRecords('t', 0, setAttributes(packed, 3), 0, []), { code: 'ANDON_LOG_COMPRESSION', retriable: false })
+  assert.throws(() => read('t', 0, setAttributes(packed, 3), 0, []), { code: 'ANDON_LOG_COMPRESSION', retriable: false })
 })
 
 test('records of aborted transactions and control records are left out, their offsets are passed', () => {
@@ -144,7 +154,7 @@ test('records of aborted transactions and control records are left out, their of
     setAttributes(stored(write([plain(4)]), 4, 0), 0x10, 7), // a later transaction of the first producer
     setAttributes(stored(write([plain(5)]), 5, 0), 0x30, 7),
   ])
-  const { records, nextOffset } = decodeRecords('t', 0, bytes, 0, [{ producerId: 7, firstOffset: 0 }])
+  const { records, nextOffset } = read('t', 0, bytes, 0, [{ producerId: 7, firstOffset: 0 }])
   assert.deepEqual(
     records.map(({ offset }) => offset),
     [1, 4],

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { fact, record } from '@andon/decisions'
-import { createLogger, localCodec, openMemoryLog, partitionOf } from '@andon/kit'
+import { createLogger, headersAsMap, localCodec, openMemoryLog, partitionOf } from '@andon/kit'
 import { openActionsLog } from '../src/actions-log.ts'
 import { NotSent } from '../src/adapters/executor.ts'
 import type { Executor, Order } from '../src/adapters/executor.ts'
@@ -204,7 +204,7 @@ describe('holds', () => {
     const append = log.append.bind(log)
     let writes = 0
     log.append = (appends, options) => {
-      const isCopy = appends.some((one) => one.headers?.['ce_type'] === 'HoldRequested') && writes++ > 0 && writes < 4
+      const isCopy = appends.some((one) => headersAsMap(one.headers)['ce_type'] === 'HoldRequested') && writes++ > 0 && writes < 4
       return isCopy ? Promise.reject(new Error('door died')) : append(appends, options)
     }
     await door.post('/v1/holds', { scope: '*', reason: 'smoke' })
@@ -341,7 +341,7 @@ describe('owners', () => {
     let isLost = false
     log.append = async (appends, options) => {
       const result = await append(appends, options)
-      if (!isLost && appends.some((one) => one.headers?.['ce_type'] === 'DecisionRecorded')) {
+      if (!isLost && appends.some((one) => headersAsMap(one.headers)['ce_type'] === 'DecisionRecorded')) {
         isLost = true
         throw new Error('acknowledgement lost')
       }

@@ -2,7 +2,7 @@
 // everything it speaks for lies in front of it. Nothing is retried: after a failed append the loop starts over with everything held.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Appended, Log } from '@andon/kit'
+import type { Log } from '@andon/kit'
 import type { Clock } from './clock.ts'
 import type { Held, HeldEntry, Lane } from './held.ts'
 import type { Keeper } from './keeper.ts'
@@ -102,7 +102,7 @@ export class Pump {
     const { log, held, keeper, clock } = this.#deps
     const records = await Promise.all(batch.map((entry) => keeper.recordOf(entry)))
     const appended = await log.append(records)
-    this.#heardBack(held.answered(batch, appended, clock.monotonicMs()))
+    this.#heardBack(held.answered(batch, [...appended], clock.monotonicMs()))
     this.#deps.onPublished(batch.length, 'block')
   }
 
@@ -116,7 +116,7 @@ export class Pump {
       const upToUs = Math.min(held.lowWaterUs(lane, nowUs), this.#deps.oldestWaitingUs(lane.partition))
       return { ...tickRecord(shape, lane.partition, upToUs), timestampMs: Math.floor(nowUs / 1000) }
     })
-    const appended: Appended[] = await log.append(ticks)
+    const appended = [...(await log.append(ticks))]
     const heardMs = clock.monotonicMs()
     this.#hasJoined = true
     this.#heardBack(lanes.filter((lane, index) => held.heard(lane, appended[index]!, heardMs)))

@@ -1,6 +1,9 @@
 // Public names of the log port, its adapters and the processing loop.
 
 export * from './port.ts'
+export { appendedList } from './appended.ts'
+export { EncodedHeaders, headersAsMap } from './encoded-headers.ts'
+export { RecordList } from './record-list.ts'
 export { isRetriable } from './log-error.ts'
 export { murmur2, partitionOf } from './murmur2.ts'
 export { openMemoryLog } from './memory.ts'

@@ -2,7 +2,9 @@
 // as several processes share a broker. It can lose its tail like a broker that lost power, so that recovery can be tested.
 
 import { logError } from './log-error.ts'
-import type { LogRecord, Position, RecordBatch } from './port.ts'
+import { headersAsMap } from './encoded-headers.ts'
+import type { Append, LogRecord, Position, RecordBatch } from './port.ts'
+import { RecordList } from './record-list.ts'
 
 export class MemoryRecord implements LogRecord {
   readonly topic: string
@@ -18,7 +20,7 @@ export class MemoryRecord implements LogRecord {
     topic: string,
     partition: number,
     at: { offset: number; leaderEpoch: number },
-    content: { timestampMs: number; key: string | null; value: Uint8Array | null; headers: Readonly<Record<string, string>> | undefined },
+    content: { timestampMs: number; key: string | null; value: Uint8Array | null; headers: Append['headers'] },
   ) {
     this.topic = topic
     this.partition = partition
@@ -27,7 +29,7 @@ export class MemoryRecord implements LogRecord {
     this.timestampMs = content.timestampMs
     this.key = content.key
     this.value = content.value === null ? null : Buffer.from(content.value)
-    this.map = { ...content.headers }
+    this.map = { ...headersAsMap(content.headers) }
   }
 
   header(name: string): string | undefined {
@@ -59,12 +61,7 @@ export class MemoryPartition {
     return this.low + this.records.length
   }
 
-  append(content: {
-    timestampMs: number
-    key: string | null
-    value: Uint8Array | null
-    headers: Readonly<Record<string, string>> | undefined
-  }): MemoryRecord {
+  append(content: { timestampMs: number; key: string | null; value: Uint8Array | null; headers: Append['headers'] }): MemoryRecord {
     const record = new MemoryRecord(this.topic, this.partition, { offset: this.high, leaderEpoch: this.leaderEpoch }, content)
     this.records.push(record)
     return record
@@ -81,13 +78,7 @@ export class MemoryPartition {
 
   batch(from: number, to: number, maxRecords: number): RecordBatch {
     const end = Math.min(to, this.high, from + maxRecords)
-    return {
-      topic: this.topic,
-      partition: this.partition,
-      records: this.records.slice(from - this.low, end - this.low),
-      nextOffset: end,
-      highWatermark: this.high,
-    }
+    return new RecordList(this.topic, this.partition, this.records.slice(from - this.low, end - this.low), end, this.high)
   }
 }
 

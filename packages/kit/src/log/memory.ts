@@ -1,6 +1,7 @@
 // The log in memory: the same promises as the Kafka adapter (both pass test/log-conformance.ts), without a broker.
 // For unit tests and for running a handler alone. A topic that nobody created appears on first use.
 
+import { appendedList } from './appended.ts'
 import { FollowProgress } from './follow-progress.ts'
 import { logError } from './log-error.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -11,7 +12,7 @@ import type { RunnerHandlers } from './partition-runner.ts'
 import type {
   Append,
   AppendOptions,
-  Appended,
+  AppendedRecords,
   Follow,
   FollowOptions,
   Log,
@@ -23,6 +24,7 @@ import type {
   RunOptions,
   StartAt,
 } from './port.ts'
+import { RecordList } from './record-list.ts'
 
 export interface MemoryLogOptions {
   readonly namespace?: string
@@ -135,7 +137,8 @@ class MemoryReader {
 const clamp = (part: MemoryPartition, at: StartAt): number =>
   at === 'earliest' ? part.low : at === 'latest' ? part.high : Math.min(Math.max(at, part.low), part.high)
 
-const unprefixed = (batch: RecordBatch, topic: string): RecordBatch => (batch.topic === topic ? batch : { ...batch, topic })
+const unprefixed = (batch: RecordBatch, topic: string): RecordBatch =>
+  batch.topic === topic ? batch : new RecordList(topic, batch.partition, batch.records, batch.nextOffset, batch.highWatermark)
 
 /** Opens a log that lives in this process. */
 export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
@@ -149,7 +152,7 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
 
   const hasAppendTime = (topic: string): boolean => store.topic(prefix + topic).configs['message.timestamp.type'] === 'LogAppendTime'
 
-  const append = async (records: readonly Append[], { after = [] }: AppendOptions = {}): Promise<Appended[]> => {
+  const append = async (records: readonly Append[], { after = [] }: AppendOptions = {}): Promise<AppendedRecords> => {
     await Promise.resolve()
     if (isDead) throw logError('fatal', 'ANDON_LOG_CLOSED', 'This log has crashed')
     const touched = new Set<MemoryPartition>()
@@ -180,7 +183,7 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
     })
     for (const part of touched) part.tell()
     if (failure) throw failure.error
-    return appended
+    return appendedList(appended)
   }
 
   const run = async (runOptions: RunOptions): Promise<Run> => {
@@ -327,6 +330,7 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
 
   return {
     append,
+    pressure: () => 0,
     run,
     follow,
     read,

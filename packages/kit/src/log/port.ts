@@ -1,5 +1,8 @@
 // The log port: what services may ask of an event log. Adapters: memory.ts and kafka/ (kafkajs underneath).
-// Both pass test/log-conformance.ts. Offsets are plain numbers (exact below 2^53).
+// Both pass test/log-conformance.ts. Offsets are plain numbers (exact below 2^53). Lists of records are columns with a
+// lazily built list of objects beside them: whoever reads the columns pays for what it asks, and for nothing else.
+
+import type { EncodedHeaders } from './encoded-headers.ts'
 
 /** A place in one partition. The leader epoch tells a rewritten offset from the original one. */
 export interface Position {
@@ -13,7 +16,8 @@ export interface Append {
   readonly key: string | null
   readonly value: Uint8Array | null
   readonly partition?: number
-  readonly headers?: Readonly<Record<string, string>>
+  /** A map, or a header block made by a template; like `value`, its bytes are read until the append has settled. */
+  readonly headers?: Readonly<Record<string, string>> | EncodedHeaders
   /** Record timestamp, ms UTC; receive time. Default: now. */
   readonly timestampMs?: number
 }
@@ -34,6 +38,14 @@ export interface Appended extends Position {
   readonly partition: number
 }
 
+/** Where the records of one append lie, in input order; places are worked out when asked for. */
+export interface AppendedRecords extends Iterable<Appended> {
+  readonly length: number
+  at(index: number): Appended | undefined
+  /** The newest record in each partition that was written to, with its index in the input. */
+  newest(): { readonly index: number; readonly place: Appended }[]
+}
+
 /** A stored record. `value` is a view into the fetch buffer: copy what must outlive the handler call. */
 export interface LogRecord extends Position {
   readonly topic: string
@@ -47,10 +59,27 @@ export interface LogRecord extends Position {
   headers(): Record<string, string>
 }
 
-/** Consecutive records of one partition, in offset order. */
+/**
+ * Consecutive records of one partition, in offset order: columns by index 0 … count - 1. Values are views into the fetch
+ * buffer, which lives as long as something points into it: copy what must outlive the handler call.
+ */
 export interface RecordBatch {
   readonly topic: string
   readonly partition: number
+  readonly count: number
+  offsetAt(index: number): number
+  leaderEpochAt(index: number): number
+  /** Record timestamp, ms UTC. */
+  timestampMsAt(index: number): number
+  keyAt(index: number): string | null
+  valueAt(index: number): Buffer | null
+  /** For decoders that need no view: the value is the bytes [valueStartAt, valueEndAt) of `sourceAt`; no value: both are -1. */
+  sourceAt(index: number): Buffer
+  valueStartAt(index: number): number
+  valueEndAt(index: number): number
+  /** Header value as UTF-8, undefined when absent; no map is built. */
+  headerAt(index: number, name: string): string | undefined
+  /** The same as objects, made when first asked for. */
   readonly records: readonly LogRecord[]
   /** Offset the next record after this batch will have or has. */
   readonly nextOffset: number
@@ -73,6 +102,11 @@ export interface RunOptions {
     committed: number | undefined,
   ) => Promise<StartAt | undefined> | StartAt | undefined
   /**
+   * A rebalance begins: the partition may move afterwards, until this has resolved it is still ours. No work is in flight
+   * on it. A rejection ends nothing; what is to be kept for the next owner is written here.
+   */
+  readonly onHold?: (topic: string, partition: number) => Promise<void> | void
+  /**
    * The partition is no longer ours; work in flight on it has ended. `lost`: another member may own it already, so
    * nothing may be written on its behalf; otherwise nobody reads it before this has resolved.
    */
@@ -89,7 +123,10 @@ export interface RunOptions {
    * Return the offset to go on from, or undefined to go on as before.
    */
   readonly onDoubt?: (topic: string, partition: number) => Promise<StartAt | undefined>
+  /** Most bytes fetched ahead per partition (one batch is always taken). Default 1 MiB. */
   readonly maxBytesPerPartition?: number
+  /** Most bytes in one answer of a broker, all partitions together. Default 16 MiB. */
+  readonly maxBytes?: number
   /** Long poll, ms. Default 500. */
   readonly maxWaitMs?: number
   /** How often processed positions are committed, ms. Default 1000. */
@@ -115,6 +152,9 @@ export interface FollowOptions {
   /** Where to start each partition. Default earliest. */
   readonly from?: (topic: string, partition: number) => StartAt
   readonly onBatch: (batch: RecordBatch) => Promise<void> | void
+  /** As in RunOptions. */
+  readonly maxBytesPerPartition?: number
+  readonly maxBytes?: number
   readonly maxWaitMs?: number
 }
 
@@ -168,7 +208,9 @@ export interface Log {
    * Resolves in input order. Rejects with a LogError whose `kind` says what a caller may do:
    * retriable (nothing is known to be lost; state may be unknown), fenced, fatal.
    */
-  append(records: readonly Append[], options?: AppendOptions): Promise<Appended[]>
+  append(records: readonly Append[], options?: AppendOptions): Promise<AppendedRecords>
+  /** How full the queue of appends is: 0 = nothing waits, 1 = further appends wait for room. A door answers 429 near 1. */
+  pressure(): number
   run(options: RunOptions): Promise<Run>
   follow(options: FollowOptions): Promise<Follow>
   read(range: ReadRange): AsyncIterable<RecordBatch>

@@ -1,47 +1,19 @@
 // Writes record batches (magic 2, KIP-98) into one growing buffer, header maps included. What `take` gives is complete:
 // the same bytes can be sent again when an answer stays out.
 
-import { constants, zstdCompressSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { constants, zstdCompress, zstdCompressSync } from 'node:zlib'
 import { crc32c } from '@node-rs/crc32'
-import { HEAD, ZSTD } from './batch-format.ts'
+import { EncodedHeaders } from '../encoded-headers.ts'
+import type { Append } from '../port.ts'
+import { longSize, putLong, putVarint, varintSize } from '../varint.ts'
+import { HEAD, TRANSACTIONAL, ZSTD } from './batch-format.ts'
 
-const varintSize = (value: number): number => {
-  const z = ((value << 1) ^ (value >> 31)) >>> 0
-  return z < 0x80 ? 1 : z < 0x4000 ? 2 : z < 0x200000 ? 3 : z < 0x10000000 ? 4 : 5
-}
-
-const putVarint = (into: Buffer, at: number, value: number): number => {
-  let z = ((value << 1) ^ (value >> 31)) >>> 0
-  while (z > 0x7f) {
-    into[at++] = (z & 0x7f) | 0x80
-    z >>>= 7
-  }
-  into[at++] = z
-  return at
-}
-
-/** 64-bit zig-zag for timestamp deltas, which may span years in one batch. */
-const longSize = (value: number): number => {
-  if (value >= -0x40000000 && value < 0x40000000) return varintSize(value)
-  let z = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n))
-  let size = 1
-  while (z > 0x7fn) {
-    z >>= 7n
-    size++
-  }
-  return size
-}
-
-const putLong = (into: Buffer, at: number, value: number): number => {
-  if (value >= -0x40000000 && value < 0x40000000) return putVarint(into, at, value)
-  let z = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n))
-  while (z > 0x7fn) {
-    into[at++] = Number(z & 0x7fn) | 0x80
-    z >>= 7n
-  }
-  into[at++] = Number(z)
-  return at
-}
+const COMPRESS_ASIDE_BYTES = 256 * 1024
+const LEVEL_1 = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+const compressAside = promisify(zstdCompress)
+/** Up to here a loop is quicker than `set`. */
+const SHORT_BYTES = 24
 
 interface Encoded {
   value: string | undefined
@@ -51,13 +23,35 @@ interface Encoded {
   valueAt: number
 }
 
+const NO_HEADERS = Uint8Array.of(0)
+
 /** Encodes header maps. Names are few and most values repeat from record to record: those are copied, not encoded again. */
 export class HeaderWriter {
   private buffer = Buffer.allocUnsafeSlow(4096)
   private readonly names = new Map<string, Encoded>()
 
-  /** The header block of a record, valid until the next call. */
-  write(headers: Readonly<Record<string, string>> | undefined): Uint8Array {
+  /** The header block lies in [from, to) of `bytes`, valid until the next call. */
+  bytes: Uint8Array = NO_HEADERS
+  from = 0
+  to = 1
+
+  write(headers: Append['headers']): void {
+    if (headers === undefined) {
+      this.bytes = NO_HEADERS
+      this.from = 0
+      this.to = 1
+    } else if (headers instanceof EncodedHeaders) {
+      this.bytes = headers.bytes
+      this.from = headers.from
+      this.to = headers.to
+    } else {
+      this.from = 0
+      this.to = this.writeMap(headers)
+      this.bytes = this.buffer
+    }
+  }
+
+  private writeMap(headers: Readonly<Record<string, string>>): number {
     let at = 0
     let count = 0
     for (const name in headers) if (headers[name] !== undefined) count++
@@ -71,7 +65,7 @@ export class HeaderWriter {
       this.buffer.set(known.bytes, at)
       at += known.bytes.length
     }
-    return this.buffer.subarray(0, at)
+    return at
   }
 
   private name(name: string): Encoded {
@@ -104,6 +98,24 @@ export class HeaderWriter {
   }
 }
 
+export interface ProducerState {
+  readonly id: bigint
+  readonly epoch: number
+  /** Of the batch's first record. */
+  readonly sequence: number
+}
+
+export interface TakeOptions {
+  readonly zstd?: boolean
+  readonly transactional?: boolean
+}
+
+const put = (into: Buffer, at: number, bytes: Uint8Array, length: number): number => {
+  if (length <= SHORT_BYTES) for (let i = 0; i < length; i++) into[at + i] = bytes[i]!
+  else into.set(bytes, at)
+  return at + length
+}
+
 /** Builds one batch. `take` hands out its bytes, which stay valid until `begin`. */
 export class BatchWriter {
   count = 0
@@ -122,7 +134,7 @@ export class BatchWriter {
     return this.at
   }
 
-  append(key: Uint8Array | null, value: Uint8Array | null, timestampMs: number, headers: Uint8Array): void {
+  append(key: Uint8Array | null, value: Uint8Array | null, timestampMs: number, headers: HeaderWriter): void {
     if (this.count === 0) {
       this.firstMs = timestampMs
       this.maxMs = timestampMs
@@ -136,10 +148,11 @@ export class BatchWriter {
       longSize(delta) +
       varintSize(index) +
       varintSize(keyLength) +
-      Math.max(keyLength, 0) +
+      (keyLength > 0 ? keyLength : 0) +
       varintSize(valueLength) +
-      Math.max(valueLength, 0) +
-      headers.length
+      (valueLength > 0 ? valueLength : 0) +
+      headers.to -
+      headers.from
     if (this.at + body + 5 > this.buffer.length) this.grow(body + 5)
     const into = this.buffer
     let at = putVarint(into, this.at, body)
@@ -147,31 +160,40 @@ export class BatchWriter {
     at = putLong(into, at, delta)
     at = putVarint(into, at, index)
     at = putVarint(into, at, keyLength)
-    if (key !== null) {
-      into.set(key, at)
-      at += keyLength
-    }
+    if (key !== null) at = put(into, at, key, keyLength)
     at = putVarint(into, at, valueLength)
-    if (value !== null) {
-      into.set(value, at)
-      at += valueLength
+    if (value !== null) at = put(into, at, value, valueLength)
+    if (headers.to - headers.from === 1) into[at++] = headers.bytes[headers.from]!
+    else {
+      const { bytes, from, to } = headers
+      into.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), at)
+      at += to - from
     }
-    into.set(headers, at)
-    this.at = at + headers.length
+    this.at = at
   }
 
   /** The complete batch. Its bytes are what must be sent again, unchanged, when the answer stays out. */
-  take(producer: { id: bigint; epoch: number; sequence: number }, zstd = false): Buffer {
-    let batch = this.buffer.subarray(0, this.at)
-    if (zstd) {
-      const packed = zstdCompressSync(batch.subarray(HEAD), { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
-      batch = Buffer.concat([batch.subarray(0, HEAD), packed])
-    }
+  take(producer: ProducerState, options: TakeOptions = {}): Buffer {
+    const batch = this.buffer.subarray(0, this.at)
+    if (options.zstd !== true) return this.seal(batch, producer, options)
+    return this.seal(Buffer.concat([batch.subarray(0, HEAD), zstdCompressSync(batch.subarray(HEAD), LEVEL_1)]), producer, options)
+  }
+
+  /** As `take`; a large batch is compressed off this thread. */
+  takeAside(producer: ProducerState, options: TakeOptions): Buffer | Promise<Buffer> {
+    if (options.zstd !== true || this.at <= COMPRESS_ASIDE_BYTES) return this.take(producer, options)
+    const batch = this.buffer.subarray(0, this.at)
+    return compressAside(batch.subarray(HEAD), LEVEL_1).then((packed) =>
+      this.seal(Buffer.concat([batch.subarray(0, HEAD), packed]), producer, options),
+    )
+  }
+
+  private seal(batch: Buffer, producer: ProducerState, { zstd, transactional }: TakeOptions): Buffer {
     batch.writeBigInt64BE(0n, 0)
     batch.writeInt32BE(batch.length - 12, 8)
     batch.writeInt32BE(-1, 12) // leader epoch, set by the broker
     batch[16] = 2
-    batch.writeInt16BE(zstd ? ZSTD : 0, 21)
+    batch.writeInt16BE((zstd === true ? ZSTD : 0) | (transactional === true ? TRANSACTIONAL : 0), 21)
     batch.writeInt32BE(this.count - 1, 23)
     batch.writeBigInt64BE(BigInt(this.firstMs), 27)
     batch.writeBigInt64BE(BigInt(this.maxMs), 35)

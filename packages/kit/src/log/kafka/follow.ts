@@ -4,7 +4,7 @@ import { FollowProgress } from '../follow-progress.ts'
 import { PartitionRunner } from '../partition-runner.ts'
 import type { Follow, FollowOptions } from '../port.ts'
 import type { KafkaContext } from './log.ts'
-import { Reader } from './reader.ts'
+import { MAX_BYTES, MAX_BYTES_PER_PARTITION, Reader } from './reader.ts'
 import { startOffset } from './start-offset.ts'
 
 export const followKafka = async (context: KafkaContext, options: FollowOptions): Promise<Follow> => {
@@ -31,7 +31,8 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
   }
   const reader = new Reader(transport, {
     maxWaitMs: options.maxWaitMs ?? 500,
-    maxBytesPerPartition: 1024 * 1024,
+    maxBytesPerPartition: options.maxBytesPerPartition ?? MAX_BYTES_PER_PARTITION,
+    maxBytes: options.maxBytes ?? MAX_BYTES,
     plainName: (topic) => topic.slice(prefix.length),
     onFatal: (error) => void stop(error),
   })

@@ -6,7 +6,7 @@ import { logError } from '../log-error.ts'
 import type {
   Append,
   AppendOptions,
-  Appended,
+  AppendedRecords,
   Follow,
   FollowOptions,
   Log,
@@ -21,6 +21,7 @@ import { followKafka } from './follow.ts'
 import type { GroupTiming } from './group.ts'
 import { openKafkajsWire } from './kafkajs.ts'
 import { Producer } from './producer.ts'
+import type { AppendLimits } from './producer.ts'
 import { readRange } from './read.ts'
 import { runKafka } from './run.ts'
 import { Transport } from './transport.ts'
@@ -33,6 +34,8 @@ export interface KafkaLogOptions extends WireOptions {
   readonly namespace?: string
   /** How long an append goes on trying before it rejects with a retriable error. Default 15 000 ms. */
   readonly appendDeadlineMs?: number
+  /** How much goes into a request and how much may be queued. */
+  readonly append?: AppendLimits
   /** Topics whose batches are compressed (zstd level 1). */
   readonly zstdTopics?: readonly string[]
   /** Group timing; defaults: session 10 s, heartbeat 1 s, rebalance 60 s. */
@@ -76,6 +79,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
   const prefix = options.namespace ?? ''
   const transport = await openTransport(options)
   const producer = new Producer(transport, {
+    ...options.append,
     deadlineMs: options.appendDeadlineMs ?? 15_000,
     prefix,
     zstdTopics: new Set((options.zstdTopics ?? []).map((topic) => prefix + topic)),
@@ -99,10 +103,11 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<Log> => {
   }
 
   return {
-    append: async (records: readonly Append[], appendOptions?: AppendOptions): Promise<Appended[]> => {
+    append: async (records: readonly Append[], appendOptions?: AppendOptions): Promise<AppendedRecords> => {
       open()
       return producer.append(records, appendOptions)
     },
+    pressure: () => producer.pressure,
     run: async (runOptions: RunOptions): Promise<Run> => {
       open()
       return keep(await runKafka(context, runOptions))

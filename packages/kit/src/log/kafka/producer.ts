@@ -3,16 +3,35 @@
 // while a request is on its way travel together in the next one.
 
 import { LogError } from '../../errors.ts'
+import { appendedList } from '../appended.ts'
 import { logError } from '../log-error.ts'
-import { murmur2 } from '../murmur2.ts'
-import type { Append, AppendOptions, Appended } from '../port.ts'
+import type { Append, AppendOptions, AppendedRecords } from '../port.ts'
+import { AppendQueue, Call } from './append-queue.ts'
+import { Lanes, Round } from './append-round.ts'
+import type { Batch, RoundLimits } from './append-round.ts'
 import { CODE, isProducerState, isTransient, nameOfCode, toLogError } from './errors.ts'
 import { API, produceBody, produceReply } from './protocol.ts'
-import { BatchWriter, HeaderWriter } from './batch-writer.ts'
 import { pause } from './transport.ts'
 import type { Transport } from './transport.ts'
 
-export interface ProducerOptions {
+/** How appends are put together. Every limit is per request of one producer; defaults suit a service. */
+export interface AppendLimits {
+  /** Most records in a request. Default 4000. */
+  readonly maxRequestRecords?: number
+  /** Most bytes in a request. Default 8 MiB. */
+  readonly maxRequestBytes?: number
+  /** Most bytes of one partition in a request, below the topic's max.message.bytes. Default 900 000. */
+  readonly maxBatchBytes?: number
+  /** Most bytes of appends that are under way; further ones wait for room. Default 64 MiB. */
+  readonly maxQueuedBytes?: number
+  /**
+   * How long a request that is not full waits for more records, ms. Default 0: nobody waits while nothing is on its way;
+   * what comes in meanwhile travels together anyway.
+   */
+  readonly lingerMs?: number
+}
+
+export interface ProducerOptions extends AppendLimits {
   /** How long one append goes on trying before it rejects. */
   readonly deadlineMs: number
   /** Put before topic names. */
@@ -23,223 +42,166 @@ export interface ProducerOptions {
 
 /** Below the broker's default of 1 MiB per batch, overhead and headers included. */
 const BATCH_BYTES = 900_000
-const ATOMIC_BATCH_BYTES = 64 * 1024 * 1024
-const ROUND_RECORDS = 4000
-const ROUND_BYTES = 8 * 1024 * 1024
+const REQUEST_RECORDS = 4000
+const REQUEST_BYTES = 8 * 1024 * 1024
+const QUEUED_BYTES = 64 * 1024 * 1024
 const FIRST_PAUSE_MS = 50
 const LAST_PAUSE_MS = 1000
-
-interface Call {
-  readonly records: readonly Append[]
-  readonly atomic: boolean
-  readonly after: NonNullable<AppendOptions['after']>
-  readonly endMs: number
-  readonly results: Appended[]
-  /** Records that are in batches already. */
-  taken: number
-  acknowledged: number
-  failed: boolean
-  readonly resolve: (results: Appended[]) => void
-  readonly reject: (error: LogError) => void
-}
-
-/** What the broker acknowledged last on a partition, and the next sequence number. */
-interface Lane {
-  /** Name at the broker. */
-  readonly topic: string
-  readonly plainName: string
-  readonly partition: number
-  readonly writer: BatchWriter
-  sequence: number
-  last: { leaderEpoch: number; offset: number } | undefined
-  connection: object | undefined
-}
-
-interface Batch {
-  readonly lane: Lane
-  /** Whose record lies at each place of the batch, and which of that call's records it is. */
-  readonly calls: Call[]
-  readonly indexes: number[]
-  bytes: Buffer | undefined
-}
-
-/** Keys are few compared with records: their bytes and hashes are kept. */
-interface Key {
-  readonly bytes: Buffer
-  readonly hash: number
-}
-
-const MOST_KEYS = 10_000
 
 export class Producer {
   private readonly transport: Transport
   private readonly options: ProducerOptions
-  private readonly lanes = new Map<string, Lane[]>()
-  private readonly keys = new Map<string, Key>()
-  private readonly headers = new HeaderWriter()
-  private queue: Call[] = []
+  private readonly limits: RoundLimits
+  private readonly queue: AppendQueue
+  private readonly lanes: Lanes
   private identity: { id: bigint; epoch: number } | undefined
   private working: Promise<void> | undefined
-  private roundRobin = 0
+  private endOfLinger: (() => void) | undefined
 
   constructor(transport: Transport, options: ProducerOptions) {
     this.transport = transport
     this.options = options
+    this.limits = {
+      maxRequestRecords: options.maxRequestRecords ?? REQUEST_RECORDS,
+      maxRequestBytes: options.maxRequestBytes ?? REQUEST_BYTES,
+      maxBatchBytes: options.maxBatchBytes ?? BATCH_BYTES,
+    }
+    this.queue = new AppendQueue(options.maxQueuedBytes ?? QUEUED_BYTES, () => this.start())
+    this.lanes = new Lanes(options.prefix, this.limits)
   }
 
-  append(records: readonly Append[], options: AppendOptions = {}): Promise<Appended[]> {
-    if (records.length === 0) return Promise.resolve([])
-    return new Promise((resolve, reject) => {
-      this.queue.push({
-        records,
-        atomic: options.atomic === true,
-        after: options.after ?? [],
-        endMs: Date.now() + this.options.deadlineMs,
-        results: [],
-        taken: 0,
-        acknowledged: 0,
-        failed: false,
-        resolve,
-        reject,
-      })
-      this.working ??= this.work()
-    })
+  append(records: readonly Append[], options: AppendOptions = {}): Promise<AppendedRecords> {
+    if (records.length === 0) return Promise.resolve(appendedList([]))
+    const call = new Call(records, options, Date.now() + this.options.deadlineMs)
+    if (this.queue.add(call)) this.start()
+    return call.result
+  }
+
+  /** How full the queue is, 0 … 1. */
+  get pressure(): number {
+    return this.queue.pressure
   }
 
   /** Resolves when nothing is queued or outstanding. */
   async drained(): Promise<void> {
-    await this.working
+    while (!this.queue.isEmpty || this.working) {
+      this.endOfLinger?.()
+      await (this.working ?? pause(FIRST_PAUSE_MS))
+    }
+  }
+
+  private start(): void {
+    this.working ??= this.work()
+    if (this.endOfLinger && this.isWorthARequest()) this.endOfLinger()
   }
 
   private async work(): Promise<void> {
     await Promise.resolve() // calls made in the same turn travel together
-    while (this.queue.length > 0) {
+    while (this.queue.calls.length > 0) {
+      if (this.options.lingerMs) await this.linger(this.options.lingerMs)
       // At least one good try, however long the call has waited behind others.
-      const end = Math.max(this.queue[0]!.endMs, Date.now() + 1000)
-      const calls = new Set<Call>()
+      const end = Math.max(this.queue.calls[0]!.endMs, Date.now() + 1000)
+      const calls: Call[] = []
       try {
         await this.untilThere(end)
-        const batches = await this.fill(calls, end)
+        const { batches } = await this.fill(calls, end)
         await this.send(batches, end)
       } catch (error) {
         // What was under way is in doubt: with a new producer id its sequence numbers bind nobody.
         this.identity = undefined
         this.lanes.clear()
         const failure = toLogError(error, 'Appending')
-        for (const call of this.queue) if (call.endMs <= end) calls.add(call)
+        for (const call of this.queue.calls) if (call.endMs <= end) this.fail(call, failure)
         for (const call of calls) this.fail(call, failure)
       }
-      this.queue = this.queue.filter((call) => !call.failed && call.taken < call.records.length)
+      this.queue.prune()
     }
     this.working = undefined
   }
 
+  /** Waits for company, until there is enough for a request. */
+  private async linger(ms: number): Promise<void> {
+    if (this.isWorthARequest()) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => this.endOfLinger?.(), ms)
+      this.endOfLinger = () => {
+        clearTimeout(timer)
+        this.endOfLinger = undefined
+        resolve()
+      }
+    })
+  }
+
+  private isWorthARequest(): boolean {
+    let records = 0
+    let bytes = 0
+    for (const call of this.queue.calls) {
+      records += call.records.length - call.taken
+      bytes += call.bytes
+      if (records >= this.limits.maxRequestRecords || bytes >= this.limits.maxRequestBytes) return true
+    }
+    return false
+  }
+
   private fail(call: Call, error: LogError): void {
-    if (call.failed || call.acknowledged === call.records.length) return
-    call.failed = true
+    if (call.hasSettled) return
     call.reject(error)
+    this.queue.left(call)
   }
 
   /** Gets a producer id; after a broker start its coordinator may need a moment. */
   private async untilThere(end: number): Promise<void> {
+    if (this.identity) return
     await this.retrying(end, async () => {
       this.identity ??= await this.transport.initProducer()
     })
   }
 
   /** Moves records from the queue into one batch per partition, in order, as far as they fit. */
-  private async fill(calls: Set<Call>, end: number): Promise<Batch[]> {
-    const batches = new Map<Lane, Batch>()
-    let records = 0
-    let bytes = 0
-    for (const call of this.queue) {
-      if (call.failed) continue
-      if (call.atomic && records > 0) break
-      let partitions: Map<string, number>
-      try {
-        partitions = await this.partitionsOf(call, end)
-      } catch (error) {
-        this.fail(call, toLogError(error, 'Appending'))
-        continue
-      }
-      calls.add(call)
-      const limit = call.atomic ? ATOMIC_BATCH_BYTES : BATCH_BYTES
-      while (call.taken < call.records.length) {
-        const record = call.records[call.taken]!
-        const key = record.key === null ? null : this.key(record.key)
-        const size = (record.value?.length ?? 0) + (key?.bytes.length ?? 0) + 400
-        const lane = this.lane(record, key, partitions)
-        let batch = batches.get(lane)
-        const isFull = batch !== undefined && lane.writer.size + size > limit
-        if (isFull && call.atomic)
-          throw logError('fatal', 'ANDON_LOG_TOO_LARGE', `An atomic append to ${record.topic}/${lane.partition} exceeds ${limit} bytes`)
-        if (isFull || (!call.atomic && (records >= ROUND_RECORDS || bytes > ROUND_BYTES))) return [...batches.values()]
-        if (!batch) {
-          lane.writer.begin()
-          batch = { lane, calls: [], indexes: [], bytes: undefined }
-          batches.set(lane, batch)
+  private async fill(calls: Call[], end: number): Promise<Round> {
+    const round = new Round()
+    try {
+      for (const call of this.queue.calls) {
+        if (call.hasSettled) continue
+        if (call.atomic && round.records > 0) break
+        let partitions: ReadonlyMap<string, number>
+        try {
+          partitions = await this.partitionsOf(call, end)
+        } catch (error) {
+          this.fail(call, toLogError(error, 'Appending'))
+          continue
         }
-        batch.calls.push(call)
-        batch.indexes.push(call.taken++)
-        lane.writer.append(
-          key === null ? null : key.bytes,
-          record.value,
-          Math.trunc(record.timestampMs ?? Date.now()),
-          this.headers.write(record.headers),
-        )
-        records++
-        bytes += size
+        calls.push(call)
+        if (!this.lanes.take(call, round, partitions)) break
       }
+    } finally {
+      round.close()
     }
-    return [...batches.values()]
+    return round
   }
 
-  private async partitionsOf(call: Call, end: number): Promise<Map<string, number>> {
+  /** Number of partitions of each topic of the call, all of whose own partition numbers exist. */
+  private async partitionsOf(call: Call, end: number): Promise<ReadonlyMap<string, number>> {
     const counts = new Map<string, number>()
-    for (const { topic, partition = 0 } of call.records) {
-      if (!counts.has(topic))
-        await this.retrying(end, async () => void counts.set(topic, (await this.transport.leaders(this.options.prefix + topic)).length))
-      if (partition >= counts.get(topic)! || partition < 0)
-        throw logError('fatal', 'ANDON_LOG_NO_PARTITION', `Topic ${topic} has no partition ${partition}`)
+    for (const { topic, lowest, highest } of call.topics) {
+      const name = this.options.prefix + topic
+      let count = this.transport.known(name)?.length
+      if (count === undefined)
+        await this.retrying(end, async () => {
+          count = (await this.transport.leaders(name)).length
+        })
+      if (highest >= count! || lowest < 0)
+        throw logError('fatal', 'ANDON_LOG_NO_PARTITION', `Topic ${topic} has no partition ${lowest < 0 ? lowest : highest}`)
+      counts.set(topic, count!)
     }
     return counts
-  }
-
-  private key(text: string): Key {
-    let key = this.keys.get(text)
-    if (!key) {
-      const bytes = Buffer.from(text)
-      key = { bytes, hash: murmur2(bytes) & 0x7fffffff }
-      if (this.keys.size >= MOST_KEYS) this.keys.clear()
-      this.keys.set(text, key)
-    }
-    return key
-  }
-
-  private lane(record: Append, key: Key | null, partitions: Map<string, number>): Lane {
-    const count = partitions.get(record.topic)!
-    const partition = record.partition ?? (key === null ? this.roundRobin++ : key.hash) % count
-    let lanes = this.lanes.get(record.topic)
-    if (!lanes) {
-      lanes = []
-      this.lanes.set(record.topic, lanes)
-    }
-    lanes[partition] ??= {
-      topic: this.options.prefix + record.topic,
-      plainName: record.topic,
-      partition,
-      writer: new BatchWriter(),
-      sequence: 0,
-      last: undefined,
-      connection: undefined,
-    }
-    return lanes[partition]
   }
 
   private async send(batches: readonly Batch[], end: number): Promise<void> {
     for (const batch of batches) {
       const { lane } = batch
-      batch.bytes = lane.writer.take({ ...this.identity!, sequence: lane.sequence }, this.options.zstdTopics.has(lane.topic))
+      const bytes = lane.writer.takeAside({ ...this.identity!, sequence: lane.sequence }, { zstd: this.options.zstdTopics.has(lane.topic) })
+      batch.bytes = bytes instanceof Promise ? await bytes : bytes
     }
     let left = [...batches]
     let inDoubt = false
@@ -292,11 +254,9 @@ export class Producer {
    * Before anything is sent over a new connection: what was acknowledged last, to us and to the callers, must still be
    * there. Otherwise records before these are missing, and the callers have to work them out again first.
    */
-  private async checkTail({ lane, calls }: Batch): Promise<void> {
+  private async checkTail({ lane, parts }: Batch): Promise<void> {
     const { topic, partition, plainName } = lane
-    const marks = [...new Set(calls)].flatMap(({ after }) =>
-      after.filter((mark) => mark.topic === plainName && mark.partition === partition),
-    )
+    const marks = parts.flatMap(({ call }) => call.after.filter((mark) => mark.topic === plainName && mark.partition === partition))
     if (lane.last) marks.push({ topic: plainName, partition, ...lane.last })
     if (marks.length === 0) return
     const ends = new Map<number, number>()
@@ -311,23 +271,29 @@ export class Producer {
   }
 
   private acknowledge(batch: Batch, firstOffset: number, connection: object): void {
-    const { lane, calls, indexes } = batch
+    const { lane, parts } = batch
     const leaderEpoch = this.transport.known(lane.topic)?.[lane.partition]?.leaderEpoch ?? -1
-    lane.sequence = (lane.sequence + lane.writer.count) % 0x80000000
-    lane.last = { leaderEpoch, offset: firstOffset + calls.length - 1 }
+    const { count } = lane.writer
+    lane.sequence = (lane.sequence + count) % 0x80000000
+    lane.last = { leaderEpoch, offset: firstOffset + count - 1 }
     lane.connection = connection
     batch.bytes = undefined
-    for (let i = 0; i < calls.length; i++) {
-      const call = calls[i]!
-      call.results[indexes[i]!] = { topic: lane.plainName, partition: lane.partition, leaderEpoch, offset: firstOffset + i }
-      if (++call.acknowledged === call.records.length && !call.failed) call.resolve(call.results)
+    let offset = firstOffset
+    for (const { call, run } of parts) {
+      run.leaderEpoch = leaderEpoch
+      run.firstOffset = offset
+      offset += run.count
+      call.acknowledged += run.count
+      if (call.acknowledged < call.records.length || call.hasSettled) continue
+      call.resolve()
+      this.queue.left(call)
     }
   }
 
   /** The broker took nothing of this batch and never will: its calls fail, the sequence goes on with the next one. */
   private refuse(batch: Batch, reason: LogError): void {
     batch.bytes = undefined
-    for (const call of new Set(batch.calls)) this.fail(call, reason)
+    for (const { call } of batch.parts) this.fail(call, reason)
   }
 
   private async byLeader(batches: readonly Batch[]): Promise<Map<number, Batch[]>> {

@@ -36,16 +36,16 @@ export async function* readRange({ transport, prefix }: KafkaContext, range: Rea
       if (at >= (await transport.latest(name, partition))) return // cut meanwhile
       continue
     }
-    const { records, nextOffset } = decodeRecords(range.topic, partition, fetched.records, at, fetched.aborted)
-    from = nextOffset
-    const wanted = records.length > 0 && records.at(-1)!.offset >= to ? records.filter(({ offset }) => offset < to) : records
-    if (wanted.length > 0)
-      yield {
-        topic: range.topic,
-        partition,
-        records: wanted,
-        nextOffset: Math.min(nextOffset, to),
-        highWatermark: fetched.lastStableOffset,
-      }
+    const batch = await decodeRecords({
+      topic: range.topic,
+      partition,
+      bytes: fetched.records,
+      fromOffset: at,
+      aborted: fetched.aborted,
+      highWatermark: fetched.lastStableOffset,
+    })
+    from = batch.nextOffset
+    batch.endBefore(to)
+    if (batch.count > 0) yield batch
   }
 }

@@ -10,9 +10,14 @@ import { decodeRecords } from './batch-reader.ts'
 import { pause } from './transport.ts'
 import type { Transport } from './transport.ts'
 
+export const MAX_BYTES_PER_PARTITION = 1024 * 1024
+export const MAX_BYTES = 16 * 1024 * 1024
+
 export interface ReaderOptions {
   readonly maxWaitMs: number
   readonly maxBytesPerPartition: number
+  /** Of one answer. */
+  readonly maxBytes: number
   /** Topic name at the broker to the name that handlers see. */
   readonly plainName: (topic: string) => string
   readonly onFatal: (error: unknown) => void
@@ -20,7 +25,8 @@ export interface ReaderOptions {
 
 /** While a partition's handler is busy with a full queue, polls are short so that it is not left out for long. */
 const HURRY_MS = 25
-const MAX_BYTES = 16 * 1024 * 1024
+/** A smaller part of an answer is copied, so that a partition that stands still does not keep the whole answer in memory. */
+const SMALL_PART = 1 / 8
 const ERROR_PAUSE_MS = 200
 
 interface Source {
@@ -128,7 +134,7 @@ export class Reader {
       asked.set(`${source.topic}/${partition}`, { source, offset })
     }
     const maxWaitMs = hurry ? Math.min(HURRY_MS, this.options.maxWaitMs) : this.options.maxWaitMs
-    const limits = { maxWaitMs, maxBytes: MAX_BYTES, maxBytesPerPartition: this.options.maxBytesPerPartition }
+    const limits = { maxWaitMs, maxBytes: this.options.maxBytes, maxBytesPerPartition: this.options.maxBytesPerPartition }
     try {
       const topics = [...wants].map(([topic, parts]) => ({ topic, parts }))
       const { body, connection } = await this.transport.call(node, API.fetch, fetchBody(topics, limits), { timeoutMs: maxWaitMs + 10_000 })
@@ -138,7 +144,7 @@ export class Reader {
       let moved = false
       for (const result of results) {
         const found = asked.get(`${result.topic}/${result.partition}`)
-        if (found) moved = this.take(found.source, found.offset, result) || moved
+        if (found) moved = (await this.take(found.source, found.offset, result, body.length)) || moved
       }
       if (moved) await pause(50)
     } catch (error) {
@@ -162,7 +168,7 @@ export class Reader {
   }
 
   /** True if the leader has to be found again. */
-  private take(source: Source, offset: number, result: FetchResult): boolean {
+  private async take(source: Source, offset: number, result: FetchResult, answerBytes: number): Promise<boolean> {
     const { runner } = source
     if (result.code === CODE.offsetOutOfRange) {
       runner.doubt(true)
@@ -176,8 +182,10 @@ export class Reader {
     }
     if (!result.records || result.records.length === 0) return false
     const topic = this.options.plainName(source.topic)
-    const { records, nextOffset } = decodeRecords(topic, runner.partition, result.records, offset, result.aborted)
-    runner.offer(offset, { topic, partition: runner.partition, records, nextOffset, highWatermark: result.lastStableOffset })
+    const bytes = result.records.length < answerBytes * SMALL_PART ? Buffer.from(result.records) : result.records
+    const { aborted, lastStableOffset: highWatermark } = result
+    const decoded = decodeRecords({ topic, partition: runner.partition, bytes, fromOffset: offset, aborted, highWatermark })
+    runner.offer(offset, decoded instanceof Promise ? await decoded : decoded)
     return false
   }
 }

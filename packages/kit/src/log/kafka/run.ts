@@ -6,7 +6,7 @@ import { CODE, brokerCodeOf } from './errors.ts'
 import { GroupMember } from './group.ts'
 import type { TopicPartition } from './group.ts'
 import type { KafkaContext } from './log.ts'
-import { Reader } from './reader.ts'
+import { MAX_BYTES, MAX_BYTES_PER_PARTITION, Reader } from './reader.ts'
 import { startOffset } from './start-offset.ts'
 
 const idOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`
@@ -48,7 +48,8 @@ class KafkaRun implements Run {
     const { prefix, timing } = context
     this.reader = new Reader(transport, {
       maxWaitMs: options.maxWaitMs ?? 500,
-      maxBytesPerPartition: options.maxBytesPerPartition ?? 1024 * 1024,
+      maxBytesPerPartition: options.maxBytesPerPartition ?? MAX_BYTES_PER_PARTITION,
+      maxBytes: options.maxBytes ?? MAX_BYTES,
       plainName: (topic) => topic.slice(prefix.length),
       onFatal: (error) => this.fail(error),
     })
