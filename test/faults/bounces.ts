@@ -1,0 +1,136 @@
+// Kafka's own transaction system test, redone: numbers come in while brokers and clients are bounced, hard and clean, each several
+// times. What was copied is read while it happens and again afterwards.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log, LogRecord } from '@andon/kit'
+import { seeded } from '../harness/random.ts'
+import { sumVerdicts, verifyRecords } from '../harness/record-ledger.ts'
+import type { FaultOptions, FaultResult } from './fault.ts'
+import { appendNumbers, ensureNumberTopics, foundNumbers, foundTotals, wrongTotals } from './numbers.ts'
+import { readTopic, until, withScene } from './rig.ts'
+import type { Scene, Worker } from './rig.ts'
+
+const FULL_RECORDS = 100_000
+/** Share of the numbers that is there, and copied, before the first bounce. */
+const HEAD_START = 0.2
+const WORKERS = 2
+
+export interface BounceOptions {
+  /** Which worker copies. */
+  readonly worker: string
+  readonly config: Readonly<Record<string, unknown>>
+  /** Readers of this promise drop repeats by their marks. */
+  readonly dedupe: boolean
+  /** Times each kind of bounce happens. */
+  readonly times: number
+}
+
+type Bounce = 'broker killed' | 'broker ended' | 'client killed' | 'client ended'
+const KINDS: readonly Bounce[] = ['broker killed', 'broker ended', 'client killed', 'client ended']
+
+/** Each kind `times` times, in an order that the seed decides. */
+export const drawBounces = (times: number, random: () => number): Bounce[] =>
+  Array.from({ length: times }, () => KINDS)
+    .flat()
+    .map((kind) => ({ kind, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ kind }) => kind)
+
+export const runBounces = (options: FaultOptions, { worker, config, dedupe, times }: BounceOptions): Promise<FaultResult> =>
+  withScene(options, async (scene) => {
+    const { note } = options
+    const random = seeded(options.seed)
+    const records = Math.max(2000, Math.round(FULL_RECORDS * options.scale))
+    const log = await scene.openLog()
+    await ensureNumberTopics(log)
+    const acknowledged = new Set<string>()
+    const during: LogRecord[] = []
+    const distinct = new Set<string>()
+    const follow = await log.follow({
+      topics: ['totals'],
+      onBatch: (batch) => {
+        for (const record of batch.records) {
+          during.push(record)
+          distinct.add(record.value?.toString() ?? '')
+        }
+      },
+    })
+    const start = (): Worker => scene.startWorker(worker, { client: options.client, ...config })
+    const workers = Array.from({ length: WORKERS }, start)
+    await Promise.all(workers.map(({ ready }) => ready))
+
+    const plan = drawBounces(times, random)
+    const head = Math.round(records * HEAD_START)
+    const append = (from: number, to: number) => appendNumbers(log, from, to, (number) => void acknowledged.add(`number ${number}`))
+    await append(0, head)
+    await until('the head start', () => distinct.size >= head)
+    let sent = head
+    let slowestS = 0
+    const foundWork = new Set<Bounce>()
+    for (const [i, kind] of plan.entries()) {
+      const to = Math.round(head + ((records - head) * (i + 1)) / plan.length)
+      const appending = append(sent, to)
+      const hitAt = sent + random() * 0.8 * (to - sent)
+      await until('numbers under way', () => acknowledged.size > hitAt)
+      await sleep(random() * 30)
+      if (distinct.size < acknowledged.size) foundWork.add(kind)
+      await bounce(scene, kind, workers, start, random)
+      const atEnd = performance.now()
+      const copied = distinct.size
+      await until(`progress after: ${kind}`, () => distinct.size > copied || distinct.size >= to)
+      const recoveredS = (performance.now() - atEnd) / 1000
+      slowestS = Math.max(slowestS, recoveredS)
+      await appending
+      await until(`the copies of ${to} numbers`, () => distinct.size >= to)
+      sent = to
+      note(`${kind}: going on after ${recoveredS.toFixed(1)} s, ${distinct.size} of ${records} copied`)
+    }
+    await follow.caughtUp()
+    await follow.stop()
+    const codes = await Promise.all(workers.map((one) => one.terminate()))
+    const broken = [
+      ...scene.surprises,
+      ...codes.filter((code) => code !== 0).map((code) => `a worker that was told to end gave code ${code}`),
+    ]
+    return { ...(await judge(log, acknowledged, during, dedupe, broken)), recoveredS: slowestS }
+  })
+
+/** Readers during and after are judged alike, and the numbers themselves as well. */
+const judge = async (
+  log: Log,
+  acknowledged: ReadonlySet<string>,
+  during: readonly LogRecord[],
+  dedupe: boolean,
+  broken: string[],
+): Promise<Omit<FaultResult, 'recoveredS'>> => {
+  const numbers = await readTopic(log, 'numbers')
+  const after = await readTopic(log, 'totals')
+  const expected = new Set([...acknowledged].map((id) => id.replace('number', 'total')))
+  const readers = [during, after].map((records) => foundTotals(records, dedupe))
+  const verdict = sumVerdicts([
+    verifyRecords({ acknowledged, found: foundNumbers(numbers) }),
+    ...readers.map(({ found }) => verifyRecords({ acknowledged: expected, found })),
+  ])
+  const last = readers[1] as (typeof readers)[number]
+  broken.push(...readers.flatMap(({ problems }) => problems.slice(0, 3)), ...wrongTotals(numbers, last.found))
+  return { verdict, broken, detail: { repeats: last.repeats } }
+}
+
+const bounce = async (scene: Scene, kind: Bounce, workers: Worker[], start: () => Worker, random: () => number): Promise<void> => {
+  const [object, how] = kind.split(' ') as ['broker' | 'client', 'killed' | 'ended']
+  if (object === 'broker') {
+    const node = scene.kafka.nodes[Math.floor(random() * scene.kafka.nodes.length)]!
+    if (how === 'killed') await node.kill()
+    await node.restart()
+    return
+  }
+  const index = Math.floor(random() * workers.length)
+  const old = workers[index]!
+  await (how === 'killed' ? old.kill() : old.terminate())
+  workers[index] = start()
+  await workers[index].ready
+}
+
+/** The same test for the loop that needs no transactions: readers drop repeats by their marks. */
+export const effectOnce = (options: FaultOptions): Promise<FaultResult> =>
+  runBounces(options, { worker: 'totals', config: { paceMs: 40 }, dedupe: true, times: options.scale < 1 ? 1 : 3 })
