@@ -1,7 +1,7 @@
 // The blob store port on a local folder: content-addressed, so a name says what is inside and a second put changes nothing.
 
 import { createReadStream } from 'node:fs'
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { access, mkdir, open, readFile, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { createHash, randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { FileHandle } from 'node:fs/promises'
@@ -24,6 +24,10 @@ export interface Blobs {
   /** Where the content lies on disk, whether it exists or not. */
   path(uri: string): string
   has(uri: string): Promise<boolean>
+  /** Makes stored content young again for `sweep`; false when it is not there. */
+  keep(uri: string): Promise<boolean>
+  /** Removes what was neither stored nor kept for that long; gives the number of blobs. For stores that one owner fills, like retained snapshots. */
+  sweep(olderThanMs: number): Promise<number>
 }
 
 export const openBlobs = async (folder: string): Promise<Blobs> => {
@@ -68,6 +72,29 @@ export const openBlobs = async (folder: string): Promise<Blobs> => {
         () => true,
         () => false,
       ),
+    async keep(uri) {
+      const now = new Date()
+      try {
+        await utimes(path(uri), now, now)
+        return true
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return false
+        throw error
+      }
+    },
+    async sweep(olderThanMs) {
+      const before = Date.now() - olderThanMs
+      let removed = 0
+      for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile()) continue
+        const file = join(entry.parentPath, entry.name)
+        const { mtimeMs } = await stat(file)
+        if (mtimeMs >= before) continue
+        await rm(file, { force: true })
+        removed++
+      }
+      return removed
+    },
   }
 }
 

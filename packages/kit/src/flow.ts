@@ -1,6 +1,7 @@
 // What handlers see and give: decoded inputs of one partition, and outputs that name the one input that caused them.
 
 import type { Position } from './log/port.ts'
+import type { SnapshotHistoryOptions } from './snapshot-history.ts'
 
 /** Order of a feature vector among the revisions of its window; travels with everything derived from it. */
 export interface Order extends Position {
@@ -73,6 +74,8 @@ export interface KeyedState {
   restore(key: string, state: Uint8Array, version: number): void
   /** Version of the encoding, ≥ 1. */
   readonly version: number
+  /** The key's state in words a person understands, as JSON; undefined when there is none. For `andon state`. */
+  describe?(key: string): unknown
 }
 
 /** What one partition runs: its handler and, if it has memory, its state. A fresh one is opened for every assignment. */
@@ -97,6 +100,8 @@ export interface ProcessOptions<T> {
   readonly snapshotEveryRecords?: number
   /** Longest time between two rounds of a partition that changed, ms. Default 5000. */
   readonly snapshotEveryMs?: number
+  /** Retains snapshots for replays; without it only the newest state is kept. */
+  readonly history?: SnapshotHistoryOptions
   /** Called when an undecodable record was dead-lettered, so that the window can be marked incomplete. */
   readonly onDeadLetter?: (partition: number, key: string | null) => void
 }

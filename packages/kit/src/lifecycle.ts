@@ -28,12 +28,18 @@ export interface Service {
   readonly admin: { readonly host: string; readonly port: number; readonly setting?: string }
   readonly logger: Logger
   readonly metrics: Metrics
+  /** What runs in a replay run: no door, no notice, no executor. A service without it cannot be replayed. */
+  readonly replay?: {
+    readonly parts: readonly Part[]
+    /** Asked for after the start: resolves when the range was handled, rejects when it cannot be. */
+    finished(): Promise<unknown>
+  }
   /** Shown by /version, e.g. `{ durability: 'single-node' }`. */
   readonly about?: () => Readonly<Record<string, unknown>>
 }
 
 export interface RunningService {
-  /** Port the admin server has. */
+  /** Port the admin server has; 0 in a replay run, which has none. */
   readonly adminPort: number
   /** Rejects when a part has failed for good. */
   readonly failed: Promise<never>
@@ -48,23 +54,24 @@ const failedStartGraceMs = 2000
 
 /**
  * Starts a service inside this process (tests do). On failure, and when `signal` is aborted before the last part has
- * started, what had started is stopped and the error thrown.
+ * started, what had started is stopped and the error thrown. In a replay run only `replay.parts` start, without admin server.
  */
-export const startService = async (service: Service, signal?: AbortSignal): Promise<RunningService> => {
+export const startService = async (service: Service, signal?: AbortSignal, isReplay = false): Promise<RunningService> => {
+  const parts = isReplay ? replayOf(service).parts : service.parts
   const started: Part[] = []
   let isStarting = true
   const admin = createAdminServer({
     service: service.name,
     metrics: service.metrics,
-    readiness: () => (isStarting ? { start: `starting ${service.parts[started.length]?.name ?? ''}`.trim() } : readinessOf(service.parts)),
+    readiness: () => (isStarting ? { start: `starting ${parts[started.length]?.name ?? ''}`.trim() } : readinessOf(parts)),
     about: () => service.about?.() ?? {},
   })
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> => (stopping ??= stopAll(service, started, admin))
   try {
     const setting = service.admin.setting ?? `${service.name.toUpperCase().replaceAll('-', '_')}_ADMIN_PORT`
-    const adminPort = await listen(admin, { host: service.admin.host, port: service.admin.port, setting })
-    for (const part of service.parts) {
+    const adminPort = isReplay ? 0 : await listen(admin, { host: service.admin.host, port: service.admin.port, setting })
+    for (const part of parts) {
       started.push(part) // before its start: a part that fails half-way is stopped as well
       await part.start()
       if (signal?.aborted === true) throw new AndonError('ANDON_START_INTERRUPTED', `${service.name} was stopped while it started`)
@@ -83,6 +90,11 @@ export const startService = async (service: Service, signal?: AbortSignal): Prom
     admin.close()
     throw error
   }
+}
+
+const replayOf = (service: Service): NonNullable<Service['replay']> => {
+  if (service.replay !== undefined) return service.replay
+  throw new AndonError('ANDON_REPLAY_CONTRACT', `${service.name} cannot be replayed: it does not say what of it may run beside the live one`)
 }
 
 /** Resolves when the work has ended or the time is over. */
@@ -120,13 +132,15 @@ const stopAll = async (service: Service, started: readonly Part[], admin: Server
 /**
  * Runs a service as this process: starts it, stops it on SIGTERM or SIGINT (deadline 10 s, a second signal ends at
  * once), when a part fails for good, or when the process named by ANDON_PARENT_PID is gone. A failed start, a bad
- * setting included when `create` is a function, ends the process with one message and exit code 1.
+ * setting included when `create` is a function, ends the process with one message and exit code 1. With ANDON_REPLAY_PLAN
+ * it ends by itself, exit code 0, when the run's range was handled.
  */
 export const runService = async (create: Service | (() => Service | Promise<Service>)): Promise<void> => {
   let service: Service | undefined
   let running: RunningService | undefined
   let started: Promise<unknown> = Promise.resolve()
   let isEnding = false
+  const isReplay = Boolean(process.env['ANDON_REPLAY_PLAN']) // decides what starts, whatever the service makes of its settings
   const abort = new AbortController()
 
   const end = (reason: string, exitCode: number): void => {
@@ -158,9 +172,13 @@ export const runService = async (create: Service | (() => Service | Promise<Serv
 
   try {
     service = typeof create === 'function' ? await create() : create
-    const starting = startService(service, abort.signal)
+    const starting = startService(service, abort.signal, isReplay)
     started = starting
     running = await starting
+    if (isReplay)
+      replayOf(service)
+        .finished()
+        .then(() => (isEnding ? undefined : end('the replay is over', 0)), crash)
   } catch (error) {
     if (isEnding) return
     process.stderr.write(`${startMessage(service?.name ?? 'service', error)}\n`)

@@ -9,6 +9,8 @@ export interface Mark extends Position {
   readonly partition: number
   /** ce_id of the record; empty if it has none. */
   readonly id: string
+  /** Record timestamp, ms UTC, where the reader of the record has kept it. */
+  readonly timestampMs?: number
 }
 
 const recordAt = async (log: Log, topic: string, partition: number, offset: number): Promise<LogRecord | undefined> => {

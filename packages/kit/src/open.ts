@@ -6,6 +6,7 @@ import { openKafkaLog } from './log/kafka/log.ts'
 import type { KafkaLogOptions } from './log/kafka/log.ts'
 import type { Log } from './log/port.ts'
 import { checkReachable } from './reach.ts'
+import { openReplay } from './replay/open.ts'
 
 /** The shared settings that lead to the log. */
 export interface LogSettings {
@@ -13,6 +14,9 @@ export interface LogSettings {
   readonly registryUrl: string
   readonly namespace: string
   readonly registerSchemas: boolean
+  /** Plan of the replay run that this process is; null or absent in a live one. */
+  readonly replayPlan?: string | null
+  readonly blobDir?: string
 }
 
 export interface OpenedLog {
@@ -35,5 +39,11 @@ export const openLog = async (settings: LogSettings, clientId: string, options: 
     await log.value.close()
     throw codec.reason
   }
-  return { log: log.value, codec: codec.value }
+  if (settings.replayPlan == null) return { log: log.value, codec: codec.value }
+  try {
+    return { log: await openReplay(log.value, codec.value, settings.replayPlan, settings.blobDir ?? '.andon/blobs'), codec: codec.value }
+  } catch (error) {
+    await log.value.close()
+    throw error
+  }
 }

@@ -300,6 +300,7 @@ export class PartitionLane<T> {
       leaderEpoch: record.leaderEpoch,
       offset: record.offset,
       id: record.header(HEADER.id) ?? '',
+      timestampMs: record.timestampMs,
     }
   }
 

@@ -9,6 +9,8 @@ import type { Log, Run } from './log/port.ts'
 import { deadLetterSpec } from './dead-letters.ts'
 import { PartitionLane } from './partition-lane.ts'
 import type { LaneContext, ProcessDeps } from './partition-lane.ts'
+import { replayOf } from './replay/replay-log.ts'
+import { SnapshotHistory } from './snapshot-history.ts'
 import { Snapshots, changelogSpec } from './snapshots.ts'
 
 export type { ProcessDeps } from './partition-lane.ts'
@@ -17,12 +19,14 @@ export type { ProcessDeps } from './partition-lane.ts'
  * Runs a service's process on its input until stopped. `ended` rejects when a handler failed for good: the caller ends
  * the service then. Creates the dead-letter topic and, for a process with state, the changelog.
  */
-export const runProcess = async <T>(log: Log, codec: Codec, options: ProcessOptions<T>, deps: ProcessDeps): Promise<Run> => {
+export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOptions<T>, deps: ProcessDeps): Promise<Run> => {
+  const options = replayOf(log)?.adapt(given) ?? given
   const group = options.group ?? options.service
   const partitions = await log.admin.partitions(options.input)
   await log.admin.ensureTopics([deadLetterSpec(options.input, group, partitions)])
   let changelog: Promise<void> | undefined
-  const snapshots = new Snapshots(log, codec, group)
+  const history = options.history && new SnapshotHistory(log, codec, group, options.input, options.history)
+  const snapshots = new Snapshots(log, codec, group, history)
   const context: LaneContext<T> = {
     log,
     codec,
@@ -39,7 +43,7 @@ export const runProcess = async <T>(log: Log, codec: Codec, options: ProcessOpti
     },
   }
   const lanes = new Map<number, PartitionLane<T>>()
-  return log.run({
+  const run = await log.run({
     group,
     topics: [options.input],
     onAssigned: async (_topic, partition, committed) => {
@@ -56,4 +60,15 @@ export const runProcess = async <T>(log: Log, codec: Codec, options: ProcessOpti
     onDoubt: async (_topic, partition) => lanes.get(partition)?.doubt(),
     onBatch: async (batch) => lanes.get(batch.partition)!.handle(batch),
   })
+  if (history === undefined) return run
+  const ended = run.ended.finally(() => history.close())
+  ended.catch(() => undefined) // whoever cares awaits `ended`
+  return {
+    assigned: () => run.assigned(),
+    ended,
+    stop: async () => {
+      await run.stop()
+      await history.close()
+    },
+  }
 }

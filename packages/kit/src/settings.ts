@@ -112,6 +112,9 @@ export const sharedSettings = {
   dataDir: env.path('ANDON_DATA_DIR', 'Folder for local state', '.andon/data'),
   blobDir: env.path('ANDON_BLOB_DIR', 'Folder of the blob store', '.andon/blobs'),
   tokensFile: env.path('ANDON_TOKENS_FILE', 'Principals and the digests of their tokens', '.andon/tokens/principals.json'),
+  replayPlan: env.optional(env.path('ANDON_REPLAY_PLAN', 'Plan of the replay run that this process is; set by `andon replay`')),
+  historyEveryMs: env.integer('ANDON_HISTORY_EVERY_MS', 'Record time between two retained snapshots of a partition, ms', 600_000),
+  historyEveryRecords: env.integer('ANDON_HISTORY_EVERY', 'Records between two retained snapshots, if that comes first', 50_000),
   logLevel: env.oneOf(
     ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     'ANDON_LOG_LEVEL',

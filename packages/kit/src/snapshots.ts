@@ -9,6 +9,7 @@ import type { DedupeEntry } from './lineage.ts'
 import { comparePositions } from './lineage.ts'
 import { holds } from './marks.ts'
 import type { Mark } from './marks.ts'
+import type { SnapshotHistory } from './snapshot-history.ts'
 
 /** Reserved state key for what the kit itself remembers; services' keys never begin with it. */
 const KIT_KEY = '@kit'
@@ -68,11 +69,13 @@ export class Snapshots {
   private readonly log: Log
   private readonly codec: Codec
   private readonly topic: string
+  private readonly history: SnapshotHistory | undefined
 
-  constructor(log: Log, codec: Codec, group: string) {
+  constructor(log: Log, codec: Codec, group: string, history?: SnapshotHistory) {
     this.log = log
     this.codec = codec
     this.topic = changelogTopic(group)
+    this.history = history
   }
 
   /** Stores a round; resolves once the brokers have it. */
@@ -101,10 +104,17 @@ export class Snapshots {
     )
     records.push(this.record(input.partition, '', { ...place, type: 'round' }))
     await this.log.append(records, { atomic: true })
+    this.history?.note({ input, dedupe: round.kit.dedupe, keys: round.keys })
   }
 
   /** The state to start from, or undefined if no round's marks hold. */
   async recover(inputTopic: string, partition: number): Promise<Recovered | undefined> {
+    const found = await this.newest(inputTopic, partition)
+    this.history?.restored(partition, found?.keys ?? [])
+    return found
+  }
+
+  private async newest(inputTopic: string, partition: number): Promise<Recovered | undefined> {
     const { rounds, entries } = await this.load(inputTopic, partition)
     rounds.sort((a, b) => comparePositions(b.input, a.input) || b.at - a.at)
     const isKept = this.keptInput(inputTopic, partition)

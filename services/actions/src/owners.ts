@@ -30,6 +30,8 @@ export interface OwnersOptions {
 export interface OwnersPart extends Part {
   /** Owned partitions with their epoch, and what is wrong with those that decide nothing. */
   status(): { readonly partition: number; readonly epoch: number; readonly problem: string | null }[]
+  /** True once every request below an offset of an owned partition has its answer on the log. */
+  hasAnswered(partition: number, offset: number): boolean
   /** Puts a breaker's change on its line's partition, if it is owned here. */
   noteBreaker(change: BreakerChange): void
   /** Makes owners look again: documents changed. */
@@ -115,6 +117,10 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
       await Promise.all([...owners.values()].map((owner) => owner.stop()))
     },
     status: () => [...owners].map(([partition, owner]) => ({ partition, epoch: owner.epoch, problem: owner.problem })),
+    hasAnswered(partition, offset) {
+      const owner = owners.get(partition)
+      return owner !== undefined && owner.epoch > 0 && owner.log.position >= offset && owner.log.state.pending.size === 0
+    },
     noteBreaker(change) {
       const owner = owners.get(board.partitionOf(change.line))
       owner

@@ -47,6 +47,11 @@ export class PartitionLog {
     this.deps = deps
   }
 
+  /** Next offset to fold. */
+  get position(): number {
+    return this.next
+  }
+
   /** Folds everything up to the partition's end as of now. */
   async read(): Promise<void> {
     this.next = await this.deps.log.read(this.deps.partition, this.next, (entry) => this.fold(entry))

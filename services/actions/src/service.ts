@@ -1,9 +1,7 @@
 // Wires log, owners, door and executors together. ACTIONS_ROLE splits it: `door` answers people, `owner` decides and executes.
 
-import { createLogger, createMetrics, httpPart, loadPrincipals, openLog, runProcess } from '@andon/kit'
-import type { Codec, Log, Logger, Metrics, Part, Run, Service } from '@andon/kit'
-import type { DecideContext } from '@andon/decisions'
-import type { Anomalies } from '@andon/schemas'
+import { createLogger, createMetrics, httpPart, loadPrincipals, openLog } from '@andon/kit'
+import type { Codec, Log, Logger, Part, Service } from '@andon/kit'
 import { openActionsLog } from './actions-log.ts'
 import type { TracedEntry } from './actions-log.ts'
 import type { Executor } from './adapters/executor.ts'
@@ -15,16 +13,17 @@ import { loadedOnUse } from './adapters/executor.ts'
 import { redisRateLimits } from './adapters/rate-limits.ts'
 import { boardPart } from './board.ts'
 import type { ActionsConfig } from './config.ts'
-import { configPublisher, documentProblem } from './documents.ts'
+import { copierPart } from './copier.ts'
+import { decideContext } from './decide-context.ts'
+import { configPublisher } from './documents.ts'
 import { createDoor } from './door.ts'
 import { liveNotice } from './live-notice.ts'
-import { onAnomalies } from './on-anomalies.ts'
 import { ownersPart } from './owners.ts'
 import type { OwnersPart } from './owners.ts'
 import { systemClock } from './partition-log.ts'
 import type { Clock } from './partition-log.ts'
 import { plantPart } from './plant-view.ts'
-import { planFor } from './policy.ts'
+import { actionsReplay } from './replay.ts'
 import { webhooksPart } from './webhooks.ts'
 
 export interface ActionsPorts {
@@ -36,10 +35,11 @@ export interface ActionsPorts {
   readonly executors?: Readonly<Record<string, Executor>>
 }
 
-/** The service against real brokers. Rejects when they or the registry cannot be reached. */
+/** The service against real brokers, or its replay run. Rejects when they or the registry cannot be reached. */
 export const createActionsService = async (config: ActionsConfig): Promise<Service> => {
   const logger = createLogger({ service: 'actions', level: config.logLevel })
-  return actionsService(config, { ...(await openLog(config, 'actions')), logger })
+  const ports = { ...(await openLog(config, 'actions')), logger }
+  return config.replayPlan === null ? actionsService(config, ports) : actionsReplay(config, ports)
 }
 
 /** The service on given ports. Closes the log when it stops. */
@@ -93,16 +93,6 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
     const notice = liveNotice(entry.record)
     if (notice) notices.publish(entry.record.line, notice)
   }
-  const context = (
-    request: Parameters<typeof planFor>[0] | undefined,
-    state: Parameters<typeof planFor>[1],
-    atUs: number,
-  ): DecideContext => ({
-    atUs,
-    commands: view.commands,
-    plan: request?.type === 'FindingCopied' || request?.type === 'CallRequested' ? planFor(request, state, view) : null,
-    documentProblem: (document) => documentProblem(document, view),
-  })
   owners = ownersPart({
     log,
     actionsLog,
@@ -116,7 +106,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
       executors,
       commands: () => view.commands,
       maxStopMs: config.maxStopMs,
-      context,
+      context: decideContext(view),
       isReady: () => plant.isRead(),
     },
   })
@@ -158,20 +148,3 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
 
 /** Something that is open already and has to be closed after everything that started later. */
 const closing = (name: string, close: () => Promise<void>): Part => ({ name, start: async () => {}, stop: close })
-
-const copierPart = (log: Log, codec: Codec, view: Parameters<typeof onAnomalies>[0], logger: Logger, metrics: Metrics): Part => {
-  let run: Run | undefined
-  return {
-    name: 'findings',
-    async start() {
-      run = await runProcess<Anomalies>(
-        log,
-        codec,
-        { service: 'actions', group: 'actions.findings', input: 'anomalies', open: () => ({ handle: onAnomalies(view) }) },
-        { logger, metrics },
-      )
-    },
-    ended: () => run?.ended ?? Promise.resolve(),
-    stop: async () => run?.stop(),
-  }
-}

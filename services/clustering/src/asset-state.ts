@@ -91,4 +91,5 @@ export const keyedState = (memory: PartitionMemory): KeyedState => ({
     if (version !== VERSION) throw new RangeError(`clustering state of ${key} has version ${version}, expected ${VERSION}`)
     memory.assets.set(key, JSON.parse(Buffer.from(state).toString('utf8')) as AssetState)
   },
+  describe: (key) => memory.assets.get(key),
 })

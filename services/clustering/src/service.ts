@@ -1,7 +1,17 @@
 // Wires the clustering service: models and documents as side inputs, one process over the partitions of predictions, the
 // read door.
 
-import { createLogger, createMetrics, followDocuments, followTopic, httpPart, loadPrincipals, openLog, runProcess } from '@andon/kit'
+import {
+  createLogger,
+  createMetrics,
+  followDocuments,
+  followTopic,
+  httpPart,
+  loadPrincipals,
+  openLog,
+  retainedHistory,
+  runProcess,
+} from '@andon/kit'
 import type { Codec, Documents, Follow, Log, Metrics, OpenLog, Part, Principals, Run, Service } from '@andon/kit'
 import type { Models, Plant, Predictions } from '@andon/schemas'
 import { keyedState, newMemory } from './asset-state.ts'
@@ -32,7 +42,6 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   const inputs: Part = {
     name: 'log',
     async start() {
-      principals = loadPrincipals(config.tokensFile)
       ;({ log, codec } = await open())
       documents = await followDocuments(log, codec, { logger })
       models = await followTopic<Models>(log, codec, 'models', ({ value }) => cards.apply(value))
@@ -63,7 +72,8 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
         return { handle, state: keyedState(memory) }
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config
-      const options = { service: 'clustering', input: 'predictions', open, snapshotEveryRecords, snapshotEveryMs }
+      const history = await retainedHistory(config, logger)
+      const options = { service: 'clustering', input: 'predictions', open, snapshotEveryRecords, snapshotEveryMs, history }
       run = await runProcess<Predictions>(log, codec, options, { logger, metrics })
     },
     async stop() {
@@ -75,7 +85,14 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   /** Only partitions that are ours now: a memory left over from before a rebalance is stale. */
   const assigned = () => (run?.assigned() ?? []).flatMap(({ partition }) => memories.get(partition) ?? [])
   const app = readDoor({ principals: () => principals, memories: assigned, set, detectorSet, logger })
-  const door = httpPart({ name: 'read-door', host: config.host, port: config.httpPort, app, setting: 'CLUSTERING_HTTP_PORT' })
+  const listening = httpPart({ name: 'read-door', host: config.host, port: config.httpPort, app, setting: 'CLUSTERING_HTTP_PORT' })
+  const door: Part = {
+    ...listening,
+    start: async () => {
+      principals = loadPrincipals(config.tokensFile)
+      await listening.start()
+    },
+  }
   return {
     name: 'clustering',
     logger,
@@ -83,6 +100,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
     admin: { host: config.host, port: config.adminPort, setting: 'CLUSTERING_ADMIN_PORT' },
     about: () => ({ detectorSet }),
     parts: [inputs, processing, door],
+    replay: { parts: [inputs, processing], finished: () => processing.ended!() },
   }
 }
 

@@ -1,6 +1,6 @@
 // Wires the features service: documents as a side input, one process over the partitions of telemetry, latest vectors in Redis.
 
-import { createLogger, createMetrics, followDocuments, openLog, runProcess } from '@andon/kit'
+import { createLogger, createMetrics, followDocuments, openLog, retainedHistory, runProcess } from '@andon/kit'
 import type { Codec, Documents, Log, Logger, Metrics, OpenLog, Part, Run, Service } from '@andon/kit'
 import type { FeatureSet, Plant, Telemetry } from '@andon/schemas'
 import { latestVectors } from './adapters/latest-vectors.ts'
@@ -46,6 +46,7 @@ export const createFeaturesService = (config: FeaturesConfig, open: OpenLog = ()
     metrics,
     admin: { host: config.host, port: config.adminPort, setting: 'FEATURES_ADMIN_PORT' },
     parts: [connection, latest, processing],
+    replay: { parts: [connection, processing], finished: () => processing.ended!() },
   }
 }
 
@@ -87,7 +88,8 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
         remember(memory, assetId, asset)
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config
-      const options = { service: 'features', input: 'telemetry', open, onDeadLetter, snapshotEveryRecords, snapshotEveryMs }
+      const history = await retainedHistory(config, logger)
+      const options = { service: 'features', input: 'telemetry', open, onDeadLetter, snapshotEveryRecords, snapshotEveryMs, history }
       run = await runProcess<Telemetry>(log, codec, options, { logger, metrics })
     },
     async stop() {

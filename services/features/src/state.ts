@@ -76,6 +76,10 @@ export const keyedState = (memory: PartitionMemory): KeyedState => {
       const whole = joined(parts)
       if (whole !== undefined) memory.assets.set(assetId, decodeAsset(whole))
     },
+    describe: (key) => {
+      const asset = memory.assets.get(key)
+      return asset && { partitionTimeUs: memory.time.timeUs, ...describeAsset(asset) }
+    },
   }
 }
 
@@ -154,6 +158,22 @@ const decode = <T>(state: Uint8Array): { header: T; columns: Column[] } => {
   })
   return { header, columns }
 }
+
+/** Open windows with what they hold, without the samples themselves. */
+const describeAsset = ({ windows, sources, ...rest }: AssetWindows) => ({
+  ...rest,
+  sources: [...sources].map(([source, clock]) => ({ source, ...clock })),
+  windows: windows.map(({ chunks, ...window }) => ({
+    ...window,
+    rows: chunks.reduce((sum, { seqs }) => sum + seqs.length, 0),
+    chunks: chunks.map(({ seqs, timesUs, recordedUs: _recorded, qualities: _qualities, samples: _samples, ...chunk }) => ({
+      ...chunk,
+      rows: seqs.length,
+      firstUs: timesUs[0] ?? null,
+      lastUs: timesUs.at(-1) ?? null,
+    })),
+  })),
+})
 
 type ChunkHeader = Omit<Chunk, 'seqs' | 'timesUs' | 'recordedUs' | 'qualities' | 'samples'>
 type AssetHeader = Omit<AssetWindows, 'sources' | 'windows'> & {

@@ -66,20 +66,23 @@ export const createInferenceService = (config: InferenceConfig, open: OpenLog = 
   const opened: Opened = {}
   const doors = doorParts(config, opened, logger, metrics)
   const hasDoors = config.role !== 'scorer'
-  const hasEventPath = config.role !== 'server'
+  const log = logPart(open, opened)
+  const models = modelsPart(config, opened, logger, metrics)
+  const eventPath = config.role === 'server' ? undefined : eventPathPart(config, opened, logger, metrics)
   return {
     name: 'inference',
     admin: { host: config.host, port: config.adminPort, setting: 'INFERENCE_ADMIN_PORT' },
     logger,
     metrics,
+    ...(eventPath ? { replay: { parts: [log, models, eventPath], finished: () => eventPath.ended!() } } : {}),
     about: () => ({ role: config.role, executionProvider: 'cpu', models: opened.models?.registry.current().length ?? 0 }),
     ports: doors.ports,
     parts: [
-      logPart(open, opened),
-      modelsPart(config, opened, logger, metrics),
-      ...(hasEventPath ? [baselinesPart(config, opened, logger, metrics)] : []),
+      log,
+      models,
+      ...(eventPath ? [baselinesPart(config, opened, logger, metrics)] : []),
       ...(hasDoors ? doors.parts : []),
-      ...(hasEventPath ? [eventPathPart(config, opened, logger, metrics)] : []),
+      ...(eventPath ? [eventPath] : []),
     ],
   }
 }
@@ -193,16 +196,19 @@ const eventPathPart = (config: InferenceConfig, opened: Opened, logger: Logger, 
     start: async () => {
       const [log, codec] = [opened.log!, opened.codec!]
       const { registry, cache, writer } = opened.models!
-      const commissioning = (): Commissioning =>
-        new Commissioning({
-          windows: config.commissioningWindows,
-          writer,
-          train: trainInWorker,
-          readBack: readBack(log, codec),
-          isCommissioned: (assetId, digest) => registry.isCommissioned(assetId, digest),
-          logger,
-          metrics,
-        })
+      // A replay learns nothing: models that an asset got since then hold from the event time of their activation.
+      const commissioning = (): Pick<Commissioning, 'observe'> =>
+        config.replayPlan !== null
+          ? { observe: async () => {} }
+          : new Commissioning({
+              windows: config.commissioningWindows,
+              writer,
+              train: trainInWorker,
+              readBack: readBack(log, codec),
+              isCommissioned: (assetId, digest) => registry.isCommissioned(assetId, digest),
+              logger,
+              metrics,
+            })
       const open = () => {
         const handle = onFeatures({ registry, cache, commissioning: commissioning() })
         return {
