@@ -1,6 +1,7 @@
 // The benchmarks of the stream core, in the order in which `npm run bench -- core` runs them.
 
 import type { Benchmark } from '../benchmark.ts'
+import { consume, consumeWindows } from './consume.ts'
 import { produce } from './produce.ts'
 
-export const CORE: readonly Benchmark[] = [produce]
+export const CORE: readonly Benchmark[] = [produce, consume, consumeWindows]
