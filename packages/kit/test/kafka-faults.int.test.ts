@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { openKafkaLog, openTransactor } from '@andon/kit'
+import { openKafkaLog } from '@andon/kit'
 import type { Append, KafkaLogOptions, Log, LogRecord } from '@andon/kit'
 import { startKafka } from '@andon/platform'
 import type { Kafka } from '@andon/platform'
@@ -99,30 +99,6 @@ test('a run goes on after its connections were cut, with no record left out or h
   assert.deepEqual(seen, inOrder(30))
   assert.ok(doubts > 0, 'the marks were checked')
   await run.stop()
-})
-
-test('records of a transaction that failed are never seen, and the next transaction of that id goes through', async (t) => {
-  const namespace = `f${process.pid}-tx-`
-  const log = await open(t, { namespace })
-  await log.admin.ensureTopics([{ name: 'numbers', partitions: 1 }])
-  const transactor = openTransactor({ brokers: kafka.brokers, clientId: 'kit-faults', transactionalId: `${namespace}id` })
-  t.after(() => transactor.close())
-  const topic = `${namespace}numbers`
-  const send = (n: number, fails: boolean) =>
-    transactor.transact(async (transaction) => {
-      await transaction.send({ topic, messages: [{ key: 'k', value: String(n) }] })
-      if (fails) throw new Error('the handler failed')
-    })
-  await send(0, false)
-  await assert.rejects(send(1, true), { code: 'ANDON_LOG_TRANSACTION' })
-  await send(2, false)
-  await until(async () => (await readAll(log, 0)).length >= 2)
-  assert.deepEqual((await readAll(log, 0)).map(numberOf), [0, 2])
-  const followed: number[] = []
-  const follow = await log.follow({ topics: ['numbers'], onBatch: (batch) => void followed.push(...batch.records.map(numberOf)) })
-  await follow.caughtUp()
-  assert.deepEqual(followed, [0, 2])
-  await follow.stop()
 })
 
 test('a handler that works longer than the session keeps its partition', async (t) => {

@@ -4,8 +4,7 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { connect as connectSocket } from 'node:net'
 import { test } from 'node:test'
-import { openTransactor } from '@andon/kit'
-import type { ISocketFactory, Producer, Transaction } from 'kafkajs'
+import type { ISocketFactory } from 'kafkajs'
 import {
   createCluster,
   internals,
@@ -106,34 +105,6 @@ test('an answer that broke off leaves nothing in front of the answers of the nex
   const Connection = require('kafkajs/src/network/connection') as new (options: object) => Record<string, unknown>
   const { chunks, bytesBuffered, bytesNeeded } = new Connection({ host: 'h', port: 1, logger: { namespace: () => ({}) } })
   assert.deepEqual([chunks, bytesBuffered, bytesNeeded], [[], 0, 4], 'the names and first values are as kafkajs has them')
-})
-
-test('a transactional producer whose commit failed is thrown away, never used again', async () => {
-  const used: string[] = []
-  let made = 0
-  const create = (): Producer => {
-    const name = `producer ${++made}`
-    const isBroken = made === 1
-    const transaction = {
-      commit: async () => {
-        used.push(`${name} commits`)
-        if (isBroken) throw new Error('the coordinator went away')
-      },
-    } as unknown as Transaction
-    return {
-      connect: async () => undefined,
-      disconnect: async () => void used.push(`${name} ends`),
-      transaction: async () => transaction,
-    } as unknown as Producer
-  }
-  const transactor = openTransactor({ brokers: [], clientId: 'c', transactionalId: 't' }, create)
-  await assert.rejects(
-    transactor.transact(async () => undefined),
-    { kind: 'retriable', code: 'ANDON_LOG_TRANSACTION' },
-  )
-  assert.equal(await transactor.transact(async () => 'done'), 'done')
-  assert.deepEqual(used, ['producer 1 commits', 'producer 1 ends', 'producer 2 commits'])
-  await transactor.close()
 })
 
 test('an assignment is even, complete and keeps what it can', () => {

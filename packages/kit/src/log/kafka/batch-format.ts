@@ -3,7 +3,6 @@
 
 /** Bytes of a batch before its records. */
 export const HEAD = 61
-export const ZSTD = 4
 export const COMPRESSION_MASK = 7
 export const APPEND_TIME = 8
 export const TRANSACTIONAL = 0x10

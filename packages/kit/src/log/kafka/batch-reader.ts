@@ -2,12 +2,11 @@
 // anything else in it; every record keeps its batch's leader epoch, because an offset alone does not tell a rewritten
 // record from the original.
 
-import { gunzip, gunzipSync, zstdDecompress, zstdDecompressSync } from 'node:zlib'
-import { promisify } from 'node:util'
 import { crc32c } from '@node-rs/crc32'
 import { logError } from '../log-error.ts'
-import { APPEND_TIME, COMPRESSION_MASK, CONTROL, HEAD, TRANSACTIONAL, ZSTD } from './batch-format.ts'
+import { APPEND_TIME, COMPRESSION_MASK, CONTROL, HEAD, TRANSACTIONAL } from './batch-format.ts'
 import { Columns } from './columns.ts'
+import { unpack, unpackAside } from './compression.ts'
 import type { Aborted } from './protocol.ts'
 
 /** Larger compressed batches are unpacked off this thread, so that they delay nobody's heartbeat or answer. */
@@ -200,21 +199,6 @@ const unpacked = (section: Section, bytes: Buffer): void => {
   section.to = bytes.length
 }
 
-const unpack = (codec: number, bytes: Buffer, topic: string): Buffer => {
-  if (codec === 1) return gunzipSync(bytes)
-  if (codec === ZSTD) return zstdDecompressSync(bytes)
-  throw unknownCompression(codec, topic)
-}
-
-const gunzipAside = promisify(gunzip)
-const zstdAside = promisify(zstdDecompress)
-
-const unpackAside = (codec: number, bytes: Buffer, topic: string): Promise<Buffer> => {
-  if (codec === 1) return gunzipAside(bytes)
-  if (codec === ZSTD) return zstdAside(bytes)
-  throw unknownCompression(codec, topic)
-}
-
 /** Producers whose transaction was aborted leave records behind; they are skipped up to their abort marker. */
 class AbortedFilter {
   private readonly waiting: Aborted[]
@@ -240,10 +224,3 @@ const corrupt = (topic: string, partition: number, offset: number, why: string) 
 
 const badFormat = (topic: string, partition: number, why: string) =>
   logError('fatal', 'ANDON_LOG_FORMAT', `${topic}/${partition} cannot be read: ${why}`)
-
-const unknownCompression = (codec: number, topic: string) =>
-  logError(
-    'fatal',
-    'ANDON_LOG_COMPRESSION',
-    `A producer wrote ${codec === 2 ? 'snappy' : 'lz4'} batches to ${topic}; this mesh reads zstd and gzip. Set compression.type=zstd on the topic or in that producer`,
-  )

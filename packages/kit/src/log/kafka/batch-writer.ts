@@ -1,17 +1,14 @@
 // Writes record batches (magic 2, KIP-98) into one growing buffer, header maps included. What `take` gives is complete:
 // the same bytes can be sent again when an answer stays out.
 
-import { promisify } from 'node:util'
-import { constants, zstdCompress, zstdCompressSync } from 'node:zlib'
 import { crc32c } from '@node-rs/crc32'
 import { EncodedHeaders } from '../encoded-headers.ts'
 import type { Append } from '../port.ts'
 import { longSize, putLong, putVarint, varintSize } from '../varint.ts'
-import { HEAD, TRANSACTIONAL, ZSTD } from './batch-format.ts'
+import { HEAD, TRANSACTIONAL } from './batch-format.ts'
+import { pack, packAside } from './compression.ts'
 
 const COMPRESS_ASIDE_BYTES = 256 * 1024
-const LEVEL_1 = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
-const compressAside = promisify(zstdCompress)
 /** Up to here a loop is quicker than `set`. */
 const SHORT_BYTES = 24
 
@@ -106,7 +103,8 @@ export interface ProducerState {
 }
 
 export interface TakeOptions {
-  readonly zstd?: boolean
+  /** Number of the codec that packs the records, see compression.ts. Default 0: none. */
+  readonly codec?: number
   readonly transactional?: boolean
 }
 
@@ -175,25 +173,25 @@ export class BatchWriter {
   /** The complete batch. Its bytes are what must be sent again, unchanged, when the answer stays out. */
   take(producer: ProducerState, options: TakeOptions = {}): Buffer {
     const batch = this.buffer.subarray(0, this.at)
-    if (options.zstd !== true) return this.seal(batch, producer, options)
-    return this.seal(Buffer.concat([batch.subarray(0, HEAD), zstdCompressSync(batch.subarray(HEAD), LEVEL_1)]), producer, options)
+    if (!options.codec) return this.seal(batch, producer, options)
+    return this.seal(Buffer.concat([batch.subarray(0, HEAD), pack(options.codec, batch.subarray(HEAD))]), producer, options)
   }
 
   /** As `take`; a large batch is compressed off this thread. */
   takeAside(producer: ProducerState, options: TakeOptions): Buffer | Promise<Buffer> {
-    if (options.zstd !== true || this.at <= COMPRESS_ASIDE_BYTES) return this.take(producer, options)
+    if (!options.codec || this.at <= COMPRESS_ASIDE_BYTES) return this.take(producer, options)
     const batch = this.buffer.subarray(0, this.at)
-    return compressAside(batch.subarray(HEAD), LEVEL_1).then((packed) =>
+    return packAside(options.codec, batch.subarray(HEAD)).then((packed) =>
       this.seal(Buffer.concat([batch.subarray(0, HEAD), packed]), producer, options),
     )
   }
 
-  private seal(batch: Buffer, producer: ProducerState, { zstd, transactional }: TakeOptions): Buffer {
+  private seal(batch: Buffer, producer: ProducerState, { codec = 0, transactional }: TakeOptions): Buffer {
     batch.writeBigInt64BE(0n, 0)
     batch.writeInt32BE(batch.length - 12, 8)
     batch.writeInt32BE(-1, 12) // leader epoch, set by the broker
     batch[16] = 2
-    batch.writeInt16BE((zstd === true ? ZSTD : 0) | (transactional === true ? TRANSACTIONAL : 0), 21)
+    batch.writeInt16BE(codec | (transactional === true ? TRANSACTIONAL : 0), 21)
     batch.writeInt32BE(this.count - 1, 23)
     batch.writeBigInt64BE(BigInt(this.firstMs), 27)
     batch.writeBigInt64BE(BigInt(this.maxMs), 35)

@@ -108,3 +108,14 @@ export const toLogError = (error: unknown, what: string): LogError =>
   error instanceof LogError
     ? error
     : logError('retriable', 'ANDON_LOG_UNAVAILABLE', `${what}: ${error instanceof Error ? error.message : String(error)}`, error)
+
+const TRANSACTION_DOUBT = new Set<number | undefined>([
+  CODE.outOfOrderSequence,
+  CODE.duplicateSequence,
+  CODE.invalidTransactionState,
+  CODE.invalidProducerIdMapping,
+  CODE.unknownProducerId,
+])
+
+/** The broker does not know a transaction as we do: its id has to be opened again, which says nothing about whose it is. */
+export const isTransactionDoubt = (error: unknown): boolean => TRANSACTION_DOUBT.has(brokerCodeOf(error))

@@ -108,12 +108,15 @@ export class GroupMember {
     })
   }
 
-  /** True if the coordinator says now that our generation is the group's: the partitions are ours and nobody else's. */
+  /**
+   * True if the coordinator says now that our generation is the group's: the partitions are ours and nobody else's. While a
+   * rebalance gathers its members it still is, since it cannot end without us.
+   */
   async isConfirmed(): Promise<boolean> {
     if (this.state !== 'in') return false
     return this.heartbeat().then(
       () => true,
-      () => false,
+      (error: unknown) => brokerCodeOf(error) === CODE.rebalanceInProgress,
     )
   }
 

@@ -9,8 +9,9 @@ import type { Append, AppendOptions, AppendedRecords } from '../port.ts'
 import { AppendQueue, Call } from './append-queue.ts'
 import { Lanes, Round } from './append-round.ts'
 import type { Batch, RoundLimits } from './append-round.ts'
-import { CODE, isProducerState, isTransient, nameOfCode, toLogError } from './errors.ts'
+import { CODE, brokerError, isProducerState, isTransient, nameOfCode, toLogError } from './errors.ts'
 import { API, produceBody, produceReply } from './protocol.ts'
+import type { ProducerIdentity } from './protocol-transactions.ts'
 import { pause } from './transport.ts'
 import type { Transport } from './transport.ts'
 
@@ -36,8 +37,15 @@ export interface ProducerOptions extends AppendLimits {
   readonly deadlineMs: number
   /** Put before topic names. */
   readonly prefix: string
-  /** Batches of these topics (names at the broker) are compressed. */
-  readonly zstdTopics: ReadonlySet<string>
+  /** Codec of a topic's batches (names at the broker); topics that are not named are not compressed. */
+  readonly codecs: ReadonlyMap<string, number>
+  /** Of a transactional producer, which is thrown away after any failure. */
+  readonly transaction?: {
+    readonly transactionalId: string
+    readonly identity: ProducerIdentity
+    /** Called before anything is sent to these partitions (names at the broker). */
+    join(partitions: readonly { topic: string; partition: number }[]): Promise<void>
+  }
 }
 
 /** Below the broker's default of 1 MiB per batch, overhead and headers included. */
@@ -54,7 +62,7 @@ export class Producer {
   private readonly limits: RoundLimits
   private readonly queue: AppendQueue
   private readonly lanes: Lanes
-  private identity: { id: bigint; epoch: number } | undefined
+  private identity: ProducerIdentity | undefined
   private working: Promise<void> | undefined
   private endOfLinger: (() => void) | undefined
 
@@ -153,7 +161,7 @@ export class Producer {
   private async untilThere(end: number): Promise<void> {
     if (this.identity) return
     await this.retrying(end, async () => {
-      this.identity ??= await this.transport.initProducer()
+      this.identity ??= this.options.transaction?.identity ?? (await this.transport.initProducer())
     })
   }
 
@@ -200,9 +208,13 @@ export class Producer {
   private async send(batches: readonly Batch[], end: number): Promise<void> {
     for (const batch of batches) {
       const { lane } = batch
-      const bytes = lane.writer.takeAside({ ...this.identity!, sequence: lane.sequence }, { zstd: this.options.zstdTopics.has(lane.topic) })
+      const bytes = lane.writer.takeAside(
+        { ...this.identity!, sequence: lane.sequence },
+        { codec: this.options.codecs.get(lane.topic) ?? 0, transactional: this.options.transaction !== undefined },
+      )
       batch.bytes = bytes instanceof Promise ? await bytes : bytes
     }
+    await this.options.transaction?.join(batches.map(({ lane }) => lane))
     let left = [...batches]
     let inDoubt = false
     for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(wait * 2, LAST_PAUSE_MS)) {
@@ -235,14 +247,19 @@ export class Producer {
     }
     const connection = await this.transport.connectionTo(node, API.produce)
     for (const batch of batches) if (batch.lane.connection !== connection) await this.checkTail(batch)
-    const { body } = await this.transport.call(node, API.produce, produceBody([...topics.values()], 10_000), { connection })
+    const { body } = await this.transport.call(
+      node,
+      API.produce,
+      produceBody([...topics.values()], 10_000, this.options.transaction?.transactionalId),
+      { connection },
+    )
     const found = new Map(batches.map((batch) => [`${batch.lane.topic}/${batch.lane.partition}`, batch]))
     let failure: LogError | undefined
     for (const { topic, partition, code, offset } of produceReply(body)) {
       const batch = found.get(`${topic}/${partition}`)!
       if (code === 0) this.acknowledge(batch, offset, connection)
       else {
-        const reason = refusal(topic, partition, code)
+        const reason = refusal(topic, partition, code, this.options.transaction !== undefined)
         if (reason.kind === 'retriable') failure = pick(failure, reason)
         else this.refuse(batch, reason)
       }
@@ -326,8 +343,9 @@ export class Producer {
 /** The graver of two failures. */
 const pick = (a: LogError | undefined, b: LogError): LogError => (a && (a.kind !== 'retriable' || a.code === 'ANDON_LOG_TAIL_LOST') ? a : b)
 
-const refusal = (topic: string, partition: number, code: number): LogError => {
+const refusal = (topic: string, partition: number, code: number, isTransactional: boolean): LogError => {
   const what = `Appending to ${topic}/${partition}: ${nameOfCode(code)}`
+  if (isTransactional && code !== CODE.messageTooLarge) return brokerError(code, what)
   if (isProducerState(code))
     return logError('retriable', 'ANDON_LOG_TAIL_LOST', `${what}: the broker does not know what we appended before`)
   if (code === CODE.messageTooLarge)

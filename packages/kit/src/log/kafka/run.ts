@@ -8,14 +8,24 @@ import type { TopicPartition } from './group.ts'
 import type { KafkaContext } from './log.ts'
 import { MAX_BYTES, MAX_BYTES_PER_PARTITION, Reader } from './reader.ts'
 import { startOffset } from './start-offset.ts'
+import type { Transport } from './transport.ts'
 
 const idOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`
 
-export const runKafka = async (context: KafkaContext, options: RunOptions): Promise<Run> => {
+/** What a run that commits its positions by other means needs of it. */
+export interface OwnCommits {
+  readonly member: GroupMember
+  /** The position may no longer hold: `onDoubt` is asked before the next batch. */
+  doubt(topic: string, partition: number): void
+}
+
+/** `made` is given the run before its first assignment and takes over committing. */
+export const runKafka = async (context: KafkaContext, options: RunOptions, made?: (run: OwnCommits) => void): Promise<Run> => {
   const { prefix, transport: lookups } = context
   for (const topic of options.topics) await lookups.leaders(prefix + topic)
   const transport = await context.open()
-  const running = new KafkaRun(context, options, transport)
+  const running = new KafkaRun(context, options, transport, made === undefined)
+  made?.(running)
   try {
     await running.member.joined
   } catch (error) {
@@ -25,12 +35,13 @@ export const runKafka = async (context: KafkaContext, options: RunOptions): Prom
   return running
 }
 
-class KafkaRun implements Run {
+class KafkaRun implements Run, OwnCommits {
   readonly ended: Promise<void>
   readonly member: GroupMember
   private readonly context: KafkaContext
   private readonly options: RunOptions
-  private readonly transport: Awaited<ReturnType<KafkaContext['open']>>
+  private readonly transport: Transport
+  private readonly commits: boolean
   private readonly reader: Reader
   /** By topic at the broker and partition. */
   private readonly runners = new Map<string, PartitionRunner>()
@@ -39,10 +50,11 @@ class KafkaRun implements Run {
   private committing: Promise<void> = Promise.resolve()
   private stopping: Promise<void> | undefined
 
-  constructor(context: KafkaContext, options: RunOptions, transport: Awaited<ReturnType<KafkaContext['open']>>) {
+  constructor(context: KafkaContext, options: RunOptions, transport: Transport, commits: boolean) {
     this.context = context
     this.options = options
     this.transport = transport
+    this.commits = commits
     this.ended = this.end.promise
     this.ended.catch(() => undefined) // whoever cares awaits `ended`
     const { prefix, timing } = context
@@ -67,6 +79,10 @@ class KafkaRun implements Run {
 
   assigned(): readonly TopicPartition[] {
     return [...this.runners.values()].map(({ topic, partition }) => ({ topic, partition }))
+  }
+
+  doubt(topic: string, partition: number): void {
+    this.runners.get(`${this.context.prefix}${topic}/${partition}`)?.doubt()
   }
 
   stop(): Promise<void> {
@@ -142,7 +158,7 @@ class KafkaRun implements Run {
   }
 
   private armCommit(): void {
-    if (this.timer || this.stopping) return
+    if (this.timer || this.stopping || !this.commits) return
     this.timer = setTimeout(() => {
       this.timer = undefined
       this.commit().catch(() => this.armCommit())
@@ -151,6 +167,7 @@ class KafkaRun implements Run {
 
   /** Commits what moved, one request at a time. A refusal for a rebalance is nothing: the next commit says the same. */
   private commit(): Promise<void> {
+    if (!this.commits) return Promise.resolve()
     const next = this.committing.then(async () => {
       const positions: (TopicPartition & { offset: number; runner: PartitionRunner })[] = []
       for (const [id, runner] of this.runners) {

@@ -1,103 +1,66 @@
-// Transactions for adapters that need topic-to-topic atomicity. kafkajs' transactional producer cannot be used again once
-// a commit or an abort has failed (its state machine knows no way back): such a producer is thrown away, and a new one
-// with the same id makes the broker finish or roll back what it left open and fences anybody who still writes under it.
+// Transactions for those who need topic-to-topic atomicity: `transact` runs work whose appends and offsets become visible
+// together. One id per input partition, stable over restarts; whoever opens it last is its only owner.
 
-import type { Kafka, Producer, Transaction } from 'kafkajs'
-import kafkajs from 'kafkajs'
-import { logError } from '../log-error.ts'
-import type { WireOptions } from './wire.ts'
+import { LogError } from '../../errors.ts'
+import type { Append, AppendedRecords } from '../port.ts'
+import { brokerCodeOf, isTransactionDoubt } from './errors.ts'
+import type { TransactionalProducer } from './transactional-producer.ts'
 
-const createKafka = ({ brokers, clientId, ssl, sasl }: WireOptions): Kafka =>
-  new kafkajs.Kafka({
-    brokers: [...brokers],
-    clientId,
-    ...(ssl === undefined ? {} : { ssl }),
-    ...(sasl === undefined ? {} : { sasl }),
-    logLevel: kafkajs.logLevel.NOTHING,
-  })
-
-const typeOf = (error: unknown): string | undefined => {
-  const { type, cause } = (error ?? {}) as { type?: unknown; cause?: unknown }
-  return typeof type === 'string' ? type : cause ? typeOf(cause) : undefined
+export interface Transaction {
+  readonly append: (records: readonly Append[]) => Promise<AppendedRecords>
+  /** After the appends: where the group goes on once this is committed (next record to read). */
+  readonly sendOffsets: (group: string, offsets: readonly { topic: string; partition: number; offset: number }[]) => Promise<void>
 }
 
 export interface Transactor {
   /**
-   * Runs `work` in a transaction and commits it. When anything fails, the transaction counts as not done: rejects with a
-   * retriable LogError (do it again), or `fenced` when somebody else has taken over this id. Calls run one after the other.
+   * Runs `work` in a transaction and commits it. Rejects with the error of the work itself, or with a LogError: retriable =
+   * not committed, do it again (`fields.isOutcomeUnknown`: the commit was sent and never answered); fenced = somebody has
+   * opened this id since, this transactor is done for good; fatal = refused. Calls run one after the other.
    */
   transact<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
-export interface TransactorOptions extends WireOptions {
-  /** Stable per input partition: `<group>.<topic>.<partition>`. */
-  readonly transactionalId: string
-  readonly transactionTimeoutMs?: number
-}
-
-const FENCED = new Set([
-  'INVALID_PRODUCER_EPOCH',
-  'PRODUCER_FENCED',
-  'INVALID_PRODUCER_ID_MAPPING',
-  'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
-])
-
-const producerOf = (kafka: Kafka, { transactionalId, transactionTimeoutMs = 30_000 }: TransactorOptions): Producer =>
-  kafka.producer({
-    transactionalId,
-    transactionTimeout: transactionTimeoutMs,
-    idempotent: true,
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
-    retry: { initialRetryTime: 30, maxRetryTime: 500, retries: 8 }, // the default start of 300 ms makes back-to-back transactions crawl
-  })
-
-/** `create` makes a fresh transactional producer; tests hand in one that fails. */
-export const openTransactor = (
-  options: TransactorOptions,
-  create: () => Producer = () => producerOf(createKafka(options), options),
-): Transactor => {
-  let producer: Promise<Producer> | undefined
+/** `close` ends what the producer runs on; `prefix` goes before topics and groups. */
+export const createTransactor = (producer: TransactionalProducer, prefix: string, close: () => Promise<void>): Transactor => {
+  let opening: Promise<void> | undefined
+  let fenced: LogError | undefined
   let turn: Promise<unknown> = Promise.resolve()
 
-  const connected = async (): Promise<Producer> => {
-    const fresh = create()
-    try {
-      await fresh.connect()
-      return fresh
-    } catch (error) {
-      await fresh.disconnect().catch(() => undefined)
+  const open = (): Promise<void> => {
+    opening ??= producer.open().catch((error: unknown) => {
+      opening = undefined
       throw error
-    }
+    })
+    return opening
   }
 
-  const discard = async (): Promise<void> => {
-    const old = producer
-    producer = undefined
-    await old?.then((it) => it.disconnect()).catch(() => undefined)
+  const transaction: Transaction = {
+    append: (records) => producer.append(records),
+    sendOffsets: (group, offsets) =>
+      producer.sendOffsets(
+        { groupId: prefix + group, generation: -1, memberId: '' },
+        offsets.map(({ topic, partition, offset }) => ({ topic: prefix + topic, partition, offset })),
+      ),
   }
 
   const once = async <T>(work: (transaction: Transaction) => Promise<T>): Promise<T> => {
+    if (fenced) throw fenced
+    let isCommitting = false
     try {
-      producer ??= connected()
-      const transaction = await (await producer).transaction()
+      await open()
       const result = await work(transaction)
-      await transaction.commit()
+      isCommitting = true
+      await producer.commit()
       return result
     } catch (error) {
-      await discard() // also instead of an abort: the next producer's start aborts what is open
-      const type = typeOf(error)
-      const reason = error instanceof Error ? error.message : String(error)
-      throw type !== undefined && FENCED.has(type)
-        ? logError(
-            'fenced',
-            'ANDON_LOG_FENCED',
-            `Transactional id ${options.transactionalId} belongs to somebody else now: ${reason}`,
-            error,
-          )
-        : logError('retriable', 'ANDON_LOG_TRANSACTION', `Transaction of ${options.transactionalId} was not committed: ${reason}`, error)
+      // Rolled back at once, so that nobody who reads behind it waits until it times out.
+      opening = undefined
+      const failure = failureOf(error, isCommitting)
+      if (failure?.kind === 'fenced') fenced = failure
+      else open().catch(() => undefined) // the next call tries again
+      throw failure ?? error
     }
   }
 
@@ -109,7 +72,17 @@ export const openTransactor = (
     },
     close: async () => {
       await turn
-      await discard()
+      await opening?.catch(() => undefined)
+      await close()
     },
   }
+}
+
+/** What a caller is told; undefined: the error of its own work. */
+const failureOf = (error: unknown, isCommitting: boolean): LogError | undefined => {
+  if (!(error instanceof LogError)) return undefined
+  const code = brokerCodeOf(error)
+  if (error.kind !== 'retriable' && !isTransactionDoubt(error)) return error
+  const fields = { ...error.fields, isOutcomeUnknown: isCommitting && code === undefined }
+  return new LogError('retriable', 'ANDON_LOG_TRANSACTION', `The transaction was not committed: ${error.message}`, { cause: error, fields })
 }

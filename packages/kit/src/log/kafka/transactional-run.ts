@@ -1,0 +1,244 @@
+// A run whose outputs and positions become visible together. Each partition has a transactional id of its own and a
+// transaction that stays open over many batches; partitions overlap, and a partition's next batch is worked on while its
+// last transaction is being committed. After any doubt the id is opened again, which rolls back what was open, and the
+// partition goes on from the position that the group's coordinator has.
+
+import { LogError } from '../../errors.ts'
+import { logError } from '../log-error.ts'
+import type { Append, AppendedRecords, RecordBatch, Run, RunContext, RunOptions, StartAt } from '../port.ts'
+import { isTransactionDoubt } from './errors.ts'
+import type { KafkaContext } from './log.ts'
+import { runKafka } from './run.ts'
+import type { OwnCommits } from './run.ts'
+import { TransactionalProducer } from './transactional-producer.ts'
+import type { Transport } from './transport.ts'
+
+export interface TransactionalContext extends RunContext {
+  /** Appends in the partition's open transaction: readers see the records once it is committed. */
+  readonly append: (records: readonly Append[]) => Promise<AppendedRecords>
+}
+
+export interface TransactionalRunOptions extends Omit<RunOptions, 'onBatch'> {
+  /** As in RunOptions. What fails is rolled back, with everything since the last commit, and comes again. */
+  readonly onBatch: (batch: RecordBatch, context: TransactionalContext) => Promise<void | number>
+  /** How long a transaction stays open while there is work, ms. Default 100. */
+  readonly commitEveryMs?: number
+  /** The broker rolls back what is open for longer, ms; more than a batch may take. Default 60 000. */
+  readonly timeoutMs?: number
+}
+
+/** A broker answers one connection's requests in turn: with several, the partitions' commits overlap there too. */
+const CONNECTION_SETS = 4
+
+export const runTransactional = async (context: KafkaContext, options: TransactionalRunOptions): Promise<Run> => {
+  const lanes = new Map<string, TransactionalLane>()
+  const transports: Transport[] = []
+  const closeAll = async (): Promise<void> => void (await Promise.all(transports.map((transport) => transport.close())))
+  let own: OwnCommits
+  try {
+    for (let i = 0; i < CONNECTION_SETS; i++) transports.push(await context.open())
+    const laneOf = (topic: string, partition: number): TransactionalLane => {
+      const id = `${topic}/${partition}`
+      const lane = lanes.get(id) ?? new TransactionalLane(context, options, own, transports[partition % CONNECTION_SETS]!, topic, partition)
+      lanes.set(id, lane)
+      return lane
+    }
+    const run = await runKafka(
+      context,
+      {
+        ...options,
+        onAssigned: (topic, partition) => laneOf(topic, partition).assigned(),
+        onBatch: (batch, { signal }) => laneOf(batch.topic, batch.partition).handle(batch, signal),
+        onHold: async (topic, partition) => {
+          await options.onHold?.(topic, partition)
+          await laneOf(topic, partition).commit()
+        },
+        onDoubt: (topic, partition) => laneOf(topic, partition).doubted(),
+        onRevoked: async (topic, partition, lost) => {
+          await laneOf(topic, partition).close(lost)
+          lanes.delete(`${topic}/${partition}`)
+          await options.onRevoked?.(topic, partition, lost)
+        },
+      },
+      (made) => {
+        own = made
+      },
+    )
+    const ended = run.ended.finally(closeAll)
+    ended.catch(() => undefined) // whoever cares awaits `ended`
+    return {
+      assigned: () => run.assigned(),
+      ended,
+      stop: async () => {
+        await run.stop()
+        await closeAll()
+      },
+    }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+class TransactionalLane {
+  private readonly context: KafkaContext
+  private readonly options: TransactionalRunOptions
+  private readonly run: OwnCommits
+  private readonly topic: string
+  private readonly partition: number
+  private readonly producer: TransactionalProducer
+  /** What was written or handled may be rolled back: the id is opened again before anything else. */
+  private inDoubt = true
+  /** Next record to handle, and where the group's coordinator has us; undefined before the first batch. */
+  private position: number | undefined
+  private committed: number | undefined
+  private isHandling = false
+  private dueMs = 0
+  private timer: NodeJS.Timeout | undefined
+  private committing: Promise<void> | undefined
+
+  constructor(
+    context: KafkaContext,
+    options: TransactionalRunOptions,
+    run: OwnCommits,
+    transport: Transport,
+    topic: string,
+    partition: number,
+  ) {
+    this.context = context
+    this.options = options
+    this.run = run
+    this.topic = topic
+    this.partition = partition
+    this.producer = new TransactionalProducer(transport, {
+      ...context.producing,
+      transactionalId: `${context.prefix}${options.group}.${topic}.${partition}`,
+      timeoutMs: options.timeoutMs ?? 60_000,
+    })
+  }
+
+  /** The id is ours from here on: what the previous owner left open is settled, so the committed offset is final. */
+  async assigned(): Promise<StartAt | undefined> {
+    await this.open()
+    return (await this.options.onAssigned?.(this.topic, this.partition, this.committed)) ?? this.committed
+  }
+
+  async handle(batch: RecordBatch, signal: AbortSignal): Promise<number | void> {
+    const first = batch.offsetAt(0)
+    this.position ??= first
+    this.committed ??= first
+    if (this.inDoubt) {
+      await this.open()
+      if (this.committed !== first) return this.committed
+    }
+    this.isHandling = true
+    try {
+      const next = await this.options.onBatch(batch, { signal, append: (records) => this.append(records) })
+      this.position = next ?? batch.nextOffset
+      this.isHandling = false
+      this.schedule()
+      return next
+    } catch (error) {
+      this.isHandling = false
+      this.inDoubt = true
+      throw error
+    }
+  }
+
+  /** Commits what is open, after the batch in hand. */
+  async commit(): Promise<void> {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.committing ??= this.commitNow().finally(() => {
+      this.committing = undefined
+    })
+    await this.committing
+  }
+
+  /** The log or a commit is in doubt: roll back, and go on from the committed position. */
+  async doubted(): Promise<StartAt | undefined> {
+    await this.committing?.catch(() => undefined)
+    await this.open()
+    return (await this.options.onDoubt?.(this.topic, this.partition)) ?? this.committed
+  }
+
+  /** A partition that may be somebody else's is left as it is: its next owner rolls back what is open. */
+  async close(lost: boolean): Promise<void> {
+    clearTimeout(this.timer)
+    await this.committing?.catch(() => undefined)
+    if (!lost) await (this.inDoubt ? this.producer.abort() : this.commit()).catch(() => undefined)
+    clearTimeout(this.timer)
+  }
+
+  private async append(records: readonly Append[]): Promise<AppendedRecords> {
+    await this.committing?.catch(() => undefined)
+    try {
+      if (!this.inDoubt) return await this.producer.append(records)
+    } catch (error) {
+      if (isFinal(error)) throw error
+      throw this.rolledBack(error)
+    }
+    throw this.rolledBack()
+  }
+
+  private rolledBack(cause?: unknown): LogError {
+    return logError(
+      'retriable',
+      'ANDON_LOG_TRANSACTION',
+      `A transaction of ${this.topic}/${this.partition} is rolled back and done again`,
+      cause,
+    )
+  }
+
+  private schedule(): void {
+    const now = performance.now()
+    if (this.dueMs === 0) this.dueMs = now + (this.options.commitEveryMs ?? 100)
+    if (this.committing) return // what came since is committed with the next one
+    if (now >= this.dueMs) this.commitAside()
+    else
+      this.timer ??= setTimeout(() => {
+        this.timer = undefined
+        if (!this.isHandling) this.commitAside()
+      }, this.dueMs - now)
+  }
+
+  private commitAside(): void {
+    this.commit().catch(() => this.run.doubt(this.topic, this.partition))
+  }
+
+  private async commitNow(): Promise<void> {
+    const offset = this.position
+    this.dueMs = 0
+    if (this.inDoubt || offset === undefined || offset === this.committed) return
+    try {
+      const { groupId, ...member } = this.run.member.membership
+      await this.producer.sendOffsets({ groupId, ...member }, [
+        { topic: this.context.prefix + this.topic, partition: this.partition, offset },
+      ])
+      await this.producer.commit()
+      this.committed = offset
+    } catch (error) {
+      this.inDoubt = true
+      throw error
+    }
+    // A batch that was handled meanwhile, without an append, waits for its own commit.
+    if (this.position !== offset && !this.isHandling) setImmediate(() => this.schedule())
+  }
+
+  /** Only a member that the coordinator confirms takes over the id: a zombie would take it from its owner. */
+  private async open(): Promise<void> {
+    this.inDoubt = true
+    if (!(await this.run.member.isConfirmed()))
+      throw logError('retriable', 'ANDON_LOG_NO_MEMBER', `${this.topic}/${this.partition} is not confirmed to be ours at the moment`)
+    await this.producer.open()
+    const topic = this.context.prefix + this.topic
+    const offsets = await this.run.member.committed([{ topic, partition: this.partition }])
+    this.committed = offsets.get(`${topic}/${this.partition}`) ?? this.committed
+    this.position = this.committed
+    this.dueMs = 0
+    this.inDoubt = false
+  }
+}
+
+/** The broker refuses these records and always will; anything else is settled by opening the id again. */
+const isFinal = (error: unknown): boolean => error instanceof LogError && error.kind === 'fatal' && !isTransactionDoubt(error)
