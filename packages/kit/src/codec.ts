@@ -9,7 +9,7 @@ import { compileDecoder, compileResolver } from './avro/decoder.ts'
 import type { Decoder } from './avro/decoder.ts'
 import { compileEncoder } from './avro/encoder.ts'
 import type { Encoder } from './avro/encoder.ts'
-import { AvroError } from './avro/errors.ts'
+import { frameBytes, readFrame, undecodable, undecodableBy, writeFrame } from './avro/frame.ts'
 import { whyInvalid } from './avro-types.ts'
 import type { Codec } from './codec-port.ts'
 import { AndonError, messageOf } from './errors.ts'
@@ -42,8 +42,6 @@ export interface AvroCodec extends Codec {
   readonly stats: CodecStats
 }
 
-/** 0x00 and the schema id, before every value. */
-export const frameBytes = 5
 const maxRecordBytes = 1024 * 1024
 const slabBytes = 64 * 1024
 /** Writers' schemas remembered per schema of ours; code is compiled for each. */
@@ -103,11 +101,7 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     const bytes = (end < 0 ? into.length - end : end) - at
     if (bytes > maxRecordBytes) throw tooLarge(topic, bytes)
     if (end < 0) return end
-    into[at] = 0
-    into[at + 1] = id >>> 24
-    into[at + 2] = id >>> 16
-    into[at + 3] = id >>> 8
-    into[at + 4] = id
+    writeFrame(into, at, id)
     return end
   }
 
@@ -123,12 +117,6 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     return bytes
   }
 
-  const readId = (topic: string, bytes: Buffer): number => {
-    if (bytes.length < frameBytes) throw undecodable('ANDON_CODEC_TRUNCATED', topic, `${bytes.length} bytes are no framed record`)
-    if (bytes[0] !== 0) throw undecodable('ANDON_CODEC_MAGIC', topic, `first byte is ${bytes[0]}, expected 0`)
-    return bytes.readInt32BE(1)
-  }
-
   const decoderOf = (name: SchemaName, id: number): Decoder | undefined =>
     id === ids[name] ? ownDecoder(name) : writers.get(name)?.get(id)?.decode
 
@@ -136,8 +124,7 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     try {
       return decode(bytes, frameBytes, bytes.length)
     } catch (error) {
-      const isTruncated = error instanceof AvroError && error.fault === 'truncated'
-      throw undecodable(isTruncated ? 'ANDON_CODEC_TRUNCATED' : 'ANDON_CODEC_UNDECODABLE', topic, messageOf(error), error)
+      throw undecodableBy(topic, error)
     }
   }
 
@@ -174,14 +161,14 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     schemaId: (topic) => ids[nameOf(topic)],
     decode: <T>(topic: string, bytes: Buffer): T => {
       const name = nameOf(topic)
-      const id = readId(topic, bytes)
+      const id = readFrame(topic, bytes, 0, bytes.length)
       const decoder = decoderOf(name, id)
       if (decoder === undefined) throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `schema ${id} is not known yet`)
       return read(topic, decoder, bytes) as T
     },
     decodeAsync: async <T>(topic: string, bytes: Buffer): Promise<T> => {
       const name = nameOf(topic)
-      const id = readId(topic, bytes)
+      const id = readFrame(topic, bytes, 0, bytes.length)
       return read(topic, decoderOf(name, id) ?? (await fetch(topic, name, id)), bytes) as T
     },
     writerSchema: async (topic, id) => {
@@ -216,9 +203,6 @@ export const localCodec = (extra: Readonly<Record<number, object>> = {}): AvroCo
   const ids = Object.fromEntries(schemaNames.map((name, index) => [name, index + 1])) as Record<SchemaName, number>
   return createCodec(ids, (id) => Promise.resolve(extra[id]))
 }
-
-const undecodable = (code: string, topic: string, why: string, cause?: unknown): AndonError =>
-  new AndonError(code, `Cannot decode a record of ${topic}: ${why}`, { cause, fields: { topic } })
 
 const tooLarge = (topic: string, bytes: number): AndonError =>
   new AndonError('ANDON_CODEC_TOO_LARGE', `A record of ${topic} has ${bytes} bytes, the limit is ${maxRecordBytes}; split it`, {

@@ -1,6 +1,7 @@
 // What services share, one import: `import { readConfig, runService } from '@andon/kit'`.
 
 export * from './auth.ts'
+export * from './avro/index.ts'
 export * from './blobs.ts'
 export * from './breaker.ts'
 export * from './codec.ts'

@@ -3,14 +3,13 @@
 // say, nothing is allocated that is not backed by bytes, and everything ends in a value or an AvroError.
 
 import { defaultSource, object } from './defaults.ts'
-import { AvroError } from './errors.ts'
 import { maxEmptyValues } from './limits.ts'
 import { readRuntime } from './read-runtime.ts'
 import { Resolution, writtenAs } from './resolution.ts'
 import { branchName, minimumBytes, parseSchema } from './schema.ts'
 import type { AvroNode, EnumNode, RecordNode, UnionNode } from './schema.ts'
 import { blocks, enter, leave, length, SkipSource, varint } from './skip.ts'
-import { Source } from './source.ts'
+import { compiling, Source } from './source.ts'
 import { FieldStrings } from './strings.ts'
 
 /**
@@ -21,19 +20,21 @@ import { FieldStrings } from './strings.ts'
 export type Decoder = (bytes: Buffer, at: number, end: number) => unknown
 
 /** Reads what was written with the schema. Throws an AvroError (`schema`) when it is none or over the limits. */
-export const compileDecoder = (schema: unknown): Decoder => {
-  const node = parseSchema(schema)
-  return compile(node, node)
-}
+export const compileDecoder = (schema: unknown): Decoder =>
+  compiling(() => {
+    const node = parseSchema(schema)
+    return compile(node, node)
+  })
 
 /**
  * Reads what was written with `writer` as `reader` has it: fields by name or alias, defaults where nothing was written,
  * promotions, branches, default symbols. Throws an AvroError (`schema`) that says where, when it cannot.
  */
-export const compileResolver = (writer: unknown, reader: unknown): Decoder => compile(parseSchema(writer), parseSchema(reader))
+export const compileResolver = (writer: unknown, reader: unknown): Decoder =>
+  compiling(() => compile(parseSchema(writer), parseSchema(reader)))
 
 const compile = (writer: AvroNode, reader: AvroNode): Decoder => {
-  const source = new Source({ ...readRuntime, leftOver, truncated })
+  const source = new Source(readRuntime)
   const decoder = new DecoderSource(source, new Resolution(writer, reader))
   const body = decoder.read(writer, reader, 'value')
   decoder.finish()
@@ -179,7 +180,3 @@ ${leave(writer)}return ${object(values)}
 }
 
 const loads = (to: string, bytes: number): string => Array.from({ length: bytes }, (_, i) => `${to}[${i}] = b[p++]`).join('\n')
-
-const truncated = (): AvroError => new AvroError('truncated', 'The value goes on after its last byte')
-
-const leftOver = (bytes: number): AvroError => new AvroError('undecodable', `${bytes} bytes are left over`)

@@ -6,7 +6,7 @@ import { AvroError } from './errors.ts'
 import { maxRecursion } from './limits.ts'
 import { branchName, parseSchema } from './schema.ts'
 import type { AvroNode, EnumNode, RecordNode, UnionNode } from './schema.ts'
-import { quoted, Source } from './source.ts'
+import { compiling, quoted, Source } from './source.ts'
 import { writeRuntime } from './write-runtime.ts'
 
 /**
@@ -17,7 +17,9 @@ import { writeRuntime } from './write-runtime.ts'
 export type Encoder = (value: unknown, slab: Buffer, at: number) => number
 
 /** Compiles a schema, once. Throws an AvroError (`schema`) when it is none or over the limits. */
-export const compileEncoder = (schema: unknown): Encoder => {
+export const compileEncoder = (schema: unknown): Encoder => compiling(() => compile(schema))
+
+const compile = (schema: unknown): Encoder => {
   const source = new Source(writeRuntime)
   const emitter = new EncoderSource(source)
   const root = parseSchema(schema)

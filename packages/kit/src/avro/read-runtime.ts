@@ -109,6 +109,10 @@ const tooDeep = (): AvroError => new AvroError('undecodable', 'Records are neste
 
 const tooMany = (): AvroError => new AvroError('undecodable', 'More records than the bytes can hold')
 
+const truncated = (): AvroError => new AvroError('truncated', 'The value goes on after its last byte')
+
+const leftOver = (bytes: number): AvroError => new AvroError('undecodable', `${bytes} bytes are left over`)
+
 /** By the names that compiled text uses. */
 export const readRuntime: Readonly<Record<string, unknown>> = {
   readLong,
@@ -123,6 +127,8 @@ export const readRuntime: Readonly<Record<string, unknown>> = {
   badSymbol,
   tooDeep,
   tooMany,
+  truncated,
+  leftOver,
   f32: float32,
   f4: new Uint8Array(float32.buffer),
   f64: float64,

@@ -43,5 +43,19 @@ export class Source {
   }
 }
 
+/**
+ * Runs a compilation. What the limits let through and the stack or the JavaScript compiler does not - chains of thousands
+ * of types - ends as an AvroError (`schema`), too.
+ */
+export const compiling = <T>(compile: () => T): T => {
+  try {
+    return compile()
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof SyntaxError)
+      throw new AvroError('schema', 'The schema is too deep to be compiled', error)
+    throw error
+  }
+}
+
 /** A string as a literal, e.g. a field's name. */
 export const quoted = (text: string): string => JSON.stringify(text)

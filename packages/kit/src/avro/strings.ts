@@ -13,7 +13,10 @@ const values: string[] = Array.from({ length: slots }, () => '')
 const trialMisses = 64
 const restReads = 4096
 
-type Bytes = Uint8Array & { utf8Slice(start: number, end: number): string }
+/** Node's own decoder of a range, which its types leave out; avsc and the clients use it, too. */
+type Slicing = Buffer & { utf8Slice(start: number, end: number): string }
+
+const decode = (bytes: Buffer, at: number, length: number): string => (bytes as Slicing).utf8Slice(at, at + length)
 
 /** Reads one field's strings. */
 export class FieldStrings {
@@ -23,18 +26,18 @@ export class FieldStrings {
   private rest = 0
 
   /** The UTF-8 string in bytes[at, at + length), which lie within the buffer. */
-  read(bytes: Bytes, at: number, length: number): string {
+  read(bytes: Buffer, at: number, length: number): string {
     const last = this.slot
     if (lengths[last] === length && isSame(bytes, at, length, last * maxBytes)) return values[last] as string
-    if (length > maxBytes || length === 0) return length === 0 ? '' : bytes.utf8Slice(at, at + length)
+    if (length > maxBytes || length === 0) return length === 0 ? '' : decode(bytes, at, length)
     if (this.rest > 0) {
       this.rest -= 1
-      return bytes.utf8Slice(at, at + length)
+      return decode(bytes, at, length)
     }
     return this.look(bytes, at, length)
   }
 
-  private look(bytes: Bytes, at: number, length: number): string {
+  private look(bytes: Buffer, at: number, length: number): string {
     let hash = length
     for (let i = 0; i < length; i += 1) hash = (Math.imul(hash, 31) + (bytes[at + i] as number)) | 0
     const slot = (hash ^ (hash >>> 12)) & (slots - 1)
@@ -49,7 +52,7 @@ export class FieldStrings {
       this.hits = 0
       this.misses = 0
     }
-    const value = bytes.utf8Slice(at, at + length)
+    const value = decode(bytes, at, length)
     const base = slot * maxBytes
     for (let i = 0; i < length; i += 1) keys[base + i] = bytes[at + i] as number
     lengths[slot] = length
