@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { connect as connectSocket } from 'node:net'
+import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import type { ISocketFactory } from 'kafkajs'
 import {
   createCluster,
   internals,
-  rawRequest,
   scheduleCheckPendingRequests,
+  sendBytes,
   shareConnects,
   withFreshBuffer,
 } from '../src/log/kafka/kafkajs.ts'
@@ -30,18 +31,51 @@ test('every private name that the transport needs exists', () => {
   const Pool = require('kafkajs/src/network/connectionPool') as { prototype: Record<string, unknown> }
   assert.equal(typeof Pool.prototype['getConnection'], 'function')
   const connection = internals.Connection.prototype as unknown as Record<string, unknown>
-  for (const name of ['connect', 'isConnected', 'send', 'rejectRequests', 'disconnect'])
+  for (const name of [
+    'connect',
+    'isConnected',
+    'isAuthenticated',
+    'authenticate',
+    'failIfNotConnected',
+    'nextCorrelationId',
+    'rejectRequests',
+    'disconnect',
+  ])
     assert.equal(typeof connection[name], 'function', name)
   assert.equal(typeof internals.RequestQueue.prototype['checkPendingRequests'], 'function')
 })
 
-test('a raw request carries our bytes unchanged', async () => {
+test('a request carries our bytes unchanged behind the head that kafkajs would write', async () => {
   const createRequest = require('kafkajs/src/protocol/request') as (options: object) => Promise<{ buffer: Buffer }>
-  const { request } = rawRequest([1, 11, 'Fetch'], Buffer.from('body'))
-  const { buffer } = await createRequest({ correlationId: 7, clientId: 'c', request })
-  assert.equal(buffer.readInt16BE(4), 1)
-  assert.equal(buffer.readInt16BE(6), 11)
-  assert.ok(buffer.toString('latin1').endsWith('body'))
+  const Encoder = require('kafkajs/src/protocol/encoder') as new (size: number) => { buf: Buffer; offset: number }
+  const encode = (): object => Object.assign(new Encoder(0), { buf: Buffer.from('body'), offset: 4 })
+  const { buffer } = await createRequest({ correlationId: 7, clientId: 'cö', request: { apiKey: 1, apiVersion: 11, encode } })
+  const written: Buffer[] = []
+  let isSignedIn = false
+  const answer = await sendBytes(
+    {
+      socket: { cork: () => undefined, uncork: () => undefined, write: (bytes: Buffer) => written.push(bytes) } as unknown as Socket,
+      clientId: 'cö',
+      isConnected: () => true,
+      isAuthenticated: () => isSignedIn,
+      authenticate: async () => void (isSignedIn = true),
+      failIfNotConnected: () => undefined,
+      nextCorrelationId: () => 7,
+      rejectRequests: () => undefined,
+      disconnect: async () => undefined,
+      requestQueue: {
+        push: (request) => {
+          request.sendRequest()
+          request.entry.resolve({ payload: Buffer.from('answer') })
+        },
+      },
+    },
+    [1, 11, 'Fetch'],
+    Buffer.from('body'),
+  )
+  assert.deepEqual(Buffer.concat(written), buffer)
+  assert.equal(answer.toString(), 'answer')
+  assert.ok(isSignedIn)
 })
 
 test('an idle connection arms no timer (tulios/kafkajs#1751)', () => {

@@ -65,6 +65,8 @@ export class Producer {
   private identity: ProducerIdentity | undefined
   private working: Promise<void> | undefined
   private endOfLinger: (() => void) | undefined
+  /** Where the next request to a broker is written: a new one for every request would keep the garbage collector busy. */
+  private readonly requests = new Map<number, Buffer>()
 
   constructor(transport: Transport, options: ProducerOptions) {
     this.transport = transport
@@ -247,12 +249,14 @@ export class Producer {
     }
     const connection = await this.transport.connectionTo(node, API.produce)
     for (const batch of batches) if (batch.lane.connection !== connection) await this.checkTail(batch)
+    const into = this.roomFor(node, batches)
     const { body } = await this.transport.call(
       node,
       API.produce,
-      produceBody([...topics.values()], 10_000, this.options.transaction?.transactionalId),
+      produceBody([...topics.values()], 10_000, this.options.transaction?.transactionalId, into),
       { connection },
     )
+    if (into.length <= 2 * this.limits.maxRequestBytes) this.requests.set(node, into)
     const found = new Map(batches.map((batch) => [`${batch.lane.topic}/${batch.lane.partition}`, batch]))
     let failure: LogError | undefined
     for (const { topic, partition, code, offset } of produceReply(body)) {
@@ -265,6 +269,15 @@ export class Producer {
       }
     }
     if (failure) throw failure
+  }
+
+  /** A request in doubt may be on its way still, so its bytes are left alone: the buffer comes back with the answer only. */
+  private roomFor(node: number, batches: readonly Batch[]): Buffer {
+    let bytes = 256
+    for (const batch of batches) bytes += batch.bytes!.length + batch.lane.topic.length * 3 + 32
+    const known = this.requests.get(node)
+    this.requests.delete(node)
+    return known && known.length >= bytes ? known : Buffer.allocUnsafeSlow(bytes * 2)
   }
 
   /**

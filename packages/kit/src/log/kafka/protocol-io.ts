@@ -8,8 +8,9 @@ export class Out {
   private buffer: Buffer
   private at = 0
 
-  constructor(size = 256) {
-    this.buffer = Buffer.allocUnsafe(size)
+  /** Into a buffer of the caller's, or a new one of this size; when it is too small, into a larger one. */
+  constructor(into: Buffer | number = 256) {
+    this.buffer = typeof into === 'number' ? Buffer.allocUnsafe(into) : into
   }
 
   private need(bytes: number): void {

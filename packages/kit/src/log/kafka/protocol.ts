@@ -35,15 +35,18 @@ export interface TopicParts<T> {
   readonly parts: readonly T[]
 }
 
-/** acks=all. */
+const NOTHING = Buffer.alloc(0)
+
+/** acks=all. Written into the given buffer where that is large enough. */
 export const produceBody = (
   topics: readonly TopicParts<{ partition: number; bytes: Uint8Array }>[],
   timeoutMs: number,
   transactionalId: string | null = null,
+  into: Buffer = NOTHING,
 ): Buffer => {
   let size = 64
   for (const { topic, parts } of topics) for (const { bytes } of parts) size += topic.length + bytes.length + 32
-  return new Out(size)
+  return new Out(into.length >= size ? into : size)
     .string(transactionalId)
     .int16(-1)
     .int32(timeoutMs)
