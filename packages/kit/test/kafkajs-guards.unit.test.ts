@@ -14,7 +14,6 @@ import {
   shareConnects,
   withFreshBuffer,
 } from '../src/log/kafka/kafkajs.ts'
-import { assign } from '../src/log/kafka/assign.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -139,31 +138,4 @@ test('an answer that broke off leaves nothing in front of the answers of the nex
   const Connection = require('kafkajs/src/network/connection') as new (options: object) => Record<string, unknown>
   const { chunks, bytesBuffered, bytesNeeded } = new Connection({ host: 'h', port: 1, logger: { namespace: () => ({}) } })
   assert.deepEqual([chunks, bytesBuffered, bytesNeeded], [[], 0, 4], 'the names and first values are as kafkajs has them')
-})
-
-test('an assignment is even, complete and keeps what it can', () => {
-  const reader = (memberId: string, owned: number[], generation = 1) => ({
-    memberId,
-    topics: ['t'],
-    claim: { generation, owned: owned.map((partition) => ({ topic: 't', partition })) },
-  })
-  const of = (plan: Map<string, { partition: number }[]>) =>
-    Object.fromEntries([...plan].map(([id, list]) => [id, list.map(({ partition }) => partition).sort((a, b) => a - b)]))
-  const counts = new Map([['t', 6]])
-  assert.deepEqual(of(assign([reader('a', [0, 1, 2, 3, 4, 5]), reader('b', [])], counts)), { a: [0, 1, 2], b: [3, 4, 5] })
-  assert.deepEqual(of(assign([reader('b', []), reader('a', [1, 3, 5])], counts)), { a: [1, 3, 5], b: [0, 2, 4] })
-  // An old claim yields to a newer one.
-  assert.deepEqual(of(assign([reader('a', [0, 1, 2], 1), reader('b', [0, 1, 2], 2)], counts)), { a: [3, 4, 5], b: [0, 1, 2] })
-  for (let members = 1; members <= 8; members++) {
-    const plan = assign(
-      Array.from({ length: members }, (_, i) => reader(`m${i}`, i === 0 ? [0, 1, 2, 3, 4, 5] : [])),
-      counts,
-    )
-    const sizes = [...plan.values()].map((list) => list.length)
-    assert.equal(
-      sizes.reduce((a, b) => a + b, 0),
-      6,
-    )
-    assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `${members} members: ${sizes.join()}`)
-  }
 })

@@ -64,7 +64,13 @@ export const runTransactional = async (context: KafkaContext, options: Transacti
         own = made
       },
     )
-    const ended = run.ended.finally(closeAll)
+    const ended = (async () => {
+      try {
+        await run.ended
+      } finally {
+        await closeAll()
+      }
+    })()
     ended.catch(() => undefined) // whoever cares awaits `ended`
     return {
       assigned: () => run.assigned(),
