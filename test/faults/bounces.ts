@@ -2,12 +2,11 @@
 // times. What was copied is read while it happens and again afterwards.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Log, LogRecord } from '@andon/kit'
 import { seeded } from '../harness/random.ts'
-import { sumVerdicts, verifyRecords } from '../harness/record-ledger.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
-import { appendNumbers, ensureNumberTopics, foundNumbers, foundTotals, wrongTotals } from './numbers.ts'
-import { readTopic, until, withScene } from './rig.ts'
+import { judgeTotals, watchTotals } from './judge.ts'
+import { appendNumbers, ensureNumberTopics } from './numbers.ts'
+import { until, withScene } from './rig.ts'
 import type { Scene, Worker } from './rig.ts'
 
 const FULL_RECORDS = 100_000
@@ -44,17 +43,8 @@ export const runBounces = (options: FaultOptions, { worker, config, dedupe, time
     const log = await scene.openLog()
     await ensureNumberTopics(log)
     const acknowledged = new Set<string>()
-    const during: LogRecord[] = []
-    const distinct = new Set<string>()
-    const follow = await log.follow({
-      topics: ['totals'],
-      onBatch: (batch) => {
-        for (const record of batch.records) {
-          during.push(record)
-          distinct.add(record.value?.toString() ?? '')
-        }
-      },
-    })
+    const watch = await watchTotals(log)
+    const copied = (): number => watch.distinct()
     const start = (): Worker => scene.startWorker(worker, { client: options.client, ...config })
     const workers = Array.from({ length: WORKERS }, start)
     await Promise.all(workers.map(({ ready }) => ready))
@@ -63,7 +53,7 @@ export const runBounces = (options: FaultOptions, { worker, config, dedupe, time
     const head = Math.round(records * HEAD_START)
     const append = (from: number, to: number) => appendNumbers(log, from, to, (number) => void acknowledged.add(`number ${number}`))
     await append(0, head)
-    await until('the head start', () => distinct.size >= head)
+    await until('the head start', () => copied() >= head)
     let sent = head
     let slowestS = 0
     const foundWork = new Set<Bounce>()
@@ -73,48 +63,27 @@ export const runBounces = (options: FaultOptions, { worker, config, dedupe, time
       const hitAt = sent + random() * 0.8 * (to - sent)
       await until('numbers under way', () => acknowledged.size > hitAt)
       await sleep(random() * 30)
-      if (distinct.size < acknowledged.size) foundWork.add(kind)
+      if (copied() < acknowledged.size) foundWork.add(kind)
       await bounce(scene, kind, workers, start, random)
       const atEnd = performance.now()
-      const copied = distinct.size
-      await until(`progress after: ${kind}`, () => distinct.size > copied || distinct.size >= to)
+      const atBounce = copied()
+      await until(`progress after: ${kind}`, () => copied() > atBounce || copied() >= to)
       const recoveredS = (performance.now() - atEnd) / 1000
       slowestS = Math.max(slowestS, recoveredS)
       await appending
-      await until(`the copies of ${to} numbers`, () => distinct.size >= to)
+      await until(`the copies of ${to} numbers`, () => copied() >= to)
       sent = to
-      note(`${kind}: going on after ${recoveredS.toFixed(1)} s, ${distinct.size} of ${records} copied`)
+      note(`${kind}: going on after ${recoveredS.toFixed(1)} s, ${copied()} of ${records} copied`)
     }
-    await follow.caughtUp()
-    await follow.stop()
     const codes = await Promise.all(workers.map((one) => one.terminate()))
     const broken = [
       ...scene.surprises,
       ...codes.filter((code) => code !== 0).map((code) => `a worker that was told to end gave code ${code}`),
     ]
-    return { ...(await judge(log, acknowledged, during, dedupe, broken)), recoveredS: slowestS }
+    await watch.stop()
+    const judged = await judgeTotals(log, acknowledged, watch.records, dedupe)
+    return { verdict: judged.verdict, recoveredS: slowestS, broken: [...broken, ...judged.broken], detail: { repeats: judged.repeats } }
   })
-
-/** Readers during and after are judged alike, and the numbers themselves as well. */
-const judge = async (
-  log: Log,
-  acknowledged: ReadonlySet<string>,
-  during: readonly LogRecord[],
-  dedupe: boolean,
-  broken: string[],
-): Promise<Omit<FaultResult, 'recoveredS'>> => {
-  const numbers = await readTopic(log, 'numbers')
-  const after = await readTopic(log, 'totals')
-  const expected = new Set([...acknowledged].map((id) => id.replace('number', 'total')))
-  const readers = [during, after].map((records) => foundTotals(records, dedupe))
-  const verdict = sumVerdicts([
-    verifyRecords({ acknowledged, found: foundNumbers(numbers) }),
-    ...readers.map(({ found }) => verifyRecords({ acknowledged: expected, found })),
-  ])
-  const last = readers[1] as (typeof readers)[number]
-  broken.push(...readers.flatMap(({ problems }) => problems.slice(0, 3)), ...wrongTotals(numbers, last.found))
-  return { verdict, broken, detail: { repeats: last.repeats } }
-}
 
 const bounce = async (scene: Scene, kind: Bounce, workers: Worker[], start: () => Worker, random: () => number): Promise<void> => {
   const [object, how] = kind.split(' ') as ['broker' | 'client', 'killed' | 'ended']

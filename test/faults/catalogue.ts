@@ -2,6 +2,7 @@
 
 import { effectOnce } from './bounces.ts'
 import type { Fault } from './fault.ts'
+import { rebalanceStorm, serviceKilled, zombie } from './members.ts'
 
 /** One node and three, each with both clients. */
 const EVERYWHERE: Fault['variants'] = ([1, 3] as const).flatMap((nodes) =>
@@ -15,5 +16,23 @@ export const FAULTS: readonly Fault[] = [
     ciScale: 0.1,
     variants: EVERYWHERE,
     run: effectOnce,
+  },
+  {
+    id: 'zombie',
+    title: 'a service stands still past its session, others take over, it goes on: no second effect, no stale state',
+    ciScale: 0.1,
+    run: zombie,
+  },
+  {
+    id: 'rebalance-storm',
+    title: 'a member joins or leaves every 3 s: work goes on, nothing is counted twice',
+    ciScale: 0.1,
+    run: rebalanceStorm,
+  },
+  {
+    id: 'service-killed',
+    title: 'P22: a service killed under load has its state again and has caught up within 15 s',
+    ciScale: 0.1,
+    run: serviceKilled,
   },
 ]

@@ -46,10 +46,13 @@ export const ensureNumberTopics = (log: Log): Promise<void> =>
 
 const parse = <T>(record: LogRecord): T => JSON.parse(record.value?.toString() ?? 'null') as T
 
+/** The number that a record of either topic is about. */
+export const numberOf = (record: LogRecord): number => parse<NumberRecord>(record).number
+
 /** Records of `numbers` as the verifier takes them. */
 export const foundNumbers = (records: readonly LogRecord[]): FoundRecord[] =>
   records.map((record) => {
-    const { number } = parse<NumberRecord>(record)
+    const number = numberOf(record)
     return { id: `number ${number}`, lane: `numbers/${record.partition}`, number, content: record.value?.toString() ?? '' }
   })
 
