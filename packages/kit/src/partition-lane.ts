@@ -9,6 +9,8 @@ import { decodeInput } from './input.ts'
 import type { DedupeEntry } from './lineage.ts'
 import { DedupeMarks, HEADER, comparePositions, isCovered, outputHeaders, parseCause } from './lineage.ts'
 import { isRetriable } from './log/log-error.ts'
+import { systemClock } from './log/clock.ts'
+import type { Clock } from './log/clock.ts'
 import type { Append, Log, LogRecord, Position, RecordBatch, StartAt } from './log/port.ts'
 import { holds } from './marks.ts'
 import type { Mark } from './marks.ts'
@@ -17,6 +19,8 @@ import { startOfStateless } from './stateless-start.ts'
 
 /** What the loop reports; the kit's logger and metrics fit. */
 export interface ProcessDeps {
+  /** Times the snapshot rounds. Default: the system's. */
+  readonly clock?: Clock
   readonly logger: {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
@@ -55,7 +59,8 @@ export class PartitionLane<T> {
   private broken = false
   private rewriteAll: string[] = []
   private sinceRound = 0
-  private timer: NodeJS.Timeout | undefined
+  /** Cancels the next timed round. */
+  private timer: (() => void) | undefined
   private turn: Promise<unknown> = Promise.resolve()
 
   constructor(context: LaneContext<T>, partition: number) {
@@ -95,10 +100,14 @@ export class PartitionLane<T> {
 
   /** The last round is written unless somebody else may own the partition already. */
   close(lost: boolean): Promise<void> {
-    clearTimeout(this.timer)
+    return lost ? this.serially(async () => this.disarm()) : this.roundOff()
+  }
+
+  /** A rebalance begins and the partition may move: its next owner finds everything up to here in a snapshot. */
+  roundOff(): Promise<void> {
     return this.serially(async () => {
-      clearTimeout(this.timer)
-      if (lost || this.broken) return
+      this.disarm()
+      if (this.broken) return
       try {
         await this.snapshot()
       } catch (error) {
@@ -250,8 +259,7 @@ export class PartitionLane<T> {
 
   private async snapshot(): Promise<void> {
     const state = this.process?.state
-    clearTimeout(this.timer)
-    this.timer = undefined
+    this.disarm()
     if (!state || this.sinceRound === 0) return
     const keys = [...new Set([...state.dirty(), ...this.rewriteAll])].map((key) => ({
       key,
@@ -275,7 +283,8 @@ export class PartitionLane<T> {
   /** A partition that changed and then falls silent is snapshotted too. */
   private armTimer(): void {
     if (this.timer || this.sinceRound === 0 || !this.process?.state) return
-    this.timer = setTimeout(() => {
+    const clock = this.context.deps.clock ?? systemClock
+    this.timer = clock.after(this.context.options.snapshotEveryMs ?? 5000, () => {
       this.timer = undefined
       this.serially(async () => (this.broken ? undefined : this.snapshot())).catch((error: unknown) =>
         this.context.deps.logger.warn(
@@ -283,8 +292,12 @@ export class PartitionLane<T> {
           'a snapshot was not written; the partition is restored before its next batch',
         ),
       )
-    }, this.context.options.snapshotEveryMs ?? 5000)
-    this.timer.unref()
+    })
+  }
+
+  private disarm(): void {
+    this.timer?.()
+    this.timer = undefined
   }
 
   private serially<R>(work: () => Promise<R>): Promise<R> {

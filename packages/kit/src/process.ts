@@ -52,6 +52,7 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
       lanes.set(partition, lane)
       return start
     },
+    onHold: async (_topic, partition) => lanes.get(partition)?.roundOff(),
     onRevoked: async (_topic, partition, lost) => {
       const lane = lanes.get(partition)
       lanes.delete(partition)

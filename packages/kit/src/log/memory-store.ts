@@ -76,54 +76,69 @@ export class MemoryPartition {
     for (const reader of this.readers) reader()
   }
 
-  batch(from: number, to: number, maxRecords: number): RecordBatch {
+  /** `topic` = the name that the reader knows it by. */
+  batch(from: number, to: number, maxRecords: number, topic: string): RecordBatch {
     const end = Math.min(to, this.high, from + maxRecords)
-    return new RecordList(this.topic, this.partition, this.records.slice(from - this.low, end - this.low), end, this.high)
+    return new RecordList(topic, this.partition, this.records.slice(from - this.low, end - this.low), end, this.high)
   }
 }
 
+/** One member of a group, as the group sees it. */
 export interface MemoryMember {
   readonly id: number
   readonly topics: readonly string[]
-  /** Gives up partitions that are not in the list; resolves when their work has ended. */
-  revoke(keep: ReadonlySet<string>): Promise<void>
-  grant(wanted: readonly { topic: string; partition: number }[]): void
+  /** Ends the work in hand, keeps the positions and takes nothing more until the next `assign`. */
+  hold(): Promise<void>
+  /** What it has from now on; what it had before and is not in the list belongs to others at once. Resolves when heard. */
+  assign(partitions: readonly { topic: string; partition: number }[]): Promise<void>
 }
 
-/** A consumer group: commits, members, and who has what. Rebalances are serialised. */
+/** A consumer group: commits, members, and who has what. Rebalances are serialised; one waits for every living member. */
 export class MemoryGroup {
   readonly committed = new Map<string, number>()
-  private members: MemoryMember[] = []
+  /** Members, each with what resolves when its session ran out. */
+  private readonly members = new Map<MemoryMember, PromiseWithResolvers<void>>()
   private turn: Promise<void> = Promise.resolve()
+  private ids = 0
   private readonly store: MemoryStore
 
   constructor(store: MemoryStore) {
     this.store = store
   }
 
+  nextId(): number {
+    return ++this.ids
+  }
+
+  has(member: MemoryMember): boolean {
+    return this.members.has(member)
+  }
+
   join(member: MemoryMember): Promise<void> {
-    this.members.push(member)
+    this.members.set(member, Promise.withResolvers())
     return this.rebalance()
   }
 
+  /** The member went, or was not heard of for too long: the others go on without waiting for it. */
   leave(member: MemoryMember): Promise<void> {
-    this.members = this.members.filter((other) => other !== member)
+    this.members.get(member)?.resolve()
+    this.members.delete(member)
     return this.rebalance()
   }
 
   private rebalance(): Promise<void> {
     const next = this.turn.then(async () => {
-      const members = [...this.members]
+      const each = (tell: (member: MemoryMember) => Promise<void>) =>
+        Promise.all([...this.members].map(([member, { promise: gone }]) => Promise.race([tell(member), gone])))
+      await each((member) => member.hold())
+      const members = [...this.members.keys()].toSorted((a, b) => a.id - b.id)
       const plan = new Map(members.map((member) => [member, [] as { topic: string; partition: number }[]]))
       for (const topic of new Set(members.flatMap((member) => [...member.topics]))) {
-        const readers = members.filter((member) => member.topics.includes(topic)).sort((a, b) => a.id - b.id)
+        const readers = members.filter((member) => member.topics.includes(topic))
         for (const { partition } of this.store.topic(topic).partitions)
           plan.get(readers[partition % readers.length]!)!.push({ topic, partition })
       }
-      await Promise.all(
-        members.map((member) => member.revoke(new Set(plan.get(member)!.map(({ topic, partition }) => `${topic}/${partition}`)))),
-      )
-      for (const member of members) member.grant(plan.get(member)!)
+      await each(async (member) => member.assign(plan.get(member) ?? []))
     })
     this.turn = next.catch(() => undefined)
     return next
@@ -170,6 +185,27 @@ export class MemoryStore {
     const group = this.groups.get(name) ?? new MemoryGroup(this)
     this.groups.set(name, group)
     return group
+  }
+
+  /**
+   * Stores records of one partition, unless it has lost one of the `marks`: then rejects with ANDON_LOG_TAIL_LOST. Readers
+   * are told.
+   */
+  append(part: MemoryPartition, records: readonly Append[], marks: readonly Position[], nowMs: number): Position[] {
+    const lost = marks.find((mark) => !part.holds(mark))
+    if (lost) throw logError('retriable', 'ANDON_LOG_TAIL_LOST', `${part.topic}/${part.partition} lost the record at offset ${lost.offset}`)
+    const hasAppendTime = this.topic(part.topic).configs['message.timestamp.type'] === 'LogAppendTime'
+    const places = records.map(({ key, value, headers, timestampMs }) => {
+      const { leaderEpoch, offset } = part.append({
+        key,
+        value,
+        headers,
+        timestampMs: hasAppendTime ? nowMs : (timestampMs ?? nowMs),
+      })
+      return { leaderEpoch, offset }
+    })
+    part.tell()
+    return places
   }
 
   /** Power loss: records from `offset` on are gone, the leader epoch rises, every reader is in doubt. */

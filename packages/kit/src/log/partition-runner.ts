@@ -1,6 +1,8 @@
 // One partition being read: hands batches to a handler one after the other, keeps the position, retries what may be
 // retried and asks again when marks are in doubt. Both log adapters feed it; it never talks to a broker itself.
 
+import type { Clock } from './clock.ts'
+import { systemClock } from './clock.ts'
 import { isRetriable } from './log-error.ts'
 import type { RecordBatch, RunContext, StartAt } from './port.ts'
 
@@ -8,12 +10,15 @@ export interface RunnerHandlers {
   readonly onAssigned?:
     | ((topic: string, partition: number, committed: number | undefined) => Promise<StartAt | undefined> | StartAt | undefined)
     | undefined
+  readonly onHold?: ((topic: string, partition: number) => Promise<void> | void) | undefined
   readonly onRevoked?: ((topic: string, partition: number, lost: boolean) => Promise<void> | void) | undefined
   readonly onBatch: (batch: RecordBatch, context: RunContext) => Promise<void | number> | void | number
   readonly onDoubt?: ((topic: string, partition: number) => Promise<StartAt | undefined>) | undefined
 }
 
 export interface RunnerHooks {
+  /** Default: the system's. */
+  readonly clock?: Clock
   /** Turns a start into an offset inside the log. */
   resolve(topic: string, partition: number, at: StartAt): Promise<number>
   /** The runner can take another batch, or moved. */
@@ -96,11 +101,17 @@ export class PartitionRunner {
     this.committed = position
   }
 
-  /** Finishes the batch in hand and takes no other one until `release`. */
+  /** Finishes the batch in hand and takes no other one until `release`; the owner may round off, the partition is still its. */
   async hold(): Promise<void> {
     this.held = true
     this.wake?.()
     if (this.working) await new Promise<void>((resolve) => this.quiet.push(resolve))
+    if (!this.ready || this.abort.signal.aborted) return
+    try {
+      await this.handlers.onHold?.(this.topic, this.partition)
+    } catch {
+      // The rebalance goes on; what was not kept is worked out again by the next owner.
+    }
   }
 
   release(): void {
@@ -222,11 +233,11 @@ export class PartitionRunner {
   private sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const end = (): void => {
-        clearTimeout(timer)
+        cancel()
         this.wake = undefined
         resolve()
       }
-      const timer = setTimeout(end, ms)
+      const cancel = (this.hooks.clock ?? systemClock).after(ms, end)
       this.wake = end
       if (this.abort.signal.aborted) end()
     })
