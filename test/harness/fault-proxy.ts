@@ -4,7 +4,6 @@
 
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
-import type { ISocketFactory } from 'kafkajs'
 import { FaultPipe, NO_PIPE_FAULT } from './fault-pipe.ts'
 import type { PipeFault } from './fault-pipe.ts'
 import { ApiKeys, Frames } from './kafka-frames.ts'
@@ -38,8 +37,8 @@ const RESET_WITHIN_BYTES = 64 * 1024
 
 export interface FaultProxy {
   readonly port: number
-  /** Leads connections of kafkajs to any broker through the proxy. */
-  readonly socketFactory: ISocketFactory
+  /** Leads connections to any broker through the proxy: the option `via` of openKafkaLog. */
+  readonly via: () => { host: string; port: number }
   /** From now on, for open connections too; what is not named is as without a fault. */
   set(fault: Partial<NetworkFault>): void
   /** No fault from now on; bytes that were held back go on. */
@@ -137,11 +136,7 @@ export const openFaultProxy = async (targetPort: number, { port, random = Math.r
   }
   return {
     port: ownPort,
-    socketFactory: ({ onConnect }) => {
-      const socket = connect(ownPort, '127.0.0.1', onConnect)
-      socket.setKeepAlive(true, 60_000)
-      return socket
-    },
+    via: () => ({ host: '127.0.0.1', port: ownPort }),
     set,
     heal: () => set({}),
     swallowAnswers: (apiKey, count) => void toSwallow.set(apiKey, count),

@@ -49,7 +49,7 @@ const inOrder = (count: number): number[] => Array.from({ length: count }, (_, i
 
 test('an append whose answer is lost is stored once, however often the connection is cut', async (t) => {
   const proxy = await openProxy(t)
-  const log = await open(t, { socketFactory: proxy.socketFactory })
+  const log = await open(t, { via: proxy.via })
   await log.admin.ensureTopics([{ name: 'numbers', partitions: 2 }])
   const places: number[] = []
   for (let n = 0; n < 60; n++) {
@@ -64,7 +64,7 @@ test('an append whose answer is lost is stored once, however often the connectio
 
 test('appends that wait behind a lost answer keep their order and are stored once', async (t) => {
   const proxy = await openProxy(t)
-  const log = await open(t, { socketFactory: proxy.socketFactory })
+  const log = await open(t, { via: proxy.via })
   await log.admin.ensureTopics([{ name: 'numbers', partitions: 1 }])
   await log.append([record(0, 0)])
   proxy.swallowAnswers(PRODUCE, 3)
@@ -78,7 +78,7 @@ test('appends that wait behind a lost answer keep their order and are stored onc
 
 test('a run goes on after its connections were cut, with no record left out or handled twice', async (t) => {
   const proxy = await openProxy(t)
-  const log = await open(t, { socketFactory: proxy.socketFactory })
+  const log = await open(t, { via: proxy.via })
   await log.admin.ensureTopics([{ name: 'numbers', partitions: 1 }])
   const seen: number[] = []
   let doubts = 0

@@ -123,14 +123,14 @@ const quiet = { level: internals.loggers.LEVELS.NOTHING, logCreator: () => () =>
 /** Few short retries: with long ones kafkajs stays with a dead broker inside one call. Loops around it are ours. */
 const RETRY = { retries: 2, initialRetryTime: 50, maxRetryTime: 300 }
 
-export const createCluster = ({ brokers, clientId, ssl, sasl, socketFactory = internals.socketFactory(), via }: WireOptions): Cluster =>
+export const createCluster = ({ brokers, clientId, ssl, sasl, via }: WireOptions): Cluster =>
   new internals.Cluster({
     brokers: [...brokers],
     clientId,
     ssl,
     sasl,
     logger: internals.loggers.createLogger(quiet),
-    socketFactory: via ? diverted(socketFactory, via) : socketFactory,
+    socketFactory: via ? diverted(internals.socketFactory(), via) : internals.socketFactory(),
     connectionTimeout: 3000,
     authenticationTimeout: 10_000,
     requestTimeout: 30_000,

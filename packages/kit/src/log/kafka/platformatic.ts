@@ -12,8 +12,6 @@ const NEVER_MS = 2 ** 31 - 1
 const IN_FLIGHT = 1000
 
 export const openPlatformaticWire = (options: WireOptions): Wire => {
-  if (options.socketFactory)
-    throw logError('fatal', 'ANDON_LOG_REFUSED', 'socketFactory is a setting of the client kafkajs; with platformatic use `via`')
   const { clientId, via = (broker) => broker } = options
   const connecting: ConnectionOptions = {
     connectTimeout: 3000,

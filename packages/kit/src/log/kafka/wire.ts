@@ -2,7 +2,7 @@
 // reconnecting are the client's whose connections these are; deadlines, metadata and retries are transport.ts's.
 
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import type { ISocketFactory, SASLOptions } from 'kafkajs'
+import type { SASLOptions } from 'kafkajs'
 import type { Api } from './protocol-io.ts'
 
 export interface WireOptions {
@@ -11,8 +11,6 @@ export interface WireOptions {
   readonly ssl?: TlsOptions | boolean | undefined
   /** In kafkajs' shape, whichever client carries it. */
   readonly sasl?: SASLOptions | undefined
-  /** Opens the socket of each connection: certificates read anew per connection, or a way through a gateway. kafkajs only. */
-  readonly socketFactory?: ISocketFactory | undefined
   /** Where a broker is reached from here that calls itself by this address: through a tunnel or gateway. Default: there. */
   readonly via?: ((broker: Address) => Address) | undefined
 }
