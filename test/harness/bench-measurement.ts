@@ -31,6 +31,9 @@ export type Requirement = Pick<Measurement, 'id' | 'required' | 'unit'> & { read
 export const CONTROL_RANGE = [0.95, 1.05] as const
 export const FEWEST_LO = 0.93
 
+/** A limit that is kept by more than this says no more. */
+const MOST_SCORE = 1000
+
 /** A value that must not exceed its bound. Of a bound of 0 the score is 1 or 0. */
 export const limit = (
   id: string,
@@ -41,7 +44,7 @@ export const limit = (
   detail: Measurement['detail'],
 ): Measurement => ({
   id,
-  score: required === 0 ? Number(value === 0) : rounded(required / Math.max(value, 1e-9)),
+  score: required === 0 ? Number(value === 0) : rounded(required / Math.max(value, required / MOST_SCORE)),
   value: rounded(value),
   required,
   unit,

@@ -75,7 +75,15 @@ export const serveContender = async (
     const work = await rounds(Number(line))
     const wallMs = performance.now() - startedMs
     const { user, system } = process.cpuUsage(before)
-    process.stdout.write(`${JSON.stringify({ work, wallMs, cpuUs: user + system } satisfies Cost)}\n`)
+    const cost: Cost = { work, wallMs, cpuUs: user + system, ...heapAfterCollection() }
+    process.stdout.write(`${JSON.stringify(cost)}\n`)
   }
   await close()
+}
+
+const heapAfterCollection = (): Pick<Cost, 'heapBytes'> => {
+  if (globalThis.gc === undefined) return {}
+  globalThis.gc()
+  globalThis.gc() // the second one takes what only the first one's finalisers held
+  return { heapBytes: process.memoryUsage().heapUsed }
 }

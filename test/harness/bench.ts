@@ -24,6 +24,8 @@ export interface Cost {
   readonly wallMs: number
   /** User and system time of the contender's own process, all threads, microseconds. */
   readonly cpuUs: number
+  /** Heap in use after a full collection, where the contender was started with --expose-gc. */
+  readonly heapBytes?: number
 }
 
 /** Something that can do a number of rounds of the same work, again and again. */

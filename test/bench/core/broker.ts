@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openKafkaLog } from '@andon/kit'
-import type { Log } from '@andon/kit'
+import type { Log, TopicSpec } from '@andon/kit'
 import { startKafka, startRegistry } from '@andon/platform'
 import type { Contender } from '../../harness/bench.ts'
 import { processContender } from '../../harness/bench-process.ts'
@@ -37,17 +37,14 @@ export const withBroker = async <T>(use: (bench: Bench) => Promise<T>): Promise<
 /** Old records go early: a benchmark writes gigabytes. */
 const SMALL = { 'retention.bytes': '200000000', 'segment.bytes': '50000000' } as const
 
+export const smallTopic = (name: string, partitions: number): TopicSpec => ({ name, partitions, configs: SMALL })
+
 let topics = 0
 
 /** A new topic for one contender. */
-export const newTopic = async (
-  log: Log,
-  name: string,
-  partitions: number,
-  configs: Readonly<Record<string, string>> = SMALL,
-): Promise<string> => {
+export const newTopic = async (log: Log, name: string, partitions: number, configs: TopicSpec['configs'] = SMALL): Promise<string> => {
   const topic = `${name}-${++topics}`
-  await log.admin.ensureTopics([{ name: topic, partitions, configs }])
+  await log.admin.ensureTopics([{ name: topic, partitions, configs: { ...configs } }])
   return topic
 }
 

@@ -2,6 +2,7 @@
 
 import type { Benchmark } from '../benchmark.ts'
 import { consume, consumeWindows } from './consume.ts'
+import { idleService, memory, observability, transactions } from './loop.ts'
 import { produce } from './produce.ts'
 
-export const CORE: readonly Benchmark[] = [produce, consume, consumeWindows]
+export const CORE: readonly Benchmark[] = [produce, consume, consumeWindows, transactions, observability, idleService, memory]
