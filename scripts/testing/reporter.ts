@@ -42,7 +42,13 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
     }
     if (event.type !== 'test:pass' && event.type !== 'test:fail') continue
     const { name, nesting, details, file, line } = event.data
-    if (details.type === 'suite') continue
+    if (details.type === 'suite') {
+      // A suite that fails by itself, not by a test of its own: its hook did.
+      const error = event.type === 'test:fail' ? event.data.details.error : undefined
+      if (error !== undefined && (error as { failureType?: string }).failureType !== 'subtestsFailed')
+        yield failureText([...parents.slice(0, nesting), name].join(' › '), place(file, line), error)
+      continue
+    }
     const key = file ?? '(no file)'
     const count = files.get(key) ?? { passed: 0, failed: 0, skipped: 0, durationMs: 0 }
     files.set(key, count)
