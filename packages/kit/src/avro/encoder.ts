@@ -161,7 +161,7 @@ b[p++] = 0`
   private wrappedUnion({ branches }: UnionNode, v: string, path: string): string {
     const key = this.source.fresh('s')
     const cases = branches.map((branch, index) => {
-      if (branch.kind === 'null') return `if (${v} === null) p = writeInt(b, p, ${index})`
+      if (branch.kind === 'null') return `if (${v} === null) {\np = writeInt(b, p, ${index})\n}`
       const inner = this.source.fresh('v')
       const name = quoted(branchName(branch))
       return `if (${key} === ${name}) {\np = writeInt(b, p, ${index})\nconst ${inner} = ${v}[${name}]\n${this.write(branch, inner, path)}\n}`

@@ -51,8 +51,7 @@ export const compiling = <T>(compile: () => T): T => {
   try {
     return compile()
   } catch (error) {
-    if (error instanceof RangeError || error instanceof SyntaxError)
-      throw new AvroError('schema', 'The schema is too deep to be compiled', error)
+    if (error instanceof RangeError || error instanceof SyntaxError) throw new AvroError('schema', 'The schema cannot be compiled', error)
     throw error
   }
 }
