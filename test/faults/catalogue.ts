@@ -1,13 +1,27 @@
 // All faults by id, in the order in which `core` runs them.
 
 import { effectOnce } from './bounces.ts'
+import { leaderKilled, leaderPaused, rollingRestart } from './brokers.ts'
 import type { Fault } from './fault.ts'
+import { network } from './network.ts'
 import { rebalanceStorm, serviceKilled, zombie } from './members.ts'
 
 /** One node and three, each with both clients. */
 const EVERYWHERE: Fault['variants'] = ([1, 3] as const).flatMap((nodes) =>
   (['kafkajs', 'platformatic'] as const).map((client) => ({ nodes, client })),
 )
+
+/** Three nodes, each client: who leads changes. */
+const CLUSTER: Fault['variants'] = [
+  { nodes: 3, client: 'kafkajs' },
+  { nodes: 3, client: 'platformatic' },
+]
+
+/** One node, each client. */
+const EACH_CLIENT: Fault['variants'] = [
+  { nodes: 1, client: 'kafkajs' },
+  { nodes: 1, client: 'platformatic' },
+]
 
 export const FAULTS: readonly Fault[] = [
   {
@@ -34,5 +48,30 @@ export const FAULTS: readonly Fault[] = [
     title: 'P22: a service killed under load has its state again and has caught up within 15 s',
     ciScale: 0.1,
     run: serviceKilled,
+  },
+  {
+    id: 'leader-killed',
+    title: 'the leader of a partition is killed while it is written to: nothing acknowledged is lost, nothing hangs',
+    variants: CLUSTER,
+    run: leaderKilled,
+  },
+  {
+    id: 'leader-paused',
+    title: 'the leader stands still until others have taken over, and comes back: nothing acknowledged is lost',
+    variants: CLUSTER,
+    run: leaderPaused,
+  },
+  {
+    id: 'rolling-restart',
+    title: 'all brokers restarted one after another under load',
+    variants: CLUSTER,
+    run: rollingRestart,
+  },
+  {
+    id: 'network',
+    title: 'late, reset, torn, slow, silent and half-open connections: no hang beyond the deadline, nothing lost or doubled',
+    ciScale: 0.2,
+    variants: EACH_CLIENT,
+    run: network,
   },
 ]
