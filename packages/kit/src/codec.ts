@@ -4,7 +4,7 @@
 
 import { SchemaType } from '@kafkajs/confluent-schema-registry'
 import { avroSchemas, schemaNames, schemaOfTopic } from '@andon/schemas'
-import type { RecordInputs, SchemaName } from '@andon/schemas'
+import type { AvroRecord, RecordInputs, SchemaName } from '@andon/schemas'
 import { compileDecoder, compileResolver } from './avro/decoder.ts'
 import type { Decoder } from './avro/decoder.ts'
 import { compileEncoder } from './avro/encoder.ts'
@@ -21,6 +21,16 @@ export interface CodecOptions {
   readonly namespace?: string
   /** Register schemas the registry lacks; otherwise their absence ends the start. Default true. */
   readonly autoRegister?: boolean
+  /** Avro record schemas of topics beside Andon's own, by topic; topics derived from one (`<topic>.run.7`) have its schema. */
+  readonly schemas?: OwnSchemas
+}
+
+export type OwnSchemas = Readonly<Record<string, object>>
+
+/** A schema and the id that new records carry. */
+interface Subject {
+  readonly id: number
+  readonly schema: object
 }
 
 /** Where a writer's schema comes from; undefined when nobody knows the id. Rejects with a retriable error when it cannot be asked. */
@@ -52,39 +62,43 @@ const unknownForMs = 30_000
 /** Writes one frame; the encoder is compiled when the first value of its schema comes. */
 type Frame = { readonly id: number; readonly encode: Encoder }
 
-/** A codec that knows the ids it writes with and asks `source` for others. */
-export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: SchemaSource): AvroCodec => {
-  const frames = new Map<SchemaName, Frame>()
-  const own = new Map<SchemaName, Decoder>()
-  const writers = new Map<SchemaName, Map<number, { decode: Decoder; schema: object }>>(schemaNames.map((name) => [name, new Map()]))
+/** A codec that knows the subjects it writes, by schema name or topic, and asks `source` for others' schemas. */
+const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSource): AvroCodec => {
+  const frames = new Map<string, Frame>()
+  const own = new Map<string, Decoder>()
+  const writers = new Map<string, Map<number, { decode: Decoder; schema: object }>>([...subjects.keys()].map((name) => [name, new Map()]))
   const unknownUntil = new Map<number, number>()
-  const names = new Map<string, SchemaName>()
+  const names = new Map<string, string>()
   const stats = { resolversBuilt: 0 }
   let slab = Buffer.allocUnsafeSlow(slabBytes)
   let used = 0
 
-  const nameOf = (topic: string): SchemaName => {
+  const nameOf = (topic: string): string => {
     const known = names.get(topic)
     if (known !== undefined) return known
-    const name = schemaOfTopic(topic)
-    if (name === undefined) throw new AndonError('ANDON_CODEC_TOPIC', `Topic ${topic} has no schema`, { fields: { topic } })
+    const base = topic.split('.', 1)[0] ?? topic
+    const name = schemaOfTopic(topic) ?? (subjects.has(topic) ? topic : base)
+    if (!subjects.has(name)) throw new AndonError('ANDON_CODEC_TOPIC', `Topic ${topic} has no schema`, { fields: { topic } })
     if (names.size >= maxNames) names.clear()
     names.set(topic, name)
     return name
   }
 
-  const frameOf = (name: SchemaName): Frame => {
+  const subjectOf = (name: string): Subject => subjects.get(name) as Subject
+
+  const frameOf = (name: string): Frame => {
     const known = frames.get(name)
     if (known !== undefined) return known
-    const frame = { id: ids[name], encode: compileEncoder(avroSchemas[name]) }
+    const { id, schema } = subjectOf(name)
+    const frame = { id, encode: compileEncoder(schema) }
     frames.set(name, frame)
     return frame
   }
 
-  const ownDecoder = (name: SchemaName): Decoder => {
+  const ownDecoder = (name: string): Decoder => {
     const known = own.get(name)
     if (known !== undefined) return known
-    const decode = compileDecoder(avroSchemas[name])
+    const decode = compileDecoder(subjectOf(name).schema)
     own.set(name, decode)
     return decode
   }
@@ -96,7 +110,7 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     try {
       end = encode(value, into, at + frameBytes)
     } catch (error) {
-      throw invalidValue(topic, name, value, error)
+      throw invalidValue(topic, subjectOf(name).schema, value, error)
     }
     const bytes = (end < 0 ? into.length - end : end) - at
     if (bytes > maxRecordBytes) throw tooLarge(topic, bytes)
@@ -117,8 +131,8 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     return bytes
   }
 
-  const decoderOf = (name: SchemaName, id: number): Decoder | undefined =>
-    id === ids[name] ? ownDecoder(name) : writers.get(name)?.get(id)?.decode
+  const decoderOf = (name: string, id: number): Decoder | undefined =>
+    id === subjectOf(name).id ? ownDecoder(name) : writers.get(name)?.get(id)?.decode
 
   const read = (topic: string, decode: Decoder, bytes: Buffer): unknown => {
     try {
@@ -128,11 +142,11 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     }
   }
 
-  const learn = (topic: string, name: SchemaName, id: number, schema: object): Decoder => {
+  const learn = (topic: string, name: string, id: number, schema: object): Decoder => {
     const known = writers.get(name) as Map<number, { decode: Decoder; schema: object }>
     let decode: Decoder
     try {
-      decode = compileResolver(schema, avroSchemas[name])
+      decode = compileResolver(schema, subjectOf(name).schema)
     } catch (error) {
       throw undecodable('ANDON_CODEC_INCOMPATIBLE', topic, `schema ${id} cannot be read here: ${messageOf(error)}`, error)
     }
@@ -143,7 +157,7 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     return decode
   }
 
-  const fetch = async (topic: string, name: SchemaName, id: number): Promise<Decoder> => {
+  const fetch = async (topic: string, name: string, id: number): Promise<Decoder> => {
     const isUnknown = (unknownUntil.get(id) ?? 0) > Date.now()
     const schema = isUnknown ? undefined : await source(id)
     if (schema !== undefined) return decoderOf(name, id) ?? learn(topic, name, id, schema)
@@ -158,7 +172,7 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     encode,
     encodeInto,
     stats,
-    schemaId: (topic) => ids[nameOf(topic)],
+    schemaId: (topic) => subjectOf(nameOf(topic)).id,
     decode: <T>(topic: string, bytes: Buffer): T => {
       const name = nameOf(topic)
       const id = readFrame(topic, bytes, 0, bytes.length)
@@ -173,7 +187,7 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
     },
     writerSchema: async (topic, id) => {
       const name = nameOf(topic)
-      if (id === ids[name]) return avroSchemas[name]
+      if (id === subjectOf(name).id) return subjectOf(name).schema
       if (decoderOf(name, id) === undefined) await fetch(topic, name, id)
       return writers.get(name)?.get(id)?.schema as object
     },
@@ -186,22 +200,24 @@ export const createCodec = (ids: Readonly<Record<SchemaName, number>>, source: S
  */
 export const openCodec = async (options: CodecOptions): Promise<AvroCodec> => {
   const registry = await openRegistry(options.registryUrl)
-  const id = (topic: string): Promise<number> => {
-    const name = schemaOfTopic(topic) as SchemaName
-    const schema = { type: SchemaType.AVRO as const, schema: JSON.stringify(avroSchemas[name]) }
-    return registry.idOf(`${options.namespace ?? ''}${topic}-value`, schema, options.autoRegister ?? true)
+  const subject = async (name: string, topic: string, schema: object): Promise<[string, Subject]> => {
+    const framed = { type: SchemaType.AVRO as const, schema: JSON.stringify(schema) }
+    return [name, { id: await registry.idOf(`${options.namespace ?? ''}${topic}-value`, framed, options.autoRegister ?? true), schema }]
   }
-  const named = await Promise.all(schemaNames.map(async (name) => [name, await id(name === 'changelog' ? changelogTopic : name)] as const))
-  return createCodec(Object.fromEntries(named) as Record<SchemaName, number>, (schemaId) => registry.schema(schemaId))
+  const named = await Promise.all([
+    ...schemaNames.map((name) => subject(name, name === 'changelog' ? changelogTopic : name, avroSchemas[name])),
+    ...Object.entries(options.schemas ?? {}).map(([topic, schema]) => subject(topic, topic, schema)),
+  ])
+  return createCodec(new Map(named), (schemaId) => registry.schema(schemaId))
 }
 
 /** All changelogs have one schema, so one of them stands for the id. */
 const changelogTopic = 'features.changelog'
 
-/** A codec without a registry, for unit tests: ids are 1, 2, … in the order of schemaNames; `extra` adds writers' schemas by id. */
-export const localCodec = (extra: Readonly<Record<number, object>> = {}): AvroCodec => {
-  const ids = Object.fromEntries(schemaNames.map((name, index) => [name, index + 1])) as Record<SchemaName, number>
-  return createCodec(ids, (id) => Promise.resolve(extra[id]))
+/** A codec without a registry, for unit tests: ids are 1, 2, … in the order of schemaNames, then of `schemas`; `extra` adds writers' schemas by id. */
+export const localCodec = (extra: Readonly<Record<number, object>> = {}, schemas: OwnSchemas = {}): AvroCodec => {
+  const all = [...schemaNames.map((name) => [name, avroSchemas[name]] as const), ...Object.entries(schemas)]
+  return createCodec(new Map(all.map(([name, schema], index) => [name, { id: index + 1, schema }])), (id) => Promise.resolve(extra[id]))
 }
 
 const tooLarge = (topic: string, bytes: number): AndonError =>
@@ -210,8 +226,8 @@ const tooLarge = (topic: string, bytes: number): AndonError =>
     status: 413,
   })
 
-const invalidValue = (topic: string, name: SchemaName, value: unknown, cause: unknown): AndonError =>
-  new AndonError('ANDON_CODEC_INVALID_VALUE', `Not a record of ${topic}: ${whyInvalid(avroSchemas[name], value) ?? messageOf(cause)}`, {
+const invalidValue = (topic: string, schema: object, value: unknown, cause: unknown): AndonError =>
+  new AndonError('ANDON_CODEC_INVALID_VALUE', `Not a record of ${topic}: ${whyInvalid(schema as AvroRecord, value) ?? messageOf(cause)}`, {
     cause,
     fields: { topic },
   })

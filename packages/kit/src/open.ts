@@ -1,6 +1,7 @@
 // The one way a service comes to its event log: both the brokers and the registry, at once, each named by its setting when it does not answer.
 
 import { openCodec } from './codec.ts'
+import type { OwnSchemas } from './codec.ts'
 import type { Codec } from './codec-port.ts'
 import { openKafkaLog } from './log/kafka/log.ts'
 import type { KafkaLogOptions } from './log/kafka/log.ts'
@@ -17,6 +18,8 @@ export interface LogSettings {
   /** Plan of the replay run that this process is; null or absent in a live one. */
   readonly replayPlan?: string | null
   readonly blobDir?: string
+  /** Avro schemas of topics beside Andon's own, by topic. */
+  readonly schemas?: OwnSchemas
 }
 
 export interface OpenedLog {
@@ -32,7 +35,9 @@ export const openLog = async (settings: LogSettings, clientId: string, options: 
   const { kafkaBrokers, registryUrl, namespace, registerSchemas } = settings
   const [log, codec] = await Promise.allSettled([
     openKafkaLog({ ...options, brokers: [...kafkaBrokers], clientId, namespace }),
-    checkReachable([registryUrl], 'ANDON_REGISTRY_URL').then(() => openCodec({ registryUrl, namespace, autoRegister: registerSchemas })),
+    checkReachable([registryUrl], 'ANDON_REGISTRY_URL').then(() =>
+      openCodec({ registryUrl, namespace, autoRegister: registerSchemas, schemas: settings.schemas ?? {} }),
+    ),
   ])
   if (log.status === 'rejected') throw log.reason
   if (codec.status === 'rejected') {

@@ -249,3 +249,20 @@ test('no registry at the address ends the start within seconds and names the set
     return code('ANDON_UNREACHABLE')(error)
   })
 })
+
+test('topics of your own have your own schemas, and so do the topics derived from them', () => {
+  const reading = {
+    type: 'record',
+    name: 'Reading',
+    fields: [
+      { name: 'sensor', type: 'string' },
+      { name: 'value', type: 'double' },
+    ],
+  }
+  const codec = localCodec({}, { readings: reading })
+  const value = { sensor: 'pt-7', value: 1.5 }
+  for (const topic of ['readings', 'readings.run.7', 'readings.averages.dlq'])
+    assert.deepEqual(codec.decode(topic, codec.encode(topic, value)), value)
+  assert.throws(() => codec.encode('readings', { sensor: 7 }), { code: 'ANDON_CODEC_INVALID_VALUE' })
+  assert.throws(() => codec.encode('others', value), { code: 'ANDON_CODEC_TOPIC' })
+})
