@@ -85,6 +85,19 @@ test('records of every size up to the limit keep their bytes', () => {
   assert.throws(() => codec.encode('telemetry', block(Buffer.alloc(1024 * 1024))), code('ANDON_CODEC_TOO_LARGE'))
 })
 
+test("a value is framed into the caller's slab; one that does not fit says how much is missing, one over the limit is refused", () => {
+  const codec = localCodec()
+  const value = { type: 'tick', tick: { instance: 'a', upToUs: 5 } }
+  const whole = Buffer.from(codec.encode('telemetry', value))
+  const slab = Buffer.alloc(100, 7)
+  assert.equal(codec.encodeInto('telemetry', value, slab, 10), 10 + whole.length)
+  assert.ok(slab.subarray(10, 10 + whole.length).equals(whole))
+  assert.ok(slab.subarray(0, 10).every((byte) => byte === 7))
+  for (let room = 0; room < whole.length; room += 1)
+    assert.equal(codec.encodeInto('telemetry', value, slab, slab.length - room), room - whole.length)
+  assert.throws(() => codec.encodeInto('telemetry', block(Buffer.alloc(1024 * 1024)), slab, 0), code('ANDON_CODEC_TOO_LARGE'))
+})
+
 test('a value that is no record names the field', () => {
   const codec = localCodec()
   assert.throws(

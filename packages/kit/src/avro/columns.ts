@@ -125,7 +125,9 @@ const grow = () => {
       const cases = node.branches.map((branch, i) => `if (${index} === ${i}) {\n${this.read(branch, path)}\n}`)
       return `let ${index}\n${varint(index, 'readInt')}\n${cases.join(' else ')} else throw badBranch(${index})`
     }
-    if (column !== undefined) return column.isNumber ? this.number(node, column) : this.range(node, column)
+    if (node.kind === 'record' && column?.isNumber === false && inside.length > 0)
+      return `${column.name}a[count] = p\n${this.record(node, path)}\n${column.name}l[count] = p - ${column.name}a[count]`
+    if (column !== undefined) return `${column.isNumber ? this.number(node, column) : this.range(node, column)}\n${this.missing(inside)}`
     return node.kind === 'record' ? this.record(node, path) : `${this.skips.skip(node)}\n${this.missing(inside)}`
   }
 

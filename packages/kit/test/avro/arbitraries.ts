@@ -228,11 +228,12 @@ export const evolved = (schema: Json, pick: (choices: number) => number): Json =
         const inside = { ...field, type: evolved(field['type'] as Json, pick) }
         if (field['default'] !== undefined && JSON.stringify(inside.type) !== JSON.stringify(field['type']))
           delete (inside as { default?: Json }).default
+        const name = field['name'] as string
         const what = pick(8)
         if (what === 0) return []
-        if (what === 1) return [{ ...inside, name: `${String(field['name'])}Renamed`, aliases: [field['name'] as Json] }]
-        if (what === 2) return [inside, { name: `${String(field['name'])}New`, type: ['null', 'string'], default: null }]
-        if (what === 3) return [{ name: `${String(field['name'])}List`, type: { type: 'array', items: 'int' }, default: [1, 2] }, inside]
+        if (what === 1) return [{ ...inside, name: `${name}Renamed`, aliases: [name] }]
+        if (what === 2) return [inside, { name: `${name}New`, type: ['null', 'string'], default: null }]
+        if (what === 3) return [{ name: `${name}List`, type: { type: 'array', items: 'int' }, default: [1, 2] }, inside]
         return [Array.isArray(inside.type) || what > 4 ? inside : { ...inside, type: nullable(inside.type), default: undefined as never }]
       })
       const kept = changed.map((field) => Object.fromEntries(Object.entries(field).filter(([, value]) => value !== undefined)))
