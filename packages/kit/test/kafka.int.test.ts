@@ -2,6 +2,7 @@
 
 import { after, before } from 'node:test'
 import { openKafkaLog } from '@andon/kit'
+import type { KafkaClient, KafkaLog, KafkaLogOptions } from '@andon/kit'
 import { startKafka } from '@andon/platform'
 import type { Kafka } from '@andon/platform'
 import { conformance } from './log-conformance.ts'
@@ -14,8 +15,13 @@ before(async () => {
 
 after(() => kafka.stop())
 
-for (const client of ['kafkajs', 'platformatic'] as const)
+for (const client of ['kafkajs', 'platformatic'] as const satisfies KafkaClient[]) {
+  const open = (namespace: string, options: Partial<KafkaLogOptions> = {}): Promise<KafkaLog> =>
+    openKafkaLog({ brokers: kafka.brokers, clientId: 'kit-test', namespace, client, ...options })
   conformance(client, {
-    patienceMs: 15_000,
-    open: (namespace) => openKafkaLog({ brokers: kafka.brokers, clientId: 'kit-test', namespace: `${client}-${namespace}`, client }),
+    patienceMs: 30_000,
+    open,
+    trim: (log, topic, partition, before) => (log as KafkaLog).admin.deleteRecords(topic, partition, before),
+    kafka: { client, brokers: () => kafka.brokers, port: () => kafka.port, open },
   })
+}

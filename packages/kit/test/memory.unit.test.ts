@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MemoryStore, openMemoryLog } from '@andon/kit'
+import type { MemoryLog } from '@andon/kit'
 import { conformance } from './log-conformance.ts'
 
 const stores = new Map<string, MemoryStore>()
@@ -14,6 +15,8 @@ conformance('memory', {
     stores.set(namespace, store)
     return openMemoryLog({ namespace, store })
   },
+  trim: (log, topic, partition, before) => (log as MemoryLog).trim(topic, partition, before),
+  crash: (log) => (log as MemoryLog).crash(),
 })
 
 test('memory: nothing is appended after a record that the log has lost, until the caller starts afresh', async () => {

@@ -137,6 +137,7 @@ export class KafkaAdmin implements LogAdmin {
     for (const topic of topics) this.transport.forget(topic)
   }
 
+  /** Retention by hand: records below `before` are gone for every reader. */
   async deleteRecords(topic: string, partition: number, before: number): Promise<void> {
     const name = this.prefix + topic
     await this.transport.ask(name, partition, async ({ leader }) => {

@@ -105,12 +105,14 @@ export class Columns implements RecordBatch {
     if (this.walked !== index) this.walk(index)
     const buffer = this.sourceAt(index)
     const { places } = this
-    const end = Math.min(this.headers, MOST_HEADERS) * 4
-    for (let at = 0; at < end; at += 4) {
-      if (places[at + 1] !== name.length || places[at + 3]! < 0 || !isText(buffer, places[at]!, name)) continue
-      return texts.text(buffer, places[at + 2]!, places[at + 3]!)
+    if (this.headers <= MOST_HEADERS) {
+      // From behind: of headers with one name the last one counts, as everywhere in Kafka.
+      for (let at = (this.headers - 1) * 4; at >= 0; at -= 4) {
+        if (places[at + 1] !== name.length || places[at + 3]! < 0 || !isText(buffer, places[at]!, name)) continue
+        return texts.text(buffer, places[at + 2]!, places[at + 3]!)
+      }
+      return undefined
     }
-    if (this.headers <= MOST_HEADERS) return undefined
     const all = this.headersAt(index)
     return Object.hasOwn(all, name) ? all[name] : undefined
   }

@@ -51,6 +51,7 @@ export interface KafkaLogOptions extends WireOptions {
 
 /** What Kafka offers beyond the port: atomicity over topics. */
 export interface KafkaLog extends Log {
+  readonly admin: KafkaAdmin
   /** As `run`, with what the handler appends and its position visible together or not at all. */
   runTransactional(options: TransactionalRunOptions): Promise<Run>
   /** One transactional id (the namespace goes before it). Opening it fences whoever had it, with its first transaction. */

@@ -53,6 +53,9 @@ const BATCH_BYTES = 900_000
 const REQUEST_RECORDS = 4000
 const REQUEST_BYTES = 8 * 1024 * 1024
 const QUEUED_BYTES = 64 * 1024 * 1024
+const REQUEST_TIMEOUT_MS = 10_000
+/** Even at the end of its time a request gets this long. */
+const LEAST_TIMEOUT_MS = 500
 const FIRST_PAUSE_MS = 50
 const LAST_PAUSE_MS = 1000
 
@@ -224,7 +227,7 @@ export class Producer {
       try {
         if (inDoubt) await this.refresh(left)
         const byNode = await this.byLeader(left)
-        const answers = await Promise.allSettled([...byNode].map(([node, group]) => this.sendTo(node, group)))
+        const answers = await Promise.allSettled([...byNode].map(([node, group]) => this.sendTo(node, group, end)))
         for (const answer of answers) if (answer.status === 'rejected') failure = pick(failure, toLogError(answer.reason, 'Appending'))
       } catch (error) {
         failure = pick(failure, toLogError(error, 'Appending'))
@@ -240,21 +243,22 @@ export class Producer {
   }
 
   /** One request to one broker. Acknowledged batches lose their bytes; the others are sent again, unchanged. */
-  private async sendTo(node: number, batches: readonly Batch[]): Promise<void> {
+  private async sendTo(node: number, batches: readonly Batch[], end: number): Promise<void> {
+    const timeoutMs = Math.min(REQUEST_TIMEOUT_MS, Math.max(LEAST_TIMEOUT_MS, end - Date.now()))
     const topics = new Map<string, { topic: string; parts: { partition: number; bytes: Uint8Array }[] }>()
     for (const { lane, bytes } of batches) {
       const topic = topics.get(lane.topic) ?? { topic: lane.topic, parts: [] }
       topics.set(lane.topic, topic)
       topic.parts.push({ partition: lane.partition, bytes: bytes! })
     }
-    const connection = await this.transport.connectionTo(node, API.produce)
+    const connection = await this.transport.connectionTo(node, API.produce, timeoutMs)
     for (const batch of batches) if (batch.lane.connection !== connection) await this.checkTail(batch)
     const into = this.roomFor(node, batches)
     const { body } = await this.transport.call(
       node,
       API.produce,
       produceBody([...topics.values()], 10_000, this.options.transaction?.transactionalId, into),
-      { connection },
+      { connection, timeoutMs },
     )
     if (into.length <= 2 * this.limits.maxRequestBytes) this.requests.set(node, into)
     const found = new Map(batches.map((batch) => [`${batch.lane.topic}/${batch.lane.partition}`, batch]))

@@ -95,8 +95,8 @@ export class Transport {
   }
 
   /** The connection that the next such request to the broker will use; connects if necessary. */
-  async connectionTo(node: number, api: Api): Promise<object> {
-    return this.within(`connecting to broker ${node}`, REQUEST_TIMEOUT_MS, async () => {
+  async connectionTo(node: number, api: Api, timeoutMs = REQUEST_TIMEOUT_MS): Promise<object> {
+    return this.within(`connecting to broker ${node}`, timeoutMs, async () => {
       return (await this.wire.connection(node, purposeOf(api))).identity
     })
   }
