@@ -6,7 +6,7 @@ import type { Input } from './flow.ts'
 import { AndonError } from './errors.ts'
 import { HEADER, LIVE, parseOrder } from './lineage.ts'
 import { isRetriable } from './log/log-error.ts'
-import type { LogRecord } from './log/port.ts'
+import type { LogRecord, RecordBatch } from './log/port.ts'
 
 /** The decoded input; a promise only when the writer's schema has to be fetched first. */
 export const decodeInput = <T>(codec: Codec, record: LogRecord): Input<T> | Promise<Input<T>> => {
@@ -17,6 +17,38 @@ export const decodeInput = <T>(codec: Codec, record: LogRecord): Input<T> | Prom
   } catch (error) {
     if (isRetriable(error)) throw error
     return codec.decodeAsync<T>(topic, value).then((decoded) => toInput(record, decoded))
+  }
+}
+
+/** As decodeInput, from the columns of a batch: nothing is made for records that nobody decodes. */
+export const decodeInputAt = <T>(codec: Codec, batch: RecordBatch, index: number): Input<T> | Promise<Input<T>> => {
+  const { topic } = batch
+  const value = batch.valueAt(index)
+  if (value === null)
+    throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${topic}/${batch.partition}/${batch.offsetAt(index)} has no value`)
+  try {
+    return toInputAt(batch, index, codec.decode<T>(topic, value))
+  } catch (error) {
+    if (isRetriable(error)) throw error
+    return codec.decodeAsync<T>(topic, value).then((decoded) => toInputAt(batch, index, decoded))
+  }
+}
+
+const toInputAt = <T>(batch: RecordBatch, index: number, value: T): Input<T> => {
+  const { topic, partition } = batch
+  const position = { leaderEpoch: batch.leaderEpochAt(index), offset: batch.offsetAt(index) }
+  return {
+    topic,
+    partition,
+    position,
+    key: batch.keyAt(index),
+    value,
+    id: batch.headerAt(index, HEADER.id) ?? `${topic}/${partition}/${position.leaderEpoch}/${position.offset}`,
+    type: batch.headerAt(index, HEADER.type) ?? '',
+    timestampMs: batch.timestampMsAt(index),
+    lane: batch.headerAt(index, HEADER.lane) ?? LIVE,
+    order: parseOrder(batch.headerAt(index, HEADER.order)),
+    traceparent: batch.headerAt(index, HEADER.traceparent),
   }
 }
 

@@ -1,7 +1,7 @@
 // Lineage headers: which one record caused this one, in which lane, and the order of the vector it derives from.
 // Dedupe and recovery read them; bodies never carry log positions.
 
-import type { Input, Lane, Order, Output } from './flow.ts'
+import type { Lane, Order, Output } from './flow.ts'
 import type { Position } from './log/port.ts'
 
 export const HEADER = {
@@ -31,21 +31,69 @@ export interface Cause extends Position {
 export const formatCause = (cause: Cause): string => `${cause.topic}/${cause.partition}/${cause.leaderEpoch}/${cause.offset}/${cause.index}`
 
 export const parseCause = (text: string | undefined): Cause | undefined => {
-  const parts = text?.split('/')
-  if (parts?.length !== 5) return undefined
-  const [partition, leaderEpoch, offset, index] = parts.slice(1).map(Number) as [number, number, number, number]
-  return [partition, leaderEpoch, offset, index].every(Number.isSafeInteger)
-    ? { topic: parts[0]!, partition, leaderEpoch, offset, index }
-    : undefined
+  const end = text?.indexOf('/') ?? -1
+  if (text === undefined || end < 0) return undefined
+  const numbers = new Numbers(text, end + 1, '/')
+  const partition = numbers.next()
+  const leaderEpoch = numbers.next()
+  const offset = numbers.next()
+  const index = numbers.last()
+  return numbers.areGood ? { topic: text.slice(0, end), partition, leaderEpoch, offset, index } : undefined
 }
 
 export const formatOrder = (order: Order): string => `${order.promotion}.${order.leaderEpoch}.${order.offset}.${order.index}`
 
 export const parseOrder = (text: string | undefined): Order | undefined => {
-  const parts = text?.split('.').map(Number)
-  if (parts?.length !== 4 || !parts.every(Number.isSafeInteger)) return undefined
-  const [promotion, leaderEpoch, offset, index] = parts as [number, number, number, number]
-  return { promotion, leaderEpoch, offset, index }
+  if (text === undefined) return undefined
+  const numbers = new Numbers(text, 0, '.')
+  const promotion = numbers.next()
+  const leaderEpoch = numbers.next()
+  const offset = numbers.next()
+  const index = numbers.last()
+  return numbers.areGood ? { promotion, leaderEpoch, offset, index } : undefined
+}
+
+/** Reads whole numbers from a text, one behind the other; leading zeros are allowed. Two of these headers lie on every record. */
+class Numbers {
+  areGood = true
+  private at: number
+  private readonly text: string
+  private readonly separator: number
+
+  constructor(text: string, at: number, separator: string) {
+    this.text = text
+    this.at = at
+    this.separator = separator.charCodeAt(0)
+  }
+
+  /** The number up to the next separator. */
+  next(): number {
+    const value = this.read()
+    if (this.text.charCodeAt(this.at++) !== this.separator) this.areGood = false
+    return value
+  }
+
+  /** The number up to the end. */
+  last(): number {
+    const value = this.read()
+    if (this.at !== this.text.length) this.areGood = false
+    return value
+  }
+
+  private read(): number {
+    const { text } = this
+    const isNegative = text.charCodeAt(this.at) === 0x2d
+    if (isNegative) this.at++
+    const start = this.at
+    let value = 0
+    for (; this.at < text.length; this.at++) {
+      const digit = text.charCodeAt(this.at) - 48
+      if (!(digit >= 0 && digit <= 9)) break
+      value = value * 10 + digit
+    }
+    if (this.at === start || !Number.isSafeInteger(value)) this.areGood = false
+    return isNegative ? -value : value
+  }
 }
 
 /** Negative if a comes before b: leader epoch first, then offset. */
@@ -59,31 +107,71 @@ export const compareOrders = (a: Order, b: Order): number => a.promotion - b.pro
 
 /** True if the place of output `index` of `position` is at or below the mark. */
 export const isCovered = (mark: (Position & { index: number }) | undefined, position: Position, index: number): boolean =>
-  mark !== undefined && compareCauses({ ...position, index }, mark) <= 0
+  mark !== undefined && (comparePositions(position, mark) || index - mark.index) <= 0
 
 /** One mark: upstream topic/partition and lane, then the newest cause seen. */
 export type DedupeEntry = readonly [upstream: string, leaderEpoch: number, offset: number, index: number]
 
+interface DedupeMark {
+  readonly upstream: string
+  readonly topic: string
+  readonly partition: number
+  readonly lane: Lane
+  leaderEpoch: number
+  offset: number
+  index: number
+}
+
 /** Drops repeats: one high-water mark per upstream partition and lane. Records without a cause (sources) always pass. */
 export class DedupeMarks {
-  private readonly marks = new Map<string, Position & { index: number }>()
+  private readonly marks = new Map<string, DedupeMark>()
+  /** The mark asked for last: neighbours mostly come from one upstream partition. */
+  private last: DedupeMark | undefined
+
+  /** True if the record was seen before. */
+  isRepeat(cause: Cause | undefined, lane: Lane): boolean {
+    if (!cause) return false
+    const mark = this.mark(cause, lane)
+    return mark !== undefined && isCovered(mark, cause, cause.index)
+  }
 
   /** True the first time; the mark moves up. */
   admit(cause: Cause | undefined, lane: Lane): boolean {
     if (!cause) return true
-    const upstream = `${cause.topic}/${cause.partition}/${lane}`
-    if (isCovered(this.marks.get(upstream), cause, cause.index)) return false
-    this.marks.set(upstream, { leaderEpoch: cause.leaderEpoch, offset: cause.offset, index: cause.index })
+    const { topic, partition, leaderEpoch, offset, index } = cause
+    const mark = this.mark(cause, lane)
+    if (mark) {
+      if (isCovered(mark, cause, index)) return false
+      mark.leaderEpoch = leaderEpoch
+      mark.offset = offset
+      mark.index = index
+    } else {
+      const upstream = `${topic}/${partition}/${lane}`
+      this.last = { upstream, topic, partition, lane, leaderEpoch, offset, index }
+      this.marks.set(upstream, this.last)
+    }
     return true
   }
 
   entries(): DedupeEntry[] {
-    return [...this.marks].map(([upstream, mark]) => [upstream, mark.leaderEpoch, mark.offset, mark.index])
+    return [...this.marks.values()].map(({ upstream, leaderEpoch, offset, index }) => [upstream, leaderEpoch, offset, index])
   }
 
   restore(entries: readonly DedupeEntry[]): void {
     this.marks.clear()
-    for (const [upstream, leaderEpoch, offset, index] of entries) this.marks.set(upstream, { leaderEpoch, offset, index })
+    this.last = undefined
+    for (const [upstream, leaderEpoch, offset, index] of entries) {
+      const [topic = '', partition, ...lane] = upstream.split('/')
+      this.marks.set(upstream, { upstream, topic, partition: Number(partition), lane: lane.join('/'), leaderEpoch, offset, index })
+    }
+  }
+
+  private mark({ topic, partition }: Cause, lane: Lane): DedupeMark | undefined {
+    const { last } = this
+    if (last?.partition === partition && last.topic === topic && last.lane === lane) return last
+    const found = this.marks.get(`${topic}/${partition}/${lane}`)
+    if (found) this.last = found
+    return found
   }
 }
 
@@ -105,16 +193,5 @@ export const eventHeaders = (output: Output, source: string): Record<string, str
   }
   const subject = output.subject ?? output.key
   if (subject !== null) headers[HEADER.subject] = subject
-  return headers
-}
-
-/** All headers of an output that an input caused. Lane, trace and order travel on; `own` order is this record's lineage. */
-export const outputHeaders = (cause: Input<unknown>, index: number, output: Output, source: string): Record<string, string> => {
-  const headers = eventHeaders(output, source)
-  headers[HEADER.lane] = cause.lane
-  headers[HEADER.cause] = formatCause({ topic: cause.topic, partition: cause.partition, ...cause.position, index })
-  const order = output.order === 'own' ? { promotion: 0, ...cause.position, index } : (output.order ?? cause.order)
-  if (order) headers[HEADER.order] = formatOrder(order)
-  if (cause.traceparent !== undefined) headers[HEADER.traceparent] = cause.traceparent
   return headers
 }

@@ -5,15 +5,17 @@ import type { Codec } from './codec-port.ts'
 import { deadLetter } from './dead-letters.ts'
 import { AndonError, LogError } from './errors.ts'
 import type { Batch, Emitter, Input, PartitionProcess, ProcessOptions } from './flow.ts'
-import { decodeInput } from './input.ts'
+import { decodeInputAt } from './input.ts'
 import type { DedupeEntry } from './lineage.ts'
-import { DedupeMarks, HEADER, comparePositions, isCovered, outputHeaders, parseCause } from './lineage.ts'
+import { DedupeMarks, HEADER, LIVE, comparePositions, isCovered, parseCause } from './lineage.ts'
 import { isRetriable } from './log/log-error.ts'
 import { systemClock } from './log/clock.ts'
 import type { Clock } from './log/clock.ts'
-import type { Append, Log, LogRecord, Position, RecordBatch, StartAt } from './log/port.ts'
+import type { Append, Log, Position, RecordBatch, StartAt } from './log/port.ts'
 import { holds } from './marks.ts'
 import type { Mark } from './marks.ts'
+import { OutputRecords } from './output-records.ts'
+import type { ProcessMeters, ProcessMetrics, TraceBatch } from './process-meters.ts'
 import type { Snapshots } from './snapshots.ts'
 import { startOfStateless } from './stateless-start.ts'
 
@@ -25,9 +27,9 @@ export interface ProcessDeps {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
   }
-  readonly metrics: {
-    counter(name: string, help: string, labelNames?: readonly string[]): { inc(labels: Record<string, string>, value?: number): void }
-  }
+  readonly metrics: ProcessMetrics
+  /** One span per batch. Default: none. */
+  readonly trace?: TraceBatch
 }
 
 export interface LaneContext<T> {
@@ -36,6 +38,7 @@ export interface LaneContext<T> {
   readonly options: ProcessOptions<T>
   readonly deps: ProcessDeps
   readonly group: string
+  readonly meters: ProcessMeters
   snapshots(): Promise<Snapshots>
 }
 
@@ -62,9 +65,11 @@ export class PartitionLane<T> {
   /** Cancels the next timed round. */
   private timer: (() => void) | undefined
   private turn: Promise<unknown> = Promise.resolve()
+  private readonly records: OutputRecords
 
   constructor(context: LaneContext<T>, partition: number) {
     this.context = context
+    this.records = new OutputRecords(context.codec, context.options.service)
     this.partition = partition
     this.input = this.noInput()
   }
@@ -79,9 +84,20 @@ export class PartitionLane<T> {
     return this.serially(async () => {
       const start = this.broken ? await this.settle() : undefined
       if (start !== undefined) return start === 'earliest' ? 0 : Number(start)
+      const { trace } = this.context.deps
+      const endSpan = trace?.({
+        service: this.context.options.service,
+        topic: batch.topic,
+        partition: this.partition,
+        firstOffset: batch.offsetAt(0),
+        records: batch.count,
+      })
       try {
         await this.apply(batch)
+        endSpan?.()
+        this.context.meters.lag(this.partition, Math.max(0, batch.highWatermark - batch.nextOffset))
       } catch (error) {
+        endSpan?.(error)
         // State may have been touched; an append that failed leaves the outputs before it in doubt as well.
         this.broken = this.process?.state !== undefined || error instanceof LogError
         this.dedupe.restore(this.settled)
@@ -177,82 +193,93 @@ export class PartitionLane<T> {
   }
 
   private async apply(batch: RecordBatch): Promise<void> {
+    const { codec, meters } = this.context
     let inputs: Input<T>[] = []
-    let last: LogRecord | undefined
-    for (const record of batch.records) {
+    let last = -1
+    let repeats = 0
+    for (let i = 0; i < batch.count; i++) {
       // A batch that is tried again after part of it was applied.
-      if (comparePositions(record, this.input) <= 0) continue
-      let input: Input<T>
-      try {
-        const decoded = decodeInput<T>(this.context.codec, record)
-        input = decoded instanceof Promise ? await decoded : decoded
-      } catch (error) {
-        if (isRetriable(error)) throw error
-        await this.step(inputs, last)
-        inputs = []
-        await this.reject(record, error)
-        last = record
+      if ((batch.leaderEpochAt(i) - this.input.leaderEpoch || batch.offsetAt(i) - this.input.offset) <= 0) continue
+      const cause = parseCause(batch.headerAt(i, HEADER.cause))
+      const lane = batch.headerAt(i, HEADER.lane) ?? LIVE
+      if (this.dedupe.isRepeat(cause, lane)) {
+        repeats++
+        last = i
         continue
       }
-      last = record
-      if (this.dedupe.admit(parseCause(record.header(HEADER.cause)), input.lane)) inputs.push(input)
-      else this.count('andon_kit_repeats_total', 'Input records dropped as repeats', 1)
+      try {
+        const decoded = decodeInputAt<T>(codec, batch, i)
+        inputs.push(decoded instanceof Promise ? await decoded : decoded)
+      } catch (error) {
+        if (isRetriable(error)) throw error
+        await this.step(inputs, batch, last)
+        inputs = []
+        await this.reject(batch, i, error)
+        last = i
+        continue
+      }
+      last = i
+      this.dedupe.admit(cause, lane)
     }
-    await this.step(inputs, last)
+    await this.step(inputs, batch, last)
+    meters.count('repeats', repeats)
   }
 
-  /** Handles inputs and appends what they gave; afterwards everything up to `last` is applied. */
-  private async step(inputs: Input<T>[], last: LogRecord | undefined): Promise<void> {
+  /** Handles inputs and appends what they gave; afterwards everything up to record `last` of the batch is applied. */
+  private async step(inputs: Input<T>[], from: RecordBatch, last: number): Promise<void> {
     if (inputs.length > 0) {
       const batch: Batch<T> = { topic: this.context.options.input, partition: this.partition, inputs }
       await this.publish(await this.process!.handle(batch))
-      this.count('andon_kit_inputs_total', 'Input records handled', inputs.length)
+      this.context.meters.count('inputs', inputs.length)
     }
     this.settled = this.dedupe.entries()
-    if (!last) return
-    this.input = this.markOf(last)
+    if (last < 0) return
+    this.input = {
+      topic: from.topic,
+      partition: from.partition,
+      leaderEpoch: from.leaderEpochAt(last),
+      offset: from.offsetAt(last),
+      id: from.headerAt(last, HEADER.id) ?? '',
+      timestampMs: from.timestampMsAt(last),
+    }
     this.sinceRound += inputs.length
   }
 
   private async publish(emitted: Emitter): Promise<void> {
-    const { log, codec, options } = this.context
+    const { log, options, meters } = this.context
     const records: Append[] = []
     const ids: string[] = []
-    let newest: (Position & { index: number }) | undefined
-    for (const { cause, index, output } of emitted.outputs) {
-      if (newest && comparePositions(cause.position, newest) < 0)
+    let newest: { readonly cause: Input<unknown>; readonly index: number } | undefined
+    this.records.begin()
+    for (const one of emitted.outputs) {
+      const { cause, index, output } = one
+      if (newest && comparePositions(cause.position, newest.cause.position) < 0)
         throw new AndonError(
           'ANDON_KIT_OUTPUT_ORDER',
           `${options.service} emitted ${output.type} ${output.id} for a record before the previous output's: outputs come in the order of their causes`,
         )
-      newest = { ...cause.position, index }
+      newest = one
       if (isCovered(this.acknowledged, cause.position, index)) continue
       ids.push(output.id)
-      records.push({
-        topic: output.topic,
-        key: output.key,
-        value: codec.encode(output.topic, output.value),
-        headers: outputHeaders(cause, index, output, options.service),
-        timestampMs: cause.timestampMs,
-        ...(output.partition === undefined ? {} : { partition: output.partition }),
-      })
+      records.push(this.records.record(cause, index, output))
     }
-    if (records.length === 0) return
+    if (records.length === 0 || !newest) return
     const appended = await log.append(records, { after: [...this.outputs.values()] })
-    this.acknowledged = newest
+    this.acknowledged = { ...newest.cause.position, index: newest.index }
     for (const { index, place } of appended.newest()) {
       const mark = { ...place, id: ids[index]! }
       this.outputs.set(`${place.topic}/${place.partition}`, mark)
       if (index === records.length - 1) this.output = mark
     }
-    this.count('andon_kit_outputs_total', 'Records appended by the processing loop', records.length)
+    meters.count('outputs', records.length)
   }
 
-  private async reject(record: LogRecord, error: unknown): Promise<void> {
-    const { log, options, group, deps } = this.context
+  private async reject(batch: RecordBatch, index: number, error: unknown): Promise<void> {
+    const { log, options, group, deps, meters } = this.context
+    const record = batch.records[index]!
     await log.append([deadLetter(record, group, error)])
     deps.logger.warn({ topic: record.topic, partition: record.partition, offset: record.offset, error }, 'record dead-lettered')
-    this.count('andon_kit_dead_letters_total', 'Input records that could not be decoded', 1)
+    meters.count('deadLetters', 1)
     options.onDeadLetter?.(this.partition, record.key)
     this.sinceRound++
   }
@@ -306,22 +333,7 @@ export class PartitionLane<T> {
     return result
   }
 
-  private markOf(record: LogRecord): Mark {
-    return {
-      topic: record.topic,
-      partition: record.partition,
-      leaderEpoch: record.leaderEpoch,
-      offset: record.offset,
-      id: record.header(HEADER.id) ?? '',
-      timestampMs: record.timestampMs,
-    }
-  }
-
   private noInput(): Mark {
     return { topic: this.context.options.input, partition: this.partition, leaderEpoch: -1, offset: -1, id: '' }
-  }
-
-  private count(name: string, help: string, value: number): void {
-    this.context.deps.metrics.counter(name, help, ['topic']).inc({ topic: this.context.options.input }, value)
   }
 }

@@ -9,6 +9,7 @@ import type { Log, Run } from './log/port.ts'
 import { deadLetterSpec } from './dead-letters.ts'
 import { PartitionLane } from './partition-lane.ts'
 import type { LaneContext, ProcessDeps } from './partition-lane.ts'
+import { ProcessMeters } from './process-meters.ts'
 import { replayOf } from './replay/replay-log.ts'
 import { SnapshotHistory } from './snapshot-history.ts'
 import { Snapshots, changelogSpec } from './snapshots.ts'
@@ -27,12 +28,14 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
   let changelog: Promise<void> | undefined
   const history = options.history && new SnapshotHistory(log, codec, group, options.input, options.history)
   const snapshots = new Snapshots(log, codec, group, history)
+  const meters = new ProcessMeters(deps.metrics, options.input)
   const context: LaneContext<T> = {
     log,
     codec,
     options,
     deps,
     group,
+    meters,
     snapshots: async () => {
       changelog ??= log.admin.ensureTopics([changelogSpec(group, partitions)]).catch((error: unknown) => {
         changelog = undefined // the next assignment tries again
@@ -56,6 +59,7 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
     onRevoked: async (_topic, partition, lost) => {
       const lane = lanes.get(partition)
       lanes.delete(partition)
+      meters.lag(partition, undefined)
       await lane?.close(lost)
     },
     onDoubt: async (_topic, partition) => lanes.get(partition)?.doubt(),

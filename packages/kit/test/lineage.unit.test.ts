@@ -5,7 +5,6 @@ import { test } from 'node:test'
 import { DedupeMarks, compareOrders, emitter, eventHeaders, formatCause, formatOrder, parseCause, parseOrder, rfc3339 } from '@andon/kit'
 import type { Input } from '@andon/kit'
 import fc from 'fast-check'
-import { outputHeaders } from '../src/lineage.ts'
 
 const number = fc.nat()
 
@@ -36,18 +35,6 @@ test('causes and orders survive their headers, anything else is no cause', () =>
   )
   for (const text of [undefined, '', 'a/1/2/3', 'a/1/2/x/4', 'a/1/2/3/4/5']) assert.equal(parseCause(text), undefined)
   for (const text of [undefined, '1.2.3', '1.2.3.x']) assert.equal(parseOrder(text), undefined)
-})
-
-test('an output carries its lineage; lane, trace and order travel on', () => {
-  const headers = outputHeaders(input, 1, output, 'features')
-  assert.equal(headers['andon-cause'], 'telemetry/3/2/40/1')
-  assert.equal(headers['andon-lane'], 'redrive:7')
-  assert.equal(headers['andon-order'], '1.0.9.2')
-  assert.equal(headers['traceparent'], '00-aa-bb-01')
-  assert.equal(headers['ce_time'], '2023-11-14T22:13:20.123456Z')
-  assert.equal(headers['ce_subject'], 'press-1')
-  assert.equal(outputHeaders(input, 1, { ...output, order: 'own' }, 'features')['andon-order'], '0.2.40.1')
-  assert.equal(outputHeaders({ ...input, order: undefined }, 0, output, 'features')['andon-order'], undefined)
 })
 
 test('an event without causing input has no cause', () => {
