@@ -2,6 +2,7 @@
 
 import { effectOnce } from './bounces.ts'
 import { leaderKilled, leaderPaused, rollingRestart } from './brokers.ts'
+import { poison, registryDown } from './codec-faults.ts'
 import type { Fault } from './fault.ts'
 import { network } from './network.ts'
 import { rebalanceStorm, serviceKilled, zombie } from './members.ts'
@@ -73,5 +74,17 @@ export const FAULTS: readonly Fault[] = [
     ciScale: 0.2,
     variants: EACH_CLIENT,
     run: network,
+  },
+  {
+    id: 'registry-down',
+    title: 'no schema registry: running services go on, a start says what is missing, an unknown schema id waits',
+    ciScale: 0.2,
+    run: registryDown,
+  },
+  {
+    id: 'poison',
+    title: 'undecodable records of every kind: each dead-lettered once, nothing valid lost beside it, memory and time bounded',
+    ciScale: 0.1,
+    run: poison,
   },
 ]
