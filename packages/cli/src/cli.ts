@@ -10,7 +10,9 @@ import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
 import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
+import { type ReplayOptions, abortReplay, planReplay, replayStatus, runReplay } from './commands/replay.ts'
 import { setup } from './commands/setup.ts'
+import { type StateOptions, stateAt } from './commands/state.ts'
 import { status } from './commands/status.ts'
 import { listTopics, tailTopic, type TailOptions } from './commands/topics.ts'
 import { up, upFailure } from './commands/up.ts'
@@ -104,6 +106,50 @@ const program = (context: () => Context): Command => {
     .addOption(json())
     .option('--raw', 'the bytes in hex instead of the decoded value')
     .action((topic: string, options: TailOptions) => tailTopic(context(), topic, options))
+
+  const replay = andon.command('replay').description('a range of a topic through a service again, into topics of the run')
+  const run = () => new Option('--as <run>', 'id of the run: lower-case letters, digits and dashes').makeOptionMandatory()
+  const range = (command: Command) =>
+    command
+      .addOption(run())
+      .option('--topic <topic>', 'topic to replay, or that of another run (features.run.run-42)')
+      .option('--from <time>', 'record time, e.g. 2026-11-23T08:00:00Z or 24h (ago)')
+      .option('--to <time>', 'exclusive; default: now')
+      .option('--service <service>', 'features, features@<git ref> or features@image:<ref>; default: who reads the topic')
+      .option('--config <digest...>', 'documents that hold throughout instead of those of the time')
+      .addOption(
+        new Option('--speed <speed>', 'as fast as it goes, or as far apart as it was received').choices(['max', '1x']).default('max'),
+      )
+      .addOption(json())
+  range(replay.command('plan').description('what would be read, from which state, and written where; changes nothing')).action(
+    (options: ReplayOptions) => planReplay(context(), options),
+  )
+  range(replay.command('run').description('runs it; after a Ctrl-C or a kill the same command goes on')).action((options: ReplayOptions) =>
+    runReplay(context(), options),
+  )
+  replay
+    .command('status')
+    .description('runs and how far they are')
+    .option('--as <run>')
+    .addOption(json())
+    .action((options: Parameters<typeof replayStatus>[1]) => replayStatus(context(), options))
+  replay
+    .command('abort')
+    .description('ends a run for good')
+    .addOption(run())
+    .option('--delete', 'and removes its topics and files')
+    .addOption(json())
+    .action((options: Parameters<typeof abortReplay>[1]) => abortReplay(context(), options))
+
+  andon
+    .command('state')
+    .description('what a service remembered of an asset at a moment')
+    .command('at')
+    .argument('<time>', '2026-11-23T08:00:00Z, or 10m (ago)')
+    .requiredOption('--asset <id>')
+    .option('--service <service>', 'features, clustering, or one of them @<git ref>', 'features')
+    .addOption(json())
+    .action((time: string, options: StateOptions) => stateAt(context(), time, options))
 
   const dlq = andon.command('dlq').description('dead letters and quarantine')
   const collect = (value: string, before: string[] = []) => [...before, value]

@@ -25,6 +25,7 @@ export interface Context {
   readonly natsUrl: string
   readonly namespace: string
   readonly minFreeDiskMb: number
+  readonly blobDir: string
 }
 
 /** The given settings; where they do not name a port offset, that of the mesh which runs in the state folder. */
@@ -48,6 +49,7 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
     registryUrl: env.url('ANDON_REGISTRY_URL', 'Schema registry', (offset) => `http://127.0.0.1:${8081 + offset}`),
     natsUrl: env.url('ANDON_NATS_URL', 'NATS', (offset) => `nats://127.0.0.1:${4222 + offset}`),
     namespace: env.string('ANDON_NAMESPACE', 'Prefix of every topic', ''),
+    blobDir: env.optional(env.path('ANDON_BLOB_DIR', 'Folder of the blob store')),
     actionsUrl: env.optional(env.url('ANDON_ACTIONS_URL', 'Door of the actions service')),
     actions: port('ACTIONS_HTTP_PORT', portDefault('actions', 'http')),
     video: port('VIDEO_HTTP_PORT', portDefault('video', 'http')),
@@ -74,6 +76,7 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
     natsUrl: config.natsUrl,
     namespace: config.namespace,
     minFreeDiskMb: config.minFreeDiskMb,
+    blobDir: config.blobDir ?? homeAt(config.home).blobs,
   }
 }
 

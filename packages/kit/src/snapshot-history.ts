@@ -136,7 +136,7 @@ export class SnapshotHistory {
 
   /** Resolves when what is being written is there or has failed. */
   async settled(): Promise<void> {
-    await Promise.all([...this.partitions.values()].map(({ saving }) => saving))
+    for (const { saving } of this.partitions.values()) await saving
   }
 
   async close(): Promise<void> {

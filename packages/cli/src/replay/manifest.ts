@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { codeOf } from '@andon/kit/errors'
 import { RUN_ID } from '@andon/kit/replay/names'
 import type { ReplayPlan } from '@andon/kit/replay/plan'
-import type { Home } from '@andon/platform'
+import type { Home, ProcessIdentity } from '@andon/platform'
 import { CommandError } from '../context.ts'
 import { EXIT } from '../exit.ts'
 
@@ -26,8 +26,10 @@ export interface ReplayHop {
   readonly outputs: readonly { readonly topic: string; readonly runTopic: string }[]
   readonly plan: ReplayPlan
   readonly status: HopStatus
-  /** Pid of the process that supervises it now; null when nobody does. */
-  readonly pid: number | null
+  /** Settings that the service was started with, beside those of the mesh: a resumed run takes the same. */
+  readonly settings: Readonly<Record<string, string>>
+  /** The process that supervises it; null when nobody does. */
+  readonly supervisor: ProcessIdentity | null
   readonly startedMs: number | null
   readonly endedMs: number | null
   /** Why it failed. */
@@ -47,14 +49,15 @@ const folderOf = (home: Home): string => join(home.root, 'replay')
 /** Folder of one run: plans, progress and logs of its hops. */
 export const runFolder = (home: Home, id: string): string => join(folderOf(home), id)
 
-const fileOf = (home: Home, id: string): string => join(folderOf(home), `${id}.json`)
+/** The manifest of one run. */
+export const manifestFile = (home: Home, id: string): string => join(folderOf(home), `${id}.json`)
 
 /** The run's manifest; undefined when no run has this id here. */
 export const readManifest = (home: Home, id: string): ReplayManifest | undefined => {
   if (!RUN_ID.test(id))
     throw new CommandError(EXIT.usage, `--as: expected lower-case letters, digits and dashes (${RUN_ID.source}), found "${id}".`)
   try {
-    return JSON.parse(readFileSync(fileOf(home, id), 'utf8')) as ReplayManifest
+    return JSON.parse(readFileSync(manifestFile(home, id), 'utf8')) as ReplayManifest
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
     throw error
@@ -90,7 +93,7 @@ export const listManifests = (home: Home): ReplayManifest[] => {
 export const runTopicOf = (manifest: ReplayManifest, topic: string): string | undefined =>
   manifest.hops.flatMap(({ outputs }) => outputs).find((output) => output.topic === topic)?.runTopic
 
-export const writeManifest = (home: Home, manifest: ReplayManifest): void => writeJson(fileOf(home, manifest.id), manifest)
+export const writeManifest = (home: Home, manifest: ReplayManifest): void => writeJson(manifestFile(home, manifest.id), manifest)
 
 /** Writes a JSON file whole or not at all. */
 export const writeJson = (file: string, value: unknown): void => {

@@ -19,7 +19,7 @@ export const followRun = async (log: Log, topic: string, options: RunOptions): P
     stop: async () => {
       abort.abort()
       await follow.stop()
-      await Promise.all(partitions.map((partition) => options.onRevoked?.(topic, partition, false)))
+      for (const partition of partitions) await options.onRevoked?.(topic, partition, false)
     },
   }
 }

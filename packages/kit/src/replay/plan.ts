@@ -50,7 +50,8 @@ export const readPlan = (file: string): ReplayPlan => {
   } catch (error) {
     throw invalid(`cannot be read: ${messageOf(error)}`, error)
   }
-  if (plan.contract !== REPLAY_CONTRACT) throw invalid(`has contract ${plan.contract}, this build knows ${REPLAY_CONTRACT}`)
+  const found: number = plan.contract
+  if (found !== REPLAY_CONTRACT) throw invalid(`has contract ${found}, this build knows ${REPLAY_CONTRACT}`)
   for (const { partition, start, from, to } of plan.partitions)
     if (!(start <= from && from <= to)) throw invalid(`has a range of partition ${partition} that runs backwards`)
   return plan

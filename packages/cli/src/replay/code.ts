@@ -1,0 +1,147 @@
+// The code that a run executes: this checkout, a git commit in a tree of its own, or a container image. A commit is written
+// to `.andon/replay/worktrees/<sha>` once; its third-party packages are those of this checkout when the lock file is the same,
+// else they are installed once per lock file. The two versions meet in topics and environment only.
+
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { promisify } from 'node:util'
+import { AndonError, messageOf } from '@andon/kit/errors'
+import { type Home, repositoryRoot } from '@andon/platform'
+import { checkContract, readContract, type ReplayContract } from './contract.ts'
+
+export interface ReplayCode {
+  /** As the manifest names it: null for this checkout. */
+  readonly name: string | null
+  readonly contract: ReplayContract
+  /** Source tree, or the image to run. */
+  readonly at: { readonly root: string } | { readonly image: string; readonly engine: string }
+}
+
+const run = promisify(execFile)
+const LARGE = { maxBuffer: 64 * 1024 * 1024 }
+
+/** `features`, `features@<git ref>`, `features@image:<ref>` in its parts. */
+export const parseService = (text: string): { service: string; code: string | null } => {
+  const at = text.indexOf('@')
+  return at < 0 ? { service: text, code: null } : { service: text.slice(0, at), code: text.slice(at + 1) }
+}
+
+/** Makes the code ready to run. Throws ANDON_REPLAY_CODE when there is no such commit or image, ANDON_REPLAY_CONTRACT when it cannot be replayed. */
+export const prepareCode = async (home: Home, service: string, code: string | null): Promise<ReplayCode> => {
+  if (code === null) return { name: null, contract: readContract(repositoryRoot, service, 'this checkout'), at: { root: repositoryRoot } }
+  if (code.startsWith('image:')) return imageCode(service, code.slice('image:'.length))
+  const sha = await commitOf(code)
+  // asked before anything is written: most refusals are here
+  const packageJson = await git(['show', `${sha}:services/${service}/package.json`]).catch(() => '{}')
+  const found = (JSON.parse(packageJson) as { andon?: { replay?: unknown } }).andon?.replay
+  const contract = checkContract(found, service, code === sha ? code : `${code} (${sha.slice(0, 12)})`)
+  const root = join(home.root, 'replay', 'worktrees', sha)
+  if (!existsSync(root)) await checkOut(sha, root)
+  return { name: sha, contract, at: { root } }
+}
+
+const git = async (args: readonly string[]): Promise<string> => (await run('git', ['-C', repositoryRoot, ...args], LARGE)).stdout
+
+const commitOf = async (ref: string): Promise<string> => {
+  try {
+    return (await git(['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`])).trim()
+  } catch (error) {
+    throw new AndonError(
+      'ANDON_REPLAY_CODE',
+      `ANDON_REPLAY_CODE: ${ref} is no commit of ${repositoryRoot}. Name a branch, tag or commit that \`git rev-parse\` knows, or image:<ref>.`,
+      { cause: error },
+    )
+  }
+}
+
+/** Whole or not there: written aside, then renamed. */
+const checkOut = async (sha: string, root: string): Promise<void> => {
+  const aside = `${root}.${process.pid}`
+  rmSync(aside, { recursive: true, force: true })
+  mkdirSync(aside, { recursive: true })
+  const archive = `${aside}.tar`
+  try {
+    await git(['archive', '--format=tar', '--output', archive, sha])
+    await run('tar', ['-xf', archive, '-C', aside])
+    linkPackages(await installFor(root, aside), aside)
+    renameSync(aside, root)
+  } finally {
+    rmSync(archive, { force: true })
+    rmSync(aside, { recursive: true, force: true })
+  }
+}
+
+const lockDigest = (root: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
+
+/** A tree with installed packages that fit the lock file of `tree`. */
+const installFor = async (worktree: string, tree: string): Promise<string> => {
+  const digest = lockDigest(tree)
+  if (digest === lockDigest(repositoryRoot) && existsSync(join(repositoryRoot, 'node_modules'))) return repositoryRoot
+  const installs = join(dirname(dirname(worktree)), 'installs')
+  const install = join(installs, digest)
+  if (existsSync(install)) return install
+  const aside = `${install}.${process.pid}`
+  rmSync(aside, { recursive: true, force: true })
+  mkdirSync(aside, { recursive: true })
+  try {
+    await run('cp', ['-r', `${tree}/.`, aside])
+    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { ...LARGE, cwd: aside })
+    renameSync(aside, install)
+    return install
+  } catch (error) {
+    throw new AndonError('ANDON_REPLAY_CODE', `ANDON_REPLAY_CODE: packages of its lock file could not be installed: ${messageOf(error)}`, {
+      cause: error,
+    })
+  } finally {
+    rmSync(aside, { recursive: true, force: true })
+  }
+}
+
+/** Third-party packages are links into the install; the workspaces' own packages are those of the tree. */
+const linkPackages = (install: string, tree: string): void => {
+  const modules = join(tree, 'node_modules')
+  mkdirSync(join(modules, '@andon'), { recursive: true })
+  for (const name of readdirSync(join(install, 'node_modules')))
+    if (name !== '@andon') symlinkSync(join(install, 'node_modules', name), join(modules, name))
+  for (const folder of workspaces(tree)) {
+    const { name } = JSON.parse(readFileSync(join(tree, folder, 'package.json'), 'utf8')) as { name: string }
+    symlinkSync(relative(join(modules, '@andon'), join(tree, folder)), join(modules, name))
+    const own = join(install, folder, 'node_modules')
+    if (existsSync(own) && !existsSync(join(tree, folder, 'node_modules'))) symlinkSync(own, join(tree, folder, 'node_modules'))
+  }
+}
+
+/** Folders of the workspaces; patterns are `folder` and `folder/*`. */
+const workspaces = (tree: string): string[] => {
+  const { workspaces: patterns } = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8')) as { workspaces: string[] }
+  return patterns
+    .flatMap((pattern) => {
+      if (!pattern.endsWith('/*')) return [pattern]
+      const folder = pattern.slice(0, -2)
+      return existsSync(join(tree, folder)) ? readdirSync(join(tree, folder)).map((name) => join(folder, name)) : []
+    })
+    .filter((folder) => existsSync(join(tree, folder, 'package.json')))
+}
+
+const imageCode = async (service: string, image: string): Promise<ReplayCode> => {
+  const problems: string[] = []
+  for (const engine of ['docker', 'podman'])
+    try {
+      const { stdout } = await run(engine, ['image', 'inspect', '--format', '{{ index .Config.Labels "andon.replay" }}', image])
+      const label = stdout.trim()
+      const found: unknown = label === '' || label === '<no value>' ? undefined : JSON.parse(label)
+      return { name: `image:${image}`, contract: checkContract(found, service, `image ${image}`), at: { image, engine } }
+    } catch (error) {
+      if (error instanceof AndonError) throw error
+      problems.push(`${engine}: ${messageOf(error).split('\n').slice(-2).join(' ').trim()}`)
+    }
+  throw new AndonError(
+    'ANDON_REPLAY_CODE',
+    `ANDON_REPLAY_CODE: image ${image} cannot be looked at (${problems.join('; ')}). Start the container engine and pull the image, or name a git ref.`,
+  )
+}
