@@ -139,13 +139,15 @@ export class PartitionLane<T> {
     const { log, options, deps } = this.context
     const marks = [this.input, ...this.outputs.values(), ...(this.origin ? [this.origin] : [])]
     const held = (await Promise.all(marks.map((mark) => holds(log, mark)))).every(Boolean)
+    // Rounds hold what changed since the ones before: after a lost one the state has to come from what is left.
+    const isKept = !this.process?.state || (await (await this.context.snapshots()).isKept(this.partition))
     if (!held) {
       deps.logger.warn(
         { topic: options.input, partition: this.partition },
         'the log lost records that this partition was built on; going back',
       )
       this.acknowledged = undefined
-    } else if (!this.broken || !this.process?.state) {
+    } else if (isKept && (!this.broken || !this.process?.state)) {
       this.broken = false
       return undefined
     }
@@ -154,6 +156,7 @@ export class PartitionLane<T> {
 
   private async recover(committed: number | undefined): Promise<StartAt> {
     const { log, options } = this.context
+    this.broken = true // until the end: a recovery that fails half way is begun again, and nothing of it is kept
     this.process = await options.open(this.partition)
     const state = this.process.state
     if (!state) {

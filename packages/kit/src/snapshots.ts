@@ -70,6 +70,8 @@ export class Snapshots {
   private readonly codec: Codec
   private readonly topic: string
   private readonly history: SnapshotHistory | undefined
+  /** Per partition the newest record of the changelog that somebody's state relies on. */
+  private readonly ends = new Map<number, Position>()
 
   constructor(log: Log, codec: Codec, group: string, history?: SnapshotHistory) {
     this.log = log
@@ -78,7 +80,10 @@ export class Snapshots {
     this.history = history
   }
 
-  /** Stores a round; resolves once the brokers have it. */
+  /**
+   * Stores a round; resolves once the brokers have it. Rejects with ANDON_LOG_TAIL_LOST when rounds before it are lost: it
+   * holds only what changed since them.
+   */
   async write(round: Round): Promise<void> {
     const { input, output } = round
     const place: ChangelogInput = {
@@ -103,7 +108,10 @@ export class Snapshots {
       this.record(input.partition, key, { ...place, stateVersion: version, state }),
     )
     records.push(this.record(input.partition, '', { ...place, type: 'round' }))
-    await this.log.append(records, { atomic: true })
+    const end = this.ends.get(input.partition)
+    const after = end ? [{ topic: this.topic, partition: input.partition, ...end }] : []
+    const { leaderEpoch, offset } = (await this.log.append(records, { atomic: true, after })).at(-1)!
+    this.ends.set(input.partition, { leaderEpoch, offset })
     this.history?.note({ input, dedupe: round.kit.dedupe, keys: round.keys })
   }
 
@@ -112,6 +120,12 @@ export class Snapshots {
     const found = await this.newest(inputTopic, partition)
     this.history?.restored(partition, found?.keys ?? [])
     return found
+  }
+
+  /** True unless the changelog lost a round that the state of this partition was restored from or kept in. */
+  async isKept(partition: number): Promise<boolean> {
+    const end = this.ends.get(partition)
+    return end === undefined || (await this.log.admin.endOfEpoch(this.topic, partition, end.leaderEpoch)) > end.offset
   }
 
   private async newest(inputTopic: string, partition: number): Promise<Recovered | undefined> {
@@ -152,8 +166,10 @@ export class Snapshots {
     const rounds: { at: number; input: Mark; output: Mark | undefined }[] = []
     const entries = new Map<string, Entry[]>()
     const prefix = `${partition}:`
+    let end: Position | undefined
     for await (const batch of this.log.read({ topic: this.topic, partition, from: 'earliest', to: 'latest' })) {
       for (const record of batch.records) {
+        end = { leaderEpoch: record.leaderEpoch, offset: record.offset }
         if (record.value === null || !record.key?.startsWith(prefix)) continue
         const found = await this.codec.decodeAsync<Changelog>(this.topic, record.value)
         if (found.inputTopic !== inputTopic) continue
@@ -178,6 +194,8 @@ export class Snapshots {
         }
       }
     }
+    if (end) this.ends.set(partition, end)
+    else this.ends.delete(partition)
     return { rounds, entries }
   }
 

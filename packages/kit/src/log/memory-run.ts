@@ -112,12 +112,12 @@ export const runInMemory = async (context: MemoryContext, options: RunOptions): 
 
   const stop = (error?: unknown): Promise<void> => {
     stopping ??= (async () => {
-      running.delete(handle)
       const runners = [...reader.runners.values()]
       if (!reader.dead) {
         await reader.removeAll(!group.has(member))
         await commit(runners)
       }
+      running.delete(handle) // until here its session may run out
       void group.leave(member)
       joined.resolve()
       settle(error)
@@ -129,6 +129,7 @@ export const runInMemory = async (context: MemoryContext, options: RunOptions): 
     stop: () => stop(),
     die: () => reader.die(),
     expel: () => {
+      if (!group.has(member)) return
       void group.leave(member)
       void schedule.hear('is no member any more').then(async () => {
         if (reader.dead || stopping) return

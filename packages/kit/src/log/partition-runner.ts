@@ -49,6 +49,8 @@ export class PartitionRunner {
   private doubtful = false
   private lost = false
   private outOfRange = false
+  /** Where the owner wants to go on. It says so once: kept until the log has told the offset. */
+  private goTo: StartAt | undefined
   private committed: number | undefined
   private wake: (() => void) | undefined
   private quiet: (() => void)[] = []
@@ -179,7 +181,7 @@ export class PartitionRunner {
     this.hooks.onHungry()
     let next: number | void
     const done = await this.retrying(async () => {
-      next = batch.records.length > 0 ? await this.handlers.onBatch(batch, { signal: this.abort.signal }) : undefined
+      next = batch.count > 0 ? await this.handlers.onBatch(batch, { signal: this.abort.signal }) : undefined
     }, true)
     if (!done) {
       // Doubt, a hold or the end came first: the batch will be read again.
@@ -196,9 +198,10 @@ export class PartitionRunner {
     const outOfRange = this.outOfRange
     this.outOfRange = false
     try {
-      const at = await this.handlers.onDoubt?.(this.topic, this.partition)
+      this.goTo = (await this.handlers.onDoubt?.(this.topic, this.partition)) ?? this.goTo
       // Without an answer we go on from where we were, inside what the log still holds.
-      this.moveTo(await this.hooks.resolve(this.topic, this.partition, at ?? this.position))
+      this.moveTo(await this.hooks.resolve(this.topic, this.partition, this.goTo ?? this.position))
+      this.goTo = undefined
     } catch (error) {
       this.doubtful = true
       this.outOfRange = outOfRange

@@ -90,11 +90,15 @@ export const openSimulation = (options: SimulationOptions): Simulation => {
     openLog,
     powerLoss: (lose) => {
       power++
+      timeline.note('broker loses its power')
       for (const { name, partitions } of store.topics.values())
         for (const { partition, low, high } of partitions)
           store.cut(name, partition, high - Math.min(high - low, lose(name, partition, high - low)))
     },
-    changeLeader: (topic, partition) => store.cut(topic, partition, store.partition(topic, partition).high),
+    changeLeader: (topic, partition) => {
+      timeline.note(`broker: another leader for ${topic}/${partition}`)
+      store.cut(topic, partition, store.partition(topic, partition).high)
+    },
     complete: async (promise) => {
       let isSettled = false
       const settle = (): void => {
@@ -188,18 +192,17 @@ export const openSimulation = (options: SimulationOptions): Simulation => {
     return {
       ...log,
       clock,
-      die: () => {
-        isDead = true
-        log.die()
-      },
       crash: () => {
         if (isDead) return
         isDead = true
+        timeline.note(`${name} crashes`)
         log.die()
         expelIfSilent(() => true)
       },
       pause: () => {
+        if (isPaused || isDead) return
         isPaused = true
+        timeline.note(`${name} freezes`)
         let isSame = true
         held.push(() => {
           isSame = false
@@ -207,7 +210,9 @@ export const openSimulation = (options: SimulationOptions): Simulation => {
         expelIfSilent(() => isSame)
       },
       resume: () => {
+        if (!isPaused) return
         isPaused = false
+        timeline.note(`${name} goes on`)
         for (const work of held.splice(0)) work()
       },
     }

@@ -61,6 +61,11 @@ export class Timeline {
     return false
   }
 
+  /** What somebody did to the world just now. */
+  note(what: string): void {
+    this.trace.push(`${this.nowMs} ${what}`)
+  }
+
   /** Resolves when every promise has gone as far as it can without another event. */
   quiet(): Promise<void> {
     return new Promise((resolve) => void setImmediate(resolve))
