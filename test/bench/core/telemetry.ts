@@ -1,7 +1,7 @@
 // Telemetry to read: blocks as ingest writes them, the same ones in every run, and what a reader must have found in them.
 
 import type { Codec, Log } from '@andon/kit'
-import type { TelemetryInput } from '@andon/schemas'
+import type { BlockInput, TelemetryInput } from '@andon/schemas'
 import { randomFrom } from '../../harness/bench-statistics.ts'
 
 export interface BlockShape {
@@ -65,24 +65,34 @@ export const fillTelemetry = async (log: Log, codec: Codec, topic: string, count
   const check = { blocks: 0, samples: 0, sampleSum: 0, seqSum: 0, timeSum: 0 }
   for (let from = 0; from < count; from += PER_APPEND) {
     const blocks = Array.from({ length: Math.min(PER_APPEND, count - from) }, (_, i) => telemetryBlock(from + i, shape, random))
-    const columns = new Columns()
-    for (const { block } of blocks) if (block) columns.add(block.seqFrom, block.samples, block.timesUs)
+    const columns = packedColumns()
+    for (const { block } of blocks) if (block) addDecoded(columns, block)
     columns.addTo(check)
     await log.append(blocks.map((block) => ({ topic, key: block.assetId ?? null, value: codec.encode('telemetry', block) })))
   }
   return check
 }
 
-/** Columns of the blocks of one batch; what reading is for. Grown as needed, reused from batch to batch. */
-export class Columns {
+/**
+ * Columns of the blocks of one batch; what reading is for. Grown as needed, reused from batch to batch. Times are numbers, or
+ * the packed integers as they came: whichever is cheaper for whom.
+ */
+export class Columns<T extends Float64Array | BigInt64Array> {
   blocks = 0
+  /** Samples and times held. */
   used = 0
   times = 0
   seqFrom = new Float64Array(8192)
   samples = new Float32Array(1 << 20)
-  timesUs = new BigInt64Array(1 << 16)
-  private sampleBytes = new Uint8Array(this.samples.buffer)
-  private timeBytes = new Uint8Array(this.timesUs.buffer)
+  timesUs: T
+  /** The same memory as bytes. */
+  sampleBytes = new Uint8Array(this.samples.buffer)
+  timeBytes: Uint8Array
+
+  constructor(timesUs: T) {
+    this.timesUs = timesUs
+    this.timeBytes = new Uint8Array(timesUs.buffer)
+  }
 
   clear(): void {
     this.blocks = 0
@@ -90,34 +100,20 @@ export class Columns {
     this.times = 0
   }
 
-  add(seqFrom: number, samples: Uint8Array, timesUs: Uint8Array): void {
-    if (
-      this.blocks === this.seqFrom.length ||
-      this.used + samples.length / 4 > this.samples.length ||
-      this.times + timesUs.length / 8 > this.timesUs.length
-    )
-      this.grow(samples.length)
-    this.seqFrom[this.blocks++] = seqFrom
-    this.sampleBytes.set(samples, this.used * 4)
-    this.timeBytes.set(timesUs, this.times * 8)
-    this.used += samples.length / 4
-    this.times += timesUs.length / 8
-  }
-
-  private grow(bytes: number): void {
-    const longer = <T extends Float64Array | Float32Array | BigInt64Array>(old: T, length: number): T => {
-      const grown = new (old.constructor as new (length: number) => T)(length)
-      grown.set(old as never)
-      return grown
+  /** Makes room for one more block. */
+  reserve(samples: number, rows: number): void {
+    if (this.blocks === this.seqFrom.length) this.seqFrom = longer(this.seqFrom, 1)
+    if (this.used + samples > this.samples.length) {
+      this.samples = longer(this.samples, samples)
+      this.sampleBytes = new Uint8Array(this.samples.buffer)
     }
-    this.seqFrom = longer(this.seqFrom, this.seqFrom.length * 2)
-    this.samples = longer(this.samples, this.samples.length * 2 + bytes)
-    this.timesUs = longer(this.timesUs, this.timesUs.length * 2)
-    this.sampleBytes = new Uint8Array(this.samples.buffer)
-    this.timeBytes = new Uint8Array(this.timesUs.buffer)
+    if (this.times + rows > this.timesUs.length) {
+      this.timesUs = longer(this.timesUs, rows)
+      this.timeBytes = new Uint8Array(this.timesUs.buffer)
+    }
   }
 
-  /** Adds what the batch held to a check. */
+  /** Adds what the columns hold to a check. */
   addTo(check: { -readonly [field in keyof Check]: number }): void {
     check.blocks += this.blocks
     check.samples += this.used
@@ -125,6 +121,29 @@ export class Columns {
     for (let i = 0; i < this.blocks; i++) check.seqSum += this.seqFrom[i] as number
     for (let i = 0; i < this.times; i++) check.timeSum += Number(this.timesUs[i]) - START_US
   }
+}
+
+const longer = <A extends Float64Array | Float32Array | BigInt64Array>(old: A, missing: number): A => {
+  const grown = new (old.constructor as new (length: number) => A)(old.length * 2 + missing)
+  grown.set(old as never)
+  return grown
+}
+
+export type PackedColumns = Columns<BigInt64Array>
+
+export const packedColumns = (): PackedColumns => new Columns(new BigInt64Array(1 << 16))
+
+/** A decoded block into the columns, the cheapest way from `bytes` fields: two copies. */
+export const addDecoded = (
+  columns: PackedColumns,
+  { seqFrom, samples, timesUs }: Pick<BlockInput, 'seqFrom' | 'samples' | 'timesUs'>,
+): void => {
+  columns.reserve(samples.length / 4, timesUs.length / 8)
+  columns.seqFrom[columns.blocks++] = seqFrom
+  columns.sampleBytes.set(samples, columns.used * 4)
+  columns.used += samples.length / 4
+  columns.timeBytes.set(timesUs, columns.times * 8)
+  columns.times += timesUs.length / 8
 }
 
 export const START_OF_TIME_US = START_US

@@ -2,18 +2,17 @@
 // start to the end, into columns; one round = the whole topic once. A partition that has reached its end waits for the next round,
 // so nothing is asked of the broker between samples.
 
-import { openCodec, openKafkaLog } from '@andon/kit'
-import type { Codec, RecordBatch } from '@andon/kit'
+import { BlockReader, openCodec, openKafkaLog } from '@andon/kit'
+import type { RecordBatch } from '@andon/kit'
 import { avroSchemas } from '@andon/schemas'
 import type { Telemetry } from '@andon/schemas'
 import avsc from 'avsc'
 import kafkajs from 'kafkajs'
 import { serveContender } from '../../../harness/bench-process.ts'
-import { type Check, Columns, PARTITIONS } from '../telemetry.ts'
+import { type Check, Columns, type PackedColumns, PARTITIONS, addDecoded, packedColumns } from '../telemetry.ts'
 
 const [who, broker = '', registryUrl = '', topic = '', recordsText] = process.argv.slice(2)
 const total = Number(recordsText)
-const columns = new Columns()
 const found: { -readonly [field in keyof Check]: number } = { blocks: 0, samples: 0, sampleSum: 0, seqSum: 0, timeSum: 0 }
 
 /** Rounds that each partition still has to read. */
@@ -22,7 +21,8 @@ let done = Promise.withResolvers<void>()
 let records = 0
 let isChecking = true
 
-const decoded = (): void => {
+/** The columns hold a batch. */
+const decoded = (columns: PackedColumns | Columns<Float64Array>): void => {
   if (isChecking) columns.addTo(found)
   records += columns.blocks
   columns.clear()
@@ -46,6 +46,8 @@ interface Reading {
 
 const andon = async (): Promise<Reading> => {
   const [log, codec] = await Promise.all([openKafkaLog({ brokers: [broker], clientId: 'bench' }), openCodec({ registryUrl })])
+  const blocks = new BlockReader(codec)
+  const columns = new Columns(new Float64Array(1 << 16))
   let more = Promise.withResolvers<void>()
   const run = await log.run({
     group,
@@ -53,8 +55,10 @@ const andon = async (): Promise<Reading> => {
     maxWaitMs: 100,
     onBatch: async (batch) => {
       while (left[batch.partition] === 0) await more.promise
-      readInto(codec, batch)
-      decoded()
+      // The writer's schema is asked for once.
+      if (isChecking) await blocks.readAsync('telemetry', batch.sourceAt(0), batch.valueStartAt(0), batch.valueEndAt(0))
+      readInto(columns, blocks, batch)
+      decoded(columns)
       return isAtEnd(batch.partition, batch.nextOffset, batch.highWatermark) ? 0 : undefined
     },
   })
@@ -71,14 +75,18 @@ const andon = async (): Promise<Reading> => {
   return { begin, close }
 }
 
-const readInto = (codec: Codec, { records: batch }: RecordBatch): void => {
-  for (const { value } of batch) {
-    const { block } = codec.decode<Telemetry>('telemetry', value as Buffer)
-    if (block !== null) columns.add(block.seqFrom, block.samples, block.timesUs)
+const readInto = (columns: Columns<Float64Array>, blocks: BlockReader, batch: RecordBatch): void => {
+  for (let i = 0; i < batch.count; i++) {
+    if (!blocks.read('telemetry', batch.sourceAt(i), batch.valueStartAt(i), batch.valueEndAt(i))) continue
+    columns.reserve(blocks.sampleCount, blocks.rows)
+    columns.seqFrom[columns.blocks++] = blocks.seqFrom
+    columns.used = blocks.samplesInto(columns.samples, columns.used)
+    columns.times = blocks.timesInto(columns.timesUs, columns.times)
   }
 }
 
 const peer = async (): Promise<Reading> => {
+  const columns = packedColumns()
   const type = avsc.Type.forSchema(avroSchemas.telemetry as avsc.Schema)
   const { Kafka, logLevel } = kafkajs
   const consumer = new Kafka({ brokers: [broker], logLevel: logLevel.ERROR }).consumer({ groupId: group, maxWaitTimeInMs: 100 })
@@ -91,9 +99,9 @@ const peer = async (): Promise<Reading> => {
       const { partition } = batch
       for (const { value } of batch.messages) {
         const { block } = (type.decode(value as Buffer, 5) as { value: Telemetry }).value
-        if (block !== null) columns.add(block.seqFrom, block.samples, block.timesUs)
+        if (block !== null) addDecoded(columns, block)
       }
-      decoded()
+      decoded(columns)
       if (isAtEnd(partition, Number(batch.lastOffset()) + 1, Number(batch.highWatermark))) {
         if (left[partition] === 0) consumer.pause([{ topic, partitions: [partition] }])
         else consumer.seek({ topic, partition, offset: '0' })
