@@ -15,6 +15,7 @@ import { setup } from './commands/setup.ts'
 import { type StateOptions, stateAt } from './commands/state.ts'
 import { status } from './commands/status.ts'
 import { listTopics, tailTopic, type TailOptions } from './commands/topics.ts'
+import { type ExportOptions, type ImportOptions, exportFormats, runExport, runImport } from './commands/transfer.ts'
 import { up, upFailure } from './commands/up.ts'
 import { type Context, CommandError, PRINCIPALS, loadContext } from './context.ts'
 import { EXIT } from './exit.ts'
@@ -106,6 +107,28 @@ const program = (context: () => Context): Command => {
     .addOption(json())
     .option('--raw', 'the bytes in hex instead of the decoded value')
     .action((topic: string, options: TailOptions) => tailTopic(context(), topic, options))
+
+  topics
+    .command('export')
+    .description('records as Parquet, Avro or Arrow: lineage columns, fields, and the bytes as they were')
+    .argument('<topic>')
+    .addOption(new Option('--format <format>').choices([...exportFormats]).default('parquet'))
+    .requiredOption('--out <file|folder>', 'a file, or a folder (ends in /) for one file per partition')
+    .option('--from <time>', 'record time, e.g. 2026-11-23T08:00:00Z or 24h ago; default: the beginning')
+    .option('--to <time>', 'exclusive; default: now')
+    .option('--filter <CEL>', 'as topics tail takes it')
+    .option('-p, --partition <number>')
+    .addOption(json())
+    .action((topic: string, options: ExportOptions) => runExport(context(), topic, options))
+  topics
+    .command('import')
+    .description('exported records onto a topic of their own: same ids, keys, bytes and timestamps')
+    .argument('<file|folder>')
+    .requiredOption('--to <topic>', 'never a live topic')
+    .option('--as-run <id>', 'writes <topic>.run.<id>')
+    .option('--append', 'the topic may hold records already')
+    .addOption(json())
+    .action((path: string, options: ImportOptions) => runImport(context(), path, options))
 
   const replay = andon.command('replay').description('a range of a topic through a service again, into topics of the run')
   const run = () => new Option('--as <run>', 'id of the run: lower-case letters, digits and dashes').makeOptionMandatory()
