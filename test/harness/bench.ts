@@ -225,27 +225,26 @@ const LEAST_NS_PER_ROUND = 2
 /**
  * A contender in this process, for pure computation. `work` does the rounds in a loop of its own and returns a number
  * that depends on each of them; a subject that the compiler removed, or that returns the same however much it does, throws.
+ * A promise is for peers that answer with one.
  */
-export const inProcess = (name: string, work: (rounds: number) => number, unitsPerRound = 1): Contender => {
+export const inProcess = (name: string, work: (rounds: number) => number | Promise<number>, unitsPerRound = 1): Contender => {
   let seen: { rounds: number; result: number } | undefined
   return {
     name,
-    run: (rounds) => {
+    run: async (rounds) => {
       const cpu = process.cpuUsage()
       const startedMs = performance.now()
-      const result = work(rounds)
+      const given = work(rounds)
+      const result = typeof given === 'number' ? given : await given
       const wallMs = performance.now() - startedMs
       const { user, system } = process.cpuUsage(cpu)
-      if (!Number.isFinite(result))
-        return Promise.reject(new Error(`${name}: returned ${result}, expected a number that depends on its rounds`))
+      if (!Number.isFinite(result)) throw new Error(`${name}: returned ${result}, expected a number that depends on its rounds`)
       if (seen !== undefined && seen.rounds !== rounds && seen.result === result)
-        return Promise.reject(
-          new Error(`${name}: ${rounds} and ${seen.rounds} rounds gave the same ${result}; the result depends on no round`),
-        )
+        throw new Error(`${name}: ${rounds} and ${seen.rounds} rounds gave the same ${result}; the result depends on no round`)
       if (rounds >= 100_000 && (wallMs * 1e6) / rounds < LEAST_NS_PER_ROUND)
-        return Promise.reject(new Error(`${name}: ${rounds} rounds took ${rounded(wallMs)} ms; the work was optimised away`))
+        throw new Error(`${name}: ${rounds} rounds took ${rounded(wallMs)} ms; the work was optimised away`)
       seen = { rounds, result }
-      return Promise.resolve({ work: rounds * unitsPerRound, wallMs, cpuUs: user + system })
+      return { work: rounds * unitsPerRound, wallMs, cpuUs: user + system }
     },
   }
 }
