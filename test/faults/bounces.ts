@@ -3,6 +3,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seeded } from '../harness/random.ts'
+import { COPIES, TOTALS } from './count-run.ts'
+import type { Subject } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
 import { judgeTotals, watchTotals } from './judge.ts'
 import { appendNumbers, ensureNumberTopics } from './numbers.ts'
@@ -14,28 +16,18 @@ const FULL_RECORDS = 100_000
 const HEAD_START = 0.2
 const WORKERS = 2
 
-export interface BounceOptions {
-  /** Which worker copies. */
-  readonly worker: string
-  readonly config: Readonly<Record<string, unknown>>
-  /** Readers of this promise drop repeats by their marks. */
-  readonly dedupe: boolean
-  /** Times each kind of bounce happens. */
-  readonly times: number
-}
-
 type Bounce = 'broker killed' | 'broker ended' | 'client killed' | 'client ended'
 const KINDS: readonly Bounce[] = ['broker killed', 'broker ended', 'client killed', 'client ended']
 
 /** Each kind `times` times, in an order that the seed decides. */
-export const drawBounces = (times: number, random: () => number): Bounce[] =>
+const drawBounces = (times: number, random: () => number): Bounce[] =>
   Array.from({ length: times }, () => KINDS)
     .flat()
     .map((kind) => ({ kind, at: random() }))
     .sort((a, b) => a.at - b.at)
     .map(({ kind }) => kind)
 
-export const runBounces = (options: FaultOptions, { worker, config, dedupe, times }: BounceOptions): Promise<FaultResult> =>
+const runBounces = (options: FaultOptions, subject: Subject): Promise<FaultResult> =>
   withScene(options, async (scene) => {
     const { note } = options
     const random = seeded(options.seed)
@@ -45,11 +37,11 @@ export const runBounces = (options: FaultOptions, { worker, config, dedupe, time
     const acknowledged = new Set<string>()
     const watch = await watchTotals(log)
     const copied = (): number => watch.distinct()
-    const start = (): Worker => scene.startWorker(worker, { client: options.client, ...config })
+    const start = (): Worker => scene.startWorker(subject.worker, { client: options.client, paceMs: 40, sessionMs: 6000 })
     const workers = Array.from({ length: WORKERS }, start)
     await Promise.all(workers.map(({ ready }) => ready))
 
-    const plan = drawBounces(times, random)
+    const plan = drawBounces(options.scale < 1 ? 1 : 3, random)
     const head = Math.round(records * HEAD_START)
     const append = (from: number, to: number) => appendNumbers(log, from, to, (number) => void acknowledged.add(`number ${number}`))
     await append(0, head)
@@ -81,7 +73,7 @@ export const runBounces = (options: FaultOptions, { worker, config, dedupe, time
       ...codes.filter((code) => code !== 0).map((code) => `a worker that was told to end gave code ${code}`),
     ]
     await watch.stop()
-    const judged = await judgeTotals(log, acknowledged, watch.records, dedupe)
+    const judged = await judgeTotals(log, acknowledged, watch.records, subject.promised)
     return { verdict: judged.verdict, recoveredS: slowestS, broken: [...broken, ...judged.broken], detail: { repeats: judged.repeats } }
   })
 
@@ -100,6 +92,8 @@ const bounce = async (scene: Scene, kind: Bounce, workers: Worker[], start: () =
   await workers[index].ready
 }
 
-/** The same test for the loop that needs no transactions: readers drop repeats by their marks. */
-export const effectOnce = (options: FaultOptions): Promise<FaultResult> =>
-  runBounces(options, { worker: 'totals', config: { paceMs: 40 }, dedupe: true, times: options.scale < 1 ? 1 : 3 })
+/** In transactions of 750: no reader of committed records ever sees one twice. */
+export const transactions = (options: FaultOptions): Promise<FaultResult> => runBounces(options, COPIES)
+
+/** The same for the loop that needs no transactions: readers drop repeats by their marks. */
+export const effectOnce = (options: FaultOptions): Promise<FaultResult> => runBounces(options, TOTALS)

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs from 'kafkajs'
 import type { Server } from '@andon/platform'
 import { seeded } from '../harness/random.ts'
-import { countRun } from './count-run.ts'
+import { TOTALS, countRun } from './count-run.ts'
 import type { CountRun } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
 import { until } from './rig.ts'
@@ -47,7 +47,7 @@ const watchSilence = (run: CountRun): { longestS: () => number; stop: () => void
 }
 
 const underLoad = (options: FaultOptions, harm: (run: CountRun, random: () => number) => Promise<void>): Promise<FaultResult> =>
-  countRun(options, { worker: 'totals', config: { paceMs: 20, sessionMs: 6000 } }, async (run) => {
+  countRun(options, { subject: TOTALS, config: { paceMs: 20, sessionMs: 6000 } }, async (run) => {
     const random = seeded(options.seed)
     const workers = [run.startWorker(), run.startWorker()]
     await Promise.all(workers.map(({ ready }) => ready))

@@ -1,11 +1,11 @@
 // All faults by id, in the order in which `core` runs them.
 
-import { effectOnce } from './bounces.ts'
+import { effectOnce, transactions } from './bounces.ts'
 import { leaderKilled, leaderPaused, rollingRestart } from './brokers.ts'
 import { poison, registryDown } from './codec-faults.ts'
 import type { Fault } from './fault.ts'
 import { network } from './network.ts'
-import { rebalanceStorm, serviceKilled, zombie } from './members.ts'
+import { rebalanceStorm, serviceKilled, transactionZombie, zombie } from './members.ts'
 
 /** One node and three, each with both clients. */
 const EVERYWHERE: Fault['variants'] = ([1, 3] as const).flatMap((nodes) =>
@@ -26,6 +26,13 @@ const EACH_CLIENT: Fault['variants'] = [
 
 export const FAULTS: readonly Fault[] = [
   {
+    id: 'transactions',
+    title: "Kafka's transaction system test: brokers and clients bounced, hard and clean, while numbers are copied in transactions of 750",
+    ciScale: 0.1,
+    variants: EVERYWHERE,
+    run: transactions,
+  },
+  {
     id: 'effect-once',
     title: 'brokers and services bounced, hard and clean: every number counted once, in order, though no transaction is used',
     ciScale: 0.1,
@@ -36,7 +43,15 @@ export const FAULTS: readonly Fault[] = [
     id: 'zombie',
     title: 'a service stands still past its session, others take over, it goes on: no second effect, no stale state',
     ciScale: 0.1,
+    variants: EACH_CLIENT,
     run: zombie,
+  },
+  {
+    id: 'transaction-zombie',
+    title: 'the same in the middle of a transaction: it is rolled back, no reader sees a record twice',
+    ciScale: 0.1,
+    variants: EACH_CLIENT,
+    run: transactionZombie,
   },
   {
     id: 'rebalance-storm',

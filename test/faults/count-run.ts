@@ -6,6 +6,7 @@ import type { Log } from '@andon/kit'
 import type { FaultOptions, FaultResult } from './fault.ts'
 import { appendNumbers, ensureNumberTopics } from './numbers.ts'
 import { judgeTotals, watchTotals } from './judge.ts'
+import type { Promised } from './judge.ts'
 import { until, withScene } from './rig.ts'
 import type { KafkaStartOptions, Scene, Worker } from './rig.ts'
 
@@ -25,8 +26,19 @@ export interface CountRun {
   lag(): number
 }
 
-export interface CountOptions {
+/** Which worker counts or copies, and what it promises. */
+export interface Subject {
   readonly worker: string
+  readonly promised: Promised
+}
+
+/** The processing loop without transactions: readers drop repeats. */
+export const TOTALS: Subject = { worker: 'totals', promised: { dedupe: true, sums: true } }
+/** Transactions: no reader ever sees a repeat. */
+export const COPIES: Subject = { worker: 'copies', promised: { dedupe: false, sums: false } }
+
+export interface CountOptions {
+  readonly subject: Subject
   readonly config: Readonly<Record<string, unknown>>
   readonly kafka?: KafkaStartOptions
 }
@@ -34,7 +46,7 @@ export interface CountOptions {
 /** Plays a fault over workers that count; afterwards everything acknowledged has to be counted once, in order, with the right sums. */
 export const countRun = (
   options: FaultOptions,
-  { worker, config, kafka }: CountOptions,
+  { subject, config, kafka }: CountOptions,
   play: (run: CountRun) => Promise<Pick<FaultResult, 'recoveredS' | 'broken' | 'detail'>>,
 ): Promise<FaultResult> =>
   withScene(
@@ -59,7 +71,7 @@ export const countRun = (
         scene,
         log,
         startWorker: () => {
-          const started = scene.startWorker(worker, { client: options.client, ...config })
+          const started = scene.startWorker(subject.worker, { client: options.client, ...config })
           workers.push(started)
           return started
         },
@@ -77,7 +89,7 @@ export const countRun = (
       await until('everything to be counted', () => watch.distinct() >= acknowledged.size)
       await Promise.all(workers.map((one) => one.terminate()))
       await watch.stop()
-      const judged = await judgeTotals(log, acknowledged, watch.records, true)
+      const judged = await judgeTotals(log, acknowledged, watch.records, subject.promised)
       return {
         verdict: judged.verdict,
         recoveredS: played.recoveredS,

@@ -3,7 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seeded } from '../harness/random.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
-import { countRun } from './count-run.ts'
+import { COPIES, TOTALS, countRun } from './count-run.ts'
+import type { Subject } from './count-run.ts'
 import { until } from './rig.ts'
 
 /** Shorter than a service's 10 s: a pause has to outlast it. */
@@ -15,8 +16,13 @@ const RECORDS_PER_SECOND = 5000
  * A worker stands still in the middle of its work (SIGSTOP) until others have its partitions, and then goes on with what it had in
  * hand: what it still writes is fenced, or dropped by every reader's marks; its state is never the one that is restored.
  */
-export const zombie = (options: FaultOptions): Promise<FaultResult> =>
-  countRun(options, { worker: 'totals', config: { paceMs: PACE_MS, sessionMs: SESSION_MS, snapshotEveryRecords: 500 } }, async (run) => {
+export const zombie = (options: FaultOptions): Promise<FaultResult> => standStill(options, TOTALS)
+
+/** The same inside an open transaction: it is rolled back, and never committed by the one that comes back. */
+export const transactionZombie = (options: FaultOptions): Promise<FaultResult> => standStill(options, COPIES)
+
+const standStill = (options: FaultOptions, subject: Subject): Promise<FaultResult> =>
+  countRun(options, { subject, config: { paceMs: PACE_MS, sessionMs: SESSION_MS, snapshotEveryRecords: 500 } }, async (run) => {
     const random = seeded(options.seed)
     const times = options.scale < 1 ? 1 : 3
     const workers = [run.startWorker(), run.startWorker()]
@@ -46,7 +52,7 @@ export const zombie = (options: FaultOptions): Promise<FaultResult> =>
 
 /** A member joins or leaves every 3 s: work goes on in every window, and nothing is counted twice. */
 export const rebalanceStorm = (options: FaultOptions): Promise<FaultResult> =>
-  countRun(options, { worker: 'totals', config: { paceMs: PACE_MS, sessionMs: SESSION_MS, snapshotEveryRecords: 500 } }, async (run) => {
+  countRun(options, { subject: TOTALS, config: { paceMs: PACE_MS, sessionMs: SESSION_MS, snapshotEveryRecords: 500 } }, async (run) => {
     const random = seeded(options.seed)
     const changes = Math.max(6, Math.round(60 * options.scale))
     const windowMs = 10_000
@@ -81,7 +87,7 @@ export const rebalanceStorm = (options: FaultOptions): Promise<FaultResult> =>
 
 /** P22: a service is killed under load and started again as a supervisor would: state restored, caught up, nothing lost or counted twice. */
 export const serviceKilled = (options: FaultOptions): Promise<FaultResult> =>
-  countRun(options, { worker: 'totals', config: { paceMs: 5, sessionMs: 10_000 } }, async (run) => {
+  countRun(options, { subject: TOTALS, config: { paceMs: 5, sessionMs: 10_000 } }, async (run) => {
     const times = options.scale < 1 ? 1 : 5
     let worker = run.startWorker()
     await worker.ready

@@ -6,7 +6,7 @@ import { freePorts } from '@andon/platform'
 import { openFaultProxy } from '../harness/fault-proxy.ts'
 import type { NetworkFault } from '../harness/fault-proxy.ts'
 import { seeded } from '../harness/random.ts'
-import { countRun } from './count-run.ts'
+import { TOTALS, countRun } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
 import { until } from './rig.ts'
 
@@ -39,7 +39,7 @@ export const network = async (options: FaultOptions): Promise<FaultResult> => {
   const proxy = await openFaultProxy(port, { random })
   const kafka = { port, advertisedPorts: [proxy.port] }
   try {
-    return await countRun(options, { worker: 'totals', config: { paceMs: 0, sessionMs: 10_000 }, kafka }, async (run) => {
+    return await countRun(options, { subject: TOTALS, config: { paceMs: 0, sessionMs: 10_000 }, kafka }, async (run) => {
       await run.startWorker().ready
       run.feed(RECORDS_PER_SECOND)
       await until('work under way', () => run.counted() > RECORDS_PER_SECOND)
