@@ -8,6 +8,7 @@ import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
 import { type ChooseOptions, discardDlq, listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
 import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
+import { type EventOptions, type LineageOptions, showEvent, showLineage } from './commands/events.ts'
 import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
 import { type ReplayOptions, abortReplay, planReplay, replayStatus, runReplay } from './commands/replay.ts'
@@ -198,6 +199,25 @@ const program = (context: () => Context): Command => {
     .requiredOption('--reason <text>')
     .option('--yes', 'do it; without it only says what it would do')
     .action((topic: string, options: ChooseOptions & { reason: string }) => discardDlq(context(), topic, options))
+
+  const events = andon.command('events').description('one event, and what it came from and led to')
+  const since = () => new Option('--since <time>', 'how far back to look: 24h, 7d, or a time').default('24h')
+  events
+    .command('show')
+    .argument('<id>', 'ce_id')
+    .addOption(since())
+    .addOption(json())
+    .action((id: string, options: EventOptions) => showEvent(context(), id, options))
+  events
+    .command('lineage')
+    .description('walks causation both ways')
+    .argument('<id>', 'ce_id')
+    .option('--up', 'only what caused it')
+    .option('--down', 'only what it caused')
+    .option('--depth <count>', 'hops each way', '10')
+    .addOption(since())
+    .addOption(json())
+    .action((id: string, options: LineageOptions) => showLineage(context(), id, options))
 
   const actions = andon.command('actions').description('incidents and their steps')
   actions
