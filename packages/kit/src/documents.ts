@@ -62,6 +62,7 @@ export const followDocuments = async (log: Log, codec: Codec, options: FollowDoc
   const follow: Follow = await followTopic<Config>(log, codec, 'config', (input) => apply(input.value), {
     onUndecodable: (record, error) =>
       options.logger?.warn({ offset: record.offset, reason: messageOf(error) }, 'undecodable document ignored'),
+    onReset: () => versions.clear(),
   })
 
   return {

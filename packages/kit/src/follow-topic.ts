@@ -9,6 +9,7 @@ import type { Follow, FollowOptions, Log, LogRecord, RecordBatch } from './log/p
 
 export interface FollowTopicOptions {
   readonly from?: FollowOptions['from']
+  readonly onReset?: FollowOptions['onReset']
   /** Told about a record that cannot be decoded. */
   readonly onUndecodable?: (record: LogRecord, error: unknown) => void
 }
@@ -35,6 +36,7 @@ export const followTopic = <T>(
   return log.follow({
     topics: [topic],
     ...(options.from ? { from: options.from } : {}),
+    ...(options.onReset ? { onReset: options.onReset } : {}),
     onBatch: async (batch) => {
       for (let i = handled.get(batch) ?? 0; i < batch.records.length; i++) {
         const input = await decode(batch.records[i]!)

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { AndonError, createLogger, createMetrics, followDocuments, followTopic, httpPart, loadPrincipals, openLog } from '@andon/kit'
-import type { Codec, Log, Service } from '@andon/kit'
+import type { Codec, Follow, Log, Service } from '@andon/kit'
 import type { Actions, Commands, Models, Plant, Predictions } from '@andon/schemas'
 import { createApi } from './api.ts'
 import type { ConsoleConfig } from './config.ts'
@@ -20,6 +20,7 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
   let log: Log | undefined
   let codec: Codec
   const stops: (() => Promise<void>)[] = []
+  const follows: Follow[] = []
 
   const read = {
     name: 'read model',
@@ -45,7 +46,8 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
       const predictions = await followTopic<Predictions>(log, codec, 'predictions', ({ value }) => model.onPrediction(value), {
         from: (_topic, partition) => since.get(partition) ?? 'latest',
       })
-      for (const follow of [actions, models, predictions]) stops.push(() => follow.stop())
+      follows.push(actions, models, predictions)
+      for (const follow of follows) stops.push(() => follow.stop())
       stops.push(() => documents.stop())
       await Promise.all([documents.caughtUp(), actions.caughtUp(), models.caughtUp(), predictions.caughtUp()])
     },
@@ -53,6 +55,8 @@ export const createConsoleService = (config: ConsoleConfig): Service => {
       await Promise.all(stops.map((stop) => stop()))
       await log?.close()
     },
+    // A view of lost records is built anew by a restart.
+    ended: () => Promise.race(follows.map((follow) => follow.ended)),
   }
   const app = createApi({ model, principals, logger, actionsUrl: config.actionsUrl, videoUrl: config.videoUrl, page })
   return {

@@ -57,6 +57,7 @@ export const createVideoService = (config: VideoConfig, adapters: VideoAdapters 
   let seconds: NodeJS.Timeout | undefined
   let second: Promise<void> = Promise.resolve()
   const follows: Follow[] = []
+  let actions: Follow | undefined
 
   const logPart: Part = {
     name: 'log',
@@ -99,7 +100,7 @@ export const createVideoService = (config: VideoConfig, adapters: VideoAdapters 
       // Of the files published before this start only the newest matters.
       let isCaughtUp = false
       let newest: readonly Camera[] = []
-      const plants = await followTopic<Config>(log, codec, 'config', async ({ value }) => {
+      const onConfig = async ({ value }: { readonly value: Config }) => {
         if (value.name !== 'plant') return
         try {
           newest = parsePlant(value.body).cameras
@@ -107,7 +108,9 @@ export const createVideoService = (config: VideoConfig, adapters: VideoAdapters 
         } catch (error) {
           logger.error({ err: error, digest: value.digest }, 'the plant file cannot be followed, cameras stay as they are')
         }
-      })
+      }
+      // After a lost tail the plant file that is left is used like any other.
+      const plants = await followTopic<Config>(log, codec, 'config', onConfig, { onReset: () => undefined })
       follows.push(plants)
       await plants.caughtUp()
       isCaughtUp = true
@@ -143,12 +146,13 @@ export const createVideoService = (config: VideoConfig, adapters: VideoAdapters 
           counted.evidenceSeconds.observe(Math.max(0, afterS))
         },
       })
-      const actions = await followTopic<Actions>(log, codec, 'actions', (input) => evidence.next(input))
+      actions = await followTopic<Actions>(log, codec, 'actions', (input) => evidence.next(input))
       follows.push(actions)
       await actions.caughtUp()
       evidence.begin()
     },
     stop: async () => evidence?.stop(),
+    ended: () => actions?.ended ?? Promise.resolve(), // orders that are gone from the log: a restart reads what is left
   }
 
   const app = createDoor({

@@ -1,8 +1,10 @@
 // Runs and follows on an in-process log. A run is a member of its group as on Kafka: a rebalance ends the work in hand,
 // what moves belongs to its new owner at once, and whoever was silent for too long learns afterwards that it is out.
 
+import { followHandlers } from './follow-handlers.ts'
 import { FollowProgress } from './follow-progress.ts'
 import { logError } from './log-error.ts'
+import { memoryAdmin } from './memory-admin.ts'
 import { MemoryReader } from './memory-reader.ts'
 import type { MemoryMember, MemoryStore } from './memory-store.ts'
 import type { PartitionRunner } from './partition-runner.ts'
@@ -165,17 +167,10 @@ export const followInMemory = async (context: MemoryContext, options: FollowOpti
   }
   const handle: Running = { stop: () => stop(), die: () => reader.die(), expel: () => undefined }
   running.add(handle)
+  const admin = memoryAdmin(context)
+  const handlers = followHandlers(options, (topic, partition, epoch) => admin.endOfEpoch(topic, partition, epoch))
   for (const { topic, part } of partitions)
-    reader.add(
-      topic,
-      part.partition,
-      undefined,
-      {
-        onBatch: async (batch) => options.onBatch(batch),
-        onAssigned: (name, partition) => options.from?.(name, partition) ?? 'earliest',
-      },
-      { onProgress: () => progress.check(), onFatal: (error) => void stop(error) },
-    )
+    reader.add(topic, part.partition, undefined, handlers, { onProgress: () => progress.check(), onFatal: (error) => void stop(error) })
   const ends = () => new Map(partitions.map(({ topic, part }) => [`${topic}/${part.partition}`, part.high]))
   return {
     caughtUp: async () => Promise.race([progress.reached(await schedule.request('ask', 'ends', ends)), ended]),

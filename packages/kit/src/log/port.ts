@@ -152,6 +152,12 @@ export interface FollowOptions {
   /** Where to start each partition. Default earliest. */
   readonly from?: (topic: string, partition: number) => StartAt
   readonly onBatch: (batch: RecordBatch) => Promise<void> | void
+  /**
+   * The log lost records of this partition that were handed out. What came of the partition is to be forgotten: it is
+   * handed out again from its start. Without it the follow ends with ANDON_LOG_TAIL_LOST, for readers that are simply
+   * built anew by a restart: they must heed `ended`.
+   */
+  readonly onReset?: (topic: string, partition: number) => Promise<void> | void
   /** As in RunOptions. */
   readonly maxBytesPerPartition?: number
   readonly maxBytes?: number

@@ -197,5 +197,8 @@ const followFrom = async (options: LatestVectorsOptions, onInput: (input: Input<
   const partitions = await log.admin.partitions('features')
   const sinceMs = options.nowMs() - options.horizonMs
   const starts = await Promise.all(Array.from({ length: partitions }, (_, partition) => log.admin.offsetAt('features', partition, sinceMs)))
-  return followTopic<Features>(log, options.codec(), 'features', onInput, { from: (_topic, partition) => starts[partition] ?? 'earliest' })
+  return followTopic<Features>(log, options.codec(), 'features', onInput, {
+    from: (_topic, partition) => starts[partition] ?? 'earliest',
+    onReset: () => undefined, // what is shown of lost vectors gives way to the next ones
+  })
 }

@@ -1,5 +1,6 @@
 // Following whole topics without a group.
 
+import { followHandlers } from '../follow-handlers.ts'
 import { FollowProgress } from '../follow-progress.ts'
 import { PartitionRunner } from '../partition-runner.ts'
 import type { Follow, FollowOptions } from '../port.ts'
@@ -36,18 +37,14 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
     plainName: (topic) => topic.slice(prefix.length),
     onFatal: (error) => void stop(error),
   })
+  const handlers = followHandlers(options, (name, number, epoch) => lookups.endOfEpoch(prefix + name, number, epoch))
   for (const { topic, partition } of partitions) {
-    const runner = new PartitionRunner(
-      topic,
-      partition,
-      { onBatch: async (batch) => options.onBatch(batch), onAssigned: (name, number) => options.from?.(name, number) ?? 'earliest' },
-      {
-        resolve: (name, number, at) => startOffset(lookups, prefix + name, number, at),
-        onHungry: () => reader.hungry(),
-        onProgress: () => progress.check(),
-        onFatal: (error) => void stop(error),
-      },
-    )
+    const runner = new PartitionRunner(topic, partition, handlers, {
+      resolve: (name, number, at) => startOffset(lookups, prefix + name, number, at),
+      onHungry: () => reader.hungry(),
+      onProgress: () => progress.check(),
+      onFatal: (error) => void stop(error),
+    })
     runners.set(`${topic}/${partition}`, runner)
     reader.add(prefix + topic, runner, lookups.known(prefix + topic)?.[partition]?.leaderEpoch)
     runner.start(undefined)
