@@ -37,6 +37,7 @@ const start = async (store: MemoryStore) => {
     CLUSTERING_SNAPSHOT_EVERY_MS: '50',
     ANDON_LOG_LEVEL: 'silent',
     ANDON_TOKENS_FILE: tokens,
+    ANDON_BLOB_DIR: join(folder, 'blobs'),
   })
   const outside = async () => ({ log: openMemoryLog({ store }), codec })
   const service = createClusteringService(config, outside)

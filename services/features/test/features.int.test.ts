@@ -4,7 +4,10 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MemoryStore, localCodec, openMemoryLog, startService } from '@andon/kit'
@@ -15,6 +18,8 @@ import { createFeaturesService } from '../src/service.ts'
 import { createTopics, featuresOf, publishDocuments, sample } from './plant.ts'
 
 const codec = localCodec()
+const folder = mkdtempSync(join(tmpdir(), 'andon-features-'))
+after(() => rmSync(folder, { recursive: true }))
 
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1')
@@ -70,6 +75,7 @@ const start = async (store: MemoryStore): Promise<{ service: RunningService; log
   const config = loadConfig({
     FEATURES_ADMIN_PORT: '0',
     ANDON_REDIS_URL: `redis://127.0.0.1:${port}`,
+    ANDON_BLOB_DIR: join(folder, 'blobs'),
     ANDON_LOG_LEVEL: 'silent',
     FEATURES_SNAPSHOT_EVERY_MS: '50',
   })

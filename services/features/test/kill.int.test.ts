@@ -4,6 +4,9 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +20,8 @@ import { createTopics, featuresOf, publishDocuments, sample, tick } from './plan
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const SAMPLES = 91
+const folder = mkdtempSync(join(tmpdir(), 'andon-features-'))
+after(() => rmSync(folder, { recursive: true }))
 
 /** 10 samples a second of event time, every ninth one out of order, a tick each second. */
 const feed = async (log: Log, codec: Codec, from: number, to: number): Promise<void> => {
@@ -58,7 +63,12 @@ const undisturbed = async (): Promise<string[]> => {
   const log = openMemoryLog({ store })
   await createTopics(log)
   await publishDocuments(log, codec)
-  const config = loadConfig({ FEATURES_ADMIN_PORT: '0', ANDON_LOG_LEVEL: 'silent', ANDON_REDIS_URL: 'redis://127.0.0.1:1' })
+  const config = loadConfig({
+    FEATURES_ADMIN_PORT: '0',
+    ANDON_LOG_LEVEL: 'silent',
+    ANDON_REDIS_URL: 'redis://127.0.0.1:1',
+    ANDON_BLOB_DIR: folder,
+  })
   const service = await startService(createFeaturesService(config, async () => ({ log: openMemoryLog({ store }), codec })))
   try {
     await feed(log, codec, 1, SAMPLES)
@@ -88,6 +98,7 @@ test('killed twice, the same vectors come out', { timeout: 180_000 }, async () =
       ANDON_KAFKA_BROKERS: kafka.brokers.join(','),
       ANDON_REGISTRY_URL: registry.url,
       ANDON_REDIS_URL: 'redis://127.0.0.1:1',
+      ANDON_BLOB_DIR: folder,
       ANDON_LOG_LEVEL: 'warn',
       FEATURES_ADMIN_PORT: '0',
       FEATURES_SNAPSHOT_EVERY: '7',
