@@ -1,6 +1,7 @@
 // The wire over @platformatic/kafka's connections, by its public exports alone: one connection pool per purpose, with the
 // TLS, SASL and reconnecting of that client; every request is ours.
 
+import { isIP } from 'node:net'
 import { AuthenticationError, ConnectionPool, MultipleErrors, Writer } from '@platformatic/kafka'
 import type { Connection, ConnectionOptions, SASLMechanismValue } from '@platformatic/kafka'
 import { logError } from '../log-error.ts'
@@ -91,8 +92,11 @@ const addressOf = (broker: string): Address => {
   return at < 0 ? { host: broker, port: 9092 } : { host: broker.slice(0, at), port: Number(broker.slice(at + 1)) }
 }
 
-const tlsOf = ({ ssl }: WireOptions): ConnectionOptions =>
-  ssl === undefined || ssl === false ? {} : { tls: ssl === true ? {} : ssl, tlsServerName: true }
+/** TLS names its server by a host name alone: an address has none. */
+const tlsOf = ({ ssl, brokers }: WireOptions): ConnectionOptions =>
+  ssl === undefined || ssl === false
+    ? {}
+    : { tls: ssl === true ? {} : ssl, tlsServerName: !brokers.some((broker) => isIP(addressOf(broker).host)) }
 
 const saslOf = ({ sasl }: WireOptions): ConnectionOptions => {
   if (!sasl) return {}
