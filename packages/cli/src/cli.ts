@@ -12,6 +12,7 @@ import { type EventOptions, type LineageOptions, showEvent, showLineage } from '
 import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
 import { type ReplayOptions, abortReplay, planReplay, replayStatus, runReplay } from './commands/replay.ts'
+import { type SchemaOptions, checkSchemas, diffSchemaVersions, registerSchemas, rollbackSchema } from './commands/schemas.ts'
 import { setup } from './commands/setup.ts'
 import { type StateOptions, stateAt } from './commands/state.ts'
 import { status } from './commands/status.ts'
@@ -141,6 +142,7 @@ const program = (context: () => Context): Command => {
       .option('--to <time>', 'exclusive; default: now')
       .option('--service <service>', 'features, features@<git ref> or features@image:<ref>; default: who reads the topic')
       .option('--config <digest...>', 'documents that hold throughout instead of those of the time')
+      .option('--model <name@version...>', 'model versions that hold throughout; name@off leaves a model out')
       .addOption(
         new Option('--speed <speed>', 'as fast as it goes, or as far apart as it was received').choices(['max', '1x']).default('max'),
       )
@@ -218,6 +220,40 @@ const program = (context: () => Context): Command => {
     .addOption(since())
     .addOption(json())
     .action((id: string, options: LineageOptions) => showLineage(context(), id, options))
+
+  const schemas = andon.command('schemas').description('schemas of the topics: compatible, changed, registered')
+  schemas
+    .command('check')
+    .description('today against every released and registered version, both ways')
+    .argument('[topic]')
+    .option('--offline', 'against released versions only')
+    .addOption(json())
+    .action((topic: string | undefined, options: SchemaOptions) => checkSchemas(context(), topic, options))
+  schemas
+    .command('diff')
+    .description('what changed, in words')
+    .argument('<topic>')
+    .argument('[from]', 'a version of the registry, v<release> or local; default: the newest registered')
+    .argument('[to]', 'likewise; default: local')
+    .addOption(json())
+    .action((topic: string, from: string | undefined, to: string | undefined, options: SchemaOptions) =>
+      diffSchemaVersions(context(), topic, from, to, options),
+    )
+  schemas
+    .command('register')
+    .description('register what the registry lacks')
+    .argument('[topic]')
+    .option('--yes', 'do it; without it only says what it would do')
+    .addOption(json())
+    .action((topic: string | undefined, options: SchemaOptions) => registerSchemas(context(), topic, options))
+  schemas
+    .command('rollback')
+    .description('register an earlier version as the newest again')
+    .argument('<topic>')
+    .option('--to <version>', 'default: the one before the newest')
+    .option('--yes', 'do it; without it only says what it would do')
+    .addOption(json())
+    .action((topic: string, options: SchemaOptions & { to?: string }) => rollbackSchema(context(), topic, options))
 
   const actions = andon.command('actions').description('incidents and their steps')
   actions
