@@ -155,6 +155,33 @@ test('a run gives the range`s records again: equal keys, bytes, ids and headers,
   assert.match(await succeeded(['replay', 'run', '--as', 'run-1', '--topic', 'telemetry']), /is finished/)
 })
 
+test('a run goes on through the next services: each reads what the one before has written', { timeout: 180_000 }, async () => {
+  const early = await andon(['replay', 'run', '--topic', 'predictions.run.run-1', '--as', 'run-1'], environment)
+  assert.match(early.err, /ANDON_REPLAY_INPUT: there is no topic predictions.run.run-1/)
+  await succeeded(['replay', 'run', '--topic', 'features.run.run-1', '--as', 'run-1'])
+  const [vectors, predictions] = [await recordsOf('features.run.run-1'), await recordsOf('predictions.run.run-1')]
+  assert.equal(predictions.length, vectors.length)
+  const causes = predictions.map((record) => record.header('andon-cause')!.split('/').slice(0, 2).join('/'))
+  assert.ok(
+    causes.every((cause, i) => cause === `features.run.run-1/${predictions[i]!.partition}`),
+    'lineage names the run`s own records',
+  )
+  assert.deepEqual(
+    predictions.map((record) => record.header('andon-order')),
+    vectors.map((record) => record.header('andon-order')),
+    'the order of a vector travels on as it is live',
+  )
+  await succeeded(['replay', 'run', '--topic', 'predictions.run.run-1', '--as', 'run-1'])
+  const { runs } = JSON.parse(await succeeded(['replay', 'status', '--as', 'run-1', '--json'])) as {
+    runs: { hops: { service: string; status: string }[] }[]
+  }
+  assert.deepEqual(
+    runs[0]?.hops.map(({ service, status }) => `${service} ${status}`),
+    ['features finished', 'inference finished', 'clustering finished'],
+  )
+  assert.equal((await recordsOf('predictions')).length + (await recordsOf('anomalies')).length + (await recordsOf('models')).length, 0)
+})
+
 test('killed in the middle and resumed: the same set, nothing twice', { timeout: 240_000 }, async () => {
   const args = ['replay', 'run', '--topic', 'telemetry', '--from', at(60), '--to', at(75), '--as', 'run-2', '--speed', '1x']
   const main = join(repositoryRoot, 'packages/cli/src/main.ts')

@@ -74,6 +74,7 @@ const planOf = async (log: Log, changes: Partial<ReplayPlan> = {}): Promise<Repl
   retentionMs: 86_400_000,
   speed: 'max',
   pins: [],
+  models: [],
   ...changes,
 })
 
@@ -232,6 +233,45 @@ test('a pinned document is the only version the run sees', async () => {
   await follow.caughtUp()
   await follow.stop()
   assert.deepEqual(seen, ['v2', 'plant'])
+})
+
+test('a pinned model version is in force from the beginning, and nothing else of its model is', async () => {
+  const { store, log } = await live(4)
+  const fact = (type: string, model: string, version: number, effectiveFromUs: number) => ({
+    topic: 'models',
+    partition: 0,
+    key: model,
+    value: jsonCodec.encode('models', { type, model, version, role: 'champion', effectiveFromUs }),
+    headers: { ce_type: type },
+  })
+  await log.append([
+    fact('ModelRegistered', 'a', 1, 0),
+    fact('ModelActivated', 'a', 1, 5),
+    fact('ModelRegistered', 'a', 2, 0),
+    fact('ModelActivated', 'a', 2, 9),
+    fact('ModelRegistered', 'b', 1, 0),
+    fact('ModelActivated', 'b', 1, 7),
+    fact('ModelActivated', 'c', 1, 8),
+  ])
+  const models = [
+    { model: 'a', version: 1, offset: 0, role: 'shadow' },
+    { model: 'b', version: 0, offset: -1, role: 'shadow' },
+  ]
+  const opened = await openReplayLog(openMemoryLog({ store }), jsonCodec, await planOf(log, { models }))
+  const seen: string[] = []
+  const follow = await opened.follow({
+    topics: ['models'],
+    onBatch: (batch) => {
+      for (const record of batch.records) {
+        const { type, model, version, role, effectiveFromUs } = jsonCodec.decode<Record<string, string>>('models', record.value!)
+        assert.equal(record.header('ce_type'), type)
+        if (type === 'ModelActivated') seen.push(`${model}@${version} ${role} from ${effectiveFromUs}`)
+      }
+    },
+  })
+  await follow.caughtUp()
+  await follow.stop()
+  assert.deepEqual(seen, ['a@1 shadow from 0', 'c@1 champion from 8'])
 })
 
 /** A live run that retains snapshots every ten seconds of record time. */

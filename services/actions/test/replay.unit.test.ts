@@ -30,6 +30,7 @@ const planOf = async (log: Log): Promise<ReplayPlan> => ({
   retentionMs: 86_400_000,
   speed: 'max',
   pins: [],
+  models: [],
 })
 
 const typesOn = async (log: Log, topic: string): Promise<string[]> => {

@@ -36,6 +36,7 @@ export interface ReplayOptions {
   readonly as: string
   readonly service?: string
   readonly config?: readonly string[]
+  readonly model?: readonly string[]
   readonly speed?: 'max' | '1x'
   readonly json?: boolean
 }
@@ -249,7 +250,7 @@ const planFor = async (context: Context, log: Log, options: ReplayOptions, servi
   const topic = topicOf(options)
   checkUpstream(context, topic)
   const codec = await openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
-  return planHop(log, codec, {
+  const planned = await planHop(log, codec, {
     id: options.as,
     service,
     contract: code.contract,
@@ -257,9 +258,17 @@ const planFor = async (context: Context, log: Log, options: ReplayOptions, servi
     ...timesOf(options),
     speed: options.speed ?? 'max',
     configs: options.config ?? [],
+    models: options.model ?? [],
     blobDir: context.blobDir,
     nowMs: Date.now(),
   })
+  // what one hop of a run pins holds for its next hops as well
+  const before = readManifest(context.home, options.as)?.hops.at(-1)?.plan
+  const { pins, models } = {
+    pins: options.config ? planned.plan.pins : before?.pins,
+    models: options.model ? planned.plan.models : before?.models,
+  }
+  return { ...planned, plan: { ...planned.plan, pins: pins ?? [], models: models ?? [] } }
 }
 
 /** A run's topic is an input once the hop that writes it is finished. */

@@ -43,6 +43,7 @@ export const stateAt = async (context: Context, time: string, options: StateOpti
       toMs: atMs,
       speed: 'max',
       configs: [],
+      models: [],
       blobDir: context.blobDir,
       nowMs: Date.now(),
       describe: { key: options.asset, partition: partitionOf(options.asset, await log.admin.partitions(input)), file },

@@ -3,8 +3,8 @@
 import { type Codec, type Log, findSnapshot, openHistoryBlobs } from '@andon/kit'
 import { AndonError } from '@andon/kit/errors'
 import { baseTopic, runOf, runTopic } from '@andon/kit/replay/names'
-import { REPLAY_CONTRACT, type PartitionRange, type ReplayPlan } from '@andon/kit/replay/plan'
-import type { Config } from '@andon/schemas'
+import { REPLAY_CONTRACT, type ModelPin, type PartitionRange, type ReplayPlan } from '@andon/kit/replay/plan'
+import type { Config, Models } from '@andon/schemas'
 import type { ReplayContract } from './contract.ts'
 
 const DAY_MS = 86_400_000
@@ -45,6 +45,8 @@ export interface HopRequest {
   readonly speed: 'max' | '1x'
   /** Digests of documents that hold for the whole run. */
   readonly configs: readonly string[]
+  /** Model versions that hold for the whole run: `name@version`, or `name@off`. */
+  readonly models: readonly string[]
   readonly blobDir: string
   readonly nowMs: number
   /** Only what this key's state needs, told instead of written. */
@@ -79,6 +81,7 @@ export const planHop = async (log: Log, codec: Codec, request: HopRequest): Prom
     retentionMs: Math.max(0, request.nowMs - fromMs) + RUN_RETENTION_MS,
     speed: request.speed,
     pins: await pinsOf(log, codec, request.configs),
+    models: await modelPinsOf(log, codec, request.models),
     ...(request.describe ? { describe: { key: request.describe.key, file: request.describe.file } } : {}),
   }
   const sum = (of: (range: PartitionRange) => number): number => partitions.reduce((total, range) => total + of(range), 0)
@@ -146,6 +149,31 @@ const pinsOf = async (log: Log, codec: Codec, digests: readonly string[]): Promi
         `ANDON_REPLAY_CONFIG: no document on config has the digest ${digest} (at least 8 digits). \`andon topics tail config\` shows them.`,
       )
     return pin
+  })
+}
+
+/** The first registration of each version, in its latest role. */
+const modelPinsOf = async (log: Log, codec: Codec, wanted: readonly string[]): Promise<ModelPin[]> => {
+  if (wanted.length === 0) return []
+  const known = new Map<string, ModelPin>()
+  for await (const batch of log.read({ topic: 'models', partition: 0, from: 'earliest', to: 'latest' }))
+    for (const { value, offset } of batch.records) {
+      if (value === null) continue
+      const { type, model, version, role } = await codec.decodeAsync<Models>('models', value)
+      const name = `${model}@${version}`
+      const pin = known.get(name)
+      if (type === 'ModelRegistered' && pin === undefined) known.set(name, { model, version, offset, role })
+      else if (type === 'ModelActivated' && pin) known.set(name, { ...pin, role })
+    }
+  return wanted.map((name) => {
+    const pin = known.get(name)
+    if (pin) return pin
+    const model = name.slice(0, name.lastIndexOf('@'))
+    const versions = [...known.values()].filter((each) => each.model === model).map(({ version }) => version)
+    if (name.endsWith('@off') && versions.length > 0) return { model, version: 0, offset: -1, role: 'shadow' }
+    const hint =
+      versions.length === 0 ? 'no such model is registered' : `versions ${versions.join(', ')} are registered; @off leaves it out`
+    throw new AndonError('ANDON_REPLAY_MODEL', `ANDON_REPLAY_MODEL: --model: expected <name>@<version>, found ${name}: ${hint}.`)
   })
 }
 

@@ -25,7 +25,7 @@ const etaMsOf = (context: Context, { plan, records, before }: PlannedHop, toMs: 
 /** A plan as one JSON object. */
 export const summaryOf = (context: Context, planned: PlannedHop, code: ReplayCode) => {
   const { plan, partitions, records, before, bytes, outputs, warnings } = planned
-  const { id, service, input, speed, pins } = plan
+  const { id, service, input, speed, pins, models } = plan
   return {
     run: id,
     service,
@@ -38,6 +38,7 @@ export const summaryOf = (context: Context, planned: PlannedHop, code: ReplayCod
     speed,
     outputs,
     pins,
+    models,
     partitions,
     warnings,
   }
@@ -68,6 +69,9 @@ export const describePlan = (context: Context, planned: PlannedHop, code: Replay
     '',
     `${records} records (about ${Math.ceil(bytes / 1024)} KiB), ${before} before them to build state; ${etaMs === null ? 'no run of this service has been measured yet' : `about ${duration(etaMs)}`}.`,
     `Writes ${outputs.map(({ topic, runTopic }) => `what goes to ${topic} to ${runTopic}`).join(', ')}, and nothing else.`,
+    ...plan.models.map(({ model, version, offset }) =>
+      offset < 0 ? `${model} takes no part.` : `${model} is version ${version} throughout.`,
+    ),
     ...plan.pins.map(({ name, offset }) => `${name} is that of config/0@${offset} throughout.`),
     ...warnings.map((warning) => `Note: ${warning}.`),
   ].join('\n')

@@ -19,6 +19,16 @@ export interface PartitionRange {
   readonly snapshot?: string
 }
 
+/** A registered version of a model, in force from the beginning of time; offset -1: the model does not take part. */
+export interface ModelPin {
+  readonly model: string
+  readonly version: number
+  /** Of its registration on `models`. */
+  readonly offset: number
+  /** champion, advisory, canary or shadow. */
+  readonly role: string
+}
+
 export interface ReplayPlan {
   readonly contract: typeof REPLAY_CONTRACT
   readonly id: string
@@ -36,6 +46,8 @@ export interface ReplayPlan {
   readonly speed: 'max' | '1x'
   /** Documents of `config` that hold for the whole run instead of those of the time: their record's offset. */
   readonly pins: readonly { readonly name: string; readonly offset: number }[]
+  /** Model versions that hold for the whole run, in place of what held for their models at the time. */
+  readonly models: readonly ModelPin[]
   /** Instead of outputs: the state of this key at the range's end, written as JSON to `file`. */
   readonly describe?: { readonly key: string; readonly file: string }
 }

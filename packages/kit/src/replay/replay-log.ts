@@ -22,12 +22,12 @@ import type {
   Run,
   RunOptions,
 } from '../log/port.ts'
-import { RecordList } from '../log/record-list.ts'
 import { changelogSpec } from '../snapshots.ts'
 import { BoundedRun } from './bounded-run.ts'
 import { followRun } from './follow-run.ts'
 import { runOf, runTopic } from './names.ts'
 import { Pace, systemClock } from './pace.ts'
+import { Pins } from './pins.ts'
 import type { ReplayClock } from './pace.ts'
 import type { PartitionRange, ReplayPlan } from './plan.ts'
 import { Positions } from './positions.ts'
@@ -201,16 +201,11 @@ export class ReplayLog implements Log {
   }
 
   follow(options: FollowOptions): Promise<Follow> {
-    const pins = new Map(this.plan.pins.map(({ name, offset }) => [name, offset]))
-    const isPinned = options.topics.includes('config') && pins.size > 0
+    const pins = new Pins(this.plan, this.codec)
     return this.inner.follow({
       ...options,
       topics: options.topics.map((topic) => this.nameOf(topic)),
-      onBatch: (batch) => {
-        if (!isPinned || batch.topic !== 'config') return options.onBatch(batch)
-        const records = batch.records.filter(({ key, offset }) => (pins.get(key ?? '') ?? offset) === offset)
-        return options.onBatch(new RecordList(batch.topic, batch.partition, records, batch.nextOffset, batch.highWatermark))
-      },
+      onBatch: async (batch) => options.onBatch(await pins.apply(batch)),
     })
   }
 
