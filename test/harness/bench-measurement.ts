@@ -82,8 +82,8 @@ export const load = (): number[] => loadavg().map(rounded)
 export const isControlled = (control: number): boolean => control >= CONTROL_RANGE[0] && control <= CONTROL_RANGE[1]
 
 /** The requirement is met, and the run counts. */
-export const isPass = ({ score, lo, control, skipped: isSkipped }: Measurement): boolean =>
-  isSkipped !== true &&
+export const isPass = ({ score, lo, control, why }: Measurement): boolean =>
+  why === undefined &&
   score !== null &&
   score >= 1 &&
   (lo === undefined || (lo !== null && lo >= FEWEST_LO)) &&

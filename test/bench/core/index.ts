@@ -5,5 +5,17 @@ import { codec } from './codec.ts'
 import { consume, consumeWindows } from './consume.ts'
 import { idleService, memory, observability, transactions } from './loop.ts'
 import { produce } from './produce.ts'
+import { recovery, replay } from './replay.ts'
 
-export const CORE: readonly Benchmark[] = [produce, consume, consumeWindows, codec, transactions, observability, idleService, memory]
+export const CORE: readonly Benchmark[] = [
+  produce,
+  consume,
+  consumeWindows,
+  codec,
+  transactions,
+  observability,
+  idleService,
+  memory,
+  replay,
+  recovery,
+]

@@ -23,9 +23,9 @@ export interface Check {
 export const PARTITIONS = 4
 const ASSETS = 32
 const START_US = 1_795_000_000_000_000
-const STEP_US = 1000
-const CHANNELS = ['vibrationX', 'vibrationY', 'temperatureC', 'currentA', 'speedRpm'] as const
-const UNITS = ['m/s2', 'm/s2', 'Cel', 'A', '/min'] as const
+export const STEP_US = 1000
+export const CHANNELS = ['vibrationX', 'vibrationY', 'temperatureC', 'currentA', 'speedRpm'] as const
+export const UNITS = ['m/s2', 'm/s2', 'Cel', 'A', '/min'] as const
 
 /** Block `index` of its source: slow waves with noise in it. Times and sequence numbers go on from block to block. */
 export const telemetryBlock = (index: number, { channels, rows, width }: BlockShape, random: () => number): TelemetryInput => {

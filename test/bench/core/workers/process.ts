@@ -1,8 +1,8 @@
 // Contender `process.ts <observed|plain|stateful> <broker> <registry>`: runProcess from telemetry to features, as a service runs it: a block in,
-// the mean of each channel out, with headers and lineage. One round = 1 000 outputs acknowledged. `observed` has the metrics and
-// the log of a service, `plain` has neither; `stateful` keeps a count per asset in snapshots and is started with --expose-gc.
+// the mean of each channel out, with headers and lineage. One round = 1 000 outputs acknowledged. `observed` has the metrics of
+// a service and a span per batch, `plain` has neither; `stateful` keeps a count per asset in snapshots and is started with --expose-gc.
 
-import { createLogger, createMetrics, emitter, openCodec, openKafkaLog, runProcess, uuid8 } from '@andon/kit'
+import { createLogger, createMetrics, emitter, newTraceparent, openCodec, openKafkaLog, runProcess, uuid8 } from '@andon/kit'
 import type { KeyedState, PartitionProcess, ProcessDeps } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry } from '@andon/schemas'
 import { packDoubles } from '@andon/schemas/packed'
@@ -12,9 +12,29 @@ import { Meter, endless, metered } from '../endless.ts'
 const [variant, broker = '', registryUrl = ''] = process.argv.slice(2)
 const PER_ROUND = 1000
 
+const SPANS_PER_EXPORT = 512
+
+/** A span per batch, sampled and made ready for export in bulk, as a tracer does it. */
+const tracer = (): NonNullable<ProcessDeps['trace']> => {
+  let spans: unknown[] = []
+  return (batch) => {
+    const span = { traceparent: newTraceparent(), name: `${batch.topic} process`, startMs: performance.now(), attributes: { ...batch } }
+    return (error) => {
+      spans.push({ ...span, endMs: performance.now(), isFailed: error !== undefined })
+      if (spans.length < SPANS_PER_EXPORT) return
+      Buffer.from(JSON.stringify(spans))
+      spans = []
+    }
+  }
+}
+
 const deps = (): ProcessDeps => {
   if (variant !== 'plain')
-    return { logger: createLogger({ service: 'bench', level: 'warn' }), metrics: createMetrics('bench', { withProcess: true }) }
+    return {
+      logger: createLogger({ service: 'bench', level: 'warn' }),
+      metrics: createMetrics('bench', { withProcess: true }),
+      trace: tracer(),
+    }
   const nothing = (): void => {}
   return { logger: { info: nothing, warn: nothing }, metrics: { counter: () => ({ inc: nothing }) } }
 }
