@@ -20,7 +20,7 @@ export type ReadBack = (assetId: string, range: { partition: number; fromMs: num
 export interface CommissioningDeps {
   /** Windows a model is trained on; never fewer than training needs. */
   readonly windows: number
-  readonly writer: ModelWriter
+  readonly writer: Pick<ModelWriter, 'activate'>
   readonly train: (request: TrainingRequest) => Promise<TrainingResult>
   readonly readBack: ReadBack
   readonly isCommissioned: (assetId: string, featureSetDigest: string) => boolean

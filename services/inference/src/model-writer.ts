@@ -22,6 +22,8 @@ export interface ModelDraft {
 export interface ModelWriter {
   /** Resolves when the activation is on the log and in the registry. */
   activate(draft: ModelDraft): Promise<Models>
+  /** Resolves when the version is on the log and in the registry, in no role: nothing is scored with it until it is activated. */
+  register(draft: ModelDraft): Promise<Models>
 }
 
 export interface ModelWriterDeps {
@@ -39,15 +41,15 @@ const MOST_TURNS = 5
 /** Name of the commissioning model of an asset. */
 export const commissioningModel = (assetId: string): string => `t2spe.${assetId}`
 
-export const modelWriter = ({ log, codec, blobs, registry, caughtUp, nowUs }: ModelWriterDeps): ModelWriter => ({
-  async activate(draft) {
+export const modelWriter = ({ log, codec, blobs, registry, caughtUp, nowUs }: ModelWriterDeps): ModelWriter => {
+  const write = async (draft: ModelDraft, toActivate: boolean): Promise<Models> => {
     const { artefact, card, ...rest } = draft
     const { sha256, uri } = await blobs.put(artefact) // the artefact is there before anybody reads of it
     for (let turn = 0; turn < MOST_TURNS; turn++) {
       await caughtUp()
       const known = registry.versions(draft.model)
       const same = known.find(({ digest, featureSetDigest }) => digest === sha256 && featureSetDigest === draft.featureSetDigest)
-      if (same !== undefined && registry.isActivated(same.model, same.version)) return same
+      if (same !== undefined && (!toActivate || registry.isActivated(same.model, same.version))) return same
       const fact: Models = {
         ...(same ?? {
           ...rest,
@@ -64,7 +66,7 @@ export const modelWriter = ({ log, codec, blobs, registry, caughtUp, nowUs }: Mo
         by: draft.by,
         atUs: nowUs(),
       }
-      const types = same === undefined ? ['ModelRegistered', 'ModelActivated'] : ['ModelActivated']
+      const types = [...(same === undefined ? ['ModelRegistered'] : []), ...(toActivate ? ['ModelActivated'] : [])]
       await publish(
         log,
         codec,
@@ -78,8 +80,9 @@ export const modelWriter = ({ log, codec, blobs, registry, caughtUp, nowUs }: Mo
       `Model ${draft.model} does not appear on models after ${MOST_TURNS} attempts`,
       { retriable: true },
     )
-  },
-})
+  }
+  return { activate: (draft) => write(draft, true), register: (draft) => write(draft, false) }
+}
 
 const factOutput = (fact: Models): Output<Models> => ({
   topic: 'models',
