@@ -52,11 +52,12 @@ export class MemoryReader {
       const from = isFetching || !isAttached() ? undefined : runner.wanted()
       if (from === undefined || (from === part.high && part.leaderEpoch === leaderEpoch)) return
       isFetching = true
+      const { doubts } = runner
       this.schedule
         .request('fetch', `${id} from ${from}`, () => fetch(from))
         .then(
           (found) => {
-            if (typeof found !== 'string') runner.offer(from, found)
+            if (typeof found !== 'string') runner.offer(from, found, doubts)
             else if (runner.wanted() !== undefined || found !== 'out of range') runner.doubt(found === 'out of range')
             leaderEpoch = part.leaderEpoch
           },

@@ -36,6 +36,8 @@ export class PartitionRunner {
   readonly partition: number
   /** Next offset that the handler has not seen to its end. */
   position = 0
+  /** How often it was in doubt. */
+  doubts = 0
   /** Waiting before another try of the same batch. */
   backingOff = false
   private readonly handlers: RunnerHandlers
@@ -78,9 +80,12 @@ export class PartitionRunner {
     return this.ahead !== undefined && !this.backingOff && !this.held
   }
 
-  /** Takes a batch fetched from `fetchedAt`; one that no longer fits is dropped. */
-  offer(fetchedAt: number, batch: RecordBatch): void {
-    if (this.wanted() !== fetchedAt || batch.nextOffset <= fetchedAt) return
+  /**
+   * Takes a batch fetched from `fetchedAt`; one that no longer fits is dropped, as is one that was asked for before the
+   * last doubt (`doubts` as it was then): it may hold what the log has lost since.
+   */
+  offer(fetchedAt: number, batch: RecordBatch, doubts = this.doubts): void {
+    if (doubts !== this.doubts || this.wanted() !== fetchedAt || batch.nextOffset <= fetchedAt) return
     this.ahead = batch
     this.fetchAt = batch.nextOffset
     this.wake?.()
@@ -88,6 +93,7 @@ export class PartitionRunner {
 
   /** Connection or leader epoch changed, perhaps while the start was worked out: before the next batch the owner checks its marks. */
   doubt(outOfRange = false): void {
+    this.doubts++
     this.doubtful = true
     this.outOfRange ||= outOfRange
     this.ahead = undefined

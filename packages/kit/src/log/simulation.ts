@@ -55,6 +55,8 @@ export interface Simulation {
   changeLeader(topic: string, partition: number): void
   /** Lets things happen until the promise settles; throws with seed and trace when nothing is left to happen before. */
   complete<T>(promise: Promise<T>): Promise<T>
+  /** Lets things happen until `check` holds; throws like `complete`. */
+  until(check: () => boolean): Promise<void>
   /** Lets things happen until nothing is left to happen; throws with seed and trace when that does not come. */
   idle(): Promise<void>
   /** Goes on by itself whenever there is something to do: for suites that know nothing of simulations. Repeatable no more. */
@@ -113,6 +115,12 @@ export const openSimulation = (options: SimulationOptions): Simulation => {
       if (!isSettled)
         throw new Error(`Seed ${seed}: nothing is left to happen, and something is still waited for\n${timeline.tail(TRACE_SHOWN)}`)
       return promise
+    },
+    until: async (check) => {
+      await timeline.quiet()
+      while (!check())
+        if (!(await timeline.next()))
+          throw new Error(`Seed ${seed}: nothing is left to happen before ${check.toString()}\n${timeline.tail(TRACE_SHOWN)}`)
     },
     idle: async () => {
       await timeline.quiet()

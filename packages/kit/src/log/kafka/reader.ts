@@ -35,6 +35,13 @@ interface Source {
   leaderEpoch: number | undefined
 }
 
+/** What a poll wants of one partition, and how often its runner had been in doubt by then. */
+interface Asked {
+  readonly source: Source
+  readonly offset: number
+  readonly doubts: number
+}
+
 export class Reader {
   private readonly transport: Transport
   private readonly options: ReaderOptions
@@ -119,7 +126,7 @@ export class Reader {
 
   private async poll(node: number, sources: readonly Source[]): Promise<void> {
     const wants = new Map<string, FetchPart[]>()
-    const asked = new Map<string, { source: Source; offset: number }>()
+    const asked = new Map<string, Asked>()
     let hurry = false
     for (const source of sources) {
       const { partition } = source.runner
@@ -131,7 +138,7 @@ export class Reader {
       const parts = wants.get(source.topic) ?? []
       wants.set(source.topic, parts)
       parts.push({ partition, leaderEpoch: source.leaderEpoch ?? -1, offset })
-      asked.set(`${source.topic}/${partition}`, { source, offset })
+      asked.set(`${source.topic}/${partition}`, { source, offset, doubts: source.runner.doubts })
     }
     const maxWaitMs = hurry ? Math.min(HURRY_MS, this.options.maxWaitMs) : this.options.maxWaitMs
     const limits = { maxWaitMs, maxBytes: this.options.maxBytes, maxBytesPerPartition: this.options.maxBytesPerPartition }
@@ -144,7 +151,7 @@ export class Reader {
       let moved = false
       for (const result of results) {
         const found = asked.get(`${result.topic}/${result.partition}`)
-        if (found) moved = (await this.take(found.source, found.offset, result, body.length)) || moved
+        if (found) moved = (await this.take(found, result, body.length)) || moved
       }
       if (moved) await pause(50)
     } catch (error) {
@@ -168,7 +175,7 @@ export class Reader {
   }
 
   /** True if the leader has to be found again. */
-  private async take(source: Source, offset: number, result: FetchResult, answerBytes: number): Promise<boolean> {
+  private async take({ source, offset, doubts }: Asked, result: FetchResult, answerBytes: number): Promise<boolean> {
     const { runner } = source
     if (result.code === CODE.offsetOutOfRange) {
       runner.doubt(true)
@@ -185,7 +192,7 @@ export class Reader {
     const bytes = result.records.length < answerBytes * SMALL_PART ? Buffer.from(result.records) : result.records
     const { aborted, lastStableOffset: highWatermark } = result
     const decoded = decodeRecords({ topic, partition: runner.partition, bytes, fromOffset: offset, aborted, highWatermark })
-    runner.offer(offset, decoded instanceof Promise ? await decoded : decoded)
+    runner.offer(offset, decoded instanceof Promise ? await decoded : decoded, doubts)
     return false
   }
 }
