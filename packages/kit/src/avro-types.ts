@@ -56,15 +56,27 @@ export const avroType = (schema: AvroRecord | Schema): Type =>
 
 const types = new WeakMap<AvroRecord, Type>()
 
-/** What is wrong with a value: path, expected type, what is there; undefined when avsc finds nothing. */
+/** What is wrong with a value: path, expected type, what is there; undefined when avsc cannot tell. */
 export const whyInvalid = (schema: AvroRecord, value: unknown): string | undefined => {
-  const type = types.get(schema) ?? avroType(schema)
-  types.set(schema, type)
   let first: string | undefined
-  type.isValid(value, {
-    errorHook: (path, found, expected) => {
-      first ??= `${path.join('.')}: expected ${String(expected)}, found ${JSON.stringify(found) ?? 'nothing'}`
-    },
-  })
+  try {
+    const type = types.get(schema) ?? avroType(schema)
+    types.set(schema, type)
+    type.isValid(value, {
+      errorHook: (path, found, expected) => {
+        first ??= `${path.join('.')}: expected ${String(expected)}, found ${shown(found)}`
+      },
+    })
+  } catch {
+    // A value that contains itself, or a bigint where avsc expects an int.
+  }
   return first
+}
+
+const shown = (value: unknown): string => {
+  try {
+    return JSON.stringify(value) ?? 'nothing'
+  } catch {
+    return typeof value === 'bigint' ? `${value}n` : `a value of type ${typeof value}`
+  }
 }

@@ -108,6 +108,17 @@ test('a value that is no record names the field', () => {
     },
   )
   assert.equal(codec.encode('telemetry', { type: 'tick' }).length > 5, true, 'and the next one is not harmed')
+  const knot: { block?: unknown } = {}
+  knot.block = knot
+  for (const odd of [
+    knot,
+    { type: 5n },
+    { type: Symbol('x') },
+    { type: 'block', block: { ...block(new Uint8Array(4)).block, rows: 1n } },
+    null,
+    'x',
+  ])
+    assert.throws(() => codec.encode('telemetry', odd as never), code('ANDON_CODEC_INVALID_VALUE'))
 })
 
 test('derived topics carry the schema of their topic; a foreign topic has none', () => {

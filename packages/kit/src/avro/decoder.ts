@@ -90,10 +90,9 @@ class DecoderSource {
       case 'double':
         return `${loads('f8', 8)}\n${v} = f64[0]`
       case 'bytes':
-      case 'string': {
-        const value = reader.kind === 'bytes' ? 'copyBytes(b, p, n)' : `${this.source.constant(new FieldStrings())}.read(b, p, n)`
-        return `${length}\n${v} = ${value}\np += n`
-      }
+      case 'string':
+        if (reader.kind === 'string') return this.text(v, this.source.constant(new FieldStrings()))
+        return `${length}\n${v} = copyBytes(b, p, n)\np += n`
       case 'fixed':
         return `if (${writer.size} > end - p) throw truncated()\n${v} = copyBytes(b, p, ${writer.size})\np += ${writer.size}`
       case 'enum':
@@ -105,6 +104,10 @@ class DecoderSource {
       case 'record':
         return `${v} = ${this.functionOf(writer, reader as RecordNode)}(b, p, end)\np = at`
     }
+  }
+
+  private text(v: string, strings: string): string {
+    return `${length}\n${v} = ${strings}.read(b, p, n)\np += n`
   }
 
   private union(writer: UnionNode, reader: AvroNode, v: string): string {
@@ -129,7 +132,11 @@ class DecoderSource {
 
   private array(writer: AvroNode, reader: AvroNode, v: string): string {
     const [list, item] = [this.source.fresh('a'), this.source.fresh('v')]
-    const body = `let ${item}\n${this.read(writer, reader, item)}\n${list}.push(${item})`
+    const isText = reader.kind === 'string' && (writer.kind === 'string' || writer.kind === 'bytes')
+    const read = isText
+      ? this.text(item, `${this.source.constant(listStrings())}[${list}.length & ${LIST_FIELDS - 1}]`)
+      : this.read(writer, reader, item)
+    const body = `let ${item}\n${read}\n${list}.push(${item})`
     return `const ${list} = []\n${blocks(this.source, minimumBytes(writer), body)}\n${v} = ${list}`
   }
 
@@ -178,5 +185,9 @@ ${leave(writer)}return ${object(values)}
 }`)
   }
 }
+
+/** Items of a list have a memory each: lists repeat as a whole. */
+const LIST_FIELDS = 8
+const listStrings = (): FieldStrings[] => Array.from({ length: LIST_FIELDS }, () => new FieldStrings())
 
 const loads = (to: string, bytes: number): string => Array.from({ length: bytes }, (_, i) => `${to}[${i}] = b[p++]`).join('\n')

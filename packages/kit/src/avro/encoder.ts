@@ -58,7 +58,7 @@ class EncoderSource {
       case 'boolean':
         return `${check(`typeof ${v} === 'boolean'`)}\nb[p++] = ${v} ? 1 : 0`
       case 'int':
-        return `${check(`${v} === (${v} | 0)`)}\np = writeInt(b, p, ${v})`
+        return `${check(`typeof ${v} === 'number' && ${v} === (${v} | 0)`)}\np = writeInt(b, p, ${v})`
       case 'long':
         return `${check(`isLong(${v})`)}\np = writeLong(b, p, ${v})`
       case 'float':

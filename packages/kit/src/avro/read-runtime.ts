@@ -76,8 +76,11 @@ export const readRounded = (bytes: Uint8Array, at: number): number => {
   return ((bytes[at] as number) & 1) === 0 ? magnitude : -magnitude - 1
 }
 
+const NOTHING = Buffer.alloc(0)
+
 /** Bytes of their own: what is decoded may outlive the buffer it came in. */
 export const copyBytes = (bytes: Buffer, at: number, length: number): Buffer => {
+  if (length === 0) return NOTHING
   const copied = Buffer.allocUnsafe(length)
   if (length > 32) bytes.copy(copied, 0, at, at + length)
   else for (let i = 0; i < length; i += 1) copied[i] = bytes[at + i] as number

@@ -8,7 +8,10 @@ import type { Source } from './source.ts'
 /** Statements that read a varint at `p` into `v`; what is longer than a byte goes through a function of the runtime. */
 export const varint = (v: string, read: 'readInt' | 'readLong' | 'readRounded'): string => `${v} = b[p++]
 if (${v} < 128) ${v} = (${v} >>> 1) ^ -(${v} & 1)
-else {
+else if (b[p] < 128) {
+  ${v} = (${v} & 127) | (b[p++] << 7)
+  ${v} = (${v} >>> 1) ^ -(${v} & 1)
+} else {
   ${v} = ${read}(b, p - 1)
   while (b[p++] > 127);
 }`

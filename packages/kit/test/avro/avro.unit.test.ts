@@ -114,6 +114,15 @@ const damaged = (value: unknown, junkValue: unknown, pick: (choices: number) => 
   return { ...value, [name]: inner }
 }
 
+/** avsc throws where it compares a bigint with an int. */
+const isValidToAvsc = (schema: Json, value: unknown): boolean => {
+  try {
+    return avscType(schema).isValid(value)
+  } catch {
+    return false
+  }
+}
+
 test('a value is refused exactly when avsc calls it invalid', () => {
   const seen = { valid: 0, invalid: 0 }
   fc.assert(
@@ -124,7 +133,7 @@ test('a value is refused exactly when avsc calls it invalid', () => {
       ({ schema, list }, bad, choices) => {
         let next = 0
         const value = damaged(list[0], bad, (count) => (choices[next++ % choices.length] as number) % count)
-        const isValid = avscType(schema).isValid(value)
+        const isValid = isValidToAvsc(schema, value)
         seen[isValid ? 'valid' : 'invalid'] += 1
         const end = attempt(() => compileEncoder(schema)(value, slab, 0))
         assert.equal(end instanceof AvroError, !isValid)
