@@ -6,10 +6,24 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MemoryStore, baseTopic, codeOf, openBlobs, openMemoryLog, openReplayLog, runOf, runTopic } from '@andon/kit'
+import fc from 'fast-check'
+import {
+  EncodedHeaders,
+  MemoryStore,
+  baseTopic,
+  codeOf,
+  headersAsMap,
+  openBlobs,
+  openMemoryLog,
+  openReplayLog,
+  runOf,
+  runTopic,
+} from '@andon/kit'
 import type { Append, Blobs, KeyedState, Log, LogRecord, MemoryLog, ReplayOptions, ReplayPlan } from '@andon/kit'
 import { findSnapshot, listSnapshots, loadSnapshot } from '../src/snapshot-history.ts'
+import { putVarint } from '../src/log/varint.ts'
 import { seedFrom } from '../src/replay/open.ts'
+import { headerAdder, headerIn } from '../src/replay/run-headers.ts'
 import { jsonCodec } from './json-codec.ts'
 import { add, doubles, start, totals, until } from './process-rig.ts'
 
@@ -138,6 +152,32 @@ test('an undecodable record of the range goes to the run`s own dead letters, one
   assert.equal((await all(log, 'numbers.adder.run.run-42.dlq')).length, 1)
   assert.equal((await all(log, 'numbers.adder.dlq')).length, 0)
 })
+
+test('a header block is searched and extended as bytes, and says what a map would say', () => {
+  const template = fc.dictionary(fc.stringMatching(/^[a-z_-]{1,12}$/), fc.string({ maxLength: 40 }), { maxKeys: 6 })
+  fc.assert(
+    fc.property(template, fc.stringMatching(/^[a-z0-9-]{1,40}$/), fc.nat(9), (map, id, gap) => {
+      const block = blockOf(map, gap)
+      assert.deepEqual(headersAsMap(headerAdder('andon-run', id)(block)), { ...map, 'andon-run': id })
+      assert.deepEqual(headerAdder('andon-run', id)(map), { ...map, 'andon-run': id })
+      for (const name of [...Object.keys(map), 'absent']) assert.equal(headerIn(block, name), map[name])
+    }),
+    { numRuns: 50 },
+  )
+})
+
+/** The map as a block that begins `gap` bytes into its buffer. */
+const blockOf = (map: Record<string, string>, gap: number): EncodedHeaders => {
+  const bytes = Buffer.alloc(
+    gap + 16 + Object.entries(map).reduce((sum, [name, value]) => sum + 20 + name.length + Buffer.byteLength(value), 0),
+  )
+  let at = putVarint(bytes, gap, Object.keys(map).length)
+  for (const part of Object.entries(map).flat()) {
+    at = putVarint(bytes, at, Buffer.byteLength(part))
+    at += bytes.write(part, at)
+  }
+  return new EncodedHeaders(bytes, gap, at)
+}
 
 test('an append to a live topic is refused, and so are groups on other topics and deleting', async () => {
   const { store, log } = await live(4)

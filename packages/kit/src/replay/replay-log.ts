@@ -7,7 +7,6 @@ import { DEAD_LETTER_HEADER } from '../dead-letters.ts'
 import type { KeyedState, ProcessOptions } from '../flow.ts'
 import { HEADER, parseCause } from '../lineage.ts'
 import { appendedList } from '../log/appended.ts'
-import { headersAsMap } from '../log/encoded-headers.ts'
 import { logError } from '../log/log-error.ts'
 import { partitionOf } from '../log/murmur2.ts'
 import type {
@@ -30,6 +29,7 @@ import { Pace, systemClock } from './pace.ts'
 import { Pins } from './pins.ts'
 import type { ReplayClock } from './pace.ts'
 import type { PartitionRange, ReplayPlan } from './plan.ts'
+import { headerAdder, headerIn } from './run-headers.ts'
 import { Positions } from './positions.ts'
 import { Written } from './written.ts'
 
@@ -87,6 +87,7 @@ export class ReplayLog implements Log {
   private readonly pace: Pace
   private readonly ranges: ReadonlyMap<number, PartitionRange>
   private readonly written: Written
+  private readonly withRun: ReturnType<typeof headerAdder>
   /** Partitions of the run's own topics. */
   private readonly partitionCounts = new Map<string, number>()
   private readonly states = new Map<number, KeyedState>()
@@ -105,6 +106,7 @@ export class ReplayLog implements Log {
     this.pace = new Pace(plan.speed, options.clock ?? systemClock)
     this.ranges = new Map(plan.partitions.map((range) => [range.partition, range]))
     this.written = new Written(inner, plan.input.from, [...this.ranges.keys()])
+    this.withRun = headerAdder(HEADER.run, plan.id)
     this.admin = this.mappedAdmin()
   }
 
@@ -268,22 +270,17 @@ export class ReplayLog implements Log {
     const topic = this.nameOf(record.topic)
     if (runOf(topic)?.id !== this.plan.id) throw this.fenced(`an append to ${record.topic}`)
     if (topic.endsWith('.changelog')) return { ...record, topic }
-    const headers = headersAsMap(record.headers)
+    const { headers } = record
+    const cause = parseCause(headerIn(headers, HEADER.cause))
+    if (this.isBefore(cause ?? placeOf(headers))) return undefined
     const partition = this.partitionOf(record.topic, record.key, record.partition)
-    const cause = parseCause(headers[HEADER.cause])
-    if (this.isBefore(headers) || (cause !== undefined && this.written.has(topic, partition, cause))) return undefined
-    return { ...record, topic, headers: { ...headers, [HEADER.run]: this.plan.id } }
+    if (cause !== undefined && this.written.has(topic, partition, cause)) return undefined
+    return { ...record, topic, headers: this.withRun(headers) }
   }
 
-  /** True for what records before the range gave: they only build state. */
-  private isBefore(headers: Readonly<Record<string, string>>): boolean {
-    const cause = parseCause(headers[HEADER.cause])
-    const [topic, partition, offset] = [
-      headers[DEAD_LETTER_HEADER.topic] ?? cause?.topic,
-      Number(headers[DEAD_LETTER_HEADER.partition] ?? cause?.partition),
-      Number(headers[DEAD_LETTER_HEADER.offset] ?? cause?.offset),
-    ]
-    return topic === this.plan.input.from && offset < (this.ranges.get(partition)?.from ?? 0)
+  /** True for the place of a record before the range: it only builds state. */
+  private isBefore(place: { topic: string; partition: number; offset: number } | undefined): boolean {
+    return place?.topic === this.plan.input.from && place.offset < (this.ranges.get(place.partition)?.from ?? 0)
   }
 
   private partitionOf(topic: string, key: string | null, partition: number | undefined): number {
@@ -329,4 +326,12 @@ export class ReplayLog implements Log {
       describe: () => admin.describe(),
     }
   }
+}
+
+/** Where the record of a dead letter lay; undefined for any other record. */
+const placeOf = (headers: Append['headers']): { topic: string; partition: number; offset: number } | undefined => {
+  const topic = headerIn(headers, DEAD_LETTER_HEADER.topic)
+  if (topic === undefined) return undefined
+  const [partition, offset] = [headerIn(headers, DEAD_LETTER_HEADER.partition), headerIn(headers, DEAD_LETTER_HEADER.offset)].map(Number)
+  return { topic, partition: partition!, offset: offset! }
 }
