@@ -96,6 +96,8 @@ export interface ProcessOptions<T> {
    */
   readonly outputs?: readonly string[]
   readonly open: (partition: number) => PartitionProcess<T> | Promise<PartitionProcess<T>>
+  /** Most inputs that a handler gets at once; their outputs are acknowledged before the next ones. Default 500. */
+  readonly maxBatchRecords?: number
   /** Records between two snapshot rounds of a partition. Default 5000. */
   readonly snapshotEveryRecords?: number
   /** Longest time between two rounds of a partition that changed, ms. Default 5000. */

@@ -54,7 +54,7 @@ export class OutputHeaders {
     this.source = source
   }
 
-  /** Writes an output's header block at `at`; returns its end, or minus the bytes that the slab is too short. */
+  /** Writes an output's header block at `at`; returns its end, or minus the bytes that the slab is too short, at least. */
   write(slab: Buffer, at: number, output: Output, context: HeaderContext): number {
     const { id, timeUs } = output
     if (!(timeUs >= 0 && timeUs < END_OF_YEAR_9999_US)) return this.writeMap(slab, at, output, context)

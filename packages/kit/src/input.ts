@@ -2,7 +2,7 @@
 // the first is the record's fault and is dead-lettered, the second pauses the partition.
 
 import type { Codec } from './codec-port.ts'
-import type { Input } from './flow.ts'
+import type { Input, Lane } from './flow.ts'
 import { AndonError } from './errors.ts'
 import { HEADER, LIVE, parseOrder } from './lineage.ts'
 import { isRetriable } from './log/log-error.ts'
@@ -20,21 +20,21 @@ export const decodeInput = <T>(codec: Codec, record: LogRecord): Input<T> | Prom
   }
 }
 
-/** As decodeInput, from the columns of a batch: nothing is made for records that nobody decodes. */
-export const decodeInputAt = <T>(codec: Codec, batch: RecordBatch, index: number): Input<T> | Promise<Input<T>> => {
+/** As decodeInput, from the columns of a batch: nothing is made for records that nobody decodes. `lane` is the record's. */
+export const decodeInputAt = <T>(codec: Codec, batch: RecordBatch, index: number, lane: Lane): Input<T> | Promise<Input<T>> => {
   const { topic } = batch
   const value = batch.valueAt(index)
   if (value === null)
     throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${topic}/${batch.partition}/${batch.offsetAt(index)} has no value`)
   try {
-    return toInputAt(batch, index, codec.decode<T>(topic, value))
+    return toInputAt(batch, index, lane, codec.decode<T>(topic, value))
   } catch (error) {
     if (isRetriable(error)) throw error
-    return codec.decodeAsync<T>(topic, value).then((decoded) => toInputAt(batch, index, decoded))
+    return codec.decodeAsync<T>(topic, value).then((decoded) => toInputAt(batch, index, lane, decoded))
   }
 }
 
-const toInputAt = <T>(batch: RecordBatch, index: number, value: T): Input<T> => {
+const toInputAt = <T>(batch: RecordBatch, index: number, lane: Lane, value: T): Input<T> => {
   const { topic, partition } = batch
   const position = { leaderEpoch: batch.leaderEpochAt(index), offset: batch.offsetAt(index) }
   return {
@@ -46,7 +46,7 @@ const toInputAt = <T>(batch: RecordBatch, index: number, value: T): Input<T> => 
     id: batch.headerAt(index, HEADER.id) ?? `${topic}/${partition}/${position.leaderEpoch}/${position.offset}`,
     type: batch.headerAt(index, HEADER.type) ?? '',
     timestampMs: batch.timestampMsAt(index),
-    lane: batch.headerAt(index, HEADER.lane) ?? LIVE,
+    lane,
     order: parseOrder(batch.headerAt(index, HEADER.order)),
     traceparent: batch.headerAt(index, HEADER.traceparent),
   }

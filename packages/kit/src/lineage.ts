@@ -32,68 +32,40 @@ export const formatCause = (cause: Cause): string => `${cause.topic}/${cause.par
 
 export const parseCause = (text: string | undefined): Cause | undefined => {
   const end = text?.indexOf('/') ?? -1
-  if (text === undefined || end < 0) return undefined
-  const numbers = new Numbers(text, end + 1, '/')
-  const partition = numbers.next()
-  const leaderEpoch = numbers.next()
-  const offset = numbers.next()
-  const index = numbers.last()
-  return numbers.areGood ? { topic: text.slice(0, end), partition, leaderEpoch, offset, index } : undefined
+  if (text === undefined || end < 0 || !readNumbers(text, end + 1, 0x2f)) return undefined
+  const [partition, leaderEpoch, offset, index] = found
+  return { topic: text.slice(0, end), partition, leaderEpoch, offset, index }
 }
 
 export const formatOrder = (order: Order): string => `${order.promotion}.${order.leaderEpoch}.${order.offset}.${order.index}`
 
 export const parseOrder = (text: string | undefined): Order | undefined => {
-  if (text === undefined) return undefined
-  const numbers = new Numbers(text, 0, '.')
-  const promotion = numbers.next()
-  const leaderEpoch = numbers.next()
-  const offset = numbers.next()
-  const index = numbers.last()
-  return numbers.areGood ? { promotion, leaderEpoch, offset, index } : undefined
+  if (text === undefined || !readNumbers(text, 0, 0x2e)) return undefined
+  const [promotion, leaderEpoch, offset, index] = found
+  return { promotion, leaderEpoch, offset, index }
 }
 
-/** Reads whole numbers from a text, one behind the other; leading zeros are allowed. Two of these headers lie on every record. */
-class Numbers {
-  areGood = true
-  private at: number
-  private readonly text: string
-  private readonly separator: number
+/** What readNumbers has read: kept here, since these two headers lie on every record. */
+const found: [number, number, number, number] = [0, 0, 0, 0]
 
-  constructor(text: string, at: number, separator: string) {
-    this.text = text
-    this.at = at
-    this.separator = separator.charCodeAt(0)
-  }
-
-  /** The number up to the next separator. */
-  next(): number {
-    const value = this.read()
-    if (this.text.charCodeAt(this.at++) !== this.separator) this.areGood = false
-    return value
-  }
-
-  /** The number up to the end. */
-  last(): number {
-    const value = this.read()
-    if (this.at !== this.text.length) this.areGood = false
-    return value
-  }
-
-  private read(): number {
-    const { text } = this
-    const isNegative = text.charCodeAt(this.at) === 0x2d
-    if (isNegative) this.at++
-    const start = this.at
+/** Reads four whole numbers up to the end of the text, the separator between them; leading zeros are allowed. False if it is anything else. */
+const readNumbers = (text: string, from: number, separator: number): boolean => {
+  let at = from
+  for (let n = 0; n < 4; n++) {
+    if (n > 0 && text.charCodeAt(at++) !== separator) return false
+    const isNegative = text.charCodeAt(at) === 0x2d
+    if (isNegative) at++
+    const start = at
     let value = 0
-    for (; this.at < text.length; this.at++) {
-      const digit = text.charCodeAt(this.at) - 48
+    for (; at < text.length; at++) {
+      const digit = text.charCodeAt(at) - 48
       if (!(digit >= 0 && digit <= 9)) break
       value = value * 10 + digit
     }
-    if (this.at === start || !Number.isSafeInteger(value)) this.areGood = false
-    return isNegative ? -value : value
+    if (at === start || !Number.isSafeInteger(value)) return false
+    found[n] = isNegative ? -value : value
   }
+  return at === text.length
 }
 
 /** Negative if a comes before b: leader epoch first, then offset. */

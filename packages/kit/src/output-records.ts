@@ -29,6 +29,11 @@ export class OutputRecords {
     this.at = 0
   }
 
+  /** An append was rejected: the log may still store or read its records, so their bytes are left alone. */
+  abandon(): void {
+    this.slab = Buffer.alloc(0)
+  }
+
   /** The record of an output, valid until `begin`. It takes the time of its cause. */
   record(cause: Input<unknown>, index: number, output: Output): Append {
     const { topic, key, partition } = output

@@ -42,6 +42,9 @@ export interface LaneContext<T> {
   snapshots(): Promise<Snapshots>
 }
 
+/** What a handler makes of more inputs at once costs the garbage collector more than their requests would. */
+const MOST_BATCH_RECORDS = 500
+
 export class PartitionLane<T> {
   private readonly context: LaneContext<T>
   private readonly partition: number
@@ -196,7 +199,8 @@ export class PartitionLane<T> {
   }
 
   private async apply(batch: RecordBatch): Promise<void> {
-    const { codec, meters } = this.context
+    const { codec, meters, options } = this.context
+    const most = options.maxBatchRecords ?? MOST_BATCH_RECORDS
     let inputs: Input<T>[] = []
     let last = -1
     let repeats = 0
@@ -211,7 +215,7 @@ export class PartitionLane<T> {
         continue
       }
       try {
-        const decoded = decodeInputAt<T>(codec, batch, i)
+        const decoded = decodeInputAt<T>(codec, batch, i, lane)
         inputs.push(decoded instanceof Promise ? await decoded : decoded)
       } catch (error) {
         if (isRetriable(error)) throw error
@@ -223,6 +227,9 @@ export class PartitionLane<T> {
       }
       last = i
       this.dedupe.admit(cause, lane)
+      if (inputs.length < most) continue
+      await this.step(inputs, batch, last)
+      inputs = []
     }
     await this.step(inputs, batch, last)
     meters.count('repeats', repeats)
@@ -267,7 +274,10 @@ export class PartitionLane<T> {
       records.push(this.records.record(cause, index, output))
     }
     if (records.length === 0 || !newest) return
-    const appended = await log.append(records, { after: [...this.outputs.values()] })
+    const appended = await log.append(records, { after: [...this.outputs.values()] }).catch((error: unknown) => {
+      this.records.abandon()
+      throw error
+    })
     this.acknowledged = { ...newest.cause.position, index: newest.index }
     for (const { index, place } of appended.newest()) {
       const mark = { ...place, id: ids[index]! }

@@ -16,7 +16,10 @@ export interface Append {
   readonly key: string | null
   readonly value: Uint8Array | null
   readonly partition?: number
-  /** A map, or a header block made by a template; like `value`, its bytes are read until the append has settled. */
+  /**
+   * A map, or a header block made by a template. Its bytes, like those of `value`, belong to the log until the append has
+   * resolved; after a rejection they are never to be written over, since the append may still be carried out.
+   */
   readonly headers?: Readonly<Record<string, string>> | EncodedHeaders
   /** Record timestamp, ms UTC; receive time. Default: now. */
   readonly timestampMs?: number

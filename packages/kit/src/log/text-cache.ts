@@ -2,7 +2,7 @@
 // are compared, not decoded. Bounded: a newer text takes the place of an older one with the same slot.
 
 const SLOTS = 4096
-const MOST_BYTES = 32
+const MOST_BYTES = 24
 
 export class TextCache {
   private readonly texts: string[] = Array.from({ length: SLOTS }, () => '')

@@ -5,7 +5,7 @@
 import { crc32c } from '@node-rs/crc32'
 import { logError } from '../log-error.ts'
 import { APPEND_TIME, COMPRESSION_MASK, CONTROL, HEAD, TRANSACTIONAL } from './batch-format.ts'
-import { Columns } from './columns.ts'
+import { CELL, CELLS, Columns } from './columns.ts'
 import { unpack, unpackAside } from './compression.ts'
 import type { Aborted } from './protocol.ts'
 
@@ -89,22 +89,19 @@ const columnsOf = ({ topic, partition, bytes, fromOffset, highWatermark }: Fetch
     capacity += section.count
   }
   const columns = new Columns(topic, partition, capacity, { nextOffset, highWatermark })
-  columns.buffers.push(bytes)
   for (const section of sections) {
-    const source = section.bytes === bytes ? 0 : columns.buffers.push(section.bytes) - 1
-    if (!readSection(columns, section, source, fromOffset)) throw badFormat(topic, partition, 'a record reaches beyond its batch')
+    if (!readSection(columns, section, fromOffset)) throw badFormat(topic, partition, 'a record reaches beyond its batch')
   }
   return columns
 }
 
 /** Notes where the parts of each record lie; false if one lies outside. The integers are read in line: this is the hottest loop. */
-const readSection = (columns: Columns, { head, count, bytes, from, to }: Section, source: number, fromOffset: number): boolean => {
+const readSection = (columns: Columns, { head, count, bytes, from, to }: Section, fromOffset: number): boolean => {
   const baseOffset = Number(head.readBigInt64BE(0))
-  const leaderEpoch = head.readInt32BE(12)
   const firstMs = Number(head.readBigInt64BE(27))
   const appendMs = head.readInt16BE(21) & APPEND_TIME ? Number(head.readBigInt64BE(35)) : -1
-  const { offset, timestampMs, leaderEpoch: leaderEpochs, keyAtByte, keyLength, valueAtByte, valueLength, headersAtByte } = columns
-  const { source: sources } = columns
+  const section = columns.sections.push({ bytes, baseOffset, leaderEpoch: head.readInt32BE(12) }) - 1
+  const { cells, timestampMs } = columns
   let c = columns.count
   let at = from
   let z = 0
@@ -145,7 +142,7 @@ const readSection = (columns: Columns, { head, count, bytes, from, to }: Section
         shift += 7
       } while (byte > 0x7f)
     }
-    const recordOffset = baseOffset + ((z >>> 1) ^ -(z & 1))
+    const offsetDelta = (z >>> 1) ^ -(z & 1)
     z = bytes[at++]!
     if (z > 0x7f) {
       z &= 0x7f
@@ -173,17 +170,16 @@ const readSection = (columns: Columns, { head, count, bytes, from, to }: Section
     const valueFrom = at
     if (valueBytes > 0) at += valueBytes
     if (at >= end) return false
-    if (recordOffset >= fromOffset) {
-      offset[c] = recordOffset
-      timestampMs[c] = appendMs < 0 ? firstMs + deltaMs : appendMs
-      leaderEpochs[c] = leaderEpoch
-      keyAtByte[c] = keyFrom
-      keyLength[c] = keyBytes
-      valueAtByte[c] = valueFrom
-      valueLength[c] = valueBytes
-      headersAtByte[c] = at
-      sources[c] = source
-      c++
+    if (baseOffset + offsetDelta >= fromOffset) {
+      const cell = c * CELLS
+      cells[cell + CELL.key] = keyFrom
+      cells[cell + CELL.keyLength] = keyBytes
+      cells[cell + CELL.value] = valueFrom
+      cells[cell + CELL.valueLength] = valueBytes
+      cells[cell + CELL.headers] = at
+      cells[cell + CELL.offsetDelta] = offsetDelta
+      cells[cell + CELL.section] = section
+      timestampMs[c++] = appendMs < 0 ? firstMs + deltaMs : appendMs
     }
     at = end
   }

@@ -12,23 +12,26 @@ const texts = new TextCache()
 /** Most headers whose places are remembered for the record that was looked at last; further ones are walked to. */
 const MOST_HEADERS = 32
 
+/** What is noted of each record, in this order; lengths are -1 where there is nothing. */
+export const CELL = { key: 0, keyLength: 1, value: 2, valueLength: 3, headers: 4, offsetDelta: 5, section: 6 } as const
+export const CELLS = 7
+
+/** What the records of one stored batch have in common. */
+export interface SectionFacts {
+  readonly bytes: Buffer
+  readonly baseOffset: number
+  readonly leaderEpoch: number
+}
+
 export class Columns implements RecordBatch {
   readonly topic: string
   readonly partition: number
-  readonly buffers: Buffer[] = []
+  readonly sections: SectionFacts[] = []
   count = 0
   nextOffset: number
   readonly highWatermark: number
-  readonly offset: Float64Array
+  readonly cells: Int32Array
   readonly timestampMs: Float64Array
-  readonly leaderEpoch: Int32Array
-  readonly keyAtByte: Int32Array
-  readonly keyLength: Int32Array
-  readonly valueAtByte: Int32Array
-  readonly valueLength: Int32Array
-  readonly headersAtByte: Int32Array
-  /** Which of `buffers` holds the record. */
-  readonly source: Int32Array
   private list: LogRecord[] | undefined
   /** Of the record `walked`: name and value of each header, as start and length. */
   private readonly places = new Int32Array(MOST_HEADERS * 4)
@@ -40,17 +43,8 @@ export class Columns implements RecordBatch {
     this.partition = partition
     this.nextOffset = from.nextOffset
     this.highWatermark = from.highWatermark
-    this.offset = new Float64Array(capacity)
+    this.cells = new Int32Array(capacity * CELLS)
     this.timestampMs = new Float64Array(capacity)
-    const ints = new Int32Array(capacity * 7)
-    const column = (i: number): Int32Array => ints.subarray(i * capacity, (i + 1) * capacity)
-    this.leaderEpoch = column(0)
-    this.keyAtByte = column(1)
-    this.keyLength = column(2)
-    this.valueAtByte = column(3)
-    this.valueLength = column(4)
-    this.headersAtByte = column(5)
-    this.source = column(6)
   }
 
   get records(): readonly LogRecord[] {
@@ -60,17 +54,17 @@ export class Columns implements RecordBatch {
 
   /** Leaves out what lies at or above the offset. */
   endBefore(offset: number): void {
-    while (this.count > 0 && this.offset[this.count - 1]! >= offset) this.count--
+    while (this.count > 0 && this.offsetAt(this.count - 1) >= offset) this.count--
     this.nextOffset = Math.min(this.nextOffset, offset)
     this.list = undefined
   }
 
   offsetAt(index: number): number {
-    return this.offset[index]!
+    return this.sectionOf(index).baseOffset + this.cells[index * CELLS + CELL.offsetDelta]!
   }
 
   leaderEpochAt(index: number): number {
-    return this.leaderEpoch[index]!
+    return this.sectionOf(index).leaderEpoch
   }
 
   timestampMsAt(index: number): number {
@@ -78,27 +72,26 @@ export class Columns implements RecordBatch {
   }
 
   keyAt(index: number): string | null {
-    const length = this.keyLength[index]!
-    return length < 0 ? null : texts.text(this.sourceAt(index), this.keyAtByte[index]!, length)
+    const length = this.cells[index * CELLS + CELL.keyLength]!
+    return length < 0 ? null : texts.text(this.sourceAt(index), this.cells[index * CELLS + CELL.key]!, length)
   }
 
   valueAt(index: number): Buffer | null {
-    const length = this.valueLength[index]!
-    const at = this.valueAtByte[index]!
-    return length < 0 ? null : this.sourceAt(index).subarray(at, at + length)
+    const at = this.valueStartAt(index)
+    return at < 0 ? null : this.sourceAt(index).subarray(at, this.valueEndAt(index))
   }
 
   sourceAt(index: number): Buffer {
-    return this.buffers[this.source[index]!]!
+    return this.sectionOf(index).bytes
   }
 
   valueStartAt(index: number): number {
-    return this.valueLength[index]! < 0 ? -1 : this.valueAtByte[index]!
+    return this.cells[index * CELLS + CELL.valueLength]! < 0 ? -1 : this.cells[index * CELLS + CELL.value]!
   }
 
   valueEndAt(index: number): number {
-    const length = this.valueLength[index]!
-    return length < 0 ? -1 : this.valueAtByte[index]! + length
+    const length = this.cells[index * CELLS + CELL.valueLength]!
+    return length < 0 ? -1 : this.cells[index * CELLS + CELL.value]! + length
   }
 
   headerAt(index: number, name: string): string | undefined {
@@ -118,13 +111,17 @@ export class Columns implements RecordBatch {
   }
 
   headersAt(index: number): Record<string, string> {
-    return headerMap(this.sourceAt(index), this.headersAtByte[index]!)
+    return headerMap(this.sourceAt(index), this.cells[index * CELLS + CELL.headers]!)
+  }
+
+  private sectionOf(index: number): SectionFacts {
+    return this.sections[this.cells[index * CELLS + CELL.section]!]!
   }
 
   /** Finds the record's headers once for all names that will be asked for. */
   private walk(index: number): void {
     const buffer = this.sourceAt(index)
-    const place = { at: this.headersAtByte[index]! }
+    const place = { at: this.cells[index * CELLS + CELL.headers]! }
     const count = readVarint(buffer, place)
     const { places } = this
     for (let i = 0; i < count && i < MOST_HEADERS; i++) {
@@ -161,11 +158,11 @@ class ColumnRecord implements LogRecord {
   }
 
   get offset(): number {
-    return this.columns.offset[this.index]!
+    return this.columns.offsetAt(this.index)
   }
 
   get leaderEpoch(): number {
-    return this.columns.leaderEpoch[this.index]!
+    return this.columns.leaderEpochAt(this.index)
   }
 
   get timestampMs(): number {
