@@ -2,6 +2,8 @@
 // work in flight is not interrupted, and positions notice that the log lost its tail.
 
 import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { openKafkaLog } from '@andon/kit'
@@ -101,6 +103,23 @@ for (const client of ['kafkajs', 'platformatic'] as const) {
     assert.deepEqual(seen, inOrder(30))
     assert.ok(doubts > 0, 'the marks were checked')
     await run.stop()
+  })
+
+  void test(`${client}: a broker that takes connections and answers nothing is passed over`, async (t) => {
+    const sockets: Socket[] = []
+    const silent = createServer((socket) => void sockets.push(socket))
+    await new Promise<void>((resolve) => {
+      silent.listen(0, '127.0.0.1', resolve)
+    })
+    t.after(() => {
+      for (const socket of sockets) socket.destroy()
+      silent.close()
+    })
+    const { port } = silent.address() as AddressInfo
+    const log = await openWith(t, client, { brokers: [`127.0.0.1:${port}`, ...kafka.brokers] })
+    await log.admin.ensureTopics([{ name: 'numbers', partitions: 1 }])
+    await log.append([record(0, 0)])
+    assert.ok(sockets.length > 0, 'it was tried first')
   })
 
   void test(`${client}: a handler that works longer than the session keeps its partition`, async (t) => {

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import type { ISocketFactory } from 'kafkajs'
 import { logError } from '../log-error.ts'
 import type { Api } from './protocol-io.ts'
+import { rotated } from './wire.ts'
 import type { Purpose, Wire, WireConnection, WireOptions } from './wire.ts'
 
 const require = createRequire(import.meta.url)
@@ -191,6 +192,7 @@ const INDEX: Readonly<Record<Purpose, number>> = { requests: 0, polls: 1 }
 const REFUSED = new Set(['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemented'])
 
 export const openKafkajsWire = (options: WireOptions): Wire => {
+  let abandoned = 0
   let cluster = createCluster(options)
 
   const brokerOf = async (node: number | undefined): Promise<Broker> => {
@@ -219,7 +221,7 @@ export const openKafkajsWire = (options: WireOptions): Wire => {
           connection.rejectRequests(error)
           connection.disconnect().catch(() => undefined)
         }
-      cluster = createCluster(options)
+      cluster = createCluster({ ...options, brokers: rotated(options.brokers, ++abandoned) })
     },
     close: () => cluster.disconnect(),
   }

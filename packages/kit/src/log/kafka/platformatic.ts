@@ -6,6 +6,7 @@ import { AuthenticationError, ConnectionPool, MultipleErrors, Writer } from '@pl
 import type { Connection, ConnectionOptions, SASLMechanismValue } from '@platformatic/kafka'
 import { logError } from '../log-error.ts'
 import type { Api } from './protocol-io.ts'
+import { rotated } from './wire.ts'
 import type { Address, Purpose, Wire, WireConnection, WireOptions } from './wire.ts'
 
 /** Longer than any call's own deadline, which transport.ts keeps. */
@@ -25,6 +26,7 @@ export const openPlatformaticWire = (options: WireOptions): Wire => {
   const known = new Map<number, Address>()
   let connections = new Map<Purpose, Set<Connection>>()
   let pools = new Map<Purpose, ConnectionPool>()
+  let abandoned = 0
 
   const poolOf = (purpose: Purpose): ConnectionPool => {
     let pool = pools.get(purpose)
@@ -44,7 +46,7 @@ export const openPlatformaticWire = (options: WireOptions): Wire => {
 
   const connect = async (node: number | undefined, purpose: Purpose): Promise<Connection> => {
     const pool = poolOf(purpose)
-    if (node === undefined) return pool.getFirstAvailable([...known.values(), ...bootstrap].map(via))
+    if (node === undefined) return pool.getFirstAvailable(rotated([...known.values(), ...bootstrap], abandoned).map(via))
     const address = known.get(node)
     if (!address) throw new Error(`Broker ${node} is not known (yet)`)
     return pool.get(via(address))
@@ -64,6 +66,7 @@ export const openPlatformaticWire = (options: WireOptions): Wire => {
       for (const { id, host, port } of brokers) known.set(id, { host, port })
     },
     abandon: (error) => {
+      abandoned++
       for (const connection of [...connections.values()].flatMap((open) => [...open])) connection.socket?.destroy(error)
       connections = new Map()
       pools = new Map()

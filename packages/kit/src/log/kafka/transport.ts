@@ -1,6 +1,7 @@
 // Carries our requests over a wire (kafkajs' or @platformatic/kafka's connections): metadata with leader epochs, deadlines,
 // coordinators, and the knowledge of whether two answers came over the same connection. Loops and retries are the callers'.
 
+import type { LogError } from '../../errors.ts'
 import { logError } from '../log-error.ts'
 import { CODE, brokerCodeOf, brokerError, isTransient, nameOfCode, toLogError } from './errors.ts'
 import {
@@ -25,6 +26,9 @@ import type { ProducerIdentity } from './protocol-transactions.ts'
 import type { Purpose, Wire } from './wire.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
+/** A broker that stands still takes connections and answers nothing: what any one may answer is asked of another after this time. */
+const SILENT_MS = 3000
+const ANY_BROKER_TRIES = 3
 /** How long lookups go on trying while leaders settle. */
 const LOOKUP_DEADLINE_MS = 15_000
 const PAUSE_MS = 100
@@ -85,6 +89,17 @@ export class Transport {
    * and without sending it when it would go over another connection than the given one.
    */
   async call(node: number | undefined, api: Api, body: Buffer, options: CallOptions = {}): Promise<Reply> {
+    if (node !== undefined) return this.callOnce(node, api, body, options)
+    for (let tries = ANY_BROKER_TRIES; ; tries--) {
+      try {
+        return await this.callOnce(node, api, body, { timeoutMs: SILENT_MS, ...options })
+      } catch (error) {
+        if (tries === 1 || (error as LogError).code !== 'ANDON_LOG_TIMEOUT') throw error
+      }
+    }
+  }
+
+  private async callOnce(node: number | undefined, api: Api, body: Buffer, options: CallOptions): Promise<Reply> {
     const what = node === undefined ? api[2] : `${api[2]} at broker ${node}`
     return this.within(what, options.timeoutMs ?? REQUEST_TIMEOUT_MS, async () => {
       const connection = await this.wire.connection(node, purposeOf(api))

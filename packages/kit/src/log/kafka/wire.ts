@@ -38,7 +38,16 @@ export interface Wire {
   connection(node: number | undefined, purpose: Purpose): Promise<WireConnection>
   /** The brokers as the cluster names them now. */
   learn(brokers: readonly (Address & { readonly id: number })[]): Promise<void>
-  /** Ends all connections at once: what waits on them is rejected. The next call opens new ones. */
+  /**
+   * Ends all connections at once: what waits on them is rejected. The next call opens new ones, and tries another broker
+   * first when any one will do: the last one may have stood still.
+   */
   abandon(error: Error): void
   close(): Promise<void>
+}
+
+/** The list from its nth entry on, with what came before it at the end. */
+export const rotated = <T>(list: readonly T[], n: number): T[] => {
+  const first = n % Math.max(1, list.length)
+  return [...list.slice(first), ...list.slice(0, first)]
 }
