@@ -6,6 +6,21 @@ import { headersAsMap } from './encoded-headers.ts'
 import type { Append, LogRecord, Position, RecordBatch } from './port.ts'
 import { RecordList } from './record-list.ts'
 
+/** What is stored of an append: bytes of its own, as if they had travelled. */
+export interface MemoryContent {
+  readonly timestampMs: number
+  readonly key: string | null
+  readonly value: Buffer | null
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export const contentOf = ({ timestampMs, key, value, headers }: Append, nowMs: number): MemoryContent => ({
+  timestampMs: timestampMs ?? nowMs,
+  key,
+  value: value === null ? null : Buffer.from(value),
+  headers: { ...headersAsMap(headers) },
+})
+
 export class MemoryRecord implements LogRecord {
   readonly topic: string
   readonly partition: number
@@ -16,20 +31,15 @@ export class MemoryRecord implements LogRecord {
   readonly value: Buffer | null
   private readonly map: Readonly<Record<string, string>>
 
-  constructor(
-    topic: string,
-    partition: number,
-    at: { offset: number; leaderEpoch: number },
-    content: { timestampMs: number; key: string | null; value: Uint8Array | null; headers: Append['headers'] },
-  ) {
+  constructor(topic: string, partition: number, at: { offset: number; leaderEpoch: number }, content: MemoryContent) {
     this.topic = topic
     this.partition = partition
     this.offset = at.offset
     this.leaderEpoch = at.leaderEpoch
     this.timestampMs = content.timestampMs
     this.key = content.key
-    this.value = content.value === null ? null : Buffer.from(content.value)
-    this.map = { ...headersAsMap(content.headers) }
+    this.value = content.value
+    this.map = content.headers
   }
 
   header(name: string): string | undefined {
@@ -61,7 +71,7 @@ export class MemoryPartition {
     return this.low + this.records.length
   }
 
-  append(content: { timestampMs: number; key: string | null; value: Uint8Array | null; headers: Append['headers'] }): MemoryRecord {
+  append(content: MemoryContent): MemoryRecord {
     const record = new MemoryRecord(this.topic, this.partition, { offset: this.high, leaderEpoch: this.leaderEpoch }, content)
     this.records.push(record)
     return record
@@ -191,17 +201,12 @@ export class MemoryStore {
    * Stores records of one partition, unless it has lost one of the `marks`: then rejects with ANDON_LOG_TAIL_LOST. Readers
    * are told.
    */
-  append(part: MemoryPartition, records: readonly Append[], marks: readonly Position[], nowMs: number): Position[] {
+  append(part: MemoryPartition, contents: readonly MemoryContent[], marks: readonly Position[], nowMs: number): Position[] {
     const lost = marks.find((mark) => !part.holds(mark))
     if (lost) throw logError('retriable', 'ANDON_LOG_TAIL_LOST', `${part.topic}/${part.partition} lost the record at offset ${lost.offset}`)
     const hasAppendTime = this.topic(part.topic).configs['message.timestamp.type'] === 'LogAppendTime'
-    const places = records.map(({ key, value, headers, timestampMs }) => {
-      const { leaderEpoch, offset } = part.append({
-        key,
-        value,
-        headers,
-        timestampMs: hasAppendTime ? nowMs : (timestampMs ?? nowMs),
-      })
+    const places = contents.map((content) => {
+      const { leaderEpoch, offset } = part.append(hasAppendTime ? { ...content, timestampMs: nowMs } : content)
       return { leaderEpoch, offset }
     })
     part.tell()

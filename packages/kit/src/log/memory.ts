@@ -8,7 +8,7 @@ import { memoryAdmin } from './memory-admin.ts'
 import { clamp } from './memory-reader.ts'
 import { followInMemory, runInMemory } from './memory-run.ts'
 import type { MemoryContext, Running } from './memory-run.ts'
-import { MemoryStore } from './memory-store.ts'
+import { MemoryStore, contentOf } from './memory-store.ts'
 import type { MemoryPartition } from './memory-store.ts'
 import { partitionOf } from './murmur2.ts'
 import type { Append, AppendOptions, Appended, AppendedRecords, Log, Position, ReadRange, RecordBatch } from './port.ts'
@@ -83,13 +83,10 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
         [...targets].map(async ([part, indexes]) => {
           const topic = part.topic.slice(prefix.length)
           const marks = after.filter((mark) => mark.topic === topic && mark.partition === part.partition)
+          // Taken now: the caller may write over them once it has given up, and the request may still arrive.
+          const contents = indexes.map((i) => contentOf(records[i]!, schedule.clock.now()))
           const stored = await schedule.request('append', `${topic}/${part.partition} x${indexes.length}`, () =>
-            store.append(
-              part,
-              indexes.map((i) => records[i]!),
-              marks,
-              schedule.clock.now(),
-            ),
+            store.append(part, contents, marks, schedule.clock.now()),
           )
           stored.forEach((place, n) => {
             places[indexes[n]!] = { topic, partition: part.partition, ...place }
