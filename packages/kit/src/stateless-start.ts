@@ -67,6 +67,8 @@ export const startOfStateless = async (
 }
 
 const causeIn = (record: LogRecord, { topic, partition }: Mark): Cause | undefined => {
+  // A record of a run that was promoted: appended by a person's command, long after its cause was read.
+  if (record.header(HEADER.run) !== undefined && record.header(HEADER.lane)?.startsWith('promote:')) return undefined
   const cause = parseCause(record.header(HEADER.cause))
   return cause?.topic === topic && cause.partition === partition ? cause : undefined
 }

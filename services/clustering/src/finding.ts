@@ -57,6 +57,8 @@ export const contribution = (
 export interface WindowFacts {
   readonly assetId: string
   readonly prediction: Predictions
+  /** How often the window was promoted before or by this judgement. */
+  readonly promotion: number
   readonly evidence: Evidence
   readonly contributions: readonly ContributionInput[]
   readonly asset: AssetWords

@@ -70,8 +70,10 @@ class WindowJudgement {
     const known = state.windows.find((window) => window.windowStartUs === windowStartUs && window.featureSet === featureSet)
     if (known !== undefined) {
       if (compareOrders(order, known.order) <= 0) return 'repeated'
+      // A promotion brings another judgement of the same vector; otherwise an equal vector only takes the order.
+      const isPromoted = order.promotion > known.order.promotion
       known.order = order
-      if (known.vectorId === vectorId) return 'repeated'
+      if (known.vectorId === vectorId && !isPromoted) return 'repeated'
       known.vectorId = vectorId
       return this.revise(state, known)
     }
@@ -167,6 +169,7 @@ class WindowJudgement {
     return {
       assetId: prediction.assetId,
       prediction,
+      promotion: this.input.order?.promotion ?? 0,
       evidence,
       asset,
       contributions: contributionsOf(evidence.verdict, prediction.names, values, card, asset),

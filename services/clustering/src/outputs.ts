@@ -30,9 +30,11 @@ const record = (facts: WindowFacts, type: string, id: string, value: AnomaliesIn
 const findingRecord = (facts: WindowFacts, type: string, finding: FindingInput): Output<AnomaliesInput> =>
   record(facts, type, finding.findingId, { type, assetId: facts.assetId, finding })
 
-/** An episode opens once; its other transitions are told apart by the vector that caused them. */
-const transitionId = (facts: WindowFacts, opening: string, transition: string): string =>
-  findingId(facts.assetId, facts.detectorSet, opening, transition === 'opened' ? transition : `${transition}:${facts.prediction.vectorId}`)
+/** An episode opens once; its other transitions are told apart by the vector that caused them, and all by promotions. */
+const transitionId = ({ assetId, detectorSet, prediction, promotion }: WindowFacts, opening: string, transition: string): string => {
+  const told = transition === 'opened' ? transition : `${transition}:${prediction.vectorId}`
+  return findingId(assetId, detectorSet, opening, promotion === 0 ? told : `${told}:${promotion}`)
+}
 
 const episodeFields = (facts: WindowFacts, episode: Episode, transition: string) => ({
   ...findingBase(facts),

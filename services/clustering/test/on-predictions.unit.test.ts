@@ -89,6 +89,23 @@ test('a repeat and an older order of a window are dropped', async () => {
   assert.deepEqual(clustering.outcomes, ['judged', 'repeated', 'repeated', 'repeated', 'repeated'])
 })
 
+test('a promoted judgement of the same vector counts once, over later live revisions, until its undo', async () => {
+  const clustering = new Clustering(oneOnOne)
+  await clustering.feed([
+    inputOf(predictionOf(0, 3), 0, order(10)),
+    inputOf(predictionOf(0, 0.2), 1, order(10, 1)),
+    inputOf(predictionOf(0, 0.2), 2, order(10, 1)),
+    inputOf(predictionOf(0, 5, { vectorId: 'revised' }), 3, order(20)),
+    inputOf(predictionOf(0, 3), 4, order(10, 2)),
+    inputOf(predictionOf(0, 0.2), 5, order(10, 3)),
+  ])
+  assert.deepEqual(clustering.outcomes, ['judged', 'revised', 'repeated', 'repeated', 'revised', 'revised'])
+  assert.deepEqual(clustering.types(), ['EpisodeOpened', 'FindingCorrected', 'EpisodeOpened', 'FindingCorrected'])
+  const findings = clustering.findings()
+  assert.equal(new Set(findings.map(({ findingId }) => findingId)).size, 4) // each is told to whoever drops repeats
+  assert.equal(new Set(findings.map(({ episodeId }) => episodeId)).size, 1)
+})
+
 test('a revision that leaves the decision as it was says nothing', async () => {
   const clustering = new Clustering(oneOnOne)
   await clustering.feed([
