@@ -1,7 +1,7 @@
 // andon dlq: dead letters, with why they are there; redrive puts the original bytes back on their topic in a lane of its
 // own, discard settles them. Both only say what they would do until they are told --yes.
 
-import type { Log, LogRecord } from '@andon/kit'
+import type { Log } from '@andon/kit'
 import { openCodec } from '@andon/kit'
 import { settlement } from '@andon/kit/dead-letters'
 import { messageOf } from '@andon/kit/errors'
@@ -9,7 +9,6 @@ import { type Context, CommandError } from '../context.ts'
 import {
   type Letter,
   type LetterGroup,
-  type Redriven,
   chooseLetters,
   groupLetters,
   holdsLetters,
@@ -18,6 +17,7 @@ import {
   planRedrive,
   readLetters,
 } from '../data/letters.ts'
+import { chunksByPartition, recordsAt } from '../data/records.ts'
 import { parseTimeMs } from '../data/when.ts'
 import { EXIT } from '../exit.ts'
 import { withLog } from '../kafka.ts'
@@ -143,31 +143,7 @@ const decodedNow = async (
   }
 }
 
-/** The records of letters of one partition, in the letters' order. */
-const recordsAt = async (log: Log, letters: readonly Letter[]): Promise<LogRecord[]> => {
-  const [first] = letters
-  if (first === undefined) return []
-  const offsets = letters.map(({ offset }) => offset)
-  const wanted = new Set(offsets)
-  const found = new Map<number, LogRecord>()
-  const range = { topic: first.topic, partition: first.partition, from: Math.min(...offsets), to: Math.max(...offsets) + 1 }
-  for await (const batch of log.read(range))
-    for (const record of batch.records) if (wanted.has(record.offset)) found.set(record.offset, record)
-  return offsets.flatMap((offset) => found.get(offset) ?? [])
-}
-
 const CHUNK = 200
-
-/** Chunks of one partition each, in order. */
-const chunks = (plan: readonly Redriven[]): Redriven[][] => {
-  const found: Redriven[][] = []
-  for (const each of plan) {
-    const last = found.at(-1)
-    if (last !== undefined && last.length < CHUNK && last[0]?.letter.partition === each.letter.partition) last.push(each)
-    else found.push([each])
-  }
-  return found
-}
 
 /** Sends letters back under their own ids; a second time changes nothing downstream (planRedrive). */
 export const redriveDlq = (context: Context, topic: string, options: ChooseOptions): Promise<void> =>
@@ -176,7 +152,7 @@ export const redriveDlq = (context: Context, topic: string, options: ChooseOptio
     if (plan.length === 0)
       throw new CommandError(EXIT.failed, `Nothing to redrive on ${topic}. \`andon dlq ls ${topic} --all\` shows settled letters too.`)
     if (options.yes)
-      for (const chunk of chunks(plan)) {
+      for (const chunk of chunksByPartition(plan, ({ letter }) => letter.partition, CHUNK)) {
         const records = await recordsAt(
           log,
           chunk.map(({ letter }) => letter),
