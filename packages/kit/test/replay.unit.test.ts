@@ -38,20 +38,18 @@ const blobs = async (): Promise<Blobs> => {
 const PARTITIONS = 3
 const KEYS = ['press', 'oven', 'saw', 'lathe']
 
-/** A live log: inputs in three partitions, record time one second apart, and the totals that the live service gave. */
+/** Inputs number `from` to `to` in three partitions, record time one second apart. */
+const feed = async (log: Log, from: number, to: number): Promise<void> => {
+  for (let i = from; i < to; i++) {
+    const record = { key: KEYS[i % 4]!, value: jsonCodec.encode('numbers', { n: i }), timestampMs: 1_000_000 + i * 1000 }
+    await log.append([{ topic: 'numbers', ...record, headers: { ce_id: `n-${i}` } }])
+  }
+}
+
 const live = async (count = 60): Promise<{ store: MemoryStore; log: MemoryLog }> => {
   const store = new MemoryStore(PARTITIONS)
   const log = openMemoryLog({ store })
-  for (let i = 0; i < count; i++)
-    await log.append([
-      {
-        topic: 'numbers',
-        key: KEYS[i % 4]!,
-        value: jsonCodec.encode('numbers', { n: i }),
-        timestampMs: 1_000_000 + i * 1000,
-        headers: { ce_id: `n-${i}` },
-      },
-    ])
+  await feed(log, 0, count)
   return { store, log }
 }
 
@@ -238,6 +236,34 @@ for (const [what, open] of [
       }
   })
 
+test('a finished run that is started again opens no partition', async () => {
+  const { store, log } = await live(40)
+  const plan = await planOf(log)
+  await replay(store, plan, doubles)
+  let opened = 0
+  const again = await replay(store, plan, () => {
+    opened++
+    return doubles()
+  })
+  assert.equal(opened, 0)
+  assert.equal(again.progress().isDone, true)
+})
+
+test('an append whose answer is lost is looked for before it is tried again', async () => {
+  const { store, log } = await live(40)
+  const lossy = openMemoryLog({ store, maxBatchRecords: 4 })
+  const opened = await openReplayLog(lossy, jsonCodec, await planOf(log))
+  let appends = 0
+  lossy.failAppends((records) => {
+    if (records[0]?.topic !== 'totals.run.run-42' || ++appends % 3 !== 1) return undefined
+    return { error: Object.assign(new Error('no answer'), { retriable: true }), afterStoring: true }
+  })
+  const run = await start(opened, { open: doubles })
+  await run.ended
+  assert.ok(appends > 6)
+  assert.equal((await all(log, 'totals.run.run-42')).length, 40)
+})
+
 test('1x hands records on as far apart as they were received, and does not wait for those before the range', async () => {
   const { store, log } = await live(40)
   const plan = await planOf(log)
@@ -314,24 +340,26 @@ test('a pinned model version is in force from the beginning, and nothing else of
   assert.deepEqual(seen, ['a@1 shadow from 0', 'c@1 champion from 8'])
 })
 
-/** A live run that retains snapshots every ten seconds of record time. */
-const retain = async (store: MemoryStore, into: Blobs): Promise<void> => {
-  const unhurried = () => {
-    const process = totals()
-    const handle = async (batch: Parameters<typeof process.handle>[0]) => {
-      await sleep(5) // time for the entry before
-      return process.handle(batch)
-    }
-    return { ...process, handle }
-  }
+/** A live run over `count` inputs that retains snapshots every ten seconds of record time. */
+const retain = async (count: number, into: Blobs): Promise<{ store: MemoryStore; log: MemoryLog }> => {
+  const { store, log } = await live(0)
   const history = { blobs: into, everyMs: 10_000, everyRecords: 1_000_000 }
-  await runLive(store, { open: unhurried, snapshotEveryRecords: 2, history })
+  const run = await start(openMemoryLog({ store, maxBatchRecords: 2 }), { open: totals, snapshotEveryRecords: 2, history })
+  const entriesOf = async () =>
+    (await Promise.all([0, 2].map((at) => listSnapshots(log, jsonCodec, 'adder', at)))).map(({ length }) => length)
+  for (let fed = 0; fed < count; fed += 20) {
+    const before = await entriesOf()
+    await feed(log, fed, fed + 20)
+    await until(async () => (await entriesOf()).every((entries, i) => entries > before[i]!), 'an entry of each partition')
+    await until(async () => (await all(log, 'totals')).length === fed + 20, 'the outputs')
+  }
+  await run.stop()
+  return { store, log }
 }
 
 test('a replay that starts from a retained snapshot gives what one from the beginning gives', async () => {
-  const { store, log } = await live(120)
   const kept = await blobs()
-  await retain(store, kept)
+  const { store, log } = await retain(120, kept)
   const whole = await planOf(log)
   const partitions = await Promise.all(
     whole.partitions.map(async (range) => {
@@ -352,9 +380,8 @@ test('a replay that starts from a retained snapshot gives what one from the begi
 })
 
 test('history has an entry per stretch of record time, each whole; one that is torn is passed over', async () => {
-  const { store, log } = await live(200)
   const kept = await blobs()
-  await retain(store, kept)
+  const { log } = await retain(200, kept)
   const partition = (await log.admin.watermarks('numbers')).find(({ high }) => high > 40)!.partition
   const entries = await listSnapshots(log, jsonCodec, 'adder', partition)
   assert.ok(entries.length >= 2)
@@ -377,9 +404,8 @@ test('history has an entry per stretch of record time, each whole; one that is t
 })
 
 test('a snapshot on records that the log has lost is none to start from', async () => {
-  const { store, log } = await live(120)
   const kept = await blobs()
-  await retain(store, kept)
+  const { log } = await retain(120, kept)
   const { partition } = (await log.admin.watermarks('numbers')).find(({ high }) => high > 20)!
   const entries = await listSnapshots(log, jsonCodec, 'adder', partition)
   log.cut('numbers', partition, entries.at(-1)!.input.offset)
