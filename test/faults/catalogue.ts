@@ -6,6 +6,7 @@ import { poison, registryDown } from './codec-faults.ts'
 import type { Fault } from './fault.ts'
 import { network } from './network.ts'
 import { rebalanceStorm, serviceKilled, transactionZombie, zombie } from './members.ts'
+import { powerLoss } from './power-loss.ts'
 
 /** One node and three, each with both clients. */
 const EVERYWHERE: Fault['variants'] = ([1, 3] as const).flatMap((nodes) =>
@@ -101,5 +102,11 @@ export const FAULTS: readonly Fault[] = [
     title: 'undecodable records of every kind: each dead-lettered once, nothing valid lost beside it, memory and time bounded',
     ciScale: 0.1,
     run: poison,
+  },
+  {
+    id: 'power-loss',
+    title: 'one host loses power: the unflushed tail of the log is gone, ingest sends it again from its spool, in order',
+    ciScale: 0.1,
+    run: powerLoss,
   },
 ]

@@ -40,7 +40,7 @@ export const COPIES: Subject = { worker: 'copies', promised: { dedupe: false, su
 export interface CountOptions {
   readonly subject: Subject
   readonly config: Readonly<Record<string, unknown>>
-  readonly kafka?: KafkaStartOptions
+  readonly kafka?: (dir: string) => KafkaStartOptions
 }
 
 /** Plays a fault over workers that count; afterwards everything acknowledged has to be counted once, in order, with the right sums. */

@@ -37,7 +37,7 @@ export const network = async (options: FaultOptions): Promise<FaultResult> => {
   const random = seeded(options.seed)
   const [port = 0] = await freePorts(1)
   const proxy = await openFaultProxy(port, { random })
-  const kafka = { port, advertisedPorts: [proxy.port] }
+  const kafka = () => ({ port, advertisedPorts: [proxy.port] })
   try {
     return await countRun(options, { subject: TOTALS, config: { paceMs: 0, sessionMs: 10_000 }, kafka }, async (run) => {
       await run.startWorker().ready

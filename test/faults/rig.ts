@@ -50,11 +50,11 @@ export interface Scene {
   defer(end: () => unknown): void
 }
 
-/** Sets a scene, plays it, clears it away. */
+/** Sets a scene, plays it, clears it away. `kafkaOptions` gets the scene's folder. */
 export const withScene = async <T>(
   { nodes, note }: Pick<FaultOptions, 'nodes' | 'note'>,
   play: (scene: Scene) => Promise<T>,
-  kafkaOptions: KafkaStartOptions = {},
+  kafkaOptions: (dir: string) => KafkaStartOptions = () => ({}),
 ): Promise<T> => {
   const ends: (() => unknown)[] = []
   const surprises: string[] = []
@@ -65,10 +65,10 @@ export const withScene = async <T>(
   process.on('exit', killChildren) // a paused worker does not notice that we are gone
   ends.push(() => process.off('exit', killChildren))
   const dir = mkdtempSync(join(tmpdir(), 'andon-faults-'))
-  ends.push(() => rmSync(dir, { recursive: true, force: true }))
+  ends.push(() => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
   try {
     note(`starting ${nodes === 1 ? 'a broker' : 'three brokers'}`)
-    const kafka = await startKafka({ brokers: nodes, ...kafkaOptions })
+    const kafka = await startKafka({ brokers: nodes, ...kafkaOptions(dir) })
     ends.push(() => kafka.stop())
     ends.push(killChildren)
     return await play({

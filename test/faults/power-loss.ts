@@ -1,0 +1,197 @@
+// The power-loss mode of DESIGN.md §3.1: one host dies, and the broker's log ends where its last flush was. What ingest has
+// acknowledged and still keeps in its spool is sent again, in order.
+
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { createWriteStream, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { canonicalJson, openCodec, partitionOf, publish, sha256Hex } from '@andon/kit'
+import type { Codec, Log } from '@andon/kit'
+import { freePorts, startNats, startRegistry } from '@andon/platform'
+import { topology } from '@andon/schemas'
+import type { Telemetry } from '@andon/schemas'
+import { plant } from '../../services/ingest/test/rig.ts'
+import { seeded } from '../harness/random.ts'
+import { verifyRecords } from '../harness/record-ledger.ts'
+import type { FoundRecord } from '../harness/record-ledger.ts'
+import type { FaultOptions, FaultResult } from './fault.ts'
+import { secondsOf, until, withScene } from './rig.ts'
+import type { Scene } from './rig.ts'
+import { cutTail } from './segments.ts'
+
+const ASSET = 'oven'
+const TOKEN = 'faults-token'
+const READINGS_PER_SECOND = 200
+/** An unflushed tail is shorter than this: two flush intervals. */
+const TAIL_MS = 10_000
+
+interface Ingest {
+  readonly codec: Codec
+  readonly start: () => Promise<void>
+  readonly kill: () => Promise<void>
+  /** True when the readings were acknowledged. */
+  readonly post: (sequences: readonly number[]) => Promise<boolean>
+}
+
+const openIngest = async (scene: Scene): Promise<Ingest> => {
+  const [registry, nats] = await Promise.all([startRegistry({ brokers: scene.kafka.brokers }), startNats()])
+  scene.defer(() => Promise.all([registry.stop(), nats.stop()]))
+  const codec = await openCodec({ registryUrl: registry.url, namespace: scene.namespace })
+  await publishPlant(await scene.openLog(), codec)
+  const principals = [{ id: 'p-device', name: 'device', roles: ['ingest'], tokenSha256: sha256Hex(TOKEN) }]
+  writeFileSync(join(scene.dir, 'principals.json'), JSON.stringify(principals))
+  const [admin, http] = await freePorts(2)
+  const env = {
+    PATH: process.env['PATH'],
+    ANDON_KAFKA_BROKERS: scene.kafka.brokers.join(','),
+    ANDON_REGISTRY_URL: registry.url,
+    ANDON_NATS_URL: nats.url,
+    ANDON_NAMESPACE: scene.namespace,
+    ANDON_DATA_DIR: join(scene.dir, 'data'),
+    ANDON_TOKENS_FILE: join(scene.dir, 'principals.json'),
+    ANDON_LOG_LEVEL: 'warn',
+    ANDON_PARENT_PID: String(process.pid),
+    INGEST_DOORS: 'http',
+    INGEST_ADMIN_PORT: String(admin),
+    INGEST_HTTP_PORT: String(http),
+  }
+  let child: ChildProcess | undefined
+  const kill = async (): Promise<void> => {
+    const ending = child
+    if (ending === undefined) return
+    child = undefined
+    const ended = new Promise((resolve) => ending.once('exit', resolve))
+    if (ending.exitCode === null && ending.kill('SIGKILL')) await ended
+  }
+  scene.defer(kill)
+  const isReady = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${admin}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  return {
+    codec,
+    kill,
+    start: async () => {
+      child = spawn(process.execPath, [join(import.meta.dirname, '../../services/ingest/src/main.ts')], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      child.stdout?.pipe(createWriteStream(join(scene.dir, 'ingest.log'), { flags: 'a' }))
+      child.stderr?.pipe(createWriteStream(join(scene.dir, 'ingest.log'), { flags: 'a' }))
+      await until('ingest to be ready', isReady)
+    },
+    post: (sequences) =>
+      fetch(`http://127.0.0.1:${http}/v1/telemetry`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+        body: JSON.stringify(
+          sequences.map((seq) => ({
+            source: 'device',
+            epoch: 1,
+            seq,
+            timeUs: Date.now() * 1000,
+            asset: ASSET,
+            values: { temperatureC: seq % 100 },
+          })),
+        ),
+        signal: AbortSignal.timeout(5000),
+      }).then(
+        ({ status }) => status === 202,
+        () => false,
+      ),
+  }
+}
+
+const publishPlant = async (log: Log, codec: Codec): Promise<void> => {
+  await log.admin.ensureTopics([{ name: 'config', partitions: 1, configs: topology.topics.config.configs }])
+  const body = canonicalJson({ ...plant, cameras: [] })
+  const atUs = Date.now() * 1000
+  const value = {
+    type: 'ConfigPublished',
+    name: 'plant',
+    kind: 'plant',
+    digest: sha256Hex(body),
+    body,
+    effectiveFromUs: atUs,
+    by: 'p-faults',
+    atUs,
+  }
+  await publish(log, codec, [{ topic: 'config', key: 'plant', value, id: 'plant-1', type: 'andon.config', timeUs: atUs }], 'faults')
+}
+
+/** Samples in the order in which they first appear; blocks that are sent again repeat what came before. */
+const firstAppearances = async (log: Log, codec: Codec, partition: number): Promise<FoundRecord[]> => {
+  const seen = new Set<number>()
+  const found: FoundRecord[] = []
+  for await (const batch of log.read({ topic: 'telemetry', partition, from: 'earliest', to: 'latest' }))
+    for (const record of batch.records) {
+      const { block } = await codec.decodeAsync<Telemetry>('telemetry', record.value!)
+      if (!block) continue
+      for (let seq = block.seqFrom; seq <= block.seqTo; seq++) {
+        if (seen.has(seq)) continue
+        seen.add(seq)
+        found.push({ id: `sample ${seq}`, lane: block.sourceId, number: seq, content: '' })
+      }
+    }
+  return found
+}
+
+/** A device sends while the host loses power: the broker's tail is gone, and every second time ingest was killed with it. */
+export const powerLoss = (options: FaultOptions): Promise<FaultResult> =>
+  withScene(
+    options,
+    async (scene) => {
+      const random = seeded(options.seed)
+      const ingest = await openIngest(scene)
+      await ingest.start()
+      const log = await scene.openLog()
+      const partition = partitionOf(ASSET, topology.topics.telemetry.partitions)
+      const acknowledged = new Set<string>()
+      let next = 1
+      let isOver = false
+      const device = (async () => {
+        while (!isOver) {
+          const sequences = Array.from({ length: READINGS_PER_SECOND / 20 }, (_, i) => next + i)
+          while (!(await ingest.post(sequences))) await sleep(100) // a device repeats what was not acknowledged
+          for (const seq of sequences) acknowledged.add(`sample ${seq}`)
+          next += sequences.length
+          await sleep(50)
+        }
+      })()
+      let slowestS = 0
+      let cut = 0
+      for (let i = 0; i < (options.scale < 1 ? 2 : 4); i++) {
+        await sleep(4000 + random() * 2000)
+        const { offset: high } = await log.latest('telemetry', partition)
+        const flushed = await log.admin.offsetAt('telemetry', partition, Date.now() - TAIL_MS)
+        const keep = Math.floor(flushed + random() * Math.max(0, high - flushed - 1))
+        const both = i % 2 === 1
+        await Promise.all([scene.kafka.kill(), both ? ingest.kill() : undefined])
+        cut += cutTail(join(scene.dir, 'kafka'), `${scene.namespace}telemetry`, partition, keep)
+        await scene.kafka.restart()
+        const before = next
+        slowestS = Math.max(
+          slowestS,
+          await secondsOf(async () => {
+            if (both) await ingest.start()
+            await until('ingest to acknowledge again', () => next > before + READINGS_PER_SECOND / 10)
+          }),
+        )
+        options.note(`power lost${both ? ', ingest too' : ''}: the log ends ${high - keep} records earlier`)
+      }
+      isOver = true
+      await device
+      const wanted = acknowledged.size
+      await until(
+        'everything acknowledged to be on the log',
+        async () => (await firstAppearances(log, ingest.codec, partition)).length >= wanted,
+        30_000,
+      ).catch(() => undefined) // the verdict says what is missing
+      const verdict = verifyRecords({ acknowledged, found: await firstAppearances(log, ingest.codec, partition) })
+      const broken = cut === 0 ? ['no cut took anything away'] : []
+      return { verdict, recoveredS: slowestS, broken: [...scene.surprises, ...broken], detail: { batchesCut: cut } }
+    },
+    (dir) => ({ dir: join(dir, 'kafka') }),
+  )
