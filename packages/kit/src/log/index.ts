@@ -24,6 +24,7 @@ export { publish } from '../publish.ts'
 export type { PublishOptions } from '../publish.ts'
 export { runProcess } from '../process.ts'
 export type { ProcessDeps } from '../process.ts'
+export type { BatchInfo, ProcessMetrics, TraceBatch } from '../process-meters.ts'
 export { decodeInput, toInput } from '../input.ts'
 export {
   HEADER,
