@@ -9,6 +9,13 @@ import { startKafka, startRegistry } from '@andon/platform'
 import type { Contender } from '../../harness/bench.ts'
 import { processContender } from '../../harness/bench-process.ts'
 
+/**
+ * Samples of races on a broker: fewer than of pure computation, and longer, so that `core` ends within minutes; what they decide
+ * are minima of CPU time, which settle early.
+ */
+export const BROKER_SAMPLES = 16
+export const BROKER_SAMPLING = { sampleMs: 800, warmUps: 4 } as const
+
 export interface Bench {
   readonly broker: string
   readonly registryUrl: string

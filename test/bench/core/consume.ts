@@ -9,25 +9,23 @@ import { type Contender, against, ratio, run } from '../../harness/bench.ts'
 import { processContender } from '../../harness/bench-process.ts'
 import { type Measurement, rounded } from '../../harness/bench-measurement.ts'
 import type { Benchmark } from '../benchmark.ts'
-import { type Bench, newTopic, withBroker, worker, workerFile } from './broker.ts'
+import { BROKER_SAMPLES, BROKER_SAMPLING, type Bench, newTopic, withBroker, worker, workerFile } from './broker.ts'
 import { python } from './peers.ts'
 import { type BlockShape, type Check, PARTITIONS, START_OF_TIME_US, fillTelemetry, isSame } from './telemetry.ts'
 
-const SAMPLES = 20
-const SAMPLE_MS = 1000
 const BLOCKS: BlockShape = { channels: 5, rows: 10, width: 1 }
 const WINDOWS: BlockShape = { channels: 1, rows: 1, width: 1024 }
 
 export const consume: Benchmark = {
   name: 'consume',
   ids: ['P3', 'P3p'],
-  run: ({ samples = SAMPLES, records = 100_000 }) => withBroker((bench) => measureBlocks(bench, samples, records)),
+  run: ({ samples = BROKER_SAMPLES, records = 100_000 }) => withBroker((bench) => measureBlocks(bench, samples, records)),
 }
 
 export const consumeWindows: Benchmark = {
   name: 'consume-windows',
   ids: ['P3w'],
-  run: ({ samples = SAMPLES, records = 8000 }) => withBroker((bench) => measureWindows(bench, samples, records)),
+  run: ({ samples = BROKER_SAMPLES, records = 8000 }) => withBroker((bench) => measureWindows(bench, samples, records)),
 }
 
 const measureBlocks = async (bench: Bench, samples: number, records: number): Promise<Measurement[]> => {
@@ -74,7 +72,7 @@ const raceOver = async (bench: Bench, id: string, samples: number, records: numb
   return run({
     id,
     judge: 'cpu',
-    sampleMs: SAMPLE_MS,
+    ...BROKER_SAMPLING,
     samples,
     ours: () => typescript('andon'),
     peers: {

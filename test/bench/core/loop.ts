@@ -7,19 +7,17 @@ import { processContender } from '../../harness/bench-process.ts'
 import { type Measurement, limit, load, rounded } from '../../harness/bench-measurement.ts'
 import { median } from '../../harness/bench-statistics.ts'
 import type { Benchmark } from '../benchmark.ts'
-import { type Bench, newTopic, smallTopic, withBroker, worker, workerFile } from './broker.ts'
+import { BROKER_SAMPLES, BROKER_SAMPLING, type Bench, newTopic, smallTopic, withBroker, worker, workerFile } from './broker.ts'
 import { type BlockShape, PARTITIONS, fillTelemetry } from './telemetry.ts'
 
 const BLOCKS: BlockShape = { channels: 5, rows: 10, width: 1 }
 /** Read again and again. */
 const RECORDS = 60_000
-const SAMPLES = 20
-const SAMPLE_MS = 1000
 
 export const transactions: Benchmark = {
   name: 'transactions',
   ids: ['P10'],
-  run: ({ samples = SAMPLES }) => withBroker((bench) => measureTransactions(bench, samples)),
+  run: ({ samples = BROKER_SAMPLES }) => withBroker((bench) => measureTransactions(bench, samples)),
 }
 
 const measureTransactions = async (bench: Bench, samples: number): Promise<Measurement[]> => {
@@ -33,7 +31,7 @@ const measureTransactions = async (bench: Bench, samples: number): Promise<Measu
   const race = await run({
     id: 'transactions',
     judge: 'wall',
-    sampleMs: SAMPLE_MS,
+    ...BROKER_SAMPLING,
     samples,
     ours: () => contender('transactional'),
     peers: { 'at least once': () => contender('plain') },
@@ -58,7 +56,7 @@ const filledTelemetry = async ({ log, registryUrl }: Bench): Promise<void> => {
 export const observability: Benchmark = {
   name: 'observability',
   ids: ['P25'],
-  run: ({ samples = SAMPLES }) => withBroker((bench) => measureObservability(bench, samples)),
+  run: ({ samples = BROKER_SAMPLES }) => withBroker((bench) => measureObservability(bench, samples)),
 }
 
 const measureObservability = async (bench: Bench, samples: number): Promise<Measurement[]> => {
@@ -67,7 +65,7 @@ const measureObservability = async (bench: Bench, samples: number): Promise<Meas
   const race = await run({
     id: 'observability',
     judge: 'cpu',
-    sampleMs: SAMPLE_MS,
+    ...BROKER_SAMPLING,
     samples,
     ours: () => contender('observed'),
     peers: { off: () => contender('plain') },

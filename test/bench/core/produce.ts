@@ -2,28 +2,25 @@
 // one batch in flight, one partition, every client in a warm process of its own. Broker and clients share the cores, so the
 // figure is the client's own CPU time per record; records per second are beside it.
 
-import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import type { Log } from '@andon/kit'
 import { requireJava } from '@andon/platform'
 import { type Contender, type Race, against, PeerMissing, ratio, run } from '../../harness/bench.ts'
 import { processContender } from '../../harness/bench-process.ts'
 import { type Measurement, rounded } from '../../harness/bench-measurement.ts'
 import type { Benchmark } from '../benchmark.ts'
-import { type Bench, newTopic, withBroker, worker, workerFile } from './broker.ts'
+import { BROKER_SAMPLES, BROKER_SAMPLING, type Bench, newTopic, withBroker, worker, workerFile } from './broker.ts'
+import { cpuSecondsOf } from './child-cpu.ts'
 import { VALUE_BYTES, keyOf, sensorValues } from './payloads.ts'
 import { javaTools, librdkafkaProducer, python } from './peers.ts'
 
 const BATCH = 500
-const SAMPLES = 20
-const SAMPLE_MS = 1000
 
 export const produce: Benchmark = {
   name: 'produce',
   ids: ['P1', 'P2'],
-  run: ({ samples = SAMPLES }) => withBroker((bench) => measure(bench, samples)),
+  run: ({ samples = BROKER_SAMPLES }) => withBroker((bench) => measure(bench, samples)),
 }
 
 const measure = async (bench: Bench, samples: number): Promise<Measurement[]> => {
@@ -37,7 +34,7 @@ const measure = async (bench: Bench, samples: number): Promise<Measurement[]> =>
   const race = await run({
     id: 'produce',
     judge: 'cpu',
-    sampleMs: SAMPLE_MS,
+    ...BROKER_SAMPLING,
     samples,
     ours: () => contender('andon', (args) => worker('andon', 'produce.ts', ['andon', ...args])),
     peers: {
@@ -117,7 +114,7 @@ const besideJava = async ({ log, broker }: Bench): Promise<unknown> => {
   try {
     const classPath = await javaTools()
     const topic = await newTopic(log, 'produce-java', 1)
-    const cpuSeconds = async (records: number): Promise<number> => {
+    const cpuSeconds = (records: number): Promise<number> => {
       const settings = [
         `bootstrap.servers=${broker}`,
         'acks=all',
@@ -127,10 +124,7 @@ const besideJava = async ({ log, broker }: Bench): Promise<unknown> => {
       ]
       const args = ['-cp', classPath, 'org.apache.kafka.tools.ProducerPerformance', '--topic', topic, '--num-records', String(records)]
       args.push('--record-size', String(VALUE_BYTES), '--throughput', '-1', '--producer-props', ...settings)
-      // `times` of the shell: its second line is user and system time of what it ran.
-      const { stdout } = await promisify(execFile)('sh', ['-c', '"$@" >/dev/null 2>&1 || exit 1; times', 'sh', requireJava(), ...args])
-      const parts = [...(stdout.trim().split('\n')[1] ?? '').matchAll(/(\d+)m([\d.]+)s/g)]
-      return parts.reduce((total, [, minutes, seconds]) => total + Number(minutes) * 60 + Number(seconds), 0)
+      return cpuSecondsOf(requireJava(), args)
     }
     const [few, many] = JAVA_RECORDS
     const short = await cpuSeconds(few)
