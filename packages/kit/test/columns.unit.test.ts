@@ -139,6 +139,23 @@ test('records at or above an end are left out', () => {
   assert.equal(columns.nextOffset, 3)
 })
 
+test('a count or a length that its batch cannot hold is refused before memory is taken for it', () => {
+  const whole = batchOf([{ key: 'k', value: Buffer.alloc(20), timestampMs: 0, headers: {} }])
+  const changed = (change: (bytes: Buffer) => void): Buffer => {
+    const bytes = Buffer.from(whole)
+    change(bytes)
+    bytes.writeUInt32BE(crc32c(bytes.subarray(21)), 17)
+    return bytes
+  }
+  const format = { code: 'ANDON_LOG_FORMAT', retriable: false }
+  assert.throws(() => read(changed((bytes) => bytes.writeInt32BE(5, 57))), format)
+  assert.throws(() => read(changed((bytes) => bytes.writeInt32BE(-1, 57))), format)
+  const valueLength = 61 + 6 // behind length, attributes, time, offset, key length and key
+  assert.equal(whole[valueLength], 40) // 20, zig-zag
+  assert.throws(() => read(changed((bytes) => bytes.writeUInt8(42, valueLength))), format)
+  assert.throws(() => read(changed((bytes) => bytes.writeInt32BE(-12, 8))), { code: 'ANDON_LOG_CORRUPT', retriable: true })
+})
+
 test('whatever is damaged behind a checksum that fits, reading ends with records or a coded error', () => {
   const whole = batchOf(
     Array.from({ length: 20 }, (_, n) => ({
