@@ -11,6 +11,7 @@ import { down } from './commands/down.ts'
 import { type EventOptions, type LineageOptions, showEvent, showLineage } from './commands/events.ts'
 import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
+import { type DiffOptions, type PromoteOptions, diffReplay, promoteReplay } from './commands/replay-diff.ts'
 import { type ReplayOptions, abortReplay, planReplay, replayStatus, runReplay } from './commands/replay.ts'
 import { type SchemaOptions, checkSchemas, diffSchemaVersions, registerSchemas, rollbackSchema } from './commands/schemas.ts'
 import { setup } from './commands/setup.ts'
@@ -166,6 +167,27 @@ const program = (context: () => Context): Command => {
     .option('--delete', 'and removes its topics and files')
     .addOption(json())
     .action((options: Parameters<typeof abortReplay>[1]) => abortReplay(context(), options))
+
+  replay
+    .command('diff')
+    .description('what a run says differently: same, changed, missing, new, by field, asset and fault mode')
+    .argument('<run>')
+    .option('--against <live|run>', 'the live log, or another run', 'live')
+    .option('--topic <topic...>', 'only these of the topics that the run wrote')
+    .option('--tolerance <field=number...>', 'absolute or relative, e.g. ratio=0.01; default=1e-5')
+    .option('--html <file>', 'writes a report with examples')
+    .addOption(json())
+    .action((id: string, options: DiffOptions) => diffReplay(context(), id, options))
+  replay
+    .command('promote')
+    .description('append what a run says differently as revisions of its windows, or take that back')
+    .argument('<run>')
+    .option('--topic <topic>', 'features or predictions; default: the first that the run wrote')
+    .option('--undo', 'take the promotion back')
+    .option('--tolerance <field=number...>', 'as diff takes it')
+    .option('--yes', 'do it; without it only says what it would do')
+    .addOption(json())
+    .action((id: string, options: PromoteOptions) => promoteReplay(context(), id, options))
 
   andon
     .command('state')
