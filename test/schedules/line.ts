@@ -1,0 +1,159 @@
+// Ingest and features with their real code on one in-memory log: doors, spools, ticks and windows, with the test as
+// clock, disk, broker and device. What the last reader keeps is judged here.
+
+import { MemoryStore, compareOrders, DedupeMarks, openMemoryLog, parseCause, parseOrder, runProcess } from '@andon/kit'
+import type { Codec, MemoryLog, Order, Run } from '@andon/kit'
+import type { Features, Telemetry } from '@andon/schemas'
+import { ManualClock, openRig, plainCodec, reading, startUs } from '../../services/ingest/test/rig.ts'
+import type { Rig, RigOptions } from '../../services/ingest/test/rig.ts'
+import type { AssetPlan } from '../../services/features/src/feature-set.ts'
+import { onTelemetry } from '../../services/features/src/on-telemetry.ts'
+import { keyedState, newMemory } from '../../services/features/src/state.ts'
+import { modelPlan } from '../../services/features/test/blocks.ts'
+
+const SECOND_US = 1_000_000
+const windowUs = 4 * SECOND_US
+const noCounts = { windowsClosed: () => {}, rows: () => {}, malformed: () => {} }
+const silent = {
+  logger: { info: () => {}, warn: () => {} },
+  metrics: { counter: () => ({ inc: () => {} }), gauge: () => ({ set: () => {} }) },
+}
+
+/** Fields that Avro would fill in. */
+const defaults: Readonly<Record<string, object>> = {
+  telemetry: { block: null, tick: null },
+  features: { vector: null, late: null },
+  'features.changelog': {
+    recordId: '',
+    outputTopic: '',
+    outputPartition: -1,
+    outputLeaderEpoch: -1,
+    outputOffset: -1,
+    outputId: '',
+    stateVersion: 1,
+    state: null,
+  },
+}
+
+const decode = <T>(topic: string, bytes: Buffer): T => ({ ...defaults[topic], ...plainCodec.decode<object>(topic, bytes) }) as T
+const codec: Codec = { ...plainCodec, decode, decodeAsync: async <T>(topic: string, bytes: Buffer) => decode<T>(topic, bytes) }
+
+/** A revision of a window: which samples are in it, as "<source>.<number>". */
+export interface Revision {
+  readonly id: string
+  readonly windowS: number
+  readonly revision: number
+  readonly samples: readonly string[]
+  readonly order: Order
+}
+
+export class Line {
+  readonly store = new MemoryStore(1)
+  readonly clock = new ManualClock()
+  readonly log: MemoryLog = openMemoryLog({ store: this.store })
+  readonly plan: AssetPlan
+  private readonly gapBound: number
+  private failure: unknown
+  private features: { readonly log: MemoryLog; readonly run: Run } | undefined
+
+  /** Windows of 4 s, lateness 4 s, grace 3 s unless given otherwise. */
+  constructor(plan: Partial<AssetPlan> = {}, gapBound = 16) {
+    this.plan = modelPlan({ sources: ['oven-plc'], ...plan })
+    this.gapBound = gapBound
+  }
+
+  /** An ingest instance; `clock` may differ from the others'. */
+  ingest(instance: string, options: RigOptions = {}): Promise<Rig> {
+    return openRig({ log: this.log, clock: this.clock, instance, ...options })
+  }
+
+  /** Sends readings and has them acknowledged: `[number, event time in seconds]`. */
+  async accept(rig: Rig, ...samples: readonly (readonly [seq: number, timeS: number, extra?: Record<string, unknown>])[]): Promise<void> {
+    const readings = samples.map(([seq, timeS, extra]) => reading(seq, { timeUs: startUs + timeS * SECOND_US, ...extra }))
+    const sent = rig.send({ readings })
+    await rig.flush()
+    await sent
+  }
+
+  async startFeatures(maxBatchRecords = 500): Promise<void> {
+    const log = openMemoryLog({ store: this.store, maxBatchRecords })
+    const open = () => {
+      const memory = newMemory()
+      const settled = async () => {}
+      return {
+        handle: onTelemetry({ memory, settled, planAt: () => this.plan, gapBound: this.gapBound, counts: noCounts }),
+        state: keyedState(memory),
+      }
+    }
+    const every = { snapshotEveryRecords: 2, snapshotEveryMs: 60_000 }
+    const run = await runProcess<Telemetry>(log, codec, { service: 'features', input: 'telemetry', open, ...every }, silent)
+    this.features = { log, run }
+    run.ended.catch((error: unknown) => {
+      this.failure = error
+    })
+  }
+
+  crashFeatures(): void {
+    this.features?.log.crash()
+    this.features = undefined
+  }
+
+  async stop(): Promise<void> {
+    await this.features?.run.stop()
+    this.features = undefined
+  }
+
+  /** Resolves when features has handled all that is on telemetry. */
+  async settled(): Promise<void> {
+    const position = () => this.store.group('features').committed.get('telemetry/0') ?? 0
+    for (let idle = 0, turns = 0; idle < 20; turns++) {
+      if (this.failure !== undefined) throw this.failure
+      if (turns > 100_000) throw new Error('features does not come to rest')
+      await new Promise<void>((resolve) => void setTimeout(resolve, 1))
+      idle = position() === this.store.partition('telemetry', 0).high ? idle + 1 : 0
+    }
+  }
+
+  /** Power loss at the broker: so many records of each topic are left. */
+  powerLoss(left: Readonly<Record<string, number>>): void {
+    for (const topic of this.store.topics.keys()) this.store.cut(topic, 0, left[topic] ?? Number.MAX_SAFE_INTEGER)
+  }
+
+  /** What a reader that drops repeats by marks lets pass: revisions and, apart, samples reported late or lost. */
+  passed(): { readonly revisions: Revision[]; readonly late: string[] } {
+    const marks = new DedupeMarks()
+    const revisions: Revision[] = []
+    const late: string[] = []
+    for (const record of this.store.partition('features', 0).records) {
+      if (!marks.admit(parseCause(record.header('andon-cause')), record.header('andon-lane') ?? 'live')) continue
+      const { vector, late: report } = decode<Features>('features', record.value!)
+      if (report) late.push(...samplesOf(report.ranges))
+      if (vector)
+        revisions.push({
+          id: vector.vectorId,
+          windowS: (vector.windowStartUs - startUs) / SECOND_US,
+          revision: vector.revision,
+          samples: samplesOf(vector.ranges),
+          order: parseOrder(record.header('andon-order'))!,
+        })
+    }
+    return { revisions, late }
+  }
+
+  /** Samples of the kept revision of each window, by its start in seconds: the highest order, an equal id is no news. */
+  kept(): Record<number, readonly string[]> {
+    const kept = new Map<number, Revision>()
+    for (const revision of this.passed().revisions) {
+      const known = kept.get(revision.windowS)
+      if (!known || compareOrders(revision.order, known.order) > 0) kept.set(revision.windowS, revision)
+    }
+    return Object.fromEntries([...kept].toSorted(([a], [b]) => a - b).map(([windowS, { samples }]) => [windowS, samples]))
+  }
+}
+
+const samplesOf = (ranges: readonly { readonly sourceId: string; readonly seqFrom: number; readonly seqTo: number }[]): string[] =>
+  ranges
+    .flatMap(({ sourceId, seqFrom, seqTo }) => Array.from({ length: seqTo - seqFrom + 1 }, (_, i) => `${sourceId}.${seqFrom + i}`))
+    .toSorted()
+
+export { ManualClock, startUs, windowUs }
