@@ -31,6 +31,8 @@ export interface TransactionalOptions extends ProducerOptions {
   readonly transactionalId: string
   /** The broker rolls back a transaction that is open for longer. */
   readonly timeoutMs: number
+  /** Group whose offsets every transaction carries, as the broker knows it: made part of it with the first append. */
+  readonly group?: string
 }
 
 interface TopicPartition {
@@ -39,7 +41,8 @@ interface TopicPartition {
 }
 
 /** The transaction before is still being finished: a matter of milliseconds. */
-const CONCURRENT_PAUSE_MS = 20
+const FIRST_CONCURRENT_PAUSE_MS = 3
+const LAST_CONCURRENT_PAUSE_MS = 50
 const FIRST_PAUSE_MS = 50
 const LAST_PAUSE_MS = 1000
 
@@ -102,10 +105,7 @@ export class TransactionalProducer {
     await this.settled()
     const { groupId } = member
     const what = `Offsets of ${groupId} in a transaction`
-    if (!this.joined.has(`group ${groupId}`)) {
-      await this.ask(API.addOffsetsToTxn, addOffsetsBody(this.self(), groupId), (reply) => check(codeReply(reply), what))
-      this.joined.add(`group ${groupId}`)
-    }
+    await this.joinGroup(groupId)
     await this.retrying(what, () =>
       this.transport.atCoordinator('group', groupId, API.txnOffsetCommit, txnOffsetCommitBody(this.self(), member, offsets), (reply) => {
         for (const code of txnOffsetCommitReply(reply)) check(code, what)
@@ -132,7 +132,19 @@ export class TransactionalProducer {
     this.joined.clear()
   }
 
+  private async joinGroup(group: string): Promise<void> {
+    if (this.joined.has(`group ${group}`)) return
+    const what = `Adding offsets of ${group} to a transaction of ${this.options.transactionalId}`
+    await this.ask(API.addOffsetsToTxn, addOffsetsBody(this.self(), group), (reply) => check(codeReply(reply), what))
+    this.joined.add(`group ${group}`)
+  }
+
   private async join(partitions: readonly TopicPartition[]): Promise<void> {
+    const { group } = this.options
+    await Promise.all([this.joinPartitions(partitions), group === undefined ? undefined : this.joinGroup(group)])
+  }
+
+  private async joinPartitions(partitions: readonly TopicPartition[]): Promise<void> {
     const fresh = partitions.filter(({ topic, partition }) => !this.joined.has(`${topic}/${partition}`))
     if (fresh.length === 0) return
     const topics = new Map<string, number[]>()
@@ -175,14 +187,21 @@ export class TransactionalProducer {
   /** All these requests may be sent again: the coordinator answers a repeat as it did the original. */
   private async retrying<T>(what: string, step: () => Promise<T>): Promise<T> {
     const end = Date.now() + this.options.deadlineMs
-    for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(wait * 2, LAST_PAUSE_MS)) {
+    let concurrentMs = FIRST_CONCURRENT_PAUSE_MS
+    let wait = FIRST_PAUSE_MS
+    for (;;) {
       try {
         return await step()
       } catch (error) {
         const failure = toLogError(error, what)
-        const isConcurrent = brokerCodeOf(failure) === CODE.concurrentTransactions
         if (failure.kind !== 'retriable' || Date.now() + wait > end) throw failure
-        await pause(isConcurrent ? CONCURRENT_PAUSE_MS : wait)
+        if (brokerCodeOf(failure) === CODE.concurrentTransactions) {
+          await pause(concurrentMs)
+          concurrentMs = Math.min(concurrentMs * 2, LAST_CONCURRENT_PAUSE_MS)
+        } else {
+          await pause(wait)
+          wait = Math.min(wait * 2, LAST_PAUSE_MS)
+        }
       }
     }
   }

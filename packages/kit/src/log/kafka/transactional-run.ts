@@ -1,7 +1,7 @@
-// A run whose outputs and positions become visible together. Each partition has a transactional id of its own and a
-// transaction that stays open over many batches; partitions overlap, and a partition's next batch is worked on while its
-// last transaction is being committed. After any doubt the id is opened again, which rolls back what was open, and the
-// partition goes on from the position that the group's coordinator has.
+// A run whose outputs and positions become visible together. Each partition has two transactional ids of its own and uses
+// them in turn: while one transaction is being committed, the next one takes what comes. A transaction is committed only after
+// the one before it. After any doubt both ids are opened again, which rolls back what was open, and the partition goes on from
+// the position that the group's coordinator has.
 
 import { LogError } from '../../errors.ts'
 import { logError } from '../log-error.ts'
@@ -92,8 +92,9 @@ class TransactionalLane {
   private readonly run: OwnCommits
   private readonly topic: string
   private readonly partition: number
-  private readonly producer: TransactionalProducer
-  /** What was written or handled may be rolled back: the id is opened again before anything else. */
+  /** Used in turn; the first one takes what comes now. */
+  private producers: readonly [TransactionalProducer, TransactionalProducer]
+  /** What was written or handled may be rolled back: the ids are opened again before anything else. */
   private inDoubt = true
   /** Next record to handle, and where the group's coordinator has us; undefined before the first batch. */
   private position: number | undefined
@@ -116,14 +117,19 @@ class TransactionalLane {
     this.run = run
     this.topic = topic
     this.partition = partition
-    this.producer = new TransactionalProducer(transport, {
-      ...context.producing,
-      transactionalId: `${context.prefix}${options.group}.${topic}.${partition}`,
-      timeoutMs: options.timeoutMs ?? 60_000,
-    })
+    const { producing, prefix } = context
+    const { group, timeoutMs = 60_000 } = options
+    const create = (turn: string): TransactionalProducer =>
+      new TransactionalProducer(transport, {
+        ...producing,
+        transactionalId: `${prefix}${group}.${topic}.${partition}${turn}`,
+        timeoutMs,
+        group: prefix + group,
+      })
+    this.producers = [create(''), create('.next')]
   }
 
-  /** The id is ours from here on: what the previous owner left open is settled, so the committed offset is final. */
+  /** The ids are ours from here on: what the previous owner left open is settled, so the committed offset is final. */
   async assigned(): Promise<StartAt | undefined> {
     await this.open()
     return (await this.options.onAssigned?.(this.topic, this.partition, this.committed)) ?? this.committed
@@ -151,14 +157,12 @@ class TransactionalLane {
     }
   }
 
-  /** Commits what is open, after the batch in hand. */
+  /** Resolves when everything that was handled is committed. No batch is in hand. */
   async commit(): Promise<void> {
     clearTimeout(this.timer)
     this.timer = undefined
-    this.committing ??= this.commitNow().finally(() => {
-      this.committing = undefined
-    })
     await this.committing
+    await this.turn()
   }
 
   /** The log or a commit is in doubt: roll back, and go on from the committed position. */
@@ -172,14 +176,13 @@ class TransactionalLane {
   async close(lost: boolean): Promise<void> {
     clearTimeout(this.timer)
     await this.committing?.catch(() => undefined)
-    if (!lost) await (this.inDoubt ? this.producer.abort() : this.commit()).catch(() => undefined)
+    if (!lost) await (this.inDoubt ? this.producers[0].abort() : this.commit()).catch(() => undefined)
     clearTimeout(this.timer)
   }
 
   private async append(records: readonly Append[]): Promise<AppendedRecords> {
-    await this.committing?.catch(() => undefined)
     try {
-      if (!this.inDoubt) return await this.producer.append(records)
+      if (!this.inDoubt) return await this.producers[0].append(records)
     } catch (error) {
       if (isFinal(error)) throw error
       throw this.rolledBack(error)
@@ -199,44 +202,52 @@ class TransactionalLane {
   private schedule(): void {
     const now = performance.now()
     if (this.dueMs === 0) this.dueMs = now + (this.options.commitEveryMs ?? 100)
-    if (this.committing) return // what came since is committed with the next one
-    if (now >= this.dueMs) this.commitAside()
+    if (this.committing) return // it schedules the next one
+    if (now >= this.dueMs) this.turnAside()
     else
       this.timer ??= setTimeout(() => {
         this.timer = undefined
-        if (!this.isHandling) this.commitAside()
+        if (!this.isHandling && !this.committing) this.turnAside()
       }, this.dueMs - now)
   }
 
-  private commitAside(): void {
-    this.commit().catch(() => this.run.doubt(this.topic, this.partition))
+  private turnAside(): void {
+    this.turn().catch(() => this.run.doubt(this.topic, this.partition))
   }
 
-  private async commitNow(): Promise<void> {
+  /** Commits what was handled, while the other producer takes what comes. */
+  private async turn(): Promise<void> {
+    this.committing = this.commitTurn().finally(() => {
+      this.committing = undefined
+      // Handled meanwhile: committed in its turn.
+      if (this.dueMs > 0 && !this.isHandling && !this.inDoubt) this.schedule()
+    })
+    await this.committing
+  }
+
+  private async commitTurn(): Promise<void> {
     const offset = this.position
     this.dueMs = 0
     if (this.inDoubt || offset === undefined || offset === this.committed) return
+    const [producer, other] = this.producers
+    this.producers = [other, producer]
     try {
-      const { groupId, ...member } = this.run.member.membership
-      await this.producer.sendOffsets({ groupId, ...member }, [
-        { topic: this.context.prefix + this.topic, partition: this.partition, offset },
-      ])
-      await this.producer.commit()
+      const topic = this.context.prefix + this.topic
+      await producer.sendOffsets(this.run.member.membership, [{ topic, partition: this.partition, offset }])
+      await producer.commit()
       this.committed = offset
     } catch (error) {
       this.inDoubt = true
       throw error
     }
-    // A batch that was handled meanwhile, without an append, waits for its own commit.
-    if (this.position !== offset && !this.isHandling) setImmediate(() => this.schedule())
   }
 
-  /** Only a member that the coordinator confirms takes over the id: a zombie would take it from its owner. */
+  /** Only a member that the coordinator confirms takes over the ids: a zombie would take them from their owner. */
   private async open(): Promise<void> {
     this.inDoubt = true
     if (!(await this.run.member.isConfirmed()))
       throw logError('retriable', 'ANDON_LOG_NO_MEMBER', `${this.topic}/${this.partition} is not confirmed to be ours at the moment`)
-    await this.producer.open()
+    await Promise.all(this.producers.map((producer) => producer.open()))
     const topic = this.context.prefix + this.topic
     const offsets = await this.run.member.committed([{ topic, partition: this.partition }])
     this.committed = offsets.get(`${topic}/${this.partition}`) ?? this.committed
