@@ -53,19 +53,22 @@ const kpis = (topic: TopicDiff): string =>
 const fieldsTable = ({ fields, changed }: TopicDiff): string =>
   fields.length === 0
     ? ''
-    : `<h3>Fields that differ</h3><table><thead><tr><th>field</th><th class="n">records</th><th class="wide"></th><th class="n">largest |Δ|</th></tr></thead><tbody>${fields
+    : `<h3>Fields that differ</h3><div class="scroll"><table><thead><tr><th>field</th><th class="n">records</th><th class="wide"></th><th class="n">largest |Δ|</th></tr></thead><tbody>${fields
         .slice(0, 40)
         .map(
           ({ path, records, largestDelta }) =>
             `<tr><td class="mono">${escape(path)}</td><td class="n">${count(records)}</td><td><div class="bar thin"><i class="changed" style="flex-grow:${records / Math.max(1, changed)}"></i><i class="none" style="flex-grow:${1 - records / Math.max(1, changed)}"></i></div></td><td class="n">${largestDelta === null ? '–' : number(largestDelta)}</td></tr>`,
         )
-        .join('')}</tbody></table>`
+        .join('')}</tbody></table></div>`
 
 const groupsTable = ({ groups }: TopicDiff): string =>
-  `<h3>By asset and fault mode</h3><table><thead><tr><th>asset</th><th>fault mode</th><th class="wide"></th>${verdicts.map((verdict) => `<th class="n">${verdict}</th>`).join('')}</tr></thead><tbody>${groups
+  `<h3>By asset and fault mode</h3><div class="scroll"><table><thead><tr><th>asset</th><th>fault mode</th><th class="wide"></th>${verdicts.map((verdict) => `<th class="n">${verdict}</th>`).join('')}</tr></thead><tbody>${groups
     .slice(0, 100)
-    .map((group) => `<tr><td>${escape(group.assetId)}</td><td>${escape(group.faultMode)}</td><td>${bar(group)}</td>${cells(group)}</tr>`)
-    .join('')}</tbody></table>`
+    .map(
+      (group) =>
+        `<tr><td>${escape(group.assetId)}</td><td>${group.faultMode === '-' ? '–' : escape(group.faultMode)}</td><td>${bar(group)}</td>${cells(group)}</tr>`,
+    )
+    .join('')}</tbody></table></div>`
 
 const fieldRow = ({ path, element, before, after, delta }: FieldDifference): string =>
   `<tr><td class="mono">${escape(path)}${element === null ? '' : ` <span class="dim">${escape(element)}</span>`}</td><td class="n">${escape(valueText(before))}</td><td class="n">${escape(valueText(after))}</td><td class="n">${delta === null ? '–' : number(delta)}</td></tr>`
@@ -77,7 +80,7 @@ const example = (each: DiffExample): string => {
   const table =
     each.fields.length === 0
       ? ''
-      : `<table><thead><tr><th>field</th><th class="n">before</th><th class="n">run</th><th class="n">|Δ|</th></tr></thead><tbody>${each.fields.map(fieldRow).join('')}</tbody></table>`
+      : `<div class="scroll"><table><thead><tr><th>field</th><th class="n">before</th><th class="n">run</th><th class="n">|Δ|</th></tr></thead><tbody>${each.fields.map(fieldRow).join('')}</tbody></table></div>`
   return `<details>${head}${places}${table}</details>`
 }
 
@@ -91,7 +94,7 @@ main{max-width:1080px;margin:0 auto;padding:24px 16px 48px}header{margin-bottom:
 .dim{color:var(--ink-3);font-weight:420}.mono{font-family:"IBM Plex Mono",ui-monospace,"SFMono-Regular",Consolas,monospace;font-size:12px}section{background:var(--surface);border:1px solid var(--line);border-radius:6px;padding:16px;margin-bottom:12px}
 .kpis{display:flex;flex-wrap:wrap;gap:24px;margin-bottom:12px}.kpi b{display:block;font-size:28px;line-height:32px;font-weight:540;font-feature-settings:"tnum"}.kpi span{color:var(--ink-3)}.kpi.quiet b{color:var(--ink-3)}.kpi.changed b{color:var(--changed-ink)}.kpi.missing b{color:var(--missing-ink)}.kpi.new b{color:var(--new-ink)}
 .bar{display:flex;gap:1px;height:12px;border-radius:2px;overflow:hidden;background:var(--track);min-width:120px}.bar.thin{height:6px}.bar i{display:block;min-width:2px;flex-basis:0}.bar i.none{min-width:0}i.same{background:var(--same)}i.changed{background:var(--changed)}i.missing{background:var(--missing)}i.new{background:var(--new)}
-table{width:100%;border-collapse:collapse}th{font-size:12px;font-weight:540;color:var(--ink-3);text-align:left}th,td{padding:5px 8px 5px 0;border-bottom:1px solid var(--line);vertical-align:middle}tr:last-child td{border-bottom:0}.n{text-align:right;font-feature-settings:"tnum";white-space:nowrap}.wide{width:32%}td.quiet{color:var(--ink-3)}td.changed{color:var(--changed-ink);font-weight:540}td.missing{color:var(--missing-ink);font-weight:540}td.new{color:var(--new-ink);font-weight:540}
+table{width:100%;border-collapse:collapse}th{font-size:12px;font-weight:540;color:var(--ink-3);text-align:left}th,td{padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:middle}tr:last-child td{border-bottom:0}.n{text-align:right;font-feature-settings:"tnum";white-space:nowrap}.wide{width:32%}.scroll{overflow-x:auto}td.quiet{color:var(--ink-3)}td.changed{color:var(--changed-ink);font-weight:540}td.missing{color:var(--missing-ink);font-weight:540}td.new{color:var(--new-ink);font-weight:540}
 details{background:var(--raised);border:1px solid var(--line);border-radius:4px;padding:6px 12px;margin-top:6px}summary{cursor:pointer}summary:focus-visible{outline:2px solid var(--focus);outline-offset:2px}details p{margin:6px 0}.tag{display:inline-block;min-width:76px;font-weight:540}.tag.changed{color:var(--changed-ink)}.tag.missing{color:var(--missing-ink)}.tag.new{color:var(--new-ink)}
 footer{color:var(--ink-3);font-size:12px}`
 
@@ -102,7 +105,7 @@ export const diffHtml = (report: DiffReport): string => {
   const differing = topics.reduce((all, topic) => all + sum(topic) - topic.same, 0)
   const sentence =
     differing === 0
-      ? `Run ${run} says what ${against} says, in all ${count(total)} records.`
-      : `Run ${run} differs from ${against} in ${count(differing)} of ${count(total)} records.`
+      ? `${run} says what ${against} says, in all ${count(total)} records.`
+      : `${run} differs from ${against} in ${count(differing)} of ${count(total)} records.`
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escape(`${run} against ${against}`)}</title><style>${style}</style></head><body><main><header><h1>${escape(sentence)}</h1><div class="dim">Record time from ${utc(report.fromMs)} to ${utc(report.toMs)}</div></header>${topics.map((topic) => section(topic, against)).join('')}<footer>Records meet by what they are about: windows by asset, feature set and start, findings by episode and transition, actions by incident and step. Of a window the highest order counts. Fields that a clock or the run itself made are left out.</footer></main></body></html>`
 }
