@@ -102,6 +102,11 @@ export interface ProcessOptions<T> {
   readonly snapshotEveryRecords?: number
   /** Longest time between two rounds of a partition that changed, ms. Default 5000. */
   readonly snapshotEveryMs?: number
+  /**
+   * Keeps the state of all partitions warm, those of other members too, so that a takeover restores without reading the
+   * changelog. Costs the memory of the whole group's state. Default false.
+   */
+  readonly standby?: boolean
   /** Retains snapshots for replays; without it only the newest state is kept. */
   readonly history?: SnapshotHistoryOptions
   /** Called when an undecodable record was dead-lettered, so that the window can be marked incomplete. */

@@ -3,6 +3,7 @@
 // any other error ends the run. State is restored with the position it stands for whenever the log may have changed
 // under us (notes in data-path terms: start, rebalance, out of range, new connection or leader epoch).
 
+import { Standby } from './changelog-view.ts'
 import type { Codec } from './codec-port.ts'
 import type { ProcessOptions } from './flow.ts'
 import type { Log, Run } from './log/port.ts'
@@ -12,7 +13,7 @@ import type { LaneContext, ProcessDeps } from './partition-lane.ts'
 import { ProcessMeters } from './process-meters.ts'
 import { replayOf } from './replay/replay-log.ts'
 import { SnapshotHistory } from './snapshot-history.ts'
-import { Snapshots, changelogSpec } from './snapshots.ts'
+import { Snapshots, changelogSpec, changelogTopic } from './snapshots.ts'
 
 export type { ProcessDeps } from './partition-lane.ts'
 
@@ -27,7 +28,8 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
   await log.admin.ensureTopics([deadLetterSpec(options.input, group, partitions)])
   let changelog: Promise<void> | undefined
   const history = options.history && new SnapshotHistory(log, codec, group, options.input, options.history)
-  const snapshots = new Snapshots(log, codec, group, history)
+  const standby = options.standby === true ? new Standby(log, codec, changelogTopic(group), options.input) : undefined
+  const snapshots = new Snapshots(log, codec, group, history, standby)
   const meters = new ProcessMeters(deps.metrics, options.input)
   const context: LaneContext<T> = {
     log,
@@ -44,6 +46,10 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
       await changelog
       return snapshots
     },
+  }
+  if (standby) {
+    await context.snapshots()
+    await standby.start()
   }
   const lanes = new Map<number, PartitionLane<T>>()
   const run = await log.run({
@@ -65,15 +71,24 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
     onDoubt: async (_topic, partition) => lanes.get(partition)?.doubt(),
     onBatch: async (batch) => lanes.get(batch.partition)!.handle(batch),
   })
-  if (history === undefined) return run
-  const ended = run.ended.finally(() => history.close())
+  if (history === undefined && standby === undefined) return run
+  const close = async (): Promise<void> => {
+    await Promise.all([history?.close(), standby?.stop()])
+  }
+  const ended = (async () => {
+    try {
+      await run.ended
+    } finally {
+      await close()
+    }
+  })()
   ended.catch(() => undefined) // whoever cares awaits `ended`
   return {
     assigned: () => run.assigned(),
     ended,
     stop: async () => {
       await run.stop()
-      await history.close()
+      await close()
     },
   }
 }

@@ -2,7 +2,9 @@
 // since the round before, the kit's own marks, and the positions that the state stands for; it is stored all or none.
 // Recovery takes the round whose marks still hold: state and position come from there, never from the committed offset.
 
-import type { Changelog, ChangelogInput } from '@andon/schemas'
+import type { ChangelogInput } from '@andon/schemas'
+import { ChangelogView } from './changelog-view.ts'
+import type { Entry, Standby } from './changelog-view.ts'
 import type { Codec } from './codec-port.ts'
 import type { Append, Log, Position, TopicSpec } from './log/port.ts'
 import type { DedupeEntry } from './lineage.ts'
@@ -46,10 +48,6 @@ export interface Recovered {
   readonly rejected: boolean
 }
 
-interface Entry extends KeySnapshot {
-  readonly position: Position
-}
-
 export const changelogTopic = (group: string): string => `${group}.changelog`
 
 /** Rounds stay readable one by one for 10 min, longer than anything that a power loss can take back (15 s). */
@@ -70,14 +68,16 @@ export class Snapshots {
   private readonly codec: Codec
   private readonly topic: string
   private readonly history: SnapshotHistory | undefined
+  private readonly standby: Standby | undefined
   /** Per partition the newest record of the changelog that somebody's state relies on. */
   private readonly ends = new Map<number, Position>()
 
-  constructor(log: Log, codec: Codec, group: string, history?: SnapshotHistory) {
+  constructor(log: Log, codec: Codec, group: string, history?: SnapshotHistory, standby?: Standby) {
     this.log = log
     this.codec = codec
     this.topic = changelogTopic(group)
     this.history = history
+    this.standby = standby
   }
 
   /**
@@ -130,10 +130,9 @@ export class Snapshots {
 
   private async newest(inputTopic: string, partition: number): Promise<Recovered | undefined> {
     const { rounds, entries } = await this.load(inputTopic, partition)
-    rounds.sort((a, b) => comparePositions(b.input, a.input) || b.at - a.at)
     const isKept = this.keptInput(inputTopic, partition)
     let rejected = false
-    for (const round of rounds) {
+    for (const round of rounds.toSorted((a, b) => comparePositions(b.input, a.input) || b.at - a.at)) {
       const state = await newestUpTo(entries, round.input, isKept)
       const kit = kitState(state.get(KIT_KEY))
       if (await this.marksHold(round, kit)) {
@@ -162,41 +161,18 @@ export class Snapshots {
     }
   }
 
-  private async load(inputTopic: string, partition: number) {
-    const rounds: { at: number; input: Mark; output: Mark | undefined }[] = []
-    const entries = new Map<string, Entry[]>()
-    const prefix = `${partition}:`
-    let end: Position | undefined
-    for await (const batch of this.log.read({ topic: this.topic, partition, from: 'earliest', to: 'latest' })) {
-      for (const record of batch.records) {
-        end = { leaderEpoch: record.leaderEpoch, offset: record.offset }
-        if (record.value === null || !record.key?.startsWith(prefix)) continue
-        const found = await this.codec.decodeAsync<Changelog>(this.topic, record.value)
-        if (found.inputTopic !== inputTopic) continue
-        const position = { leaderEpoch: found.leaderEpoch, offset: found.offset }
-        if (found.type === 'round') {
-          const output =
-            found.outputTopic === ''
-              ? undefined
-              : {
-                  topic: found.outputTopic,
-                  partition: found.outputPartition,
-                  leaderEpoch: found.outputLeaderEpoch,
-                  offset: found.outputOffset,
-                  id: found.outputId,
-                }
-          rounds.push({ at: record.offset, input: { topic: inputTopic, partition, ...position, id: found.recordId }, output })
-        } else if (found.type === 'snapshot' && found.state !== null) {
-          const key = record.key.slice(prefix.length)
-          const list = entries.get(key) ?? []
-          list.push({ key, version: found.stateVersion, state: found.state, position })
-          entries.set(key, list)
-        }
-      }
-    }
-    if (end) this.ends.set(partition, end)
+  private async load(inputTopic: string, partition: number): Promise<ChangelogView> {
+    const view = (await this.standby?.view(partition)) ?? (await this.readView(inputTopic, partition))
+    if (view.end) this.ends.set(partition, view.end)
     else this.ends.delete(partition)
-    return { rounds, entries }
+    return view
+  }
+
+  private async readView(inputTopic: string, partition: number): Promise<ChangelogView> {
+    const view = new ChangelogView(this.topic, inputTopic, partition)
+    for await (const batch of this.log.read({ topic: this.topic, partition, from: 'earliest', to: 'latest' }))
+      for (const record of batch.records) await view.take(this.codec, record, false)
+    return view
   }
 
   private record(partition: number, key: string, value: ChangelogInput): Append {

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { localCodec, openMemoryLog } from '@andon/kit'
 import type { Mark, MemoryLog } from '@andon/kit'
+import fc from 'fast-check'
+import { ChangelogView, Standby } from '../src/changelog-view.ts'
 import { Snapshots, changelogSpec } from '../src/snapshots.ts'
 
 const open = async () => {
@@ -92,6 +94,70 @@ test('a late round of an earlier owner does not take the state back', async () =
   const found = await snapshots.recover('numbers', 0)
   assert.equal(found?.input.offset, 8)
   assert.deepEqual(stateOf(found), { a: 'a8', b: 'b8' })
+})
+
+test('a standby gives every recovery what the changelog itself gives, also after a lost tail', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ key: fc.constantFrom('a', 'b', 'c'), gap: fc.nat(2), cut: fc.boolean() }), { minLength: 1, maxLength: 12 }),
+      async (steps) => {
+        const { log, snapshots } = await open()
+        await fill(log, 'numbers', 40)
+        const standby = new Standby(log, localCodec(), 'adder.changelog', 'numbers')
+        await standby.start()
+        const warm = new Snapshots(log, localCodec(), 'adder', undefined, standby)
+        let offset = -1
+        for (const { key, gap, cut } of steps) {
+          offset += 1 + gap
+          await snapshots.write(round(offset, { [key]: `${key}${offset}` })).catch(() => snapshots.recover('numbers', 0)) // lost rounds: it starts from what is left
+          await standby.view(0) // it has read what is lost now
+          if (cut) log.cut('adder.changelog', 0, Math.max(0, (await log.latest('adder.changelog', 0)).offset - 2))
+          const [read, kept] = [await snapshots.recover('numbers', 0), await warm.recover('numbers', 0)]
+          assert.equal(kept?.input.offset, read?.input.offset)
+          assert.deepEqual(stateOf(kept), stateOf(read))
+        }
+        await standby.stop()
+      },
+    ),
+    { numRuns: 25 },
+  )
+})
+
+test('a takeover by a standby does not read the changelog', async () => {
+  const { log, snapshots } = await open()
+  await fill(log, 'numbers', 10)
+  await snapshots.write(round(3, { a: 'a3' }))
+  const standby = new Standby(log, localCodec(), 'adder.changelog', 'numbers')
+  await standby.start()
+  const reads: string[] = []
+  const watched = { ...log, read: (range: Parameters<typeof log.read>[0]) => (reads.push(range.topic), log.read(range)) }
+  const found = await new Snapshots(watched, localCodec(), 'adder', undefined, standby).recover('numbers', 0)
+  await standby.stop()
+  assert.deepEqual(stateOf(found), { a: 'a3' })
+  assert.equal(reads.includes('adder.changelog'), false)
+})
+
+test('a standby forgets what is older than two minutes, but for the newest of each key', async () => {
+  const view = new ChangelogView('adder.changelog', 'numbers', 0)
+  const codec = localCodec()
+  const { log, snapshots } = await open()
+  await fill(log, 'numbers', 10)
+  for (const offset of [1, 3, 5]) await snapshots.write(round(offset, { a: `a${offset}`, ...(offset === 1 ? { b: 'b1' } : {}) }))
+  for await (const batch of log.read({ topic: 'adder.changelog', partition: 0, from: 'earliest', to: 'latest' }))
+    for (const record of batch.records) await view.take(codec, record, true)
+  view.forget(Number.MAX_SAFE_INTEGER)
+  assert.deepEqual(
+    view.rounds.map(({ input }) => input.offset),
+    [5],
+  )
+  assert.deepEqual(
+    [...view.entries].map(([key, list]) => [key, list.length]),
+    [
+      ['a', 1],
+      ['b', 1],
+      ['@kit', 1],
+    ],
+  )
 })
 
 test('a mark below the log start was removed by retention and holds', async () => {

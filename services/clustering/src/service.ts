@@ -73,7 +73,15 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config
       const history = await retainedHistory(config, logger)
-      const options = { service: 'clustering', input: 'predictions', open, snapshotEveryRecords, snapshotEveryMs, history }
+      const options = {
+        service: 'clustering',
+        input: 'predictions',
+        open,
+        snapshotEveryRecords,
+        snapshotEveryMs,
+        history,
+        standby: config.standby,
+      }
       run = await runProcess<Predictions>(log, codec, options, { logger, metrics })
     },
     async stop() {

@@ -89,7 +89,16 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config
       const history = await retainedHistory(config, logger)
-      const options = { service: 'features', input: 'telemetry', open, onDeadLetter, snapshotEveryRecords, snapshotEveryMs, history }
+      const options = {
+        service: 'features',
+        input: 'telemetry',
+        open,
+        onDeadLetter,
+        snapshotEveryRecords,
+        snapshotEveryMs,
+        history,
+        standby: config.standby,
+      }
       run = await runProcess<Telemetry>(log, codec, options, { logger, metrics })
     },
     async stop() {

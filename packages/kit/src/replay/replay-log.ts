@@ -150,7 +150,7 @@ export class ReplayLog implements Log {
 
   /** What a process runs in this run: the input under the name it has here, and no snapshots retained. */
   adapt<T>(given: ProcessOptions<T>): ProcessOptions<T> {
-    const { history: _, ...rest } = given
+    const { history: _history, standby: _standby, ...rest } = given
     return {
       ...rest,
       input: this.nameOf(given.input),
