@@ -54,3 +54,14 @@ test("a compatible writer's records are read; an incompatible schema is refused 
   const breaking = { ...avroSchemas.telemetry, fields: [...fields, { name: 'required', type: 'string' }] }
   assert.equal((await register(breaking)).status, 409)
 })
+
+test('a tool reads topics that it has no schema for as their writer wrote them, and writes none', async () => {
+  const schemas = { readings: { type: 'record', name: 'Reading', fields: [{ name: 'value', type: 'double' }] } }
+  const service = await openCodec({ registryUrl, schemas })
+  const tool = await openCodec({ registryUrl, readsAnyTopic: true })
+  const bytes = service.encode('readings', { value: 1.5 })
+  assert.deepEqual(await tool.decodeAsync('readings', bytes), { value: 1.5 })
+  assert.deepEqual(await service.decodeAsync('readings.run.7', bytes), { value: 1.5 })
+  assert.throws(() => tool.encode('readings', { value: 1.5 }), { code: 'ANDON_CODEC_TOPIC' })
+  await assert.rejects((await openCodec({ registryUrl })).decodeAsync('readings', bytes), { code: 'ANDON_CODEC_TOPIC' })
+})

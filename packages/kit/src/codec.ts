@@ -23,6 +23,8 @@ export interface CodecOptions {
   readonly autoRegister?: boolean
   /** Avro record schemas of topics beside Andon's own, by topic; topics derived from one (`<topic>.run.7`) have its schema. */
   readonly schemas?: OwnSchemas
+  /** Values of topics without a schema here are read as their writers wrote them, by decodeAsync: for tools. Default false. */
+  readonly readsAnyTopic?: boolean
 }
 
 export type OwnSchemas = Readonly<Record<string, object>>
@@ -62,23 +64,31 @@ const unknownForMs = 30_000
 /** Writes one frame; the encoder is compiled when the first value of its schema comes. */
 type Frame = { readonly id: number; readonly encode: Encoder }
 
+/** Stands for topics without a schema of ours. */
+const ANY = ''
+
 /** A codec that knows the subjects it writes, by schema name or topic, and asks `source` for others' schemas. */
-const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSource): AvroCodec => {
+const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSource, readsAnyTopic = false): AvroCodec => {
   const frames = new Map<string, Frame>()
   const own = new Map<string, Decoder>()
-  const writers = new Map<string, Map<number, { decode: Decoder; schema: object }>>([...subjects.keys()].map((name) => [name, new Map()]))
+  const writers = new Map<string, Map<number, { decode: Decoder; schema: object }>>(
+    [...subjects.keys(), ANY].map((name) => [name, new Map()]),
+  )
   const unknownUntil = new Map<number, number>()
   const names = new Map<string, string>()
   const stats = { resolversBuilt: 0 }
   let slab = Buffer.allocUnsafeSlow(slabBytes)
   let used = 0
 
-  const nameOf = (topic: string): string => {
+  const nameOf = (topic: string, mayBeAny = false): string => {
     const known = names.get(topic)
     if (known !== undefined) return known
     const base = topic.split('.', 1)[0] ?? topic
     const name = schemaOfTopic(topic) ?? (subjects.has(topic) ? topic : base)
-    if (!subjects.has(name)) throw new AndonError('ANDON_CODEC_TOPIC', `Topic ${topic} has no schema`, { fields: { topic } })
+    if (!subjects.has(name)) {
+      if (readsAnyTopic && mayBeAny) return ANY
+      throw new AndonError('ANDON_CODEC_TOPIC', `Topic ${topic} has no schema`, { fields: { topic } })
+    }
     if (names.size >= maxNames) names.clear()
     names.set(topic, name)
     return name
@@ -132,7 +142,7 @@ const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSourc
   }
 
   const decoderOf = (name: string, id: number): Decoder | undefined =>
-    id === subjectOf(name).id ? ownDecoder(name) : writers.get(name)?.get(id)?.decode
+    id === subjects.get(name)?.id ? ownDecoder(name) : writers.get(name)?.get(id)?.decode
 
   const read = (topic: string, decode: Decoder, bytes: Buffer): unknown => {
     try {
@@ -146,7 +156,7 @@ const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSourc
     const known = writers.get(name) as Map<number, { decode: Decoder; schema: object }>
     let decode: Decoder
     try {
-      decode = compileResolver(schema, subjectOf(name).schema)
+      decode = name === ANY ? compileDecoder(schema) : compileResolver(schema, subjectOf(name).schema)
     } catch (error) {
       throw undecodable('ANDON_CODEC_INCOMPATIBLE', topic, `schema ${id} cannot be read here: ${messageOf(error)}`, error)
     }
@@ -174,20 +184,20 @@ const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSourc
     stats,
     schemaId: (topic) => subjectOf(nameOf(topic)).id,
     decode: <T>(topic: string, bytes: Buffer): T => {
-      const name = nameOf(topic)
+      const name = nameOf(topic, true)
       const id = readFrame(topic, bytes, 0, bytes.length)
       const decoder = decoderOf(name, id)
       if (decoder === undefined) throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `schema ${id} is not known yet`)
       return read(topic, decoder, bytes) as T
     },
     decodeAsync: async <T>(topic: string, bytes: Buffer): Promise<T> => {
-      const name = nameOf(topic)
+      const name = nameOf(topic, true)
       const id = readFrame(topic, bytes, 0, bytes.length)
       return read(topic, decoderOf(name, id) ?? (await fetch(topic, name, id)), bytes) as T
     },
     writerSchema: async (topic, id) => {
-      const name = nameOf(topic)
-      if (id === subjectOf(name).id) return subjectOf(name).schema
+      const name = nameOf(topic, true)
+      if (id === subjects.get(name)?.id) return subjectOf(name).schema
       if (decoderOf(name, id) === undefined) await fetch(topic, name, id)
       return writers.get(name)?.get(id)?.schema as object
     },
@@ -208,7 +218,7 @@ export const openCodec = async (options: CodecOptions): Promise<AvroCodec> => {
     ...schemaNames.map((name) => subject(name, name === 'changelog' ? changelogTopic : name, avroSchemas[name])),
     ...Object.entries(options.schemas ?? {}).map(([topic, schema]) => subject(topic, topic, schema)),
   ])
-  return createCodec(new Map(named), (schemaId) => registry.schema(schemaId))
+  return createCodec(new Map(named), (schemaId) => registry.schema(schemaId), options.readsAnyTopic)
 }
 
 /** All changelogs have one schema, so one of them stands for the id. */

@@ -136,7 +136,12 @@ const decodedNow = async (
 ): Promise<{ value: unknown } | { undecodable: string }> => {
   if (topic === undefined) return { undecodable: 'it never was a record of a topic' }
   try {
-    const codec = await openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
+    const codec = await openCodec({
+      registryUrl: context.registryUrl,
+      autoRegister: false,
+      namespace: context.namespace,
+      readsAnyTopic: true,
+    })
     return { value: plain(await codec.decodeAsync(topic, value)) }
   } catch (error) {
     return { undecodable: messageOf(error) }

@@ -24,7 +24,7 @@ export const listTopics = (context: Context, options: { json?: boolean }): Promi
 
 /** A codec that reads; it registers nothing. */
 export const readingCodec = (context: Context): Promise<Codec> =>
-  openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
+  openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace, readsAnyTopic: true })
 
 export interface TailOptions {
   readonly json?: boolean
