@@ -94,6 +94,12 @@ interface DedupeMark {
   index: number
 }
 
+/**
+ * Marks kept of redrives and promotions (one per upstream partition of each): every redrive has a lane of its own, and
+ * they would add up for ever. Of an older one a record may pass again; its order keeps it from superseding anything.
+ */
+const SIDE_LANES_KEPT = 256
+
 /** Drops repeats: one high-water mark per upstream partition and lane. Records without a cause (sources) always pass. */
 export class DedupeMarks {
   private readonly marks = new Map<string, DedupeMark>()
@@ -121,6 +127,7 @@ export class DedupeMarks {
       const upstream = `${topic}/${partition}/${lane}`
       this.last = { upstream, topic, partition, lane, leaderEpoch, offset, index }
       this.marks.set(upstream, this.last)
+      if (lane !== LIVE) this.forgetOldLanes()
     }
     return true
   }
@@ -136,6 +143,12 @@ export class DedupeMarks {
       const [topic = '', partition, ...lane] = upstream.split('/')
       this.marks.set(upstream, { upstream, topic, partition: Number(partition), lane: lane.join('/'), leaderEpoch, offset, index })
     }
+  }
+
+  /** In the order in which lanes were first seen, so that a replay forgets the same ones. */
+  private forgetOldLanes(): void {
+    const side = [...this.marks.values()].filter(({ lane }) => lane !== LIVE)
+    for (const { upstream } of side.slice(0, Math.max(0, side.length - SIDE_LANES_KEPT))) this.marks.delete(upstream)
   }
 
   private mark({ topic, partition }: Cause, lane: Lane): DedupeMark | undefined {

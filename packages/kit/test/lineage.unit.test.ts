@@ -76,6 +76,21 @@ test('a repeat is dropped per upstream partition and lane; a new leader epoch go
   assert.equal(restored.admit(cause(1, 3, 0), 'live'), false)
 })
 
+test('marks of old redrives are forgotten, oldest first; the live ones never', () => {
+  const marks = new DedupeMarks()
+  const cause = { topic: 'up', partition: 0, leaderEpoch: 0, offset: 5, index: 0 }
+  marks.admit(cause, 'live')
+  for (let redrive = 0; redrive < 300; redrive++) assert.equal(marks.admit(cause, `redrive:${redrive}`), true)
+  assert.equal(marks.entries().length, 257)
+  assert.equal(marks.admit(cause, 'live'), false)
+  assert.equal(marks.admit(cause, 'redrive:299'), false)
+  const restored = new DedupeMarks()
+  restored.restore(marks.entries())
+  assert.equal(restored.admit(cause, 'redrive:0'), true)
+  marks.admit(cause, 'redrive:0')
+  assert.deepEqual(restored.entries(), marks.entries())
+})
+
 test('orders compare promotion first, then place in the log', () => {
   const order = (promotion: number, leaderEpoch: number, offset: number, index: number) => ({ promotion, leaderEpoch, offset, index })
   const sorted = [order(0, 0, 9, 0), order(0, 1, 2, 0), order(0, 1, 2, 1), order(1, 0, 0, 0)]
