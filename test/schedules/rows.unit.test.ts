@@ -60,12 +60,13 @@ test('row 8: late samples that come in another order after a cut give revisions 
   await line.settled()
   assert.deepEqual(line.kept(), { 0: names(1) }, 'closed, and not final')
   const before = line.store.partition('telemetry', 0).high
-  await line.accept(a, [2, 2])
+  await line.accept(a, [2, 2], [3, 3])
   await a.pump()
-  await line.accept(b, [3, 3])
   await line.settled()
   line.powerLoss({ telemetry: before })
-  await b.pump() // the other door is back first
+  await line.accept(b, [3, 3]) // the device is back first, at the other door
+  await b.pump()
+  await line.settled()
   for (let at = 0; at < 12; at++) await second()
   await line.settled()
   const { revisions } = line.passed()
@@ -97,10 +98,11 @@ test('row 13: a quarantined reading leaves no gap behind: later windows close by
   const line = await open(t)
   const ingest = await line.ingest('ingest-0')
   await ingest.pump()
-  await line.accept(ingest, [1, 1], [2, 2, { values: { temperatureC: 4000 } }], [3, 9])
+  line.clock.ms = 900 // no tick is due
+  await line.accept(ingest, [1, 1], [2, 2, { values: { temperatureC: 4000 } }], [3, 6.8])
   await ingest.pump()
   await line.settled()
-  assert.deepEqual(line.kept(), { 0: names(1) }, 'closed by the later sample alone, no tick passed it')
+  assert.deepEqual(line.kept(), { 0: names(1) }, 'closed by the later sample alone')
 })
 
 test('row 14: a tick that is appended while a sample is in linger closes nothing over it', async (t) => {
@@ -164,11 +166,11 @@ test('row 16: an instance that returns with an old clock neither pulls partition
   await line.settled()
   const before = Object.keys(line.kept()).length
   assert.ok(before >= 8, `${before} windows closed though the other instance is silent`)
+  assert.equal(line.kept()[60], undefined)
   await b.second() // its clock shows the second after the start
-  await line.accept(a, [16, 64])
-  for (let second = 0; second < 20; second++) await a.second()
+  for (let second = 0; second < 10; second++) await a.second()
   await line.settled()
-  assert.ok(Object.keys(line.kept()).length > before)
+  assert.deepEqual(line.kept()[60], names(15), 'closed by the ticks of the one that is there')
   assert.deepEqual(line.passed().late, [])
 })
 
@@ -229,7 +231,7 @@ test('row 21: bodies name sample ranges: other offsets and epochs give the same 
     if (isCut) {
       await line.settled()
       line.powerLoss({ telemetry: 0 })
-      await ingest.second()
+      for (let second = 0; second < 3; second++) await ingest.second()
     }
     await line.accept(ingest, [3, 9])
     await ingest.pump()
