@@ -19,13 +19,13 @@ const WINDOWS: BlockShape = { channels: 1, rows: 1, width: 1024 }
 export const consume: Benchmark = {
   name: 'consume',
   ids: ['P3', 'P3p'],
-  run: ({ samples = BROKER_SAMPLES, records = 100_000 }) => withBroker((bench) => measureBlocks(bench, samples, records)),
+  run: ({ samples = BROKER_SAMPLES, records = 60_000 }) => withBroker((bench) => measureBlocks(bench, samples, records)),
 }
 
 export const consumeWindows: Benchmark = {
   name: 'consume-windows',
   ids: ['P3w'],
-  run: ({ samples = BROKER_SAMPLES, records = 8000 }) => withBroker((bench) => measureWindows(bench, samples, records)),
+  run: ({ samples = BROKER_SAMPLES, records = 5000 }) => withBroker((bench) => measureWindows(bench, samples, records)),
 }
 
 const measureBlocks = async (bench: Bench, samples: number, records: number): Promise<Measurement[]> => {
