@@ -25,8 +25,6 @@ const numbers = ['epoch', 'seqFrom', 'seqTo', 'rows', 'width', 'receivedUs'] as 
 const ranges = ['assetId', 'sourceId', 'channels', 'units', 'dtype', 'samples', 'timesUs'] as const
 
 const maxWriters = 200
-/** Above this, a native copy is faster than reading element by element. */
-const bulkBytes = 512
 const NOTHING = Buffer.alloc(0)
 
 /**
@@ -55,6 +53,8 @@ export class BlockReader {
   private readonly sources = new FieldStrings()
   private source: Buffer = NOTHING
   private view: DataView = new DataView(NOTHING.buffer)
+  /** The memory samples were last copied to, as bytes. */
+  private target: Uint8Array = NOTHING
   private standing: Writer['ranges'] | undefined
   private samplesAt = 0
   private timesAt = 0
@@ -108,9 +108,9 @@ export class BlockReader {
     const isSingle = this.layout.dtype === 'f32'
     const elementBytes = isSingle ? 4 : 8
     if (at + sampleCount > target.length) throw new RangeError(`${sampleCount} samples do not fit into ${target.length - at} elements`)
-    if (sampleCount * elementBytes > bulkBytes && target.BYTES_PER_ELEMENT === elementBytes) {
-      const bytes = new Uint8Array(target.buffer, target.byteOffset + at * elementBytes, sampleCount * elementBytes)
-      this.source.copy(bytes, 0, samplesAt, samplesAt + bytes.length)
+    if (target.BYTES_PER_ELEMENT === elementBytes) {
+      if (this.target.buffer !== target.buffer) this.target = new Uint8Array(target.buffer)
+      this.source.copy(this.target, target.byteOffset + at * elementBytes, samplesAt, samplesAt + sampleCount * elementBytes)
     } else if (isSingle) for (let i = 0; i < sampleCount; i += 1) target[at + i] = view.getFloat32(samplesAt + i * 4, true)
     else for (let i = 0; i < sampleCount; i += 1) target[at + i] = view.getFloat64(samplesAt + i * 8, true)
     return at + sampleCount

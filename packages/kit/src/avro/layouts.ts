@@ -23,10 +23,13 @@ const most = 10_000
 const slots = 256
 const readNames = compileDecoder({ type: 'array', items: 'string' }) as (bytes: Buffer, at: number, end: number) => string[]
 
+/** A layout seen before: the bytes from the first channel to the end of dtype, and where its parts lie in them. */
 interface Seen {
-  readonly channels: DataView
-  readonly units: DataView
-  readonly dtype: DataView
+  readonly bytes: DataView
+  readonly channelsLength: number
+  readonly unitsAt: number
+  readonly unitsLength: number
+  readonly dtypeAt: number
   readonly layout: BlockLayout
 }
 
@@ -37,16 +40,31 @@ export class Layouts {
 
   /** The layout that lies in a record; `view` is one of all `bytes`. Throws an AvroError when it is none. */
   of(bytes: Buffer, view: DataView, { channels, units, dtype }: LayoutRanges): BlockLayout {
-    const slot = ((channels.length[0] as number) * 31 + (units.length[0] as number)) & (slots - 1)
+    const from = channels.at[0] as number
+    const channelsLength = channels.length[0] as number
+    const unitsAt = (units.at[0] as number) - from
+    const unitsLength = units.length[0] as number
+    const dtypeAt = (dtype.at[0] as number) - from
+    const size = dtypeAt + (dtype.length[0] as number)
+    const slot = (channelsLength * 31 + unitsLength) & (slots - 1)
     const last = this.seen[slot]
-    if (last !== undefined && isSame(view, channels, last.channels) && isSame(view, units, last.units) && isSame(view, dtype, last.dtype))
+    if (
+      last !== undefined &&
+      last.channelsLength === channelsLength &&
+      last.unitsAt === unitsAt &&
+      last.unitsLength === unitsLength &&
+      last.dtypeAt === dtypeAt &&
+      isSame(view, from, size, last.bytes)
+    )
       return last.layout
-    const parts = [copyOf(bytes, channels), copyOf(bytes, units), copyOf(bytes, dtype)] as const
+    const parts = [partOf(bytes, channels), partOf(bytes, units), partOf(bytes, dtype)] as const
     const text = parts.map((part) => part.toString('hex')).join()
     const layout = this.byText.get(text) ?? parse(...parts)
     if (this.byText.size >= most) this.byText.clear()
     this.byText.set(text, layout)
-    this.seen[slot] = { channels: viewOf(parts[0]), units: viewOf(parts[1]), dtype: viewOf(parts[2]), layout }
+    // A writer that has the three in another order is read this way every time.
+    const isInOrder = from >= 0 && unitsAt >= channelsLength && dtypeAt >= unitsAt + unitsLength
+    if (isInOrder) this.seen[slot] = { bytes: copyOf(bytes, from, size), channelsLength, unitsAt, unitsLength, dtypeAt, layout }
     return layout
   }
 }
@@ -61,18 +79,15 @@ const parse = (channels: Buffer, units: Buffer, dtype: Buffer): BlockLayout => {
   })
 }
 
-const copyOf = (bytes: Buffer, { at, length }: Ranges): Buffer =>
-  Buffer.from(bytes.subarray(at[0], (at[0] as number) + (length[0] as number)))
+const partOf = (bytes: Buffer, { at, length }: Ranges): Buffer => bytes.subarray(at[0], (at[0] as number) + (length[0] as number))
 
-/** Four bytes at a time: the comparison is most of what an unchanged layout costs. */
-const isSame = (view: DataView, { at, length }: Ranges, kept: DataView): boolean => {
-  const from = at[0] as number
-  const size = length[0] as number
-  if (kept.byteLength !== size) return false
-  let i = 0
-  for (; i + 4 <= size; i += 4) if (kept.getInt32(i) !== view.getInt32(from + i)) return false
-  for (; i < size; i += 1) if (kept.getUint8(i) !== view.getUint8(from + i)) return false
-  return true
+const copyOf = (bytes: Buffer, at: number, length: number): DataView =>
+  new DataView(Uint8Array.from(bytes.subarray(at, at + length)).buffer)
+
+/** Four bytes at a time, the last four once more: the comparison is most of what an unchanged layout costs. */
+const isSame = (view: DataView, from: number, size: number, kept: DataView): boolean => {
+  if (kept.byteLength !== size || size < 4) return false
+  const last = size - 4
+  for (let i = 0; i < last; i += 4) if (kept.getInt32(i) !== view.getInt32(from + i)) return false
+  return kept.getInt32(last) === view.getInt32(from + last)
 }
-
-const viewOf = (bytes: Buffer): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)

@@ -162,6 +162,28 @@ test('a slab that is too small is not written beyond its end, and the answer say
   )
 })
 
+test('every type stops at the end of the slab, wherever that is', () => {
+  const types = ['boolean', 'int', 'long', 'float', 'double', 'bytes', 'string', { type: 'fixed', name: 'F', size: 50 }]
+  const schema = { type: 'record', name: 'R', fields: types.map((type, i) => ({ name: `f${i}`, type })) }
+  const value = {
+    f0: true,
+    f1: -1e9,
+    f2: 2 ** 52,
+    f3: 1,
+    f4: 2,
+    f5: Buffer.alloc(100, 1),
+    f6: `${'x'.repeat(70)}ä`,
+    f7: Buffer.alloc(50, 2),
+  }
+  const encode = compileEncoder(schema)
+  const whole = encoded(schema, value)
+  for (let room = 0; room < whole.length; room += 1) {
+    const memory = Buffer.alloc(whole.length + 20, 0xa5)
+    assert.equal(encode(value, memory.subarray(0, room), 0), room - whole.length)
+    assert.ok(memory.subarray(room).every((byte) => byte === 0xa5))
+  }
+})
+
 test('a record that is cut short or goes on ends in an error', () => {
   fc.assert(
     fc.property(withValues(recordSchemas), fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 5 }), ({ schema, list }, cut, extra) => {
