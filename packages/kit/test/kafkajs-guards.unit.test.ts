@@ -1,8 +1,11 @@
-// Guards around kafkajs 2.2.4: the private names we rely on exist, and its known defects stay out of our way.
+// Guards around kafkajs 2.2.4: the private names we rely on exist, and its known defects stay out of our way; README.md
+// here lists them.
 
 import assert from 'node:assert/strict'
+import { readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import {
   createCluster,
@@ -17,6 +20,23 @@ const require = createRequire(import.meta.url)
 
 test('kafkajs is the release whose internals we use', () => {
   assert.equal((require('kafkajs/package.json') as { version: string }).version, '2.2.4')
+})
+
+test('of kafkajs only the connections are used: its producer, consumer and admin, and their defects, have no way in', () => {
+  const src = join(import.meta.dirname, '../src')
+  const used = readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => {
+      const text = readFileSync(join(src, name), 'utf8')
+      const values = text.matchAll(/(?:require\(|^import (?!type ).*from )'(kafkajs[^']*)'/gm)
+      return [...values].map(([, what]) => `${name}: ${what}`)
+    })
+  assert.deepEqual(
+    used.toSorted(),
+    ['cluster', 'loggers', 'network/connection', 'network/requestQueue', 'network/socketFactory'].map(
+      (what) => `${join('log', 'kafka', 'kafkajs.ts')}: kafkajs/src/${what}`,
+    ),
+  )
 })
 
 test('every private name that the transport needs exists', () => {
