@@ -1,4 +1,4 @@
-// The log port: what services may ask of an event log. Adapters: memory.ts and kafka/ (kafkajs underneath).
+// The log port: what services may ask of an event log. Adapters: memory.ts, simulation.ts and kafka/ (kafkajs underneath).
 // Both pass test/log-conformance.ts. Offsets are plain numbers (exact below 2^53). Lists of records are columns with a
 // lazily built list of objects beside them: whoever reads the columns pays for what it asks, and for nothing else.
 

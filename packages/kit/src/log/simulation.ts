@@ -152,7 +152,7 @@ export const openSimulation = (options: SimulationOptions): Simulation => {
         return true
       })
     }
-    const lost = () => logError('retriable', 'ANDON_LOG_CONNECTION', `${name} lost its connection`)
+    const lost = () => logError('retriable', 'ANDON_LOG_UNAVAILABLE', `${name} lost its connection`)
     const request = <T>(kind: RequestKind, what: string, work: () => T): Promise<T> =>
       new Promise((resolve, reject) => {
         const { lostRequests = 0, lostAnswers = 0, lateRequests = 0 } = simulation.faults
