@@ -13,7 +13,8 @@ import type { KafkaStartOptions, Scene, Worker } from './rig.ts'
 export interface CountRun {
   readonly scene: Scene
   readonly log: Log
-  startWorker(): Worker
+  /** `more` adds to the configuration of this one. */
+  startWorker(more?: Readonly<Record<string, unknown>>): Worker
   /** Feeds numbers at this rate until the fault is over. */
   feed(perSecond: number): void
   /** Distinct numbers counted so far. */
@@ -70,8 +71,8 @@ export const countRun = (
       const played = await play({
         scene,
         log,
-        startWorker: () => {
-          const started = scene.startWorker(subject.worker, { client: options.client, ...config })
+        startWorker: (more) => {
+          const started = scene.startWorker(subject.worker, { client: options.client, ...config, ...more })
           workers.push(started)
           return started
         },

@@ -50,9 +50,15 @@ export const network = async (options: FaultOptions): Promise<FaultResult> => {
         const cutting = fault.resetShare === undefined ? undefined : setInterval(() => proxy.cutAll(), 1000)
         const before = run.counted()
         await sleep(Math.max(2, seconds * options.scale) * 1000)
+        if (goesOn) {
+          const stuck = await until('progress', () => run.counted() > before, 30_000).then(
+            () => false,
+            () => true,
+          )
+          if (stuck) broken.push(`${name}: nothing was counted while it lasted`)
+        }
         clearInterval(cutting)
         const during = run.counted() - before
-        if (goesOn && during === 0) broken.push(`${name}: nothing was counted while it lasted`)
         proxy.heal()
         const healedMs = performance.now()
         const fed = run.fed()

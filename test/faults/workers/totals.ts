@@ -1,7 +1,7 @@
 // A service as the kit runs it: adds up numbers per key with `runProcess`, keeps its state in snapshots, uses no transactions.
 // Every output carries count and sum, so that one input lost or applied twice shows in all later ones.
 
-import { emitter, openKafkaLog, runProcess } from '@andon/kit'
+import { emitter, openHistoryBlobs, openKafkaLog, runProcess } from '@andon/kit'
 import type { KafkaLogOptions, KeyedState, PartitionProcess } from '@andon/kit'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jsonCodec } from '../../../packages/kit/test/json-codec.ts'
@@ -16,9 +16,13 @@ interface Config {
   readonly paceMs: number
   readonly sessionMs?: number
   readonly snapshotEveryRecords?: number
+  /** Retains snapshots in this folder, so many records apart. */
+  readonly blobDir?: string
+  readonly historyEveryRecords?: number
 }
 
 const config = workerConfig<Config>()
+const { blobDir, historyEveryRecords = 50_000 } = config
 
 const totals = (): PartitionProcess<NumberRecord> => {
   const kept = new Map<string, { count: number; sum: number }>()
@@ -77,6 +81,9 @@ const run = await runProcess<NumberRecord>(
     open: totals,
     snapshotEveryRecords: config.snapshotEveryRecords ?? 2000,
     snapshotEveryMs: 1000,
+    ...(blobDir === undefined
+      ? {}
+      : { history: { blobs: await openHistoryBlobs(blobDir), everyMs: 600_000, everyRecords: historyEveryRecords } }),
   },
   {
     logger: { info: () => undefined, warn: (fields, text) => console.error(text, fields) },
