@@ -175,6 +175,7 @@ const openHop = async (context: Context, options: ReplayOptions): Promise<{ hop:
     settings: namedSettings(code.contract.settings, process.env),
     status: 'planned',
     supervisor: null,
+    child: null,
     startedMs: null,
     endedMs: null,
     problem: null,
@@ -211,10 +212,10 @@ const resumedHop = async (context: Context, options: ReplayOptions, hop: ReplayH
 const chosen = async (context: Context, options: ReplayOptions): Promise<{ service: string; code: ReplayCode }> => {
   const { service, code } =
     options.service === undefined ? { service: readerOf(topicOf(options)), code: null } : parseService(options.service)
-  if (!(serviceNames as readonly string[]).includes(service))
+  if (!(serviceNames as readonly string[]).includes(service) && !code?.startsWith('folder:'))
     throw new CommandError(
       EXIT.usage,
-      `--service: expected one of ${serviceNames.join(', ')}, optionally with @<git ref> or @image:<ref>; found "${service}".`,
+      `--service: expected one of ${serviceNames.join(', ')}, optionally with @<git ref> or @image:<ref>, or a folder (./averages); found "${service}".`,
     )
   return { service, code: await prepareCode(context.home, service, code) }
 }

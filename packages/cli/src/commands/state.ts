@@ -66,6 +66,7 @@ export const stateAt = async (context: Context, time: string, options: StateOpti
       ...times,
       status: 'planned',
       supervisor: null,
+      child: null,
       problem: null,
     }
     writeManifest(context.home, { version: 1, id, createdMs: Date.now(), hops: [hop] })

@@ -58,7 +58,6 @@ export const childEnvironment = (
 export const startChild = (
   context: Context,
   code: ReplayCode,
-  service: string,
   files: HopFiles,
   settings: Readonly<Record<string, string>>,
 ): ChildProcess => {
@@ -66,10 +65,9 @@ export const startChild = (
   const env = childEnvironment(context, files, settings, process.env)
   const log = openSync(files.log, 'a')
   try {
-    if ('root' in code.at) {
-      const main = join(code.at.root, 'services', service, 'src', 'main.ts')
-      return spawn(process.execPath, [main], {
-        cwd: code.at.root,
+    if ('main' in code.at) {
+      return spawn(process.execPath, [code.at.main], {
+        cwd: code.at.cwd,
         env: { ...env, ANDON_PARENT_PID: String(process.pid) },
         stdio: ['ignore', log, log],
         detached: true,

@@ -5,32 +5,35 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { AndonError, messageOf } from '@andon/kit/errors'
 import { type Home, repositoryRoot } from '@andon/platform'
-import { checkContract, readContract, type ReplayContract } from './contract.ts'
+import { checkContract, readContract, readManifestOf, type ReplayContract } from './contract.ts'
 
 export interface ReplayCode {
-  /** As the manifest names it: null for this checkout. */
+  /** As the manifest names it: null for this checkout, a commit, `image:<ref>` or `folder:<path>`. */
   readonly name: string | null
   readonly contract: ReplayContract
-  /** Source tree, or the image to run. */
-  readonly at: { readonly root: string } | { readonly image: string; readonly engine: string }
+  /** What Node starts and where, or the image to run. */
+  readonly at: { readonly main: string; readonly cwd: string } | { readonly image: string; readonly engine: string }
 }
 
 const run = promisify(execFile)
 const LARGE = { maxBuffer: 64 * 1024 * 1024 }
 
-/** `features`, `features@<git ref>`, `features@image:<ref>` in its parts. */
+/** `features`, `features@<git ref>`, `features@image:<ref>`, or the folder of a service of your own (`./averages`), in its parts. */
 export const parseService = (text: string): { service: string; code: string | null } => {
+  if (/^\.{0,2}\//.test(text)) return { service: basename(resolve(text)), code: `folder:${resolve(text)}` }
   const at = text.indexOf('@')
   return at < 0 ? { service: text, code: null } : { service: text.slice(0, at), code: text.slice(at + 1) }
 }
 
 /** Makes the code ready to run. Throws ANDON_REPLAY_CODE when there is no such commit or image, ANDON_REPLAY_CONTRACT when it cannot be replayed. */
 export const prepareCode = async (home: Home, service: string, code: string | null): Promise<ReplayCode> => {
-  if (code === null) return { name: null, contract: readContract(repositoryRoot, service, 'this checkout'), at: { root: repositoryRoot } }
+  if (code === null)
+    return { name: null, contract: readContract(repositoryRoot, service, 'this checkout'), at: inTree(repositoryRoot, service) }
+  if (code.startsWith('folder:')) return folderCode(service, code.slice('folder:'.length))
   if (code.startsWith('image:')) return imageCode(service, code.slice('image:'.length))
   const sha = await commitOf(code)
   // asked before anything is written: most refusals are here
@@ -39,7 +42,16 @@ export const prepareCode = async (home: Home, service: string, code: string | nu
   const contract = checkContract(found, service, code === sha ? code : `${code} (${sha.slice(0, 12)})`)
   const root = join(home.root, 'replay', 'worktrees', sha)
   if (!existsSync(root)) await checkOut(sha, root)
-  return { name: sha, contract, at: { root } }
+  return { name: sha, contract, at: inTree(root, service) }
+}
+
+const inTree = (root: string, service: string) => ({ main: join(root, 'services', service, 'src', 'main.ts'), cwd: root })
+
+/** A service of your own: its package.json holds the contract and, as `main`, what Node starts. */
+const folderCode = (service: string, folder: string): ReplayCode => {
+  const manifest = readManifestOf(folder, service)
+  const contract = checkContract(manifest.andon?.replay, service, folder)
+  return { name: `folder:${folder}`, contract, at: { main: join(folder, manifest.main ?? 'main.ts'), cwd: folder } }
 }
 
 const git = async (args: readonly string[]): Promise<string> => (await run('git', ['-C', repositoryRoot, ...args], LARGE)).stdout

@@ -28,18 +28,24 @@ const noContract = (service: string, where: string, why: string): AndonError =>
     `ANDON_REPLAY_CONTRACT: ${service} of ${where} cannot be replayed: ${why}. Take a version whose services/${service}/package.json has "andon": { "replay": { "contract": ${REPLAY_CONTRACT}, … } }.`,
   )
 
-/** The contract of a service in a source tree. `where` names the tree in errors. Throws ANDON_REPLAY_CONTRACT when it has none. */
-export const readContract = (root: string, service: string, where: string): ReplayContract => {
-  let text: string
+interface ServiceManifest {
+  readonly main?: string
+  readonly andon?: { readonly replay?: unknown }
+}
+
+/** The package.json in a service's folder. `where` names it in errors. Throws ANDON_REPLAY_CONTRACT when there is none. */
+export const readManifestOf = (folder: string, service: string, where: string = folder): ServiceManifest => {
   try {
-    text = readFileSync(join(root, 'services', service, 'package.json'), 'utf8')
+    return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as ServiceManifest
   } catch (error) {
     if (codeOf(error) === 'ENOENT') throw noContract(service, where, 'there is no such service')
     throw error
   }
-  const manifest = JSON.parse(text) as { andon?: { replay?: unknown } }
-  return checkContract(manifest.andon?.replay, service, where)
 }
+
+/** The contract of a service in a source tree. `where` names the tree in errors. Throws ANDON_REPLAY_CONTRACT when it has none. */
+export const readContract = (root: string, service: string, where: string): ReplayContract =>
+  checkContract(readManifestOf(join(root, 'services', service), service, where).andon?.replay, service, where)
 
 /** A contract as it was found; throws ANDON_REPLAY_CONTRACT when it is none that this command knows. */
 export const checkContract = (found: unknown, service: string, where: string): ReplayContract => {

@@ -30,6 +30,8 @@ export interface ReplayHop {
   readonly settings: Readonly<Record<string, string>>
   /** The process that supervises it; null when nobody does. */
   readonly supervisor: ProcessIdentity | null
+  /** The service's process, also for a moment after its supervisor was killed. */
+  readonly child: ProcessIdentity | null
   readonly startedMs: number | null
   readonly endedMs: number | null
   /** Why it failed. */

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ReplayProgress } from '@andon/kit'
 import { progressFile } from '@andon/kit/replay/open'
-import { type Home, isRunning, tail } from '@andon/platform'
+import { type Home, type ProcessIdentity, isRunning, tail } from '@andon/platform'
 import { identify } from '@andon/platform/processes'
 import type { Context } from '../context.ts'
 import { type HopFiles, startChild } from './child.ts'
@@ -17,6 +17,7 @@ import { type HopStatus, type ReplayHop, requireManifest, runFolder, writeJson, 
 
 const LOOK_EVERY_MS = 500
 const RATE_OVER_MS = 10_000
+const STOP_WITHIN_MS = 15_000
 
 /** How far a hop has come. */
 export interface HopProgress {
@@ -66,9 +67,11 @@ export const superviseHop = async (
   mkdirSync(files.folder, { recursive: true })
   writeJson(files.plan, hop.plan)
   const update = (changes: Partial<ReplayHop>): void => updateHop(home, id, hop.service, changes)
+  if (hop.child !== null) await outlive(hop.child)
   update({ status: 'running', supervisor: identify(process.pid), startedMs: hop.startedMs ?? Date.now(), endedMs: null, problem: null })
-  const child = startChild(context, code, hop.service, files, hop.settings)
+  const child = startChild(context, code, files, hop.settings)
   const ended = endOf(child)
+  if (child.pid !== undefined) update({ child: identify(child.pid) })
   const stop = (): void => void child.kill('SIGTERM')
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
@@ -85,11 +88,18 @@ export const superviseHop = async (
     const problem = status === 'failed' ? problemOf(exit, files) : null
     // an abort from another terminal has had the last word already
     if (requireManifest(home, id).hops.find(({ service }) => service === hop.service)?.status !== 'aborted')
-      update({ status, problem, supervisor: null, endedMs: Date.now() })
+      update({ status, problem, supervisor: null, child: null, endedMs: Date.now() })
     return { status, problem }
   } finally {
     signal.removeEventListener('abort', stop)
     child.kill('SIGKILL') // no more than a second thought: it has ended, or this function failed
+  }
+}
+
+/** A run has one writer: a process that lost its supervisor ends within a second by itself, and is ended here if it does not. */
+const outlive = async (child: ProcessIdentity): Promise<void> => {
+  for (const fromMs = Date.now(); isRunning(child); await sleep(100)) {
+    if (Date.now() - fromMs > STOP_WITHIN_MS) process.kill(child.pid, 'SIGKILL')
   }
 }
 
