@@ -8,12 +8,12 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { type Append, HEADER, type Log, localCodec, openMemoryLog } from '@andon/kit'
-import { type SchemaName, schemaNames } from '@andon/schemas'
+import { type SchemaName, avroSchemas, schemaNames } from '@andon/schemas'
 import { packDoubles } from '@andon/schemas/packed'
 import { columnsOf } from '../src/data/columns.ts'
 import { rangesOf } from '../src/data/ranges.ts'
 import { FORMATS, type Format, readerOf } from '../src/data/table-file.ts'
-import { exportTopic, importFiles, importRows, importTarget, lastPartition } from '../src/data/transfer.ts'
+import { exportTopic, importFiles, importRows, importTarget, requireSameSchemas, SCHEMAS, surveyFiles } from '../src/data/transfer.ts'
 
 const codec = localCodec()
 const folder = mkdtempSync(join(tmpdir(), 'andon-transfer-'))
@@ -87,12 +87,12 @@ const stored = async (log: Log, topic: string): Promise<Append[]> => {
   return found
 }
 
-const roundTrip = async (topic: string, records: readonly Omit<Append, 'topic'>[], format: Format, isFolder = false) => {
+const roundTrip = async (topic: string, records: readonly Omit<Append, 'topic'>[], format: Format, isFolder = false, groupRows = 5000) => {
   const log = openMemoryLog({ partitions: 3, maxBatchRecords: 4 })
   await log.admin.ensureTopics(['copy', topic].map((name) => ({ name, partitions: 3 })))
   await log.append(records.map((record) => ({ topic, ...record })))
   const out = join(folder, isFolder ? `set-${++files}/` : `${++files}.${format}`)
-  await exportTopic(log, codec, { topic, ranges: await rangesOf(log, topic, 'start'), format, out })
+  await exportTopic(log, codec, { topic, ranges: await rangesOf(log, topic, 'start'), format, out, groupRows })
   const count = await importRows(log, importFiles(out), 'copy', undefined)
   assert.equal(count, records.length)
   assert.deepEqual(await stored(log, 'copy'), await stored(log, topic))
@@ -142,21 +142,21 @@ for (const format of FORMATS) {
   })
 
   test(`${format}: more rows than a group holds are written and read in groups`, async () => {
-    const many = Array.from({ length: 12_001 }, (_, i) => ({
+    const many = Array.from({ length: 251 }, (_, i) => ({
       key: `k-${i}`,
       partition: i % 3,
       value: Buffer.from(String(i)),
       headers: { i: String(i) },
       timestampMs: 1 + i,
     }))
-    const out = await roundTrip('features', many, format)
+    const out = await roundTrip('features', many, format, false, 100)
     let groups = 0
     for await (const group of (await readerOf(out)).groups()) {
-      assert.ok(group.length <= 5000)
+      assert.ok(group.length <= 100)
       groups += 1
     }
-    assert.ok(groups >= 3)
-    assert.equal(await lastPartition([out]), 2)
+    assert.equal(groups, 3)
+    assert.equal((await surveyFiles([out])).lastPartition, 2)
   })
 }
 
@@ -184,6 +184,25 @@ test('an import as a run says so in the headers', async () => {
   await exportTopic(log, codec, { topic: 'features', ranges: await rangesOf(log, 'features', 'start'), format: 'parquet', out })
   await importRows(log, [out], 'features.run.lab-7', 'lab-7')
   assert.deepEqual((await stored(log, 'features.run.lab-7'))[0]?.headers, { [HEADER.id]: 'e-1', [HEADER.run]: 'lab-7' })
+})
+
+test('an import is refused where a schema id means another schema', async () => {
+  const log = openMemoryLog({ partitions: 1 })
+  await log.append([{ topic: 'features', key: 'a', value: codec.encode('features' as string, values.features) }])
+  const id = codec.schemaId('features')
+  for (const format of FORMATS) {
+    const out = join(folder, `schemas.${format}`)
+    const metadata = { [SCHEMAS]: JSON.stringify([[id, avroSchemas.features]]) }
+    await exportTopic(log, codec, { topic: 'features', ranges: await rangesOf(log, 'features', 'start'), format, out, metadata })
+    const survey = await surveyFiles([out])
+    assert.deepEqual([...survey.schemaIds], [id])
+    await requireSameSchemas(survey, async () => avroSchemas.features)
+    for (const here of [undefined, avroSchemas.predictions])
+      await assert.rejects(
+        requireSameSchemas(survey, async () => here),
+        { code: 'ANDON_CLI_IMPORT_SCHEMA' },
+      )
+  }
 })
 
 test('what is no export is refused by name', async () => {

@@ -4,9 +4,10 @@ import { baseTopic } from '@andon/kit/replay/names'
 import { type TopicName, topology } from '@andon/schemas'
 import { type Context, CommandError } from '../context.ts'
 import { filterOf } from '../data/filter.ts'
+import { registryClient } from '../data/registry.ts'
 import { rangesOf } from '../data/ranges.ts'
 import { FORMATS, type Format } from '../data/table-file.ts'
-import { exportTopic, importFiles, importRows, importTarget, lastPartition } from '../data/transfer.ts'
+import { SCHEMAS, exportTopic, importFiles, importRows, importTarget, requireSameSchemas, surveyFiles } from '../data/transfer.ts'
 import { parseTimeMs } from '../data/when.ts'
 import { EXIT } from '../exit.ts'
 import { withLog } from '../kafka.ts'
@@ -32,7 +33,16 @@ export const runExport = (context: Context, topic: string, options: ExportOption
   const filter = options.filter === undefined ? undefined : filterOf(options.filter)
   return withLog(context, async (log) => {
     const ranges = await rangesOf(log, topic, start, only, untilMs)
-    const files = await exportTopic(log, await readingCodec(context), { topic, ranges, format: options.format, out: options.out, filter })
+    const versions = await registryClient(context.registryUrl).versions(`${context.namespace}${baseTopic(topic)}-value`)
+    const metadata = { [SCHEMAS]: JSON.stringify(versions.map(({ id, schema }) => [id, schema])) }
+    const files = await exportTopic(log, await readingCodec(context), {
+      topic,
+      ranges,
+      format: options.format,
+      out: options.out,
+      filter,
+      metadata,
+    })
     const records = files.reduce((sum, each) => sum + each.records, 0)
     const undecodable = files.reduce((sum, each) => sum + each.undecodable, 0)
     print(options.json === true, { topic, records, undecodable, files }, () =>
@@ -61,7 +71,9 @@ export const runImport = (context: Context, path: string, options: ImportOptions
   const files = importFiles(path)
   return withLog(context, async (log) => {
     const existing = (await log.admin.topics()).find(({ name }) => name === topic)
-    const needed = (await lastPartition(files)) + 1
+    const survey = await surveyFiles(files)
+    await requireSameSchemas(survey, (id) => registryClient(context.registryUrl).byId(id))
+    const needed = survey.lastPartition + 1
     if (existing === undefined) {
       // Imported records keep their old timestamps: retention by time would delete them at once.
       const partitions = Math.max(needed, topology.topics[baseTopic(topic) as TopicName]?.partitions ?? 1)

@@ -12,6 +12,8 @@ export interface RegisteredVersion {
 export interface RegistryClient {
   /** Every version of a subject, oldest first; empty when the registry does not know the subject. */
   versions(subject: string): Promise<RegisteredVersion[]>
+  /** The schema with an id; undefined when the registry has none. */
+  byId(id: number): Promise<AvroRecord | undefined>
   /** Registers a schema and gives its id. Throws ANDON_CLI_SCHEMA_REFUSED with the registry's reason. */
   register(subject: string, schema: AvroRecord): Promise<number>
 }
@@ -50,6 +52,12 @@ export const registryClient = (url: string): RegistryClient => {
         found.push({ version, id, schema: JSON.parse(schema) as AvroRecord })
       }
       return found
+    },
+    async byId(id) {
+      const answer = await ask(`/schemas/ids/${id}`)
+      if (answer.status === 404) return undefined
+      if (!answer.ok) throw await refused(answer, `schema ${id}`)
+      return JSON.parse(((await answer.json()) as { schema: string }).schema) as AvroRecord
     },
     async register(subject, schema) {
       const answer = await ask(`/subjects/${encodeURIComponent(subject)}/versions`, { schema: JSON.stringify(schema), schemaType: 'AVRO' })

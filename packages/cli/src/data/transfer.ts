@@ -6,12 +6,17 @@ import { dirname, join } from 'node:path'
 import { type Append, type Codec, HEADER, type Log, type LogRecord } from '@andon/kit'
 import { AndonError } from '@andon/kit/errors'
 import { RUN_ID, runOf, runTopic } from '@andon/kit/replay/names'
-import { topicNames } from '@andon/schemas'
+import { schemaIdOf } from '@andon/kit/dead-letters'
+import { canonicalJson } from '@andon/kit/ids'
+import { type AvroRecord, topicNames } from '@andon/schemas'
 import { type Row, columnsOf, rowOf, storedRow } from './columns.ts'
 import type { Filter } from './filter.ts'
 import { type PartitionRange, mergedByTime } from './ranges.ts'
 import { showRecord } from './readable.ts'
 import { FORMATS, type Format, type Metadata, type RowWriter, formatOf, readerOf, writerOf } from './table-file.ts'
+
+/** Name under which a file carries the schemas of its values: pairs of id and schema, as JSON. */
+export const SCHEMAS = 'andon.schemas'
 
 /** A group ends with so many rows, or so many bytes of values. */
 const GROUP_ROWS = 5000
@@ -25,6 +30,8 @@ export interface Export {
   readonly out: string
   readonly filter?: Filter | undefined
   readonly metadata?: Metadata
+  /** Most rows of a group. Default 5000. */
+  readonly groupRows?: number
 }
 
 export interface ExportedFile {
@@ -59,7 +66,7 @@ const exportFile = async (
   file: string,
   ranges: readonly PartitionRange[],
 ): Promise<ExportedFile> => {
-  const { topic, format, filter, metadata = {} } = options
+  const { topic, format, filter, metadata = {}, groupRows = GROUP_ROWS } = options
   const columns = columnsOf(topic)
   const writer: RowWriter = await writerOf(format, file, columns, { 'andon.topic': topic, ...metadata })
   let group: Row[] = []
@@ -78,7 +85,7 @@ const exportFile = async (
     group.push(rowOf(record, decoded))
     records += 1
     groupBytes += record.value?.length ?? 0
-    if (group.length >= GROUP_ROWS || groupBytes >= GROUP_BYTES) await flush()
+    if (group.length >= groupRows || groupBytes >= GROUP_BYTES) await flush()
   }
   await flush()
   await writer.close()
@@ -154,10 +161,46 @@ export const importRows = async (log: Log, files: readonly string[], topic: stri
   return records
 }
 
-/** The largest partition number in the files. */
-export const lastPartition = async (files: readonly string[]): Promise<number> => {
-  let last = 0
-  for (const file of files)
-    for await (const group of (await readerOf(file)).groups()) for (const row of group) last = Math.max(last, storedRow(row).partition)
-  return last
+export interface FilesSurvey {
+  readonly lastPartition: number
+  /** Schema ids that the values claim. */
+  readonly schemaIds: ReadonlySet<number>
+  /** Schemas by id, as the registry of the export knew them. */
+  readonly schemas: ReadonlyMap<number, AvroRecord>
+}
+
+/** Reads the files once and says what an import will need. */
+export const surveyFiles = async (files: readonly string[]): Promise<FilesSurvey> => {
+  let lastPartition = 0
+  const schemaIds = new Set<number>()
+  const schemas = new Map<number, AvroRecord>()
+  for (const file of files) {
+    const reader = await readerOf(file)
+    for (const [id, schema] of JSON.parse(reader.metadata[SCHEMAS] ?? '[]') as [number, AvroRecord][]) schemas.set(id, schema)
+    for await (const group of reader.groups())
+      for (const row of group) {
+        const { partition, value } = storedRow(row)
+        lastPartition = Math.max(lastPartition, partition)
+        const id = schemaIdOf(value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength))
+        if (id !== undefined) schemaIds.add(id)
+      }
+  }
+  return { lastPartition, schemaIds, schemas }
+}
+
+/**
+ * Values name their schema by an id of the registry they were written with. Throws ANDON_CLI_IMPORT_SCHEMA when this one
+ * knows another schema, or none, under an id that the files know: the records would be misread.
+ */
+export const requireSameSchemas = async (survey: FilesSurvey, byId: (id: number) => Promise<AvroRecord | undefined>): Promise<void> => {
+  for (const id of survey.schemaIds) {
+    const exported = survey.schemas.get(id)
+    if (exported === undefined) continue
+    const here = await byId(id)
+    if (here === undefined || canonicalJson(here) !== canonicalJson(exported))
+      throw new AndonError(
+        'ANDON_CLI_IMPORT_SCHEMA',
+        `Schema ${id} of the files is ${here === undefined ? 'unknown to' : 'another one in'} this registry, and an import changes no byte. Import where the registry has the same ids: the mesh of the export, or one whose registry was copied from it.`,
+      )
+  }
 }
