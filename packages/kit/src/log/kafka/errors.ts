@@ -83,7 +83,7 @@ const FENCED = new Set<number>([
 export const isTransient = (code: number): boolean => TRANSIENT.has(code)
 
 /** The broker does not know our producer as we do: a new one is needed. */
-export const isProducerState = (code: number): boolean =>
+const isProducerState = (code: number): boolean =>
   code === CODE.outOfOrderSequence ||
   code === CODE.duplicateSequence ||
   code === CODE.invalidProducerEpoch ||
@@ -119,3 +119,18 @@ const TRANSACTION_DOUBT = new Set<number | undefined>([
 
 /** The broker does not know a transaction as we do: its id has to be opened again, which says nothing about whose it is. */
 export const isTransactionDoubt = (error: unknown): boolean => TRANSACTION_DOUBT.has(brokerCodeOf(error))
+
+/** What a refused batch means to those who appended it. */
+export const appendRefusal = (topic: string, partition: number, code: number, isTransactional: boolean): LogError => {
+  const what = `Appending to ${topic}/${partition}: ${nameOfCode(code)}`
+  if (isTransactional && code !== CODE.messageTooLarge) return brokerError(code, what)
+  if (isProducerState(code))
+    return logError('retriable', 'ANDON_LOG_TAIL_LOST', `${what}: the broker does not know what we appended before`)
+  if (code === CODE.messageTooLarge)
+    return logError('fatal', 'ANDON_LOG_TOO_LARGE', `${what}: a record or batch is larger than the topic allows`)
+  return logError(isTransient(code) ? 'retriable' : 'fatal', 'ANDON_LOG_REFUSED', what)
+}
+
+/** The graver of two failures. */
+export const graver = (a: LogError | undefined, b: LogError): LogError =>
+  a && (a.kind !== 'retriable' || a.code === 'ANDON_LOG_TAIL_LOST') ? a : b

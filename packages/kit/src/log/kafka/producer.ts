@@ -9,7 +9,7 @@ import type { Append, AppendOptions, AppendedRecords } from '../port.ts'
 import { AppendQueue, Call } from './append-queue.ts'
 import { Lanes, Round } from './append-round.ts'
 import type { Batch, RoundLimits } from './append-round.ts'
-import { CODE, brokerError, isProducerState, isTransient, nameOfCode, toLogError } from './errors.ts'
+import { appendRefusal, graver, toLogError } from './errors.ts'
 import { API, produceBody, produceReply } from './protocol.ts'
 import type { ProducerIdentity } from './protocol-transactions.ts'
 import { pause } from './transport.ts'
@@ -228,9 +228,9 @@ export class Producer {
         if (inDoubt) await this.refresh(left)
         const byNode = await this.byLeader(left)
         const answers = await Promise.allSettled([...byNode].map(([node, group]) => this.sendTo(node, group, end)))
-        for (const answer of answers) if (answer.status === 'rejected') failure = pick(failure, toLogError(answer.reason, 'Appending'))
+        for (const answer of answers) if (answer.status === 'rejected') failure = graver(failure, toLogError(answer.reason, 'Appending'))
       } catch (error) {
-        failure = pick(failure, toLogError(error, 'Appending'))
+        failure = graver(failure, toLogError(error, 'Appending'))
       }
       left = left.filter((batch) => batch.bytes !== undefined)
       if (left.length === 0 && !failure) return
@@ -267,8 +267,8 @@ export class Producer {
       const batch = found.get(`${topic}/${partition}`)!
       if (code === 0) this.acknowledge(batch, offset, connection)
       else {
-        const reason = refusal(topic, partition, code, this.options.transaction !== undefined)
-        if (reason.kind === 'retriable') failure = pick(failure, reason)
+        const reason = appendRefusal(topic, partition, code, this.options.transaction !== undefined)
+        if (reason.kind === 'retriable') failure = graver(failure, reason)
         else this.refuse(batch, reason)
       }
     }
@@ -355,17 +355,4 @@ export class Producer {
       }
     }
   }
-}
-
-/** The graver of two failures. */
-const pick = (a: LogError | undefined, b: LogError): LogError => (a && (a.kind !== 'retriable' || a.code === 'ANDON_LOG_TAIL_LOST') ? a : b)
-
-const refusal = (topic: string, partition: number, code: number, isTransactional: boolean): LogError => {
-  const what = `Appending to ${topic}/${partition}: ${nameOfCode(code)}`
-  if (isTransactional && code !== CODE.messageTooLarge) return brokerError(code, what)
-  if (isProducerState(code))
-    return logError('retriable', 'ANDON_LOG_TAIL_LOST', `${what}: the broker does not know what we appended before`)
-  if (code === CODE.messageTooLarge)
-    return logError('fatal', 'ANDON_LOG_TOO_LARGE', `${what}: a record or batch is larger than the topic allows`)
-  return logError(isTransient(code) ? 'retriable' : 'fatal', 'ANDON_LOG_REFUSED', what)
 }
