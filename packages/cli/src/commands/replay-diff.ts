@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type TopicName, topicNames } from '@andon/schemas'
+import { topicNames } from '@andon/schemas'
 import { type Context, CommandError } from '../context.ts'
 import { EXIT } from '../exit.ts'
 import { withLog } from '../kafka.ts'
@@ -22,13 +22,15 @@ export interface DiffOptions {
   readonly html?: string
 }
 
-/** Range and topics of a run, in the order of the pipeline. */
-const rangeOf = (manifest: ReplayManifest): { fromMs: number; toMs: number; topics: TopicName[] } => {
+const isShared = (topic: string): boolean => (topicNames as readonly string[]).includes(topic)
+
+/** Range and topics of a run, in the order of the pipeline; topics of services of your own come last. */
+const rangeOf = (manifest: ReplayManifest): { fromMs: number; toMs: number; topics: string[] } => {
   const written = new Set(manifest.hops.flatMap(({ outputs }) => outputs.map(({ topic }) => topic)))
   return {
     fromMs: Math.min(...manifest.hops.map(({ fromMs }) => fromMs)),
     toMs: Math.max(...manifest.hops.map(({ toMs }) => toMs)),
-    topics: topicNames.filter((topic) => written.has(topic)),
+    topics: [...topicNames.filter((topic) => written.has(topic)), ...[...written].filter((topic) => !isShared(topic)).toSorted()],
   }
 }
 
