@@ -1,8 +1,8 @@
 // Brokers that go away under a producer and a service: the leader by kill -9, all of them one after another in order.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import kafkajs from 'kafkajs'
 import type { Server } from '@andon/platform'
+import { openTransport } from '../../packages/kit/src/log/kafka/log.ts'
 import { seeded } from '../harness/random.ts'
 import { TOTALS, countRun } from './count-run.ts'
 import type { CountRun } from './count-run.ts'
@@ -15,16 +15,14 @@ const LONGEST_SILENCE_S = 15
 
 /** The node that leads a partition now. */
 const leaderOf = async ({ scene }: CountRun, partition: number): Promise<Server> => {
-  const admin = new kafkajs.Kafka({ brokers: scene.kafka.brokers, clientId: 'faults-look', logLevel: kafkajs.logLevel.NOTHING }).admin()
-  await admin.connect()
+  const transport = await openTransport({ brokers: scene.kafka.brokers, clientId: 'faults-look' })
   try {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [`${scene.namespace}numbers`] })
-    const leader = topics[0]?.partitions.find(({ partitionId }) => partitionId === partition)?.leader
-    const node = scene.kafka.nodes[(leader ?? 0) - 1]
+    const { leader } = await transport.leader(`${scene.namespace}numbers`, partition)
+    const node = scene.kafka.nodes[leader - 1]
     if (node === undefined) throw new Error(`partition ${partition} of numbers has no leader`)
     return node
   } finally {
-    await admin.disconnect()
+    await transport.close()
   }
 }
 
