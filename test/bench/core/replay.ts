@@ -107,6 +107,7 @@ const followLive = async (bench: Bench, codec: Codec, blocks: number): Promise<C
       ANDON_BLOB_DIR: join(folder, 'blobs'),
       ANDON_DATA_DIR: join(folder, 'data'),
       ANDON_LOG_LEVEL: 'warn',
+      ANDON_PARENT_PID: String(process.pid), // it ends with us, however we end
       FEATURES_ADMIN_PORT: String(port),
     },
     stdio: ['ignore', 'inherit', 'inherit'],
