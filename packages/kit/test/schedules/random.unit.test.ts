@@ -14,7 +14,7 @@ const THINGS = [
 
 /** Draws and runs the schedule of a seed; returns the world after its fair end. */
 export const runSchedule = async (seed: number): Promise<{ world: World; hadLoss: boolean }> => {
-  const shape = { partitions: 1 + (seed % 2), maxBatchRecords: [1, 2, 500][seed % 3]! }
+  const shape = { partitions: 1 + (seed % 2), maxBatchRecords: [1, 2, 500][seed % 3]!, standby: seed % 5 < 2 }
   const world = new World({ seed, ...shape })
   const { sim } = world
   const { random } = sim

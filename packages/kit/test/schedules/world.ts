@@ -157,6 +157,8 @@ export interface WorldOptions {
   readonly seed: number
   readonly partitions?: number
   readonly maxBatchRecords?: number
+  /** The collector keeps a standby's view of the changelog. */
+  readonly standby?: boolean
 }
 
 export class World {
@@ -165,9 +167,11 @@ export class World {
   readonly reader: SimulatedLog
   readonly services: Service[] = []
   private readonly maxBatchRecords: number
+  private readonly standby: boolean
   private launched = 0
 
-  constructor({ seed, partitions = 1, maxBatchRecords = 500 }: WorldOptions) {
+  constructor({ seed, partitions = 1, maxBatchRecords = 500, standby = false }: WorldOptions) {
+    this.standby = standby
     this.sim = openSimulation({ seed, partitions })
     this.maxBatchRecords = maxBatchRecords
     for (const topic of ['numbers', 'totals', 'finals']) this.sim.store.topic(topic)
@@ -181,7 +185,7 @@ export class World {
     const every = { snapshotEveryRecords: 4, snapshotEveryMs: 3000 }
     const start = (): Promise<Run> =>
       stage === 'collector'
-        ? runProcess<Sample>(log, jsonCodec, { service: stage, input: 'numbers', open: collector, ...every }, deps)
+        ? runProcess<Sample>(log, jsonCodec, { service: stage, input: 'numbers', open: collector, standby: this.standby, ...every }, deps)
         : runProcess<Collected>(log, jsonCodec, { service: stage, input: 'totals', outputs: ['finals'], open: relay, ...every }, deps)
     // A start that meets a lost connection is tried again, as a supervisor would.
     const tryStart = async (): Promise<Run | undefined> => {
