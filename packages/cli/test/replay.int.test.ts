@@ -187,12 +187,7 @@ test('killed in the middle and resumed: the same set, nothing twice', { timeout:
   const main = join(repositoryRoot, 'packages/cli/src/main.ts')
   const runs = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...environment }, stdio: ['ignore', 'ignore', 'inherit'] })
   children.push(runs)
-  for (let waitedMs = 0; ; waitedMs += 100) {
-    const isThere = (await log.admin.topics()).some(({ name }) => name === 'features.run.run-2')
-    if (isThere && (await recordsOf('features.run.run-2')).length >= 8) break
-    assert.ok(waitedMs < 90_000, 'it writes')
-    await sleep(100)
-  }
+  await written('features.run.run-2', 8)
   const hopPid = serviceOf(runs.pid!)
   process.kill(hopPid, 'SIGKILL')
   const [code] = (await once(runs, 'exit')) as [number]
@@ -216,6 +211,33 @@ const serviceOf = (parent: number): number => {
     }
   }
   throw new Error(`process ${parent} has no child`)
+}
+
+test(
+  'its command killed and started again at once: the process that was left behind ends before another one writes',
+  { timeout: 240_000 },
+  async () => {
+    const main = join(repositoryRoot, 'packages/cli/src/main.ts')
+    const args = ['replay', 'run', '--topic', 'telemetry', '--from', at(60), '--to', at(70), '--as', 'run-8', '--speed', '1x']
+    const first = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...environment }, stdio: 'ignore' })
+    children.push(first)
+    await written('features.run.run-8', 4)
+    first.kill('SIGKILL')
+    await once(first, 'exit')
+    await succeeded(['replay', 'run', '--as', 'run-8', '--topic', 'telemetry'])
+    const expected = (await recordsOf('features')).filter((record) => causedIn(record, 60, 70)).map(faceOf)
+    assert.deepEqual(await faces('features.run.run-8'), expected)
+  },
+)
+
+/** Resolves when a topic is there and holds that many records. */
+const written = async (topic: string, count: number): Promise<void> => {
+  for (let waitedMs = 0; ; waitedMs += 100) {
+    const isThere = (await log.admin.topics()).some(({ name }) => name === topic)
+    if (isThere && (await recordsOf(topic)).length >= count) return
+    assert.ok(waitedMs < 90_000, `${count} records on ${topic}`)
+    await sleep(100)
+  }
 }
 
 test('a git ref runs in a tree of its own; one from before the contract is refused by name', { timeout: 240_000 }, async () => {

@@ -84,7 +84,8 @@ export const superviseHop = async (
     }
     const exit = await ended
     const isDone = exit.code === 0 && readProgress(files)?.isDone === true
-    const status: HopStatus = isDone ? 'finished' : signal.aborted ? 'stopped' : 'failed'
+    // who was asked to stop may have left answers open, whatever it had read
+    const status: HopStatus = signal.aborted ? 'stopped' : isDone ? 'finished' : 'failed'
     const problem = status === 'failed' ? problemOf(exit, files) : null
     // an abort from another terminal has had the last word already
     if (requireManifest(home, id).hops.find(({ service }) => service === hop.service)?.status !== 'aborted')
