@@ -119,7 +119,7 @@ export const outputs = async (log: Log, topic = 'totals'): Promise<Seen[]> => {
 }
 
 /** Waits until `check` holds; fails after `timeoutMs`. */
-export const until = async (check: () => boolean | Promise<boolean>, what = 'the condition', timeoutMs = 10_000): Promise<void> => {
+export const until = async (check: () => boolean | Promise<boolean>, what = 'the condition', timeoutMs = 30_000): Promise<void> => {
   for (const end = Date.now() + timeoutMs; Date.now() < end;) {
     if (await check()) return
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -49,7 +49,7 @@ export const brokerRules = (subject: KafkaSubject | undefined, adapter: string):
     await until(async () => {
       await log.append(toPartition(0, ['2'])).catch(() => undefined)
       return (await readAll(bench.log, 'numbers', 0)).some((record) => text(record) === '2')
-    })
+    }, 'the append')
     const stored = (await readAll(bench.log, 'numbers', 0)).map(text)
     assert.equal(stored.filter((value) => value === '0').length, 1)
     assert.ok(stored.filter((value) => value === '1').length <= 1, stored.join())
