@@ -15,7 +15,8 @@ import type { Mark } from './marks.ts'
 import type { KeySnapshot } from './snapshots.ts'
 
 export interface SnapshotHistoryOptions {
-  readonly blobs: Blobs
+  /** Asked for with the first snapshot: a service goes on where none can be kept, and says so. */
+  readonly blobs: () => Promise<Blobs>
   /** Record time between two retained snapshots of a partition, ms. */
   readonly everyMs: number
   /** Records between two, if that comes first. */
@@ -66,11 +67,11 @@ export const historyTopic = (group: string): string => `${group}.history.changel
 export const openHistoryBlobs = (blobDir: string): Promise<Blobs> => openBlobs(`${blobDir}/history`)
 
 /** The history that a service's settings ask for. */
-export const retainedHistory = async (
+export const retainedHistory = (
   config: { readonly blobDir: string; readonly historyEveryMs: number; readonly historyEveryRecords: number },
   logger: SnapshotHistoryOptions['logger'],
-): Promise<SnapshotHistoryOptions> => ({
-  blobs: await openHistoryBlobs(config.blobDir),
+): SnapshotHistoryOptions => ({
+  blobs: () => openHistoryBlobs(config.blobDir),
   everyMs: config.historyEveryMs,
   everyRecords: config.historyEveryRecords,
   ...(logger ? { logger } : {}),
@@ -150,7 +151,7 @@ export class SnapshotHistory {
   }
 
   private async save(own: PartitionHistory, { input, dedupe }: RetainedState, changed: Map<string, KeySnapshot>): Promise<void> {
-    const { blobs } = this.options
+    const blobs = await this.options.blobs()
     if (!own.hasLooked) {
       this.created ??= this.createTopic(input.topic)
       await this.created
@@ -192,12 +193,12 @@ export class SnapshotHistory {
 
   /** What the newest entries name stays young, also while nothing arrives; what only expired entries named goes. */
   private async tend(retentionMs: number): Promise<void> {
-    const { blobs, logger } = this.options
     try {
+      const blobs = await this.options.blobs()
       for (const { kept } of this.partitions.values()) for (const { uri } of kept.values()) await blobs.keep(uri)
       if (retentionMs > 0) await blobs.sweep(retentionMs + DAY_MS)
     } catch (error) {
-      logger?.warn({ err: error }, 'old retained snapshots were not removed')
+      this.options.logger?.warn({ err: error }, 'old retained snapshots were not removed')
     }
   }
 }

@@ -343,7 +343,7 @@ test('a pinned model version is in force from the beginning, and nothing else of
 /** A live run over `count` inputs that retains snapshots every ten seconds of record time. */
 const retain = async (count: number, into: Blobs): Promise<{ store: MemoryStore; log: MemoryLog }> => {
   const { store, log } = await live(0)
-  const history = { blobs: into, everyMs: 10_000, everyRecords: 1_000_000 }
+  const history = { blobs: async () => into, everyMs: 10_000, everyRecords: 1_000_000 }
   const run = await start(openMemoryLog({ store, maxBatchRecords: 2 }), { open: totals, snapshotEveryRecords: 2, history })
   const entriesOf = async () =>
     (await Promise.all([0, 2].map((at) => listSnapshots(log, jsonCodec, 'adder', at)))).map(({ length }) => length)
@@ -401,6 +401,16 @@ test('history has an entry per stretch of record time, each whole; one that is t
   await rm(kept.path(last.uri))
   const found = await findSnapshot(log, jsonCodec, kept, { group: 'adder', topic: 'numbers', partition, before: 1e9 })
   assert.equal(found?.uri, entries.at(-2)!.uri)
+})
+
+test('a service whose snapshots cannot be retained goes on, and says so', async () => {
+  const { store, log } = await live(20)
+  const told: string[] = []
+  const logger = { warn: (_fields: object, message: string) => void told.push(message) }
+  const history = { blobs: () => Promise.reject(new Error('read-only file system')), everyMs: 1, everyRecords: 1, logger }
+  await runLive(store, { open: totals, snapshotEveryRecords: 2, history })
+  assert.equal((await all(log, 'totals')).length, 20)
+  assert.match(told[0]!, /a snapshot was not retained/)
 })
 
 test('a snapshot on records that the log has lost is none to start from', async () => {

@@ -72,7 +72,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
         return { handle, state: keyedState(memory) }
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config
-      const history = await retainedHistory(config, logger)
+      const history = retainedHistory(config, logger)
       const options = {
         service: 'clustering',
         input: 'predictions',

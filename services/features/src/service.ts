@@ -88,7 +88,7 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
         remember(memory, assetId, asset)
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config
-      const history = await retainedHistory(config, logger)
+      const history = retainedHistory(config, logger)
       const options = {
         service: 'features',
         input: 'telemetry',

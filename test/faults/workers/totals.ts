@@ -83,7 +83,7 @@ const run = await runProcess<NumberRecord>(
     snapshotEveryMs: 1000,
     ...(blobDir === undefined
       ? {}
-      : { history: { blobs: await openHistoryBlobs(blobDir), everyMs: 600_000, everyRecords: historyEveryRecords } }),
+      : { history: { blobs: () => openHistoryBlobs(blobDir), everyMs: 600_000, everyRecords: historyEveryRecords } }),
   },
   {
     logger: { info: () => undefined, warn: (fields, text) => console.error(text, fields) },
