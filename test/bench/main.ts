@@ -3,7 +3,7 @@
 // not measured, or does not count.
 
 import { parseArgs } from 'node:util'
-import { type Measurement, isPass, lineOf, tableOf } from '../harness/bench-measurement.ts'
+import { type Measurement, failed, isPass, lineOf, tableOf } from '../harness/bench-measurement.ts'
 import { progress } from '../harness/bench.ts'
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
 import { CORE } from './core/index.ts'
@@ -60,7 +60,13 @@ const startedMs = Date.now()
 const all: Measurement[] = []
 for (const [{ name, run }, ids] of wanted) {
   progress(`── ${name} (${Math.round((Date.now() - startedMs) / 1000)} s so far) ──`)
-  const measurements = (await run(options)).filter(({ id }) => ids.has(id))
+  let measurements: readonly Measurement[]
+  try {
+    measurements = (await run(options)).filter(({ id }) => ids.has(id))
+  } catch (error) {
+    console.error(error)
+    measurements = [...ids].map((id) => failed(id, error))
+  }
   all.push(...measurements)
   if (values.json) for (const one of measurements) console.log(lineOf(one))
   else console.log(`\n── ${name} ──\n${tableOf(measurements)}`)

@@ -9,7 +9,8 @@ export interface Measurement {
   /** Of a ratio: the lower end of its 90 % interval, as a score. */
   readonly lo?: number | null
   readonly value: number | null
-  readonly required: number
+  /** Null where the benchmark failed before it could say. */
+  readonly required: number | null
   readonly unit: string
   /** Of a ratio: the subject against itself in the same run, 1 on a quiet machine. */
   readonly control?: number | null
@@ -25,7 +26,12 @@ export interface Measurement {
 }
 
 /** What is asked of a figure. */
-export type Requirement = Pick<Measurement, 'id' | 'required' | 'unit'> & { readonly isLimit?: boolean }
+export interface Requirement {
+  readonly id: string
+  readonly required: number
+  readonly unit: string
+  readonly isLimit?: boolean
+}
 
 /** A control outside of this says that the machine, not the code, made the difference. */
 export const CONTROL_RANGE = [0.95, 1.05] as const
@@ -70,6 +76,12 @@ export const notMeasured = (
   isLimit: isLimit === true,
 })
 
+/** The benchmark ended with an error; the others go on. */
+export const failed = (id: string, error: unknown): Measurement => {
+  const why = `failed: ${error instanceof Error ? error.message : String(error)}`
+  return { ...notMeasured({ id, required: 0, unit: '' }, why), required: null }
+}
+
 /** The peer cannot be had here. Never a pass. */
 export const skipped = (requirement: Requirement, why: string): Measurement => ({ ...notMeasured(requirement, why), skipped: true })
 
@@ -98,7 +110,7 @@ export const tableOf = (measurements: readonly Measurement[]): string => {
   const rows = measurements.map((one) => [
     one.id,
     one.value === null ? '-' : String(one.value),
-    `${one.isLimit ? '≤' : '≥'} ${one.required}`,
+    one.required === null ? '-' : `${one.isLimit ? '≤' : '≥'} ${one.required}`,
     one.unit,
     one.control === undefined || one.control === null ? '' : String(one.control),
     String(one.samples),

@@ -59,6 +59,8 @@ export interface RaceOptions {
   readonly peers: Readonly<Record<string, Entry>>
   /** Folder for the raw samples. Default: `.andon/bench` of the repository. */
   readonly rawFolder?: string
+  /** Told what goes on. Default: stderr. */
+  readonly say?: (text: string) => void
 }
 
 export interface Race {
@@ -84,7 +86,8 @@ export const run = async (options: RaceOptions): Promise<Race> => {
     const race = await once(options, tries)
     const off = controlOf(race, options.judge)
     if (isControlled(off) || tries === MOST_TRIES) return race
-    progress(`${options.id}: control ${rounded(off)}, void; once more`)
+    const say = options.say ?? progress
+    say(`${options.id}: control ${rounded(off)}, void; once more`)
   }
 }
 
@@ -110,7 +113,8 @@ const once = async (options: RaceOptions, tries: number): Promise<Race> => {
     }
     // Ours beside its peers, the control last: turned round every other time.
     const lanes = [ours, ...peers.values(), control].map((contender) => ({ contender, rounds: 1, costs: [] as Cost[] }))
-    progress(`${options.id}: ${lanes.map(({ contender }) => contender.name).join(', ')}; ${options.samples} samples each`)
+    const say = options.say ?? progress
+    say(`${options.id}: ${lanes.map(({ contender }) => contender.name).join(', ')}; ${options.samples} samples each`)
     for (const lane of lanes) lane.rounds = await calibrated(lane.contender, options.sampleMs, options.warmUps ?? 5)
     for (let i = 0; i < options.samples; i++)
       for (const lane of i % 2 === 0 ? lanes : lanes.toReversed()) lane.costs.push(await lane.contender.run(lane.rounds))

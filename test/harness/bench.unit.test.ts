@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { repositoryRoot } from '@andon/platform'
-import { isPass, limit, lineOf, notMeasured } from './bench-measurement.ts'
+import { failed, isPass, limit, lineOf, notMeasured } from './bench-measurement.ts'
 import { randomFrom, ratioOf } from './bench-statistics.ts'
 import { type Contender, type Cost, PeerMissing, type RaceOptions, inProcess, ratio, run } from './bench.ts'
 
@@ -32,7 +32,7 @@ const optionsFor = (t: TestContext, options: Partial<RaceOptions>): RaceOptions 
   t.after(() => rmSync(rawFolder, { recursive: true, force: true }))
   let seed = 0
   const ours = (): Contender => contender('ours', 100, ++seed)
-  return { id: 'test', judge: 'cpu', sampleMs: 20, samples: 30, ours, peers: {}, rawFolder, ...options }
+  return { id: 'test', judge: 'cpu', sampleMs: 20, samples: 30, ours, peers: {}, rawFolder, say: () => {}, ...options }
 }
 
 const P = { id: 'P', required: 1.1, unit: 'x' } as const
@@ -122,6 +122,12 @@ test('what was not measured is null with a reason, and no pass', () => {
   const nothing = notMeasured({ ...P, isLimit: true }, 'no broker')
   assert.equal(isPass(nothing), false)
   assert.match(lineOf(nothing), /"score":null,"value":null,.*"why":"no broker"/)
+})
+
+test('a benchmark that fails is not measured, and says why', () => {
+  const broken = failed('P1', new Error('the broker is gone'))
+  assert.equal(isPass(broken), false)
+  assert.match(lineOf(broken), /"score":null,"value":null,"required":null,.*"why":"failed: the broker is gone"/)
 })
 
 test('a limit scores 1 at its bound, and more below it', () => {
