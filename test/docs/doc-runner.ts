@@ -5,10 +5,11 @@
 //   ```sh skip           is not run, with the reason in the words after `skip`
 // Any other block is prose.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { freeOffset } from '../harness/mesh.ts'
 
 export interface Block {
   readonly kind: 'file' | 'run' | 'background' | 'printed'
@@ -142,4 +143,37 @@ const finished = async (child: ChildProcess, timeoutMs: number): Promise<{ code:
   const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 1)))
   clearTimeout(timer)
   return { code: late ? undefined : code, output }
+}
+
+const kill = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // The page has ended it.
+  }
+}
+
+/**
+ * A fresh folder inside the clone, where Node finds the workspaces' packages, with a state folder and ports of its own. The mesh
+ * in it and processes whose pid the page wrote to a `.pid` file are ended afterwards; the folder goes.
+ */
+export const inFolderOfClone = async (use: (folder: string, env: NodeJS.ProcessEnv) => Promise<void>): Promise<void> => {
+  const root = join(import.meta.dirname, '../..')
+  const parent = join(root, '.cache')
+  mkdirSync(parent, { recursive: true })
+  const folder = mkdtempSync(join(parent, 'docs-'))
+  const { ANDON_PARENT_PID: _parent, NODE_TEST_CONTEXT: _context, ...rest } = process.env
+  const env = {
+    ...rest,
+    PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH']}`,
+    ANDON_HOME: join(folder, '.andon'),
+    ANDON_PORT_OFFSET: String(await freeOffset()),
+  }
+  try {
+    await use(folder, env)
+  } finally {
+    for (const file of globSync('*.pid', { cwd: folder })) kill(Number(readFileSync(join(folder, file), 'utf8')))
+    spawnSync(process.execPath, [join(root, 'packages/cli/src/main.ts'), 'down'], { cwd: folder, env, timeout: 60_000 })
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
