@@ -2,11 +2,9 @@
 
 import { canonicalJson, sha256Hex } from '@andon/kit'
 import type { Append, Codec, Output } from '@andon/kit'
-import { parse } from 'yaml'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repositoryRoot } from '@andon/platform'
-import { parseNamed, resolvePorts } from '@andon/schemas'
+import { parseNamed, readPlantFolder } from '@andon/schemas'
 import type { Config, Finding, TelemetryInput } from '@andon/schemas'
 
 /** Plant, feature set, commands and policy as records of `config`; with a port, notices and jobs would go there. */
@@ -52,8 +50,8 @@ export const documents = (assets: readonly string[], trapPort?: number): Output<
   return [
     document('plant', 'plant', plant),
     document('features/oven', 'feature-set', features),
-    document('commands', 'commands', demo('commands.yaml')),
-    document('policies/default', 'policy', demo('policies/default.yaml')),
+    document('commands', 'commands', demo('commands')),
+    document('policies/default', 'policy', demo('policies/default')),
   ]
 }
 
