@@ -55,7 +55,9 @@ export const documents = (assets: readonly string[], trapPort?: number): Output<
   ]
 }
 
-const demo = (file: string): unknown => parse(resolvePorts(readFileSync(join(repositoryRoot, 'examples/steel-plant', file), 'utf8'), 0))
+/** A document of the demo plant. */
+const demo = (name: string): unknown =>
+  readPlantFolder(join(repositoryRoot, 'examples/steel-plant')).find((each) => each.name === name)?.value
 
 const document = (name: string, kind: string, value: unknown): Output<Config> => {
   const body = canonicalJson(parseNamed(name, value).value)
