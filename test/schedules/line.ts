@@ -12,7 +12,6 @@ import { keyedState, newMemory } from '../../services/features/src/state.ts'
 import { modelPlan } from '../../services/features/test/blocks.ts'
 
 const SECOND_US = 1_000_000
-const windowUs = 4 * SECOND_US
 const noCounts = { windowsClosed: () => {}, rows: () => {}, malformed: () => {} }
 const silent = {
   logger: { info: () => {}, warn: () => {} },
@@ -156,4 +155,4 @@ const samplesOf = (ranges: readonly { readonly sourceId: string; readonly seqFro
     .flatMap(({ sourceId, seqFrom, seqTo }) => Array.from({ length: seqTo - seqFrom + 1 }, (_, i) => `${sourceId}.${seqFrom + i}`))
     .toSorted()
 
-export { ManualClock, startUs, windowUs }
+export { ManualClock }
