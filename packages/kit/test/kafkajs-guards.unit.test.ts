@@ -55,6 +55,7 @@ test('every private name that the transport needs exists', () => {
     'authenticate',
     'failIfNotConnected',
     'nextCorrelationId',
+    'processData',
     'rejectRequests',
     'disconnect',
   ])

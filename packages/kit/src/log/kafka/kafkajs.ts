@@ -7,6 +7,7 @@ import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import type { ISocketFactory } from 'kafkajs'
 import { logError } from '../log-error.ts'
+import { openFrameSocket } from './frame-socket.ts'
 import type { Api } from './protocol-io.ts'
 import { rotated } from './wire.ts'
 import type { Purpose, Wire, WireConnection, WireOptions } from './wire.ts'
@@ -58,7 +59,7 @@ export const internals = {
   Cluster: require('kafkajs/src/cluster') as new (options: object) => Cluster,
   RequestQueue: require('kafkajs/src/network/requestQueue') as { prototype: Record<string, unknown> },
   Connection: require('kafkajs/src/network/connection') as {
-    prototype: { connect: () => Promise<unknown>; disconnect: () => Promise<unknown> }
+    prototype: { connect: () => Promise<unknown>; disconnect: () => Promise<unknown>; processData: (data: Buffer) => void }
   },
   socketFactory: require('kafkajs/src/network/socketFactory') as () => ISocketFactory,
   loggers: require('kafkajs/src/loggers') as { createLogger(options: object): unknown; LEVELS: { NOTHING: number } },
@@ -108,6 +109,15 @@ export const withFreshBuffer = (connect: () => Promise<unknown>): (() => Promise
 const { prototype: connection } = internals.Connection
 connection.connect = shareConnects(withFreshBuffer(connection.connect))
 
+/** kafkajs keeps what is left of an answer, also when that is nothing, and then copies every answer to put the two together. */
+export const withoutEmptyRest = (processData: (data: Buffer) => void): ((data: Buffer) => void) =>
+  function (this: { chunks: Buffer[]; bytesBuffered: number }, data: Buffer): void {
+    if (this.bytesBuffered === 0) this.chunks = []
+    processData.call(this, data)
+  } as (data: Buffer) => void
+
+connection.processData = withoutEmptyRest(connection.processData)
+
 /** kafkajs ends a dead socket again at every try to reconnect, and each time leaves a listener on it: let it forget the socket. */
 const forgetDeadSocket = (disconnect: () => Promise<unknown>): (() => Promise<unknown>) =>
   async function (this: { socket: Socket | null }): Promise<unknown> {
@@ -124,6 +134,11 @@ const quiet = { level: internals.loggers.LEVELS.NOTHING, logCreator: () => () =>
 /** Few short retries: with long ones kafkajs stays with a dead broker inside one call. Loops around it are ours. */
 const RETRY = { retries: 2, initialRetryTime: 50, maxRetryTime: 300 }
 
+const openTlsSocket = internals.socketFactory()
+
+const openSocket: ISocketFactory = (target) =>
+  target.ssl ? openTlsSocket(target) : openFrameSocket(target.host, target.port, target.onConnect)
+
 export const createCluster = ({ brokers, clientId, ssl, sasl, via }: WireOptions): Cluster =>
   new internals.Cluster({
     brokers: [...brokers],
@@ -131,7 +146,7 @@ export const createCluster = ({ brokers, clientId, ssl, sasl, via }: WireOptions
     ssl,
     sasl,
     logger: internals.loggers.createLogger(quiet),
-    socketFactory: via ? diverted(internals.socketFactory(), via) : internals.socketFactory(),
+    socketFactory: via ? diverted(openSocket, via) : openSocket,
     connectionTimeout: 3000,
     authenticationTimeout: 10_000,
     requestTimeout: 30_000,
