@@ -151,6 +151,7 @@ export class Transport {
   private async findCoordinator(kind: CoordinatorKind, key: string): Promise<number> {
     const { code, node } = findCoordinatorReply((await this.call(undefined, API.findCoordinator, findCoordinatorBody(kind, key))).body)
     if (code !== 0) throw brokerError(code, `Finding the coordinator of ${kind} ${key}`)
+    await this.metadata([]) // it may be a broker that has come since
     return node
   }
 
