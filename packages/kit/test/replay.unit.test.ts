@@ -57,7 +57,7 @@ const runLive = async (store: MemoryStore, extra: Parameters<typeof start>[1] = 
   const log = openMemoryLog({ store, maxBatchRecords: 2 })
   const expected = (await log.admin.watermarks('numbers')).reduce((sum, { high }) => sum + high, 0)
   const run = await start(log, extra)
-  await until(async () => (await all(log, 'totals')).length >= expected, 'the live outputs')
+  await until(async () => (await all(log, 'totals')).length >= expected, 'the live outputs', 60_000)
   await run.stop()
 }
 
@@ -231,6 +231,7 @@ for (const [what, open] of [
         const run = await start(await openReplayLog(dying, jsonCodec, plan, { storeEveryMs: 5 }), { open })
         await Promise.race([run.ended.catch(() => undefined), death]) // what comes late in the count never happens
         dying.crash()
+        await run.stop() // of a dead process: only its timers are left
         await replay(store, plan, open)
         assert.deepEqual(await faces(log, 'totals.run.run-42'), expected, `append ${n}, ${isStored ? 'stored' : 'not stored'}`)
       }
@@ -350,8 +351,8 @@ const retain = async (count: number, into: Blobs): Promise<{ store: MemoryStore;
   for (let fed = 0; fed < count; fed += 20) {
     const before = await entriesOf()
     await feed(log, fed, fed + 20)
-    await until(async () => (await entriesOf()).every((entries, i) => entries > before[i]!), 'an entry of each partition')
-    await until(async () => (await all(log, 'totals')).length === fed + 20, 'the outputs')
+    await until(async () => (await entriesOf()).every((entries, i) => entries > before[i]!), 'an entry of each partition', 60_000)
+    await until(async () => (await all(log, 'totals')).length === fed + 20, 'the outputs', 60_000)
   }
   await run.stop()
   return { store, log }
