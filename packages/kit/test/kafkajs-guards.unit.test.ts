@@ -14,6 +14,7 @@ import {
   sendBytes,
   shareConnects,
   withFreshBuffer,
+  withoutEmptyRest,
 } from '../src/log/kafka/kafkajs.ts'
 
 const require = createRequire(import.meta.url)
@@ -157,4 +158,14 @@ test('an answer that broke off leaves nothing in front of the answers of the nex
   const Connection = require('kafkajs/src/network/connection') as new (options: object) => Record<string, unknown>
   const { chunks, bytesBuffered, bytesNeeded } = new Connection({ host: 'h', port: 1, logger: { namespace: () => ({}) } })
   assert.deepEqual([chunks, bytesBuffered, bytesNeeded], [[], 0, 4], 'the names and first values are as kafkajs has them')
+})
+
+test('an answer that came whole is not copied to stand behind nothing', () => {
+  const seen: number[] = []
+  const take = withoutEmptyRest(function (this: { chunks: Buffer[] }) {
+    seen.push(this.chunks.length)
+  })
+  take.call({ chunks: [Buffer.alloc(0)], bytesBuffered: 0 } as never, Buffer.from('answer'))
+  take.call({ chunks: [Buffer.from('half')], bytesBuffered: 4 } as never, Buffer.from('rest'))
+  assert.deepEqual(seen, [0, 1])
 })
