@@ -39,8 +39,11 @@ const program = (context: () => Context): Command => {
     .option('--demo', 'with the demo plant (examples/steel-plant)')
     .option('--plant <folder>', 'publish this plant folder')
     .addOption(new Option('--without <service...>', 'leave services out, to run them in a debugger').choices(serviceNames))
+    .addOption(new Option('--brokers <count>', 'one broker, or a local cluster of three').choices(['1', '3']))
     .option('-d, --detach', 'return when everything is up')
-    .action((options: Parameters<typeof up>[1]) => up(context(), options).catch(fail(upFailure)))
+    .action(({ brokers, ...options }: Omit<Parameters<typeof up>[1], 'brokers'> & { brokers?: string }) =>
+      up(context(), { ...options, brokers: brokers === '3' ? 3 : 1 }).catch(fail(upFailure)),
+    )
   andon
     .command('down')
     .description('end the running mesh')

@@ -9,6 +9,7 @@ export {
   type PlatformOptions,
   type PlatformPorts,
   answersOk,
+  clusterPorts,
   nodeProgram,
   platformPorts,
   startPlatform,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Program } from './child.ts'
 import { ensureDistribution } from './kafka/distribution.ts'
+import { type ClusterPorts, clusterPrograms, requireBrokerCount } from './kafka/cluster.ts'
 import { kafkaProgram } from './kafka/server.ts'
 import { type Home, homeAt, repositoryRoot } from './layout.ts'
 import { natsProgram, redisProgram } from './servers.ts'
@@ -26,11 +27,20 @@ export const platformPorts = (offset: number): PlatformPorts => ({
   nats: 4222 + offset,
 })
 
+/** Brokers, controllers and replication of a cluster of three; the first broker and controller are where a single one would be. */
+export const clusterPorts = ({ kafka, controller }: PlatformPorts): ClusterPorts => ({
+  clients: [kafka, kafka + 2, kafka + 4],
+  controllers: [controller, controller + 2, controller + 4],
+  replication: [kafka + 6, kafka + 7, kafka + 8],
+})
+
 export interface PlatformOptions {
   /** State folder; its data is used again. */
   readonly home: string
   readonly portOffset?: number
   readonly ports?: PlatformPorts
+  /** Default 1. Three on one host survive a broker's end, and a power loss no better than one. */
+  readonly brokers?: 1 | 3
   readonly about?: Readonly<Record<string, unknown>>
   readonly onEvent?: (event: SupervisorEvent) => void
 }
@@ -103,8 +113,11 @@ export const startPlatform = async (options: PlatformOptions): Promise<Platform>
   const home = homeAt(options.home)
   const ports = options.ports ?? platformPorts(options.portOffset ?? 0)
   const distribution = ensureDistribution()
+  requireBrokerCount(home.kafka, options.brokers ?? 1)
+  const cluster = options.brokers === 3 ? clusterPorts(ports) : undefined
+  const brokers = (cluster?.clients ?? [ports.kafka]).map((port) => `127.0.0.1:${port}`)
   const environment = {
-    ANDON_KAFKA_BROKERS: `127.0.0.1:${ports.kafka}`,
+    ANDON_KAFKA_BROKERS: brokers.join(),
     ANDON_REGISTRY_URL: `http://127.0.0.1:${ports.registry}`,
     ANDON_REDIS_URL: `redis://127.0.0.1:${ports.redis}`,
     ANDON_NATS_URL: `nats://127.0.0.1:${ports.nats}`,
@@ -121,9 +134,13 @@ export const startPlatform = async (options: PlatformOptions): Promise<Platform>
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
   })
   const stop = () => supervisor.stop()
+  const kafkaPrograms =
+    cluster === undefined
+      ? [() => kafkaProgram({ dir: home.kafka, port: ports.kafka, controllerPort: ports.controller, logFile: log('kafka'), distribution })]
+      : clusterPrograms({ dir: home.kafka, ports: cluster, logFile: (nodeId) => log(`kafka-${nodeId}`), distribution })
   try {
     await supervisor.startWave('servers', [
-      () => kafkaProgram({ dir: home.kafka, port: ports.kafka, controllerPort: ports.controller, logFile: log('kafka'), distribution }),
+      ...kafkaPrograms,
       () => redisProgram({ dir: home.redis, port: ports.redis, logFile: log('redis') }),
       () => natsProgram({ port: ports.nats, logFile: log('nats') }),
     ])
@@ -135,7 +152,7 @@ export const startPlatform = async (options: PlatformOptions): Promise<Platform>
   return {
     home,
     ports,
-    brokers: [environment.ANDON_KAFKA_BROKERS],
+    brokers,
     registryUrl: environment.ANDON_REGISTRY_URL,
     redisUrl: environment.ANDON_REDIS_URL,
     natsUrl: environment.ANDON_NATS_URL,

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Child, type Exit, type Program, startChild } from './child.ts'
-import { clusterIdOf, newId } from './kafka/distribution.ts'
+import { clusterPrograms } from './kafka/cluster.ts'
 import { kafkaProgram } from './kafka/server.ts'
 import { freePorts } from './processes.ts'
 import { homeAt } from './layout.ts'
@@ -112,7 +112,12 @@ const startCluster = async (count: number, options: KafkaServerOptions & { reado
   const free = await freePorts(3 * count)
   const ports = options.ports ?? free.slice(0, count)
   const controllerPorts = free.slice(count, 2 * count)
-  const programs = clusterPrograms(folder.dir, ports, controllerPorts, free.slice(2 * count), options)
+  const programs = clusterPrograms({
+    dir: folder.dir,
+    ports: { clients: ports, controllers: controllerPorts, replication: free.slice(2 * count) },
+    ...(options.advertisedPorts === undefined ? {} : { advertisedPorts: options.advertisedPorts }),
+    ...(options.extra === undefined ? {} : { extra: options.extra }),
+  })
   const keep = { dir: folder.dir, isOurs: false } // the folder of all nodes goes when all have stopped
   const removeFolder = () => folder.isOurs && rmSync(folder.dir, { recursive: true, force: true })
   const started = await Promise.allSettled(programs.map((program, i) => standalone(ports[i] as number, keep, program)))
@@ -143,30 +148,6 @@ const startCluster = async (count: number, options: KafkaServerOptions & { reado
     pause: () => nodes.forEach((node) => node.pause()),
     resume: () => nodes.forEach((node) => node.resume()),
   }
-}
-
-/** The programs of a cluster's nodes, each in a folder of its own below `dir`. */
-const clusterPrograms = (
-  dir: string,
-  ports: readonly number[],
-  controllerPorts: readonly number[],
-  replicationPorts: readonly number[],
-  { advertisedPorts, extra = {} }: KafkaServerOptions,
-): (() => Program)[] => {
-  const homeOf = (nodeId: number) => join(dir, `node-${nodeId}`)
-  const clusterId = clusterIdOf(join(homeOf(1), 'data')) ?? newId()
-  return ports.map((port, i) => () => {
-    const nodeId = i + 1
-    return kafkaProgram({
-      dir: homeOf(nodeId),
-      port,
-      controllerPort: controllerPorts[i] as number,
-      advertisedPort: advertisedPorts?.[i] ?? port,
-      cluster: { nodeId, clusterId, controllerPorts, replicationPort: replicationPorts[i] as number },
-      logFile: join(homeOf(nodeId), 'kafka.log'),
-      extra,
-    })
-  })
 }
 
 /** A Redis without persistence. */

@@ -20,6 +20,8 @@ import { writeTokens } from '../up/tokens.ts'
 export interface UpOptions {
   readonly demo?: boolean
   readonly detach?: boolean
+  /** One broker, or a local cluster of three. Default 1. */
+  readonly brokers?: 1 | 3
   /** Plant folder to publish; the demo plant's with --demo. */
   readonly plant?: string
   /** Services to leave out: somebody runs them in a debugger. */
@@ -99,7 +101,8 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
   if (plantFolder !== undefined) readPlantFolder(plantFolder, { portOffset }) // a fault in it is said now, not after everything has started
   const leftovers = await clearLeftovers(home.stateFile)
   if (leftovers > 0) console.log(`  ended ${leftovers} processes a killed run had left`)
-  await checkPorts(portsInUse(ports, portOffset, withDemo, process.env))
+  const { brokers = 1 } = options
+  await checkPorts(portsInUse(ports, portOffset, withDemo, process.env, brokers))
   const { webhookSecret } = writeTokens(home.tokens)
   const services = serviceNames.filter((name) => !(options.without ?? []).includes(name))
 
@@ -113,7 +116,13 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
 
   console.log(`Starting Andon in ${home.root}`)
   try {
-    platform = await startPlatform({ home: home.root, portOffset, about: { demo: withDemo }, onEvent: (event) => say(eventText(event)) })
+    platform = await startPlatform({
+      home: home.root,
+      portOffset,
+      brokers,
+      about: { demo: withDemo },
+      onEvent: (event) => say(eventText(event)),
+    })
     const { supervisor } = platform
     const extra = {
       ACTIONS_WEBHOOK_SECRET: webhookSecret,
@@ -179,6 +188,7 @@ const upDetached = async (context: Context, options: UpOptions): Promise<void> =
     main,
     'up',
     ...(options.demo ? ['--demo'] : []),
+    ...(options.brokers === 3 ? ['--brokers', '3'] : []),
     ...(options.plant === undefined ? [] : ['--plant', options.plant]),
     ...(options.without === undefined ? [] : ['--without', ...options.without]),
   ]

@@ -7,6 +7,7 @@ import {
   type PartName,
   type PlatformPorts,
   PARTS,
+  clusterPorts,
   findPart,
   installCommand,
   isPortFree,
@@ -28,13 +29,24 @@ const settingOf = (service: string, name: string): string => `${service}_${name}
 const DEMO_PORTS = { control: 7090, sink: 7091, smtp: 7092, camera: 7095, admin: 7096, line: 4840 } as const
 
 /** Every port that a start will listen on. */
-export const portsInUse = (platform: PlatformPorts, offset: number, withDemo: boolean, source: NodeJS.ProcessEnv): PortUse[] => {
+export const portsInUse = (
+  platform: PlatformPorts,
+  offset: number,
+  withDemo: boolean,
+  source: NodeJS.ProcessEnv,
+  brokers: 1 | 3 = 1,
+): PortUse[] => {
   const named = (owner: string, name: string, conventional: number): PortUse => {
     const setting = settingOf(owner, name)
     return { port: Number(source[setting] || conventional + offset), what: `${owner} ${name}`, setting }
   }
   return [
     ...Object.entries(platform).map(([what, port]) => ({ port: port as number, what })),
+    ...(brokers === 3
+      ? Object.entries(clusterPorts(platform)).flatMap(([what, ports]: [string, readonly number[]]) =>
+          ports.slice(what === 'replication' ? 0 : 1).map((port) => ({ port, what: `kafka ${what}` })),
+        )
+      : []),
     ...serviceNames.flatMap((service) => {
       const { admin, ports } = topology.services[service]
       return [named(service, 'admin', admin), ...Object.entries(ports).map(([name, port]) => named(service, name, port))]
