@@ -77,3 +77,27 @@ test('a follower that cannot go back ends visibly', async () => {
   await append(log, 0, 'c')
   await assert.rejects(follow.ended, { code: 'ANDON_LOG_TAIL_LOST', retriable: false })
 })
+
+test('nobody waits for what was lost before it was read', async () => {
+  const log = openMemoryLog({ partitions: 1 })
+  const seen: string[] = []
+  const gate = Promise.withResolvers<void>()
+  const follow = await log.follow({
+    topics: ['facts'],
+    onBatch: async (batch) => {
+      await gate.promise
+      seen.push(...batch.records.map(text))
+    },
+    onReset: () => assert.fail('nothing was lost that had been read'),
+  })
+  await append(log, 0, 'a')
+  await new Promise<void>((resolve) => void setTimeout(resolve, 5))
+  await append(log, 0, 'b', 'c')
+  const caughtUp = follow.caughtUp()
+  await new Promise<void>((resolve) => void setTimeout(resolve, 5))
+  log.cut('facts', 0, 1)
+  gate.resolve()
+  await caughtUp
+  assert.deepEqual(seen, ['a'])
+  await follow.stop()
+})

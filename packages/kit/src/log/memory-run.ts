@@ -168,12 +168,18 @@ export const followInMemory = async (context: MemoryContext, options: FollowOpti
   const handle: Running = { stop: () => stop(), die: () => reader.die(), expel: () => undefined }
   running.add(handle)
   const admin = memoryAdmin(context)
-  const handlers = followHandlers(options, (topic, partition, epoch) => admin.endOfEpoch(topic, partition, epoch))
+  const endOf = (topic: string, partition: number): number => store.partition(prefix + topic, partition).high
+  const log = {
+    endOfEpoch: (topic: string, partition: number, epoch: number) => admin.endOfEpoch(topic, partition, epoch),
+    end: (topic: string, partition: number) => schedule.request('ask', `end of ${topic}/${partition}`, () => endOf(topic, partition)),
+  }
+  const handlers = followHandlers(options, log, progress)
   for (const { topic, part } of partitions)
     reader.add(topic, part.partition, undefined, handlers, { onProgress: () => progress.check(), onFatal: (error) => void stop(error) })
-  const ends = () => new Map(partitions.map(({ topic, part }) => [`${topic}/${part.partition}`, part.high]))
+  const ends = () =>
+    schedule.request('ask', 'ends', () => new Map(partitions.map(({ topic, part }) => [`${topic}/${part.partition}`, part.high])))
   return {
-    caughtUp: async () => Promise.race([progress.reached(await schedule.request('ask', 'ends', ends)), ended]),
+    caughtUp: () => Promise.race([progress.reached(ends), ended]),
     ended,
     stop: () => stop(),
   }

@@ -37,7 +37,11 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
     plainName: (topic) => topic.slice(prefix.length),
     onFatal: (error) => void stop(error),
   })
-  const handlers = followHandlers(options, (name, number, epoch) => lookups.endOfEpoch(prefix + name, number, epoch))
+  const log = {
+    endOfEpoch: (name: string, number: number, epoch: number) => lookups.endOfEpoch(prefix + name, number, epoch),
+    end: (name: string, number: number) => lookups.latest(prefix + name, number),
+  }
+  const handlers = followHandlers(options, log, progress)
   for (const { topic, partition } of partitions) {
     const runner = new PartitionRunner(topic, partition, handlers, {
       resolve: (name, number, at) => startOffset(lookups, prefix + name, number, at),
@@ -49,16 +53,12 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
     reader.add(prefix + topic, runner, lookups.known(prefix + topic)?.[partition]?.leaderEpoch)
     runner.start(undefined)
   }
+  const ends = async (): Promise<Map<string, number>> => {
+    const found = partitions.map(async (each) => [`${each.topic}/${each.partition}`, await log.end(each.topic, each.partition)] as const)
+    return new Map(await Promise.all(found))
+  }
   return {
-    caughtUp: async () => {
-      const targets = new Map<string, number>()
-      await Promise.all(
-        partitions.map(
-          async ({ topic, partition }) => void targets.set(`${topic}/${partition}`, await lookups.latest(prefix + topic, partition)),
-        ),
-      )
-      await Promise.race([progress.reached(targets), end.promise])
-    },
+    caughtUp: () => Promise.race([progress.reached(ends), end.promise]),
     ended: end.promise,
     stop: () => stop(),
   }
