@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { runOf } from '@andon/kit/replay/names'
 import { topicNames } from '@andon/schemas'
 import { type Context, CommandError } from '../context.ts'
 import { EXIT } from '../exit.ts'
@@ -27,9 +28,12 @@ const isShared = (topic: string): boolean => (topicNames as readonly string[]).i
 /** Range and topics of a run, in the order of the pipeline; topics of services of your own come last. */
 const rangeOf = (manifest: ReplayManifest): { fromMs: number; toMs: number; topics: string[] } => {
   const written = new Set(manifest.hops.flatMap(({ outputs }) => outputs.map(({ topic }) => topic)))
+  // What derives from a record carries its time, so the range of the first hop is that of all.
+  const first = manifest.hops.filter(({ input }) => runOf(input) === undefined)
+  const hops = first.length > 0 ? first : manifest.hops
   return {
-    fromMs: Math.min(...manifest.hops.map(({ fromMs }) => fromMs)),
-    toMs: Math.max(...manifest.hops.map(({ toMs }) => toMs)),
+    fromMs: Math.min(...hops.map(({ fromMs }) => fromMs)),
+    toMs: Math.max(...hops.map(({ toMs }) => toMs)),
     topics: [...topicNames.filter((topic) => written.has(topic)), ...[...written].filter((topic) => !isShared(topic)).toSorted()],
   }
 }

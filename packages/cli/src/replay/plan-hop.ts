@@ -14,7 +14,7 @@ const SAMPLE_RECORDS = 200
 /** Where a partition's state comes from. */
 export type StartState =
   | { readonly kind: 'none' }
-  | { readonly kind: 'beginning' }
+  | { readonly kind: 'beginning'; readonly why?: string }
   | { readonly kind: 'snapshot'; readonly atMs: number }
   | { readonly kind: 'warm-up'; readonly minutes: number; readonly why: string }
 
@@ -62,11 +62,10 @@ export const planHop = async (log: Log, codec: Codec, request: HopRequest): Prom
     throw new AndonError('ANDON_REPLAY_INPUT', `ANDON_REPLAY_INPUT: there is no topic ${topic}. See \`andon topics list\`.`)
   if (fromMs >= toMs && request.describe === undefined)
     throw new AndonError('ANDON_REPLAY_INPUT', 'ANDON_REPLAY_INPUT: --from is not before --to.')
-  const warnings: string[] = []
   const all = await Promise.all(
     (await log.admin.watermarks(topic))
       .filter(({ partition }) => request.describe === undefined || request.describe.partition === partition)
-      .map((marks) => planPartition(log, codec, request, marks, warnings)),
+      .map((marks) => planPartition(log, codec, request, marks)),
   )
   const partitions = all.filter(({ start, from, to }) => (request.describe ? start < to : from < to))
   const plan: ReplayPlan = {
@@ -93,8 +92,22 @@ export const planHop = async (log: Log, codec: Codec, request: HopRequest): Prom
     before: sum(({ start, from }) => from - start),
     bytes: Math.round(records * (await bytesPerRecord(log, topic, partitions))),
     outputs: contract.writes.map((each) => ({ topic: each, runTopic: runTopic(each, id) })),
-    warnings,
+    warnings: warningsOf(partitions),
   }
+}
+
+/** One sentence per reason, with the partitions that it is true of. */
+const warningsOf = (partitions: readonly PlannedPartition[]): string[] => {
+  const found = new Map<string, number[]>()
+  for (const { partition, state } of partitions) {
+    if (!('why' in state)) continue
+    const what =
+      state.kind === 'beginning'
+        ? `begin with empty state: ${state.why}; the first findings may differ from the live ones`
+        : `warm up for ${state.minutes} min of record time: ${state.why}`
+    found.set(what, [...(found.get(what) ?? []), partition])
+  }
+  return [...found].map(([what, numbers]) => `Partitions ${numbers.toSorted((a, b) => a - b).join(', ')} ${what}.`)
 }
 
 const planPartition = async (
@@ -102,7 +115,6 @@ const planPartition = async (
   codec: Codec,
   request: HopRequest,
   { partition, low, high }: { partition: number; low: number; high: number },
-  warnings: string[],
 ): Promise<PlannedPartition> => {
   const { topic, contract, fromMs, toMs } = request
   const within = (offset: number): number => Math.min(high, Math.max(low, offset))
@@ -123,10 +135,8 @@ const planPartition = async (
   }
   const start = Math.min(from, within(await log.admin.offsetAt(topic, partition, fromMs - contract.warmUpMinutes * 60_000)))
   if (start === 0) {
-    if (!isLive) warnings.push(`partition ${partition} begins with empty state: ${why}; its first findings may differ from the live ones`)
-    return { ...range, start, state: { kind: 'beginning' } }
+    return { ...range, start, state: { kind: 'beginning', ...(isLive ? {} : { why }) } }
   }
-  warnings.push(`partition ${partition} warms up for ${contract.warmUpMinutes} min of record time: ${why}`)
   return { ...range, start, state: { kind: 'warm-up', minutes: contract.warmUpMinutes, why } }
 }
 
