@@ -94,7 +94,10 @@ export const startService = async (service: Service, signal?: AbortSignal, isRep
 
 const replayOf = (service: Service): NonNullable<Service['replay']> => {
   if (service.replay !== undefined) return service.replay
-  throw new AndonError('ANDON_REPLAY_CONTRACT', `${service.name} cannot be replayed: it does not say what of it may run beside the live one`)
+  throw new AndonError(
+    'ANDON_REPLAY_CONTRACT',
+    `${service.name} cannot be replayed: it does not say what of it may run beside the live one`,
+  )
 }
 
 /** Resolves when the work has ended or the time is over. */
