@@ -59,7 +59,7 @@ export class MemoryReader {
           (found) => {
             if (typeof found !== 'string') runner.offer(from, found, doubts)
             else if (runner.wanted() !== undefined || found !== 'out of range') runner.doubt(found === 'out of range')
-            leaderEpoch = part.leaderEpoch
+            if (found === 'another leader epoch') leaderEpoch = part.leaderEpoch
           },
           () => runner.doubt(),
         )
