@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util'
 import { type Check, tableOf } from './check.ts'
 import { conformance, conformanceTable } from './conformance.ts'
+import { docs } from './docs.ts'
 import { registry } from './registry.ts'
 
 interface Verification {
@@ -15,6 +16,7 @@ interface Verification {
 const CHECKS: Readonly<Record<string, Verification>> = {
   conformance: { run: conformance, table: conformanceTable },
   registry: { run: registry, table: tableOf },
+  docs: { run: docs, table: tableOf },
 }
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })
