@@ -1,6 +1,6 @@
 // What a finding says: contributing signals with their normal ranges, and one plain sentence.
 
-import type { ContributionInput, FindingInput, Predictions, Verdict } from '@andon/schemas'
+import type { ContributionInput, FindingInput, Plant, Predictions, Verdict } from '@andon/schemas'
 import { readDoubles } from '@andon/schemas/packed'
 import type { Evidence } from './combine.ts'
 import type { Episode } from './episode.ts'
@@ -13,6 +13,12 @@ const CONTRIBUTIONS_TOLD = 5
 export interface AssetWords {
   readonly name: string
   readonly unitOf: (channel: string) => string
+}
+
+/** The plant's words for an asset; its id when the plant does not describe it. */
+export const assetWords = (plant: Plant | undefined, assetId: string): AssetWords => {
+  const asset = plant?.assets.find(({ id }) => id === assetId)
+  return { name: asset?.name ?? assetId, unitOf: (channel) => asset?.channels.find(({ id }) => id === channel)?.unit ?? '' }
 }
 
 /** The largest contributions of a verdict, largest first. */

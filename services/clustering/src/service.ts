@@ -19,7 +19,7 @@ import type { PartitionMemory } from './asset-state.ts'
 import { detectorSetOf } from './config.ts'
 import type { ClusteringConfig } from './config.ts'
 import { detectorSetDigest } from './detector-set.ts'
-import type { AssetWords } from './finding.ts'
+import { assetWords } from './finding.ts'
 import { ModelCards } from './model-cards.ts'
 import { onPredictions } from './on-predictions.ts'
 import type { Outcome } from './on-predictions.ts'
@@ -110,12 +110,6 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
     parts: [inputs, processing, door],
     replay: { parts: [inputs, processing], finished: () => processing.ended!() },
   }
-}
-
-/** The plant's words for an asset; its id when the plant does not describe it. */
-const assetWords = (plant: Plant | undefined, assetId: string): AssetWords => {
-  const asset = plant?.assets.find(({ id }) => id === assetId)
-  return { name: asset?.name ?? assetId, unitOf: (channel) => asset?.channels.find(({ id }) => id === channel)?.unit ?? '' }
 }
 
 const countsOf = (metrics: Metrics) => {
