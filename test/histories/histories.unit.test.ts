@@ -63,8 +63,10 @@ describe('a changed rule is noticed', () => {
       ...rules,
       decide: (request, state, context) => decide({ ...request, roles: ['process-engineer', 'operator', 'shift-lead'] }, state, context),
     }
-    const paths = await pathsWith(anybody)
-    assert.ok(paths.includes('RequestRefused') && paths.includes('DecisionRecorded') === false, paths.join())
+    const { differences } = redecided(await historyOf(newest), anybody)
+    const refusal = differences.find(({ path }) => path === 'RequestRefused')
+    assert.match(String(refusal?.expected), /ANDON_ACTIONS_ROLE/)
+    assert.match(refusal?.about ?? '', /^ApproveRequested .* by p-operator/)
   })
 
   test('a deadline that comes a minute early', async () => {

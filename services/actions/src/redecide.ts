@@ -130,29 +130,28 @@ class Again {
   private compare(state: State, at: number, end: number): void {
     const recorded = this.entries.slice(at, end).map(({ record }) => record)
     const [first] = recorded as [Actions]
-    let facts: Facts = []
-    let found: FieldDifference[] | undefined
+    let best: { readonly facts: Facts; readonly found: FieldDifference[] } | undefined
     for (const known of this.knownTo(first, state, at)) {
-      const now = this.today(first, known)
-      const differences = differencesOf(recorded, now)
-      if (found !== undefined && differences.length > 0) continue
-      facts = now
-      found = differences
+      const facts = this.today(first, known)
+      const found = differencesOf(recorded, facts)
+      if (best === undefined || found.length < best.found.length) best = { facts, found }
       if (found.length === 0) break
     }
     this.compared += 1
-    this.facts.push(...facts)
-    for (const each of found ?? []) this.report(at, each)
+    this.facts.push(...(best?.facts ?? []))
+    for (const each of best?.found ?? []) this.report(at, each)
   }
 
   /**
-   * What the owner can have known when it decided, the latest first. It had read its own last facts, and may have missed what
-   * came onto the log after them; of `config` likewise. Any of these may explain the decision; if none does, the latest speaks.
+   * What the owner can have known when it decided, the latest first. It had read its own last facts and the request, and may
+   * have missed what came onto the log after them; of `config` likewise. The closest of these explains the decision.
    */
-  private *knownTo({ atUs }: Actions, state: State, at: number): Generator<Known> {
+  private *knownTo({ atUs, requestId }: Actions, state: State, at: number): Generator<Known> {
     const published = (untilUs: number): number => this.documents.filter(({ publishedUs }) => publishedUs <= untilUs).length
+    const asked = this.entries.findIndex(({ record }) => record.id === requestId)
+    const unread = Math.min(at, Math.max(this.unread, asked + 1))
     for (let count = published(atUs + DOCUMENTS_EARLY_US); count >= published(atUs - DOCUMENTS_LATE_US); count--)
-      for (let read = at; read >= this.unread; read--)
+      for (let read = at; read >= unread; read--)
         yield { state: read === at ? state : fold(this.entries.slice(0, read)), view: this.viewOf(count) }
   }
 
@@ -214,17 +213,27 @@ const executionOf = (recorded: Actions, state: State, view: PlantView): Facts =>
 
 type FieldDifference = Pick<Difference, 'path' | 'expected' | 'found'>
 
+/** Facts are paired by their id, which says what was decided, else by type; then field by field, and in their order. */
 const differencesOf = (recorded: readonly Actions[], today: readonly Actions[]): FieldDifference[] => {
   const found: FieldDifference[] = []
-  for (let i = 0; i < Math.max(recorded.length, today.length); i++) {
-    const [was, is] = [recorded[i], today[i]]
-    if (was?.type === is?.type) collect(was?.type ?? '', unsigned(was), unsigned(is), found)
-    else found.push({ path: (was ?? is)?.type ?? '', expected: brief(was), found: brief(is) })
+  const left = new Set(today)
+  const order: (Actions | undefined)[] = []
+  for (const was of recorded) {
+    const is =
+      [...left].find(({ id }) => id === was.id) ??
+      [...left].find((one) => one.type === was.type && !recorded.some(({ id }) => id === one.id))
+    if (is) left.delete(is)
+    order.push(is)
+    if (is?.type === was.type) collect(was.type, unsigned(was), unsigned(is), found)
+    else found.push({ path: was.type, expected: brief(was), found: brief(is) })
   }
+  for (const is of left) found.push({ path: is.type, expected: brief(undefined), found: brief(is) })
+  if (found.length === 0 && order.some((is, i) => is !== today[i]))
+    found.push({ path: 'order', expected: recorded.map(brief).join(', '), found: today.map(brief).join(', ') })
   return found
 }
 
-const unsigned = (fact: Actions | undefined): unknown => (fact ? { ...fact, epoch: null, owner: null } : null)
+const unsigned = (fact: Actions): Actions => ({ ...fact, epoch: null, owner: null })
 
 const brief = (fact: Actions | undefined): string =>
   fact ? [fact.type, fact.refusal?.code, fact.title].filter((word) => word !== undefined && word !== null).join(' ') : 'nothing'
