@@ -6,7 +6,7 @@ import { chunkOf, mergeRanges, rangesOf, rowsOf } from './chunk.ts'
 import type { Chunk, Range } from './chunk.ts'
 import type { AssetPlan } from './feature-set.ts'
 import { NEVER_US, UNKNOWN_US } from './intervals.ts'
-import { isOneOff, newSource, noteReceived, sourceTime, takeNumber, trimSource } from './source-clock.ts'
+import { isOldData, isOneOff, newSource, noteReceived, sourceTime, takeNumber, trimSource } from './source-clock.ts'
 import type { SourceClock } from './source-clock.ts'
 
 /** One-off sources whose numbers are remembered; an older one is sent again only by a person, under a new id. */
@@ -241,15 +241,18 @@ const lostRanges = (asset: AssetWindows, sourceId: string, clock: SourceClock, g
 
 /**
  * Asset time: the minimum over the sources the plant names and those seen; one-off sources have none. It starts with the
- * first source seen, so that the first data of an asset, however old, finds no window final.
+ * first source seen, so that the first data of an asset, however old, finds no window final. A source that the plant does
+ * not name and that brings old data - a file beside the live machine - is not waited for, or it would hold live windows
+ * open for as long as it lies behind.
  */
 const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
   const plan = asset.plans[asset.current]
   const seen = [...asset.sources].filter(([sourceId]) => !isOneOff(sourceId))
   if (plan === undefined || seen.length === 0) return
   const timeOf = (clock: SourceClock | undefined) => sourceTime(clock, partitionTimeUs, plan.graceUs, plan.latenessUs, asset.timeUs)
+  const heeded = seen.filter(([sourceId, clock]) => plan.sources.includes(sourceId) || !isOldData(clock))
   let lowestUs = Number.POSITIVE_INFINITY
-  for (const [, clock] of seen) lowestUs = Math.min(lowestUs, timeOf(clock))
+  for (const [, clock] of heeded.length > 0 ? heeded : seen) lowestUs = Math.min(lowestUs, timeOf(clock))
   if (plan.sources.some((sourceId) => !asset.sources.has(sourceId))) lowestUs = Math.min(lowestUs, timeOf(undefined))
   if (lowestUs > asset.timeUs) asset.timeUs = lowestUs
 }

@@ -36,6 +36,12 @@ export const newSource = (): SourceClock => ({ epochs: [], forgottenEpoch: NEVER
 /** A source that delivers once, by hand (a correction, a release from quarantine): it has no time of its own. */
 export const isOneOff = (sourceId: string): boolean => sourceId.startsWith('correction:') || sourceId.startsWith('release:')
 
+/** As old on receipt as ingest calls `historical`. */
+const OLD_DATA_US = 600_000_000
+
+/** True for a source whose newest sample was old already when it was received. */
+export const isOldData = ({ newestUs, newestReceivedUs }: SourceClock): boolean => newestReceivedUs - newestUs > OLD_DATA_US
+
 export type Taken = 'new' | 'seen' | 'forgotten'
 
 /** Takes one sequence number: `forgotten` when its epoch has fallen out of memory. */

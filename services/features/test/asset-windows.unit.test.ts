@@ -107,6 +107,18 @@ test('a source that the plant names and nobody has seen holds windows until tick
   assert.deepEqual(starts(bench.tick(11)), [0])
 })
 
+test('a file of last year beside the live machine holds no window open; alone it is waited for', () => {
+  const bench = new Bench({ sources: [] })
+  const receivedUs = 1_000_000 * SECOND_US
+  const file = (seq: number, timeS: number) => bench.send([row(seq, timeS)], { sourceId: 'files', receivedUs })
+  file(1, 0)
+  assert.deepEqual(starts(file(2, 5).closings), [0])
+  assert.deepEqual(starts(bench.send([row(1, 1_000_000)], { receivedUs }).closings), [4])
+  assert.deepEqual(starts(bench.send([row(2, 1_000_005)], { receivedUs }).closings), [1_000_000])
+  assert.deepEqual(late(file(3, 9).closings), [['late', 8, [[3, 3]]]])
+  assert.deepEqual(starts(bench.send([row(3, 1_000_009)], { receivedUs }).closings), [1_000_004])
+})
+
 test('ticks close the window of a source that fell silent', () => {
   const bench = new Bench()
   bench.send([row(1, 0), row(2, 1)])
