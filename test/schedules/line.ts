@@ -51,6 +51,8 @@ export class Line {
   readonly clock = new ManualClock()
   readonly log: MemoryLog = openMemoryLog({ store: this.store })
   readonly plan: AssetPlan
+  /** What features remembers now. */
+  memory = newMemory()
   private readonly gapBound: number
   private failure: unknown
   private features: { readonly log: MemoryLog; readonly run: Run } | undefined
@@ -61,9 +63,21 @@ export class Line {
     this.gapBound = gapBound
   }
 
-  /** An ingest instance; `clock` may differ from the others'. */
+  /** An ingest instance; `clock` may differ from the others'. With `log: line.connection()` it can be cut off alone. */
   ingest(instance: string, options: RigOptions = {}): Promise<Rig> {
     return openRig({ log: this.log, clock: this.clock, instance, ...options })
+  }
+
+  connection(): MemoryLog {
+    return openMemoryLog({ store: this.store })
+  }
+
+  /** Lets seconds pass for everybody; who is cut off notices. */
+  async seconds(count: number, ...rigs: readonly Rig[]): Promise<void> {
+    for (let second = 0; second < count; second++) {
+      this.clock.ms += 1000
+      for (const rig of rigs) await rig.pump()
+    }
   }
 
   /** Sends readings and has them acknowledged: `[number, event time in seconds]`. */
@@ -78,6 +92,7 @@ export class Line {
     const log = openMemoryLog({ store: this.store, maxBatchRecords })
     const open = () => {
       const memory = newMemory()
+      this.memory = memory
       const settled = async () => {}
       return {
         handle: onTelemetry({ memory, settled, planAt: () => this.plan, gapBound: this.gapBound, counts: noCounts }),
@@ -118,15 +133,17 @@ export class Line {
     for (const topic of this.store.topics.keys()) this.store.cut(topic, 0, left[topic] ?? Number.MAX_SAFE_INTEGER)
   }
 
-  /** What a reader that drops repeats by marks lets pass: revisions and, apart, samples reported late or lost. */
-  passed(): { readonly revisions: Revision[]; readonly late: string[] } {
+  /** What a reader that drops repeats by marks lets pass: revisions and, apart, samples reported late, those of them that are lost too. */
+  passed(): { readonly revisions: Revision[]; readonly late: string[]; readonly lost: string[] } {
     const marks = new DedupeMarks()
     const revisions: Revision[] = []
     const late: string[] = []
+    const lost: string[] = []
     for (const record of this.store.partition('features', 0).records) {
       if (!marks.admit(parseCause(record.header('andon-cause')), record.header('andon-lane') ?? 'live')) continue
       const { vector, late: report } = decode<Features>('features', record.value!)
       if (report) late.push(...samplesOf(report.ranges))
+      if (report?.lost) lost.push(...samplesOf(report.ranges))
       if (vector)
         revisions.push({
           id: vector.vectorId,
@@ -136,7 +153,7 @@ export class Line {
           order: parseOrder(record.header('andon-order'))!,
         })
     }
-    return { revisions, late }
+    return { revisions, late, lost }
   }
 
   /** Samples of the kept revision of each window, by its start in seconds: the highest order, an equal id is no news. */
@@ -150,9 +167,27 @@ export class Line {
   }
 }
 
-const samplesOf = (ranges: readonly { readonly sourceId: string; readonly seqFrom: number; readonly seqTo: number }[]): string[] =>
+/** `<source>.<number>`, from the second epoch on `<source>/<epoch>.<number>`. */
+const samplesOf = (
+  ranges: readonly { readonly sourceId: string; readonly epoch: number; readonly seqFrom: number; readonly seqTo: number }[],
+): string[] =>
   ranges
-    .flatMap(({ sourceId, seqFrom, seqTo }) => Array.from({ length: seqTo - seqFrom + 1 }, (_, i) => `${sourceId}.${seqFrom + i}`))
+    .flatMap(({ sourceId, epoch, seqFrom, seqTo }) =>
+      Array.from({ length: seqTo - seqFrom + 1 }, (_, i) => `${sourceId}${epoch === 1 ? '' : `/${epoch}`}.${seqFrom + i}`),
+    )
     .toSorted()
+
+/** The clock of a host that is set wrong by so much, and goes as fast as the others. */
+export const skewed = (clock: ManualClock, byS: number): ManualClock => ({
+  get ms() {
+    return clock.ms
+  },
+  set ms(ms) {
+    clock.ms = ms
+  },
+  nowUs: () => clock.nowUs() + byS * SECOND_US,
+  monotonicMs: clock.monotonicMs,
+  stepS: () => 0,
+})
 
 export { ManualClock }
