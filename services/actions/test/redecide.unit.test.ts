@@ -179,7 +179,7 @@ test('what today’s rules decided is found the same, whatever came in between',
       const { entries, documents } = recordingOf(given)
       assert.deepEqual(redecide(entries, documents).differences, [])
     }),
-    { numRuns: 30 },
+    { numRuns: 20 },
   )
 })
 
@@ -211,7 +211,7 @@ test('a fact that says something else than the rules is told, and it alone', () 
       )
       assert.equal(facts.length, compared)
     }),
-    { numRuns: 30 },
+    { numRuns: 20 },
   )
 })
 
