@@ -45,6 +45,13 @@ export const unintended = (
 
 const MOST_TOLD = 40
 
+/** How often each path differs, most often first. */
+const counted = (differences: readonly HistoryDifference[]): string =>
+  [...Map.groupBy(differences, ({ of, path }) => `${of} ${path}`)]
+    .toSorted(([, a], [, b]) => b.length - a.length)
+    .map(([path, all]) => `${path} × ${all.length}`)
+    .join(', ')
+
 /** Every difference with what was asked, expected and found, and what to do about it. */
 export const report = (name: string, unexpected: readonly HistoryDifference[], stale: readonly Intended[]): string =>
   [
@@ -54,7 +61,7 @@ export const report = (name: string, unexpected: readonly HistoryDifference[], s
         ({ of, at, about, path, expected, found }) =>
           `${of} ${at}, ${about}\n    ${path}: expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`,
       ),
-    ...(unexpected.length > MOST_TOLD ? [`… and ${unexpected.length - MOST_TOLD} more`] : []),
+    ...(unexpected.length > MOST_TOLD ? [`… in all: ${counted(unexpected)}`] : []),
     ...stale.map(
       ({ of, path, at }) => `${of} ${at ?? 'anywhere'}: ${path} is intended to differ and does not: remove it from intended.json`,
     ),

@@ -134,4 +134,9 @@ describe('intended differences', () => {
   test('are told with what was asked, expected and found', () => {
     assert.match(report('v1', [difference], []), /actions 3\/17, a call\n {4}IncidentOpened.title: expected "a", found "b"/)
   })
+
+  test('are counted by path where there are many', () => {
+    const many = Array.from({ length: 50 }, (_, offset) => ({ ...difference, at: `3/${offset}` }))
+    assert.match(report('v1', many, []), /in all: actions IncidentOpened.title × 50/)
+  })
 })
