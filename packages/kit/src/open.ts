@@ -18,6 +18,8 @@ export interface LogSettings {
   /** Plan of the replay run that this process is; null or absent in a live one. */
   readonly replayPlan?: string | null
   readonly blobDir?: string
+  readonly groupInstance?: string | null
+  readonly groupInstanceStays?: boolean
   /** Avro schemas of topics beside Andon's own, by topic. */
   readonly schemas?: OwnSchemas
 }
@@ -32,9 +34,10 @@ export type OpenLog = () => Promise<OpenedLog>
 
 /** Opens the log and its codec. Rejects within seconds with ANDON_UNREACHABLE naming the setting; nothing stays open then. */
 export const openLog = async (settings: LogSettings, clientId: string, options: Partial<KafkaLogOptions> = {}): Promise<OpenedLog> => {
-  const { kafkaBrokers, registryUrl, namespace, registerSchemas } = settings
+  const { kafkaBrokers, registryUrl, namespace, registerSchemas, groupInstance, groupInstanceStays } = settings
+  const named = groupInstance == null ? {} : { instance: groupInstance, instanceStays: groupInstanceStays ?? false }
   const [log, codec] = await Promise.allSettled([
-    openKafkaLog({ ...options, brokers: [...kafkaBrokers], clientId, namespace }),
+    openKafkaLog({ ...named, ...options, brokers: [...kafkaBrokers], clientId, namespace }),
     checkReachable([registryUrl], 'ANDON_REGISTRY_URL').then(() =>
       openCodec({ registryUrl, namespace, autoRegister: registerSchemas, schemas: settings.schemas ?? {} }),
     ),

@@ -115,6 +115,10 @@ export const sharedSettings = {
   replayPlan: env.optional(env.path('ANDON_REPLAY_PLAN', 'Plan of the replay run that this process is; set by `andon replay`')),
   historyEveryMs: env.integer('ANDON_HISTORY_EVERY_MS', 'Record time between two retained snapshots of a partition, ms', 600_000),
   historyEveryRecords: env.integer('ANDON_HISTORY_EVERY', 'Records between two retained snapshots, if that comes first', 50_000),
+  groupInstance: env.optional(
+    env.string('ANDON_INSTANCE', 'Name of this process in its groups, kept over restarts and used by no other running process of a group'),
+  ),
+  groupInstanceStays: env.boolean('ANDON_INSTANCE_STAYS', 'A stopped process with a name keeps its partitions for a session', false),
   standby: env.boolean('ANDON_STANDBY', 'Keep the state of partitions that other instances own warm, for a quick takeover', false),
   logLevel: env.oneOf(
     ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],

@@ -5,6 +5,7 @@ import { appendRules } from './conformance/appends.ts'
 import { brokerRules } from './conformance/broker.ts'
 import { foreignRules } from './conformance/foreign.ts'
 import { groupRules } from './conformance/groups.ts'
+import { instanceRules } from './conformance/instances.ts'
 import { runRules } from './conformance/runs.ts'
 import { checkOf } from './conformance/subject.ts'
 import type { Subject } from './conformance/subject.ts'
@@ -17,6 +18,7 @@ export const conformance = (adapter: string, subject: Subject): void => {
   appendRules(check)
   runRules(check, subject, adapter)
   groupRules(check, subject, adapter)
+  instanceRules(subject.kafka, adapter)
   brokerRules(subject.kafka, adapter)
   foreignRules(subject.kafka, adapter)
 }

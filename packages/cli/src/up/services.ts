@@ -23,7 +23,7 @@ export const servicePrograms = (
         name,
         main: join(repositoryRoot, 'services', name, 'src', 'main.ts'),
         home: platform.home,
-        environment: { ...platform.environment, ...extra },
+        environment: { ...platform.environment, ANDON_INSTANCE: name, ...extra },
         heapMb: HEAP_MB[name] ?? 128,
         isReady: () => answersOk(`http://127.0.0.1:${adminPort(name, offset)}/livez`),
       }),

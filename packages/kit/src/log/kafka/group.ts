@@ -1,7 +1,10 @@
 // Membership in a classic consumer group, with timing of our own: heartbeats run beside the handlers, however long these
 // work; a rebalance waits for the batches in hand; partitions that stay with us are not interrupted. A member that has
 // not been heard for a session gives up its partitions by itself, before the broker can give them to somebody else.
+// A member with an instance name that is back within its session, as another process too, has its partitions again and no
+// other member notices; whoever had the name before is fenced by the coordinator, and its run ends.
 
+import type { LogError } from '../../errors.ts'
 import { logError } from '../log-error.ts'
 import { assign } from './assign.ts'
 import type { Claim } from './assign.ts'
@@ -39,6 +42,10 @@ export interface GroupOptions extends GroupTiming {
   readonly groupId: string
   /** Names at the broker. */
   readonly topics: readonly string[]
+  /** Name that is kept over restarts; null = none. */
+  readonly instance: string | null
+  /** A member with a name does not leave when it ends: its partitions wait for it, for a session. */
+  readonly stays: boolean
 }
 
 export interface TopicPartition {
@@ -69,7 +76,7 @@ export class GroupMember {
   private readonly handlers: GroupHandlers
   private memberId = ''
   private generation = -1
-  private owned: TopicPartition[] = []
+  private owned: readonly TopicPartition[] = []
   private lastHeardMs = 0
   private state: 'out' | 'in' = 'out'
   private leaving = false
@@ -97,7 +104,8 @@ export class GroupMember {
 
   /** Who we are to the coordinator: fences what we say once a newer generation is there. */
   get membership(): Membership {
-    return { groupId: this.options.groupId, generation: this.generation, memberId: this.memberId }
+    const { groupId, instance } = this.options
+    return { groupId, generation: this.generation, memberId: this.memberId, instance }
   }
 
   /** Commits positions (next to read). Rejects if we are no member any more. */
@@ -120,14 +128,14 @@ export class GroupMember {
     )
   }
 
-  /** Leaves the group; the handlers have ended before. */
+  /** Leaves the group, unless its partitions are to wait for it; the handlers have ended before. */
   async leave(): Promise<void> {
     this.leaving = true
     this.wake?.()
     await settledWithin(this.loop, 3000) // a join may wait for others much longer
-    if (this.memberId === '') return
-    const { groupId } = this.options
-    await this.ask(API.leaveGroup, leaveGroupBody(groupId, this.memberId), codeReply, 2000).catch(() => undefined)
+    const { instance, stays } = this.options
+    if (this.memberId === '' || (instance !== null && stays)) return
+    await this.ask(API.leaveGroup, leaveGroupBody(this.membership), codeReply, 2000).catch(() => undefined)
   }
 
   private async run(): Promise<void> {
@@ -140,6 +148,10 @@ export class GroupMember {
         }
       }
     } catch (error) {
+      if ((error as LogError).kind === 'fenced') {
+        this.state = 'out' // somebody else has the partitions already
+        this.memberId = ''
+      }
       this.joinedOnce.reject(error)
       this.handlers.onFatal(error)
     }
@@ -197,8 +209,8 @@ export class GroupMember {
   /** True if the coordinator knows us no more, or not in this generation. */
   private isPutOut(error: unknown): boolean {
     const code = brokerCodeOf(error)
-    if (code === CODE.unknownMemberId || code === CODE.fencedInstanceId) this.memberId = ''
-    return code === CODE.unknownMemberId || code === CODE.fencedInstanceId || code === CODE.illegalGeneration
+    if (code === CODE.unknownMemberId) this.memberId = ''
+    return code === CODE.unknownMemberId || code === CODE.illegalGeneration
   }
 
   private async lose(): Promise<void> {
@@ -208,10 +220,11 @@ export class GroupMember {
   }
 
   private async join(): Promise<void> {
-    const { groupId, sessionMs, rebalanceMs, topics } = this.options
+    const { groupId, sessionMs, rebalanceMs, topics, instance } = this.options
+    const isNew = this.memberId === ''
     const claim: Claim = { generation: this.generation, owned: this.owned }
     const subscription = subscriptionBytes(topics, Buffer.from(JSON.stringify(claim)))
-    const body = joinGroupBody({ groupId, sessionMs, rebalanceMs, memberId: this.memberId, protocol: PROTOCOL, subscription })
+    const body = joinGroupBody({ groupId, sessionMs, rebalanceMs, memberId: this.memberId, instance, protocol: PROTOCOL, subscription })
     try {
       const joined = await this.ask(API.joinGroup, body, joinGroupReply, rebalanceMs + CALL_TIMEOUT_MS)
       if (joined.code === CODE.memberIdRequired) {
@@ -234,7 +247,10 @@ export class GroupMember {
         rebalanceMs,
       )
       this.lastHeardMs = joinedMs
-      this.owned = readAssignment(assignment)
+      const { partitions, subscribed } = readAssignment(assignment)
+      this.owned = partitions
+      // Under a name that the group knew we are given what the process before us had: join again if it read other topics.
+      if (isNew && instance !== null && !isSame(subscribed, topics)) return
       this.state = 'in'
       await this.handlers.assigned(this.owned, (partitions) => this.committed(partitions))
       this.joinedOnce.resolve()
@@ -255,8 +271,17 @@ export class GroupMember {
   }
 
   private finalOnly(error: unknown): void {
-    const failure = toLogError(error, `Group ${this.options.groupId}`)
-    if (failure.kind === 'fatal' && !this.leaving) throw failure
+    const { groupId, instance } = this.options
+    if (this.leaving) return
+    if (brokerCodeOf(error) === CODE.fencedInstanceId)
+      throw logError(
+        'fenced',
+        'ANDON_LOG_INSTANCE_TAKEN',
+        `Another process runs as instance ${instance} of group ${groupId} and has its partitions now: give each running process an ANDON_INSTANCE of its own`,
+        error,
+      )
+    const failure = toLogError(error, `Group ${groupId}`)
+    if (failure.kind === 'fatal') throw failure
   }
 
   private async plan({ members }: Joined): Promise<{ memberId: string; assignment: Buffer }[]> {
@@ -266,7 +291,8 @@ export class GroupMember {
     })
     const counts = new Map<string, number>()
     for (const topic of new Set(readers.flatMap(({ topics }) => topics))) counts.set(topic, (await this.transport.leaders(topic)).length)
-    return [...assign(readers, counts)].map(([memberId, partitions]) => ({ memberId, assignment: assignmentBytes(byTopic(partitions)) }))
+    const plan = assign(readers, counts)
+    return readers.map(({ memberId, topics }) => ({ memberId, assignment: assignmentBytes(byTopic(plan.get(memberId)!), topics) }))
   }
 
   /** Committed offsets, by `<topic>/<partition>`. */
@@ -300,6 +326,9 @@ export class GroupMember {
 const check = (code: number, what: string): void => {
   if (code !== 0) throw brokerError(code, what)
 }
+
+const isSame = (subscribed: readonly string[] | undefined, topics: readonly string[]): boolean =>
+  subscribed !== undefined && subscribed.length === topics.length && topics.every((topic) => subscribed.includes(topic))
 
 const byTopic = (partitions: readonly TopicPartition[]): { topic: string; partitions: number[] }[] => {
   const topics = new Map<string, number[]>()

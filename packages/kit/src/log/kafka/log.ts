@@ -47,6 +47,13 @@ export interface KafkaLogOptions extends WireOptions {
   readonly compression?: Readonly<Record<string, Compression>>
   /** Group timing; defaults: session 10 s, heartbeat 1 s, rebalance 60 s. */
   readonly timing?: Partial<GroupTiming>
+  /**
+   * Name of this process in its groups, the same after a restart and used by no other running process of a group: back within the
+   * session, it has its partitions again and no other member notices. Default none: a member like any other.
+   */
+  readonly instance?: string
+  /** A process with a name keeps its place in its groups when it is stopped, for a session. Default: it leaves. */
+  readonly instanceStays?: boolean
 }
 
 /** What Kafka offers beyond the port: atomicity over topics. */
@@ -88,6 +95,8 @@ export interface KafkaContext {
   readonly producing: ProducerOptions
   /** A connection set of its own. */
   readonly open: () => Promise<Transport>
+  /** Groups in which a run of this log has the process' instance name. */
+  readonly named: Set<string>
 }
 
 /** Opens the log. Rejects if no broker answers, naming the setting. It reconnects by itself afterwards. */
@@ -109,6 +118,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<KafkaLog> 
     transport,
     producing,
     open: () => openTransport(options),
+    named: new Set(),
   }
   const running = new Set<{ stop(): Promise<void>; readonly ended: Promise<void> }>()
   let closed = false

@@ -27,6 +27,7 @@ export const joinGroupBody = (join: {
   sessionMs: number
   rebalanceMs: number
   memberId: string
+  instance: string | null
   protocol: string
   subscription: Buffer
 }): Buffer =>
@@ -35,7 +36,7 @@ export const joinGroupBody = (join: {
     .int32(join.sessionMs)
     .int32(join.rebalanceMs)
     .string(join.memberId)
-    .string(null)
+    .string(join.instance)
     .string('consumer')
     .array([join.protocol], (out, name) => out.string(name).bytes(join.subscription))
     .done()
@@ -69,10 +70,12 @@ export interface Membership {
   readonly groupId: string
   readonly generation: number
   readonly memberId: string
+  /** The name it keeps over restarts (Kafka's `group.instance.id`); null = it has none. */
+  readonly instance: string | null
 }
 
-const membership = ({ groupId, generation, memberId }: Membership): Out =>
-  new Out().string(groupId).int32(generation).string(memberId).string(null)
+const membership = ({ groupId, generation, memberId, instance }: Membership): Out =>
+  new Out().string(groupId).int32(generation).string(memberId).string(instance)
 
 export const syncGroupBody = (member: Membership, assignments: readonly { memberId: string; assignment: Buffer }[]): Buffer =>
   membership(member)
@@ -94,10 +97,10 @@ export const codeReply = (reply: Buffer): number => {
   return from.int16()
 }
 
-export const leaveGroupBody = (groupId: string, memberId: string): Buffer =>
+export const leaveGroupBody = ({ groupId, memberId, instance }: Membership): Buffer =>
   new Out()
     .string(groupId)
-    .array([memberId], (out, id) => out.string(id).string(null))
+    .array([memberId], (out, id) => out.string(id).string(instance))
     .done()
 
 export interface CommittedOffset {
@@ -173,22 +176,29 @@ export const readSubscription = (bytes: Buffer): { topics: string[]; userData: B
   return { topics: from.array(() => from.string() ?? ''), userData: from.bytes() }
 }
 
-export const assignmentBytes = (topics: PartitionsByTopic): Buffer =>
+/** `subscribed` = the topics that the member was known to read when it was given these. */
+export const assignmentBytes = (topics: PartitionsByTopic, subscribed: readonly string[]): Buffer =>
   new Out()
     .int16(1)
     .array(topics, (out, { topic, partitions }) => out.string(topic).array(partitions, (part, number) => part.int32(number)))
-    .int32(-1)
+    .bytes(Buffer.from(JSON.stringify(subscribed)))
     .done()
 
+export interface Assignment {
+  readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
+  /** As in `assignmentBytes`; undefined when the assignment does not say. */
+  readonly subscribed: readonly string[] | undefined
+}
+
 /** A member that gets nothing may be sent no bytes at all. */
-export const readAssignment = (bytes: Buffer): { topic: string; partition: number }[] => {
-  if (bytes.length === 0) return []
+export const readAssignment = (bytes: Buffer): Assignment => {
+  if (bytes.length === 0) return { partitions: [], subscribed: undefined }
   const from = new In(bytes)
   from.int16()
-  return from
-    .array(() => {
-      const topic = from.string() ?? ''
-      return from.array(() => ({ topic, partition: from.int32() }))
-    })
-    .flat()
+  const partitions = from.array(() => {
+    const topic = from.string() ?? ''
+    return from.array(() => ({ topic, partition: from.int32() }))
+  })
+  const subscribed = from.bytes()
+  return { partitions: partitions.flat(), subscribed: subscribed ? (JSON.parse(subscribed.toString()) as string[]) : undefined }
 }

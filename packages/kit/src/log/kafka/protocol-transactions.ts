@@ -66,7 +66,7 @@ export const txnOffsetCommitBody = (of: TransactionalProducer, member: Membershi
     .int16(of.epoch)
     .int32(member.generation)
     .compactString(member.memberId)
-    .compactString(null)
+    .compactString(member.instance)
     .compactArray(offsets, (out, { topic, partition, offset }) =>
       out
         .compactString(topic)

@@ -24,7 +24,9 @@ export const runKafka = async (context: KafkaContext, options: RunOptions, made?
   const { prefix, transport: lookups } = context
   for (const topic of options.topics) await lookups.leaders(prefix + topic)
   const transport = await context.open()
-  const running = new KafkaRun(context, options, transport, made === undefined)
+  const instance = takeInstance(context, options.group)
+  const running = new KafkaRun(context, options, transport, made === undefined, instance)
+  if (instance !== null) running.ended.catch(() => undefined).finally(() => context.named.delete(options.group))
   made?.(running)
   try {
     await running.member.joined
@@ -33,6 +35,13 @@ export const runKafka = async (context: KafkaContext, options: RunOptions, made?
     throw error
   }
   return running
+}
+
+/** The name of this process in a group. One member has it; further runs of the group in this process go without. */
+const takeInstance = ({ named, options }: KafkaContext, group: string): string | null => {
+  if (options.instance === undefined || named.has(group)) return null
+  named.add(group)
+  return options.instance
 }
 
 class KafkaRun implements Run, OwnCommits {
@@ -50,7 +59,7 @@ class KafkaRun implements Run, OwnCommits {
   private committing: Promise<void> = Promise.resolve()
   private stopping: Promise<void> | undefined
 
-  constructor(context: KafkaContext, options: RunOptions, transport: Transport, commits: boolean) {
+  constructor(context: KafkaContext, options: RunOptions, transport: Transport, commits: boolean, instance: string | null) {
     this.context = context
     this.options = options
     this.transport = transport
@@ -67,7 +76,13 @@ class KafkaRun implements Run, OwnCommits {
     })
     this.member = new GroupMember(
       transport,
-      { ...timing, groupId: prefix + options.group, topics: options.topics.map((topic) => prefix + topic) },
+      {
+        ...timing,
+        groupId: prefix + options.group,
+        topics: options.topics.map((topic) => prefix + topic),
+        instance,
+        stays: context.options.instanceStays ?? false,
+      },
       {
         hold: () => this.hold(),
         assigned: (partitions, committed) => this.assign(partitions, committed),
@@ -179,7 +194,7 @@ class KafkaRun implements Run, OwnCommits {
         await this.member.commit(positions)
       } catch (error) {
         const code = brokerCodeOf(error)
-        if (code !== CODE.illegalGeneration && code !== CODE.unknownMemberId) throw error
+        if (code !== CODE.illegalGeneration && code !== CODE.unknownMemberId && code !== CODE.fencedInstanceId) throw error
         return // the next heartbeat hears the same and gives up the partitions
       }
       for (const { runner, offset } of positions) runner.markCommitted(offset)

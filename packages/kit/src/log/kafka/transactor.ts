@@ -40,7 +40,7 @@ export const createTransactor = (producer: TransactionalProducer, prefix: string
     append: (records) => producer.append(records),
     sendOffsets: (group, offsets) =>
       producer.sendOffsets(
-        { groupId: prefix + group, generation: -1, memberId: '' },
+        { groupId: prefix + group, generation: -1, memberId: '', instance: null },
         offsets.map(({ topic, partition, offset }) => ({ topic: prefix + topic, partition, offset })),
       ),
   }
