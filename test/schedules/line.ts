@@ -1,8 +1,8 @@
 // Ingest and features with their real code on one in-memory log: doors, spools, ticks and windows, with the test as
 // clock, disk, broker and device. What the last reader keeps is judged here.
 
-import { MemoryStore, compareOrders, DedupeMarks, openMemoryLog, parseCause, parseOrder, runProcess } from '@andon/kit'
-import type { Codec, MemoryLog, Order, Run } from '@andon/kit'
+import { MemoryStore, compareOrders, DedupeMarks, openMemoryLog, openSimulation, parseCause, parseOrder, runProcess } from '@andon/kit'
+import type { Clock, Codec, MemoryLog, Order, ProcessOptions, Run, Simulation } from '@andon/kit'
 import type { Features, Telemetry } from '@andon/schemas'
 import { ManualClock, openRig, plainCodec, reading, startUs } from '../../services/ingest/test/rig.ts'
 import type { Rig, RigOptions } from '../../services/ingest/test/rig.ts'
@@ -18,24 +18,27 @@ const silent = {
   metrics: { counter: () => ({ inc: () => {} }), gauge: () => ({ set: () => {} }) },
 }
 
+const changelog = {
+  recordId: '',
+  outputTopic: '',
+  outputPartition: -1,
+  outputLeaderEpoch: -1,
+  outputOffset: -1,
+  outputId: '',
+  stateVersion: 1,
+  state: null,
+}
+
 /** Fields that Avro would fill in. */
 const defaults: Readonly<Record<string, object>> = {
   telemetry: { block: null, tick: null },
   features: { vector: null, late: null },
-  'features.changelog': {
-    recordId: '',
-    outputTopic: '',
-    outputPartition: -1,
-    outputLeaderEpoch: -1,
-    outputOffset: -1,
-    outputId: '',
-    stateVersion: 1,
-    state: null,
-  },
+  'features.changelog': changelog,
+  'clustering.changelog': changelog,
 }
 
 const decode = <T>(topic: string, bytes: Buffer): T => ({ ...defaults[topic], ...plainCodec.decode<object>(topic, bytes) }) as T
-const codec: Codec = { ...plainCodec, decode, decodeAsync: async <T>(topic: string, bytes: Buffer) => decode<T>(topic, bytes) }
+export const codec: Codec = { ...plainCodec, decode, decodeAsync: async <T>(topic: string, bytes: Buffer) => decode<T>(topic, bytes) }
 
 /** A revision of a window: which samples are in it, as "<source>.<number>". */
 export interface Revision {
@@ -47,20 +50,30 @@ export interface Revision {
 }
 
 export class Line {
-  readonly store = new MemoryStore(1)
+  readonly store: MemoryStore
   readonly clock = new ManualClock()
-  readonly log: MemoryLog = openMemoryLog({ store: this.store })
+  /** The connection of whoever has none of its own. */
+  readonly log: MemoryLog
   readonly plan: AssetPlan
   /** What features remembers now. */
   memory = newMemory()
   private readonly gapBound: number
   private failure: unknown
   private features: { readonly log: MemoryLog; readonly run: Run } | undefined
+  private readonly simulation: Simulation | undefined
+  private connections = 0
 
-  /** Windows of 4 s, lateness 4 s, grace 3 s unless given otherwise. */
-  constructor(plan: Partial<AssetPlan> = {}, gapBound = 16) {
+  /** Windows of 4 s, lateness 4 s, grace 3 s unless given otherwise. With a seed its log is a simulated one. */
+  constructor(
+    plan: Partial<AssetPlan> = {},
+    { gapBound = 16, seed }: { readonly gapBound?: number; readonly seed?: number | undefined } = {},
+  ) {
     this.plan = modelPlan({ sources: ['oven-plc'], ...plan })
     this.gapBound = gapBound
+    this.simulation = seed === undefined ? undefined : openSimulation({ seed })
+    this.simulation?.play()
+    this.store = this.simulation?.store ?? new MemoryStore(1)
+    this.log = this.connection()
   }
 
   /** An ingest instance; `clock` may differ from the others'. With `log: line.connection()` it can be cut off alone. */
@@ -68,8 +81,10 @@ export class Line {
     return openRig({ log: this.log, clock: this.clock, instance, ...options })
   }
 
-  connection(): MemoryLog {
-    return openMemoryLog({ store: this.store })
+  connection(maxBatchRecords = 500): MemoryLog & { readonly clock?: Clock } {
+    return (
+      this.simulation?.openLog(`client-${++this.connections}`, { maxBatchRecords }) ?? openMemoryLog({ store: this.store, maxBatchRecords })
+    )
   }
 
   /** Lets seconds pass for everybody; who is cut off notices. */
@@ -89,7 +104,7 @@ export class Line {
   }
 
   async startFeatures(maxBatchRecords = 500): Promise<void> {
-    const log = openMemoryLog({ store: this.store, maxBatchRecords })
+    const log = this.connection(maxBatchRecords)
     const open = () => {
       const memory = newMemory()
       this.memory = memory
@@ -100,11 +115,16 @@ export class Line {
       }
     }
     const every = { snapshotEveryRecords: 2, snapshotEveryMs: 60_000 }
-    const run = await runProcess<Telemetry>(log, codec, { service: 'features', input: 'telemetry', open, ...every }, silent)
-    this.features = { log, run }
+    this.features = { log, run: await this.run<Telemetry>(log, { service: 'features', input: 'telemetry', open, ...every }) }
+  }
+
+  /** Starts a service on a connection; an end that nobody asked for fails the next `settled`. */
+  async run<T>(log: MemoryLog & { readonly clock?: Clock }, options: ProcessOptions<T>): Promise<Run> {
+    const run = await runProcess<T>(log, codec, options, { ...silent, ...(log.clock ? { clock: log.clock } : {}) })
     run.ended.catch((error: unknown) => {
       this.failure = error
     })
+    return run
   }
 
   crashFeatures(): void {
@@ -117,14 +137,14 @@ export class Line {
     this.features = undefined
   }
 
-  /** Resolves when features has handled all that is on telemetry. */
-  async settled(): Promise<void> {
-    const position = () => this.store.group('features').committed.get('telemetry/0') ?? 0
+  /** Resolves when a service has handled all that is on its input. */
+  async settled(service = 'features', input = 'telemetry'): Promise<void> {
+    const position = () => this.store.group(service).committed.get(`${input}/0`) ?? 0
     for (let idle = 0, turns = 0; idle < 20; turns++) {
       if (this.failure !== undefined) throw this.failure
-      if (turns > 100_000) throw new Error('features does not come to rest')
+      if (turns > 100_000) throw new Error(`${service} does not come to rest`)
       await new Promise<void>((resolve) => void setTimeout(resolve, 1))
-      idle = position() === this.store.partition('telemetry', 0).high ? idle + 1 : 0
+      idle = position() === this.store.partition(input, 0).high ? idle + 1 : 0
     }
   }
 

@@ -208,7 +208,7 @@ test('an hour with one reading in a hundred quarantined leaves no gap', async (t
 })
 
 test('without room for gaps every number that never came is reported lost, by range, and memory stays flat', async (t) => {
-  const line = await open(t, {}, 0)
+  const line = await open(t, {}, { gapBound: 0 })
   const a = await line.ingest('ingest-0')
   await a.pump()
   const stateBytes = (): number => {

@@ -1,7 +1,7 @@
 // Where a process without state starts: the committed offset, unless its newest surviving output tells that later
 // outputs were lost, or that the input it was derived from is gone.
 
-import { HEADER, comparePositions, parseCause } from './lineage.ts'
+import { HEADER, LIVE, comparePositions, parseCause } from './lineage.ts'
 import type { Cause } from './lineage.ts'
 import { newestRecord } from './marks.ts'
 import type { Mark } from './marks.ts'
@@ -67,8 +67,9 @@ export const startOfStateless = async (
 }
 
 const causeIn = (record: LogRecord, { topic, partition }: Mark): Cause | undefined => {
-  // A record of a run that was promoted: appended by a person's command, long after its cause was read.
-  if (record.header(HEADER.run) !== undefined && record.header(HEADER.lane)?.startsWith('promote:')) return undefined
+  // In another lane it may have been put there by a person - redriven, promoted, taken back - long after its cause was read.
+  // Those of ours lie behind live ones, and are done again with all that came after the newest live one.
+  if ((record.header(HEADER.lane) ?? LIVE) !== LIVE) return undefined
   const cause = parseCause(record.header(HEADER.cause))
   return cause?.topic === topic && cause.partition === partition ? cause : undefined
 }

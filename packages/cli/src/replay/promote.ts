@@ -3,8 +3,9 @@
 //
 // The rule for when (notes in protocol terms: only windows that are final, older than 15 s): a window is promoted when its
 // asset's own time has passed it - the features topic holds a later window of the asset and feature set that ends at least
-// the set's lateness after it - and when all that was read for this is still on the log 15 s later. A live revision of such
-// a window can no longer come; a loss of the log's tail can no longer take away what the decision stood on.
+// the set's lateness after it, and the record that closed that one is still on telemetry - and when all that was read for
+// this, on features and on telemetry, is still on the log 15 s later. A live revision of such a window can no longer come;
+// a loss of the log's tail can no longer take away what the decision stood on.
 
 import {
   type Append,
@@ -54,6 +55,16 @@ export interface PromotionPlan {
   readonly missing: number
   /** Undo: windows that the promotion brought first, or that another promotion has overtaken; they stay. */
   readonly kept: number
+  /** How far the log went when the plan was begun: what it stands on lies below. */
+  readonly stands: readonly Tail[]
+}
+
+/** The end of a partition, as it was. */
+export interface Tail {
+  readonly topic: string
+  readonly partition: number
+  readonly leaderEpoch: number
+  readonly offset: number
 }
 
 export interface PromoteRequest {
@@ -77,6 +88,7 @@ const setOf = ({ record }: Counted): string => {
 /** What would be appended: the run's changed and new windows that are final. */
 export const planPromotion = async (log: Log, codec: Codec, request: PromoteRequest): Promise<PromotionPlan> => {
   requirePromotable(request.topic)
+  const stands = await tails(log, ['telemetry', 'features', request.topic])
   const passed = await passedTimes(log, codec, request.fromMs)
   const promotions: Promotion[] = []
   let notFinal = 0
@@ -92,7 +104,7 @@ export const planPromotion = async (log: Log, codec: Codec, request: PromoteRequ
       else promotions.push(promotionOf(after, (before?.order.promotion ?? 0) + 1))
     },
   })
-  return { topic: request.topic, ...inLane(`promote:${request.run}`, promotions), notFinal, missing, kept: 0 }
+  return { topic: request.topic, ...inLane(`promote:${request.run}`, promotions), notFinal, missing, kept: 0, stands }
 }
 
 const promotionOf = ({ identity, record, order }: Counted, promotion: number): Promotion => ({
@@ -128,18 +140,38 @@ const requirePromotable = (topic: string): void => {
   )
 }
 
-/** Up to which window end an asset's windows are final: its newest window less the feature set's lateness. */
+/**
+ * Up to which window end an asset's windows are final: its newest window less the feature set's lateness. A window whose
+ * closing record was lost with the tail of telemetry tells nothing: asset time is behind it again.
+ */
 const passedTimes = async (log: Log, codec: Codec, fromMs: number): Promise<(assetId: string, featureSet: string) => number> => {
   const latenessUs = await latenesses(log, codec)
+  const isLost = await lossesOf(log, 'telemetry')
   const newestUs = new Map<string, number>()
   for await (const record of recordsFrom(log, 'features', fromMs)) {
     const shown = await decoded<Features>(codec, record)
-    if (!shown?.vector) continue
+    if (!shown?.vector || (await isLost(parseCause(record.header(HEADER.cause))))) continue
     const key = `${shown.assetId} ${shown.vector.featureSet}`
     newestUs.set(key, Math.max(newestUs.get(key) ?? 0, shown.vector.windowEndUs))
   }
   return (assetId, featureSet) => (newestUs.get(`${assetId} ${featureSet}`) ?? 0) - (latenessUs.get(featureSet) ?? UNKNOWN_LATENESS_US)
 }
+
+/** Tells of records of a topic whether the log has lost them; what retention took is not lost. */
+const lossesOf = async (log: Log, topic: string): Promise<(cause: Cause | undefined) => Promise<boolean>> => {
+  const lows = new Map((await exists(log, topic)) ? (await log.admin.watermarks(topic)).map(({ partition, low }) => [partition, low]) : [])
+  const ends = new Map<string, number>()
+  return async (cause) => {
+    const low = cause?.topic === topic ? lows.get(cause.partition) : undefined
+    if (cause === undefined || low === undefined || cause.offset < low) return false
+    const { partition, leaderEpoch, offset } = cause
+    const epoch = `${partition}/${leaderEpoch}`
+    if ((ends.get(epoch) ?? 0) <= offset) ends.set(epoch, await log.admin.endOfEpoch(topic, partition, leaderEpoch))
+    return (ends.get(epoch) as number) <= offset
+  }
+}
+
+const exists = async (log: Log, topic: string): Promise<boolean> => (await log.admin.topics()).some(({ name }) => name === topic)
 
 /** Of a feature set that is not on `config`. */
 const UNKNOWN_LATENESS_US = 3600 * 1_000_000
@@ -147,7 +179,7 @@ const UNKNOWN_LATENESS_US = 3600 * 1_000_000
 /** The longest lateness that a feature set ever had. */
 const latenesses = async (log: Log, codec: Codec): Promise<Map<string, number>> => {
   const found = new Map<string, number>()
-  if (!(await log.admin.topics()).some(({ name }) => name === 'config')) return found
+  if (!(await exists(log, 'config'))) return found
   for await (const record of recordsFrom(log, 'config', 0)) {
     const document = await decoded<Config>(codec, record)
     if (document?.kind !== 'feature-set') continue
@@ -176,6 +208,7 @@ const decoded = async <T>(codec: Codec, record: LogRecord): Promise<T | undefine
 /** What would take a run's promotions back: of each window the highest content that the run did not bring. */
 export const planUndo = async (log: Log, codec: Codec, request: PromoteRequest): Promise<PromotionPlan> => {
   requirePromotable(request.topic)
+  const stands = await tails(log, [request.topic])
   const own = `promote:${request.run}.`
   const windows = new Map<string, { kept: Counted & { isOwn: boolean }; earlier: Counted | undefined }>()
   for await (const record of recordsFrom(log, request.topic, request.fromMs)) {
@@ -196,7 +229,7 @@ export const planUndo = async (log: Log, codec: Codec, request: PromoteRequest):
     if (newest.isOwn && earlier !== undefined) promotions.push(promotionOf(earlier, newest.order.promotion + 1))
     else if (newest.isOwn) kept += 1
   }
-  return { topic: request.topic, ...inLane(`promote:undo-${request.run}`, promotions), notFinal: 0, missing: 0, kept }
+  return { topic: request.topic, ...inLane(`promote:undo-${request.run}`, promotions), notFinal: 0, missing: 0, kept, stands }
 }
 
 const toAppend = (plan: PromotionPlan, { order }: Promotion, record: LogRecord): Append => ({
@@ -223,10 +256,9 @@ export interface AppendOptions {
  */
 export const applyPromotion = async (log: Log, plan: PromotionPlan, options: AppendOptions): Promise<number> => {
   const { settleMs = SETTLE_MS, wait, onProgress } = options
-  const stands = await tails(log, ['features', plan.topic])
   onProgress?.(`waiting ${settleMs / 1000} s until what this stands on is settled`)
   await wait(settleMs)
-  await requireHeld(log, stands)
+  await requireHeld(log, plan.stands)
   let appended = 0
   for (const chunk of chunksByPartition(plan.promotions, ({ source }) => source.partition, CHUNK)) {
     const records = await recordsAt(
@@ -244,17 +276,11 @@ export const applyPromotion = async (log: Log, plan: PromotionPlan, options: App
   return appended
 }
 
-interface Tail {
-  readonly topic: string
-  readonly partition: number
-  readonly leaderEpoch: number
-  readonly offset: number
-}
-
 const tails = async (log: Log, topics: readonly string[]): Promise<Tail[]> => {
   const found: Tail[] = []
   for (const topic of new Set(topics))
-    for (const { partition } of await log.admin.watermarks(topic)) found.push({ topic, partition, ...(await log.latest(topic, partition)) })
+    for (const { partition } of (await exists(log, topic)) ? await log.admin.watermarks(topic) : [])
+      found.push({ topic, partition, ...(await log.latest(topic, partition)) })
   return found
 }
 
