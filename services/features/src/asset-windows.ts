@@ -2,12 +2,12 @@
 // partition time) → windows to publish and late reports, in an order that follows from the data alone.
 
 import type { Block } from '@andon/schemas'
-import { chunkOf, mergeRanges, rangesOf, rowsOf } from './chunk.ts'
-import type { Chunk, Range } from './chunk.ts'
+import { addRows, mergeRanges, rangesOf, rowsOf } from './chunk.ts'
+import type { Chunk, Range, Rows, Run } from './chunk.ts'
 import type { AssetPlan } from './feature-set.ts'
 import { NEVER_US, UNKNOWN_US } from './intervals.ts'
-import { isOldData, isOneOff, newSource, noteReceived, sourceTime, takeNumber, trimSource } from './source-clock.ts'
-import type { SourceClock } from './source-clock.ts'
+import { isOldData, isOneOff, newSource, noteReceived, sourceTime, takeAhead, takeNumber, trimSource } from './source-clock.ts'
+import type { SourceClock, Taken } from './source-clock.ts'
 
 /** One-off sources whose numbers are remembered; an older one is sent again only by a person, under a new id. */
 const ONE_OFFS_KEPT = 64
@@ -80,23 +80,29 @@ export interface BlockResult {
  */
 export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, partitionTimeUs: number, gapBound: number): BlockResult => {
   const rows = rowsOf(block)
-  const [oldestUs, newestUs] = span(rows.timesUs, block.receivedUs)
+  const [oldestUs, newestUs] = span(rows.timesUs, block)
   const planOf = planOfRows(asset, planAt, oldestUs, newestUs)
   if (planOf(oldestUs) === undefined && planOf(newestUs) === undefined) {
     return { closings: [], accepted: 0, repeated: 0, unplanned: block.rows }
   }
   moveTime(asset, partitionTimeUs)
 
-  const oneOff = isOneOff(block.sourceId)
   const clock = sourceOf(asset, block.sourceId)
-  const taken = takeBlock(clock, block, rows.seqs, rows.timesUs)
+  const taken = takeBlock(clock, block, rows, newestUs)
 
   const closings: Closing[] = []
-  const late = new Map<number, number[]>()
-  const forgotten = new Map<number, number[]>()
-  const joining = new Map<Window, number[]>()
+  const late = new Map<number, Run[]>()
+  const forgotten = new Map<number, Run[]>()
+  const joining = new Map<Window, Run[]>()
+  let window: Window | undefined
+  let repeated = 0
   let unplanned = 0
-  for (const row of taken.rows) {
+  for (let row = 0; row < block.rows; row++) {
+    const outcome = taken?.[row] ?? 'new'
+    if (outcome === 'seen') {
+      repeated++
+      continue
+    }
     const timeUs = rows.timesUs[row] as number
     const at = planOf(timeUs)
     if (at === undefined) {
@@ -105,37 +111,47 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
     }
     const { windowUs, latenessUs } = asset.plans[at] as AssetPlan
     const startUs = Math.floor(timeUs / windowUs) * windowUs
-    if (taken.forgotten.has(row)) push(forgotten, startUs, row)
+    if (outcome === 'forgotten') push(forgotten, startUs, row)
     else if (startUs + windowUs + latenessUs <= asset.timeUs) push(late, startUs, row)
-    else push(joining, windowAt(asset, startUs, at), row)
+    else {
+      if (window?.startUs !== startUs || window.plan !== at) window = windowAt(asset, startUs, at)
+      push(joining, window, row)
+    }
   }
 
   let accepted = 0
-  for (const [window, picked] of joining) {
-    window.chunks.push(chunkOf(block, rows, picked, (asset.plans[window.plan] as AssetPlan).channels))
-    window.revision += picked.length
-    accepted += picked.length
-  }
-  const report = (rowsByWindow: Map<number, number[]>, lost: boolean) => {
-    for (const [windowStartUs, picked] of [...rowsByWindow].toSorted(([a], [b]) => a - b)) {
-      const seqs = picked.map((row) => rows.seqs[row] as number)
-      closings.push({ kind: 'late', windowStartUs, ranges: rangesOf(block.sourceId, block.epoch, seqs), lost })
+  for (const [joined, runs] of joining) {
+    const { channels } = asset.plans[joined.plan] as AssetPlan
+    for (const run of runs) {
+      addRows(joined.chunks, block, rows, run, channels)
+      joined.revision += run.to - run.from
+      accepted += run.to - run.from
     }
   }
-  report(late, false)
-  report(forgotten, true)
+  closings.push(...lateRows(block, rows, late, false), ...lateRows(block, rows, forgotten, true))
   closings.push(...lostRanges(asset, block.sourceId, clock, gapBound))
 
-  if (!oneOff && block.rows > 0) follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
+  if (!isOneOff(block.sourceId) && block.rows > 0) follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
   moveTime(asset, partitionTimeUs)
-  closings.push(...close(asset, new Set(joining.keys())))
-  return { closings, accepted, repeated: taken.repeated, unplanned }
+  closings.push(...close(asset, joining))
+  return { closings, accepted, repeated, unplanned }
+}
+
+/** Rows that came too late, as reports: ascending by window. */
+const lateRows = (block: Block, rows: Rows, runsByWindow: ReadonlyMap<number, readonly Run[]>, lost: boolean): Closing[] => {
+  if (runsByWindow.size === 0) return []
+  return [...runsByWindow]
+    .toSorted(([a], [b]) => a - b)
+    .map(([windowStartUs, runs]) => {
+      const seqs = runs.flatMap(({ from, to }) => [...rows.seqs.subarray(from, to)])
+      return { kind: 'late', windowStartUs, ranges: rangesOf(block.sourceId, block.epoch, seqs), lost }
+    })
 }
 
 /** Moves the asset's time to the partition's and closes what that closes: how silent sources' windows close. */
 export const advance = (asset: AssetWindows, partitionTimeUs: number): Closing[] => {
   moveTime(asset, partitionTimeUs)
-  return close(asset, new Set())
+  return close(asset, new Map())
 }
 
 /** Marks the asset's unpublished windows: a record that may have belonged to them could not be decoded. */
@@ -155,30 +171,27 @@ const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
   return created
 }
 
-/** Takes every number the block covers; rows of it that are new, and which of those are of a forgotten epoch. */
-const takeBlock = (clock: SourceClock, block: Block, seqs: readonly number[], timesUs: Float64Array) => {
-  const rows: number[] = []
-  const forgotten = new Set<number>()
-  let repeated = 0
-  let row = 0
-  for (let number = block.seqFrom; number <= block.seqTo; number++) {
-    const isRow = seqs[row] === number
-    const taken = takeNumber(clock, block.epoch, number, isRow ? (timesUs[row] as number) : null)
-    if (!isRow) continue
-    if (taken === 'seen') repeated++
-    else rows.push(row)
-    if (taken === 'forgotten') forgotten.add(row)
-    row++
+/** Takes every number the block covers. What became of each row; undefined when all of them are new. */
+const takeBlock = (clock: SourceClock, block: Block, { seqs, timesUs }: Rows, newestUs: number): Taken[] | undefined => {
+  const { epoch, seqFrom, seqTo, withheld } = block
+  if (withheld.length === 0 && takeAhead(clock, epoch, seqFrom, seqTo, timesUs[0] as number, newestUs)) return undefined
+  const taken: Taken[] = []
+  for (let number = seqFrom; number <= seqTo; number++) {
+    const row = taken.length
+    const isRow = row < block.rows && seqs[row] === number
+    const outcome = takeNumber(clock, epoch, number, isRow ? (timesUs[row] as number) : null)
+    if (isRow) taken.push(outcome)
   }
-  return { rows, forgotten, repeated }
+  return taken
 }
 
 /** Oldest and newest event time of a block; of an empty one the time it was received. */
-const span = (timesUs: Float64Array, receivedUs: number): [number, number] => {
-  if (timesUs.length === 0) return [receivedUs, receivedUs]
+const span = (timesUs: Float64Array, { rows, receivedUs }: Block): [number, number] => {
+  if (rows === 0) return [receivedUs, receivedUs]
   let oldestUs = timesUs[0] as number
   let newestUs = oldestUs
-  for (const timeUs of timesUs) {
+  for (let row = 1; row < rows; row++) {
+    const timeUs = timesUs[row] as number
     if (timeUs < oldestUs) oldestUs = timeUs
     if (timeUs > newestUs) newestUs = timeUs
   }
@@ -198,11 +211,15 @@ const planOfRows = (asset: AssetWindows, planAt: PlanAt, oldestUs: number, newes
   }
 }
 
-/** Remembers a plan: equal ones share a place. */
+/** Remembers a plan: equal ones share a place. The one given last stands there, so that it is known at sight the next time. */
 const pin = (asset: AssetWindows, plan: AssetPlan): number => {
+  const same = asset.plans.indexOf(plan)
+  if (same >= 0) return same
   const text = JSON.stringify(plan)
-  const known = asset.plans.findIndex((candidate) => candidate === plan || JSON.stringify(candidate) === text)
-  return known >= 0 ? known : asset.plans.push(plan) - 1
+  const equal = asset.plans.findIndex((candidate) => JSON.stringify(candidate) === text)
+  if (equal < 0) return asset.plans.push(plan) - 1
+  asset.plans[equal] = plan
+  return equal
 }
 
 const windowAt = (asset: AssetWindows, startUs: number, plan: number): Window => {
@@ -247,28 +264,32 @@ const lostRanges = (asset: AssetWindows, sourceId: string, clock: SourceClock, g
  */
 const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
   const plan = asset.plans[asset.current]
-  const seen = [...asset.sources].filter(([sourceId]) => !isOneOff(sourceId))
-  if (plan === undefined || seen.length === 0) return
+  if (plan === undefined) return
   const timeOf = (clock: SourceClock | undefined) => sourceTime(clock, partitionTimeUs, plan.graceUs, plan.latenessUs, asset.timeUs)
-  const heeded = seen.filter(([sourceId, clock]) => plan.sources.includes(sourceId) || !isOldData(clock))
   let lowestUs = Number.POSITIVE_INFINITY
-  for (const [, clock] of heeded.length > 0 ? heeded : seen) lowestUs = Math.min(lowestUs, timeOf(clock))
+  let lowestOfOldUs = Number.POSITIVE_INFINITY
+  for (const [sourceId, clock] of asset.sources) {
+    if (isOneOff(sourceId)) continue
+    if (isOldData(clock) && !plan.sources.includes(sourceId)) lowestOfOldUs = Math.min(lowestOfOldUs, timeOf(clock))
+    else lowestUs = Math.min(lowestUs, timeOf(clock))
+  }
+  if (lowestUs === Number.POSITIVE_INFINITY) lowestUs = lowestOfOldUs
+  if (lowestUs === Number.POSITIVE_INFINITY) return // no source yet
   if (plan.sources.some((sourceId) => !asset.sources.has(sourceId))) lowestUs = Math.min(lowestUs, timeOf(undefined))
   if (lowestUs > asset.timeUs) asset.timeUs = lowestUs
 }
 
 /** Windows that closed now, and closed ones that `touched` names; windows that are final leave. Ascending by start. */
-const close = (asset: AssetWindows, touched: ReadonlySet<Window>): Closing[] => {
+const close = (asset: AssetWindows, touched: ReadonlyMap<Window, unknown>): Closing[] => {
   const closings: Closing[] = []
-  const kept: Window[] = []
+  const isFinal = (window: Window): boolean => endUs(asset, window) + (asset.plans[window.plan] as AssetPlan).latenessUs <= asset.timeUs
   for (const window of asset.windows) {
     const plan = asset.plans[window.plan] as AssetPlan
     const closesNow = !window.isClosed && endUs(asset, window) <= asset.timeUs
     if (closesNow || (window.isClosed && touched.has(window))) closings.push({ kind: 'vector', window, plan })
     if (closesNow) window.isClosed = true
-    if (endUs(asset, window) + plan.latenessUs > asset.timeUs) kept.push(window)
   }
-  asset.windows = kept
+  if (asset.windows.some(isFinal)) asset.windows = asset.windows.filter((window) => !isFinal(window))
   if (asset.plans.length > PLANS_KEPT) forgetPlans(asset)
   return closings
 }
@@ -281,12 +302,15 @@ const forgetPlans = (asset: AssetWindows): void => {
   asset.current = used.indexOf(asset.current)
 }
 
-const push = <K>(lists: Map<K, number[]>, key: K, row: number): void => {
-  const list = lists.get(key)
-  if (list === undefined) lists.set(key, [row])
-  else list.push(row)
+/** Adds a row to the runs of its key; rows come in order. */
+const push = <K>(runsByKey: Map<K, Run[]>, key: K, row: number): void => {
+  const runs = runsByKey.get(key)
+  const last = runs?.at(-1)
+  if (last?.to === row) last.to++
+  else if (runs === undefined) runsByKey.set(key, [{ from: row, to: row + 1 }])
+  else runs.push({ from: row, to: row + 1 })
 }
 
 /** Sample ranges of a window, in canonical form. */
 export const windowRanges = (window: Window): Range[] =>
-  mergeRanges(window.chunks.flatMap((chunk) => rangesOf(chunk.sourceId, chunk.epoch, chunk.seqs)))
+  mergeRanges(window.chunks.flatMap(({ sourceId, epoch, seqs, rows }) => rangesOf(sourceId, epoch, seqs, rows)))

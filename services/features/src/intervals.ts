@@ -47,6 +47,18 @@ export const take = (seen: SeenNumbers, number: number, timeUs: number | null): 
   return true
 }
 
+/**
+ * Takes the numbers from `from` to `to` when all of them lie above those seen; false, and nothing taken, otherwise. As if
+ * each was taken by itself: `firstUs` is the event time of the first one, `newestUs` the newest of all.
+ */
+export const takeAbove = (seen: SeenNumbers, from: number, to: number, firstUs: number, newestUs: number): boolean => {
+  if (from <= seen.mark || from > to) return false
+  take(seen, from, firstUs)
+  seen.mark = to
+  if (newestUs > seen.newestUs) seen.newestUs = newestUs
+  return true
+}
+
 const fill = (seen: SeenNumbers, number: number, timeUs: number | null): boolean => {
   const at = gapOf(seen.gaps, number)
   const gap = seen.gaps[at]

@@ -137,11 +137,12 @@ const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, wind
 const recordedStart = ({ chunks }: Window): number | null => {
   let first: { timeUs: number; recordedUs: number } | undefined
   for (const chunk of chunks) {
-    chunk.recordedUs.forEach((recordedUs, row) => {
+    for (let row = 0; row < chunk.rows && chunk.recordedUs.length > 0; row++) {
       const timeUs = chunk.timesUs[row] as number
+      const recordedUs = chunk.recordedUs[row] as number
       if (first === undefined || timeUs < first.timeUs || (timeUs === first.timeUs && recordedUs < first.recordedUs))
         first = { timeUs, recordedUs }
-    })
+    }
   }
   return first?.recordedUs ?? null
 }

@@ -1,7 +1,7 @@
 // How far one source has come: by its own samples below the first number still missing, or by partition time moved to
 // the source's clock. Ingest instances, spools and door switches cannot make it pass a sample that is still on its way.
 
-import { NEVER_US, dropOverBound, nothingSeen, take } from './intervals.ts'
+import { NEVER_US, dropOverBound, nothingSeen, take, takeAbove } from './intervals.ts'
 import type { Gap, SeenNumbers } from './intervals.ts'
 
 /** Epochs remembered per source. Of an older one nothing can be told new from seen any more. */
@@ -49,6 +49,15 @@ export const takeNumber = (clock: SourceClock, epoch: number, number: number, ti
   if (epoch <= clock.forgottenEpoch) return 'forgotten'
   return take(epochOf(clock, epoch, timeUs), number, timeUs) ? 'new' : 'seen'
 }
+
+/**
+ * Takes a run of numbers whose samples are all there, the ordinary case; false, and nothing taken, when some of them may
+ * have been seen or are forgotten.
+ */
+export const takeAhead = (clock: SourceClock, epoch: number, from: number, to: number, firstUs: number, newestUs: number): boolean =>
+  epoch > clock.forgottenEpoch &&
+  clock.epochs.at(-1)?.epoch === epoch &&
+  takeAbove(clock.epochs.at(-1) as Epoch, from, to, firstUs, newestUs)
 
 const epochOf = (clock: SourceClock, epoch: number, timeUs: number | null): Epoch => {
   const last = clock.epochs.at(-1)

@@ -4,6 +4,7 @@
 import type { KeyedState } from '@andon/kit'
 import { newAsset } from './asset-windows.ts'
 import type { AssetWindows, Window } from './asset-windows.ts'
+import { roomOf, samplesWithRoom } from './chunk.ts'
 import type { Chunk } from './chunk.ts'
 import { startOfTime } from './partition-time.ts'
 import type { PartitionTime } from './partition-time.ts'
@@ -165,17 +166,17 @@ const describeAsset = ({ windows, sources, ...rest }: AssetWindows) => ({
   sources: [...sources].map(([source, clock]) => ({ source, ...clock })),
   windows: windows.map(({ chunks, ...window }) => ({
     ...window,
-    rows: chunks.reduce((sum, { seqs }) => sum + seqs.length, 0),
-    chunks: chunks.map(({ seqs, timesUs, recordedUs: _recorded, qualities: _qualities, samples: _samples, ...chunk }) => ({
+    rows: chunks.reduce((sum, { rows }) => sum + rows, 0),
+    chunks: chunks.map(({ seqs: _seqs, timesUs, recordedUs: _recorded, qualities: _qualities, samples: _samples, ...chunk }) => ({
       ...chunk,
-      rows: seqs.length,
       firstUs: timesUs[0] ?? null,
-      lastUs: timesUs.at(-1) ?? null,
+      lastUs: timesUs[chunk.rows - 1] ?? null,
     })),
   })),
 })
 
-type ChunkHeader = Omit<Chunk, 'seqs' | 'timesUs' | 'recordedUs' | 'qualities' | 'samples'>
+/** The columns say how many rows there are. */
+type ChunkHeader = Omit<Chunk, 'rows' | 'seqs' | 'timesUs' | 'recordedUs' | 'qualities' | 'samples'>
 type AssetHeader = Omit<AssetWindows, 'sources' | 'windows'> & {
   readonly sources: [string, SourceClock][]
   readonly windows: (Omit<Window, 'chunks'> & { readonly chunks: ChunkHeader[] })[]
@@ -185,8 +186,10 @@ const encodeAsset = (asset: AssetWindows): Uint8Array => {
   const columns: Column[] = []
   const windows = asset.windows.map((window) => ({
     ...window,
-    chunks: window.chunks.map(({ seqs, timesUs, recordedUs, qualities, samples, ...header }) => {
-      columns.push(seqs, timesUs, recordedUs, qualities, samples)
+    chunks: window.chunks.map((chunk) => {
+      const { rows, seqs, timesUs, recordedUs, qualities, samples, ...header } = chunk
+      for (const column of [seqs, timesUs, recordedUs, qualities]) columns.push(column.subarray(0, rows))
+      columns.push(rows === roomOf(chunk) ? samples : samplesWithRoom(chunk, rows))
       return header
     }),
   }))
@@ -204,6 +207,7 @@ const decodeAsset = (state: Uint8Array): AssetWindows => {
       ...window,
       chunks: window.chunks.map((chunk) => ({
         ...chunk,
+        rows: (columns[at] as Column).length,
         seqs: next<Float64Array>(),
         timesUs: next<Float64Array>(),
         recordedUs: next<Float64Array>(),
