@@ -3,7 +3,7 @@
 
 import type { FeatureSet, Plant } from '@andon/schemas'
 import { compileFeatureSet } from './feature-set.ts'
-import type { AssetPlan } from './feature-set.ts'
+import type { AssetPlan, PlantAsset } from './feature-set.ts'
 
 /** A document as it held at some event time. */
 export interface DocumentVersion<T> {
@@ -18,28 +18,49 @@ export interface PlanDocuments {
   readonly onUnusable: (assetId: string, featureSet: string, reason: string) => void
 }
 
+interface Described {
+  readonly asset: PlantAsset
+  /** Name of its class's feature set. */
+  readonly featureSet: string
+  readonly plans: { readonly setDigest: string; readonly plan: AssetPlan | undefined }[]
+}
+
 /** Plans by asset and event time. Equal documents give the identical object. */
 export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeUs: number) => AssetPlan | undefined) => {
-  const compiled = new Map<string, { plantDigest: string; setDigest: string; plan: AssetPlan | undefined }[]>()
+  const plants = new Map<string, Map<string, Described>>()
+  let newest: { readonly digest: string; readonly assets: Map<string, Described> } | undefined
+  const assetsOf = ({ digest, value }: DocumentVersion<Plant>): Map<string, Described> => {
+    if (newest?.digest === digest) return newest.assets
+    const assets = plants.get(digest) ?? describedBy(value)
+    plants.set(digest, assets)
+    newest = { digest, assets }
+    return assets
+  }
   return (assetId, timeUs) => {
     const plant = documents.plantAt(timeUs)
-    const asset = plant?.value.assets.find(({ id }) => id === assetId)
-    const assetClass = plant?.value.assetClasses.find(({ id }) => id === asset?.class)
-    if (plant === undefined || asset === undefined || assetClass === undefined) return undefined
-    const set = documents.featureSetAt(assetClass.featureSet, timeUs)
-    if (set === undefined) return undefined
-
-    const known = compiled.get(assetId) ?? []
-    compiled.set(assetId, known)
-    const hit = known.find(({ plantDigest, setDigest }) => plantDigest === plant.digest && setDigest === set.digest)
-    if (hit !== undefined) return hit.plan
+    const described = plant && assetsOf(plant).get(assetId)
+    const set = described && documents.featureSetAt(described.featureSet, timeUs)
+    if (described === undefined || set === undefined) return undefined
+    for (const { setDigest, plan } of described.plans) if (setDigest === set.digest) return plan
     let plan: AssetPlan | undefined
     try {
-      plan = compileFeatureSet(set.value, set.digest, asset)
+      plan = compileFeatureSet(set.value, set.digest, described.asset)
     } catch (error) {
-      documents.onUnusable(assetId, assetClass.featureSet, (error as Error).message)
+      documents.onUnusable(assetId, described.featureSet, (error as Error).message)
     }
-    known.push({ plantDigest: plant.digest, setDigest: set.digest, plan })
+    described.plans.push({ setDigest: set.digest, plan })
     return plan
   }
+}
+
+/** Assets by id: the first one of an id, in a class that the plant has. */
+const describedBy = ({ assets, assetClasses }: Plant): Map<string, Described> => {
+  const described = new Map<string, Described>()
+  const seen = new Set<string>()
+  for (const asset of assets) {
+    const assetClass = assetClasses.find(({ id }) => id === asset.class)
+    if (assetClass !== undefined && !seen.has(asset.id)) described.set(asset.id, { asset, featureSet: assetClass.featureSet, plans: [] })
+    seen.add(asset.id)
+  }
+  return described
 }

@@ -15,10 +15,12 @@ import { remember, TIME_KEY } from './state.ts'
 import type { PartitionMemory } from './state.ts'
 import { summarise } from './summarise.ts'
 
+export type RowOutcome = 'accepted' | 'repeated' | 'late' | 'lost' | 'unplanned'
+
 /** What may be counted; the names are those of the metrics. */
 export interface Counts {
   readonly windowsClosed: (count: number) => void
-  readonly rows: (outcome: 'accepted' | 'repeated' | 'late' | 'lost' | 'unplanned', count: number) => void
+  readonly rows: (outcome: RowOutcome, count: number) => void
   readonly malformed: () => void
 }
 
@@ -37,40 +39,63 @@ export const onTelemetry =
   (dependencies: TelemetryDependencies): Handler<Telemetry> =>
   async (batch) => {
     const out = emitter()
+    const rows = new RowCounts()
     // A block may overtake the plant file that describes its asset: dropped then, a replay would differ.
     const isUnknown = ({ value }: Input<Telemetry>) =>
       value.block !== null && dependencies.planAt(value.assetId, value.block.receivedUs) === undefined
     if (batch.inputs.some(isUnknown)) await dependencies.settled()
     for (const input of batch.inputs) {
       const { type, assetId, block, tick } = input.value
-      if (type === 'tick' && tick !== null) applyTick(dependencies, out, input, tick)
-      else if (type === 'block' && block !== null) applyBlock(dependencies, out, input, assetId, block)
+      if (type === 'tick' && tick !== null) applyTick(dependencies, rows, out, input, tick)
+      else if (type === 'block' && block !== null) applyBlock(dependencies, rows, out, input, assetId, block)
     }
+    rows.report(dependencies.counts)
     return out
   }
 
-const applyTick = ({ memory, counts }: TelemetryDependencies, out: Emitter, input: Input<Telemetry>, tick: Tick): void => {
+/** Rows of one batch by what became of them: a metric is too dear to be asked for every block. */
+class RowCounts {
+  private readonly counted: Record<RowOutcome, number> = { accepted: 0, repeated: 0, late: 0, lost: 0, unplanned: 0 }
+
+  add(outcome: RowOutcome, count: number): void {
+    this.counted[outcome] += count
+  }
+
+  report(counts: Counts): void {
+    for (const [outcome, count] of Object.entries(this.counted) as [RowOutcome, number][]) if (count > 0) counts.rows(outcome, count)
+  }
+}
+
+const applyTick = (dependencies: TelemetryDependencies, rows: RowCounts, out: Emitter, input: Input<Telemetry>, tick: Tick): void => {
+  const { memory, counts } = dependencies
   memory.changed.add(TIME_KEY)
   if (!onTick(memory.time, tick.instance, tick.upToUs)) return
   // Assets without a window have nothing to close; their time catches up with their next block.
   const waiting = [...memory.assets].filter(([, asset]) => asset.windows.length > 0)
   for (const [assetId, asset] of waiting.toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     remember(memory, assetId, asset)
-    for (const closing of advance(asset, memory.time.timeUs)) emitClosing(counts, out, input, assetId, closing)
+    for (const closing of advance(asset, memory.time.timeUs)) emitClosing(counts, rows, out, input, assetId, closing)
   }
 }
 
-const applyBlock = (dependencies: TelemetryDependencies, out: Emitter, input: Input<Telemetry>, assetId: string, block: Block): void => {
+const applyBlock = (
+  dependencies: TelemetryDependencies,
+  rows: RowCounts,
+  out: Emitter,
+  input: Input<Telemetry>,
+  assetId: string,
+  block: Block,
+): void => {
   const { memory, gapBound, counts } = dependencies
   const planAt: PlanAt = (timeUs) => dependencies.planAt(assetId, timeUs)
   try {
     const asset = memory.assets.get(assetId) ?? newAsset()
     const result = addBlock(asset, block, planAt, memory.time.timeUs, gapBound)
     if (result.unplanned < block.rows || block.rows === 0) remember(memory, assetId, asset)
-    counts.rows('accepted', result.accepted)
-    counts.rows('repeated', result.repeated)
-    counts.rows('unplanned', result.unplanned)
-    for (const closing of result.closings) emitClosing(counts, out, input, assetId, closing)
+    rows.add('accepted', result.accepted)
+    rows.add('repeated', result.repeated)
+    rows.add('unplanned', result.unplanned)
+    for (const closing of result.closings) emitClosing(counts, rows, out, input, assetId, closing)
   } catch (error) {
     // Nothing of it was applied. It would fail the same way on every retry and replay: counted, kept in telemetry.
     if (!(error instanceof BlockError)) throw error
@@ -78,14 +103,14 @@ const applyBlock = (dependencies: TelemetryDependencies, out: Emitter, input: In
   }
 }
 
-const emitClosing = (counts: Counts, out: Emitter, cause: Input<Telemetry>, assetId: string, closing: Closing): void => {
+const emitClosing = (counts: Counts, rows: RowCounts, out: Emitter, cause: Input<Telemetry>, assetId: string, closing: Closing): void => {
   if (closing.kind === 'vector') {
     counts.windowsClosed(1)
     emitVector(out, cause, assetId, closing.window, closing.plan)
     return
   }
   const { windowStartUs, ranges, lost } = closing
-  counts.rows(
+  rows.add(
     lost ? 'lost' : 'late',
     ranges.reduce((sum, range) => sum + range.seqTo - range.seqFrom + 1, 0),
   )

@@ -114,9 +114,7 @@ const countsOf = (metrics: Metrics): Counts => {
   const malformed = metrics.counter('andon_features_malformed_blocks_total', 'Blocks that contradict themselves')
   return {
     windowsClosed: (count) => closed.inc(count),
-    rows: (outcome, count) => {
-      if (count > 0) rows.inc({ outcome }, count)
-    },
+    rows: (outcome, count) => rows.inc({ outcome }, count),
     malformed: () => malformed.inc(),
   }
 }
