@@ -91,6 +91,8 @@ class Again {
   private readonly documents: readonly PublishedDocument[]
   private readonly rules: Rules
   private readonly views = new Map<number, PlantView>()
+  /** Requests so far, by id, and where they lie. */
+  private readonly asked = new Map<string, number>()
   /** First record that the owner may not have read when it decided next. */
   private unread = 0
 
@@ -104,6 +106,7 @@ class Again {
   compareAt(state: State, at: number): number {
     const entry = this.entries[at] as Entry
     const { record } = entry
+    if (isRequest(record) && !this.asked.has(record.id)) this.asked.set(record.id, at)
     if (record.type === 'OwnershipTaken' && (record.epoch ?? 0) > state.epoch) this.unread = at + 1
     if (!isOwners(entry, state)) return at + 1
     if (record.atUs < state.stampUs) this.report(at, { path: `${record.type}.atUs`, expected: record.atUs, found: state.stampUs })
@@ -148,8 +151,8 @@ class Again {
    */
   private *knownTo({ atUs, requestId }: Actions, state: State, at: number): Generator<Known> {
     const published = (untilUs: number): number => this.documents.filter(({ publishedUs }) => publishedUs <= untilUs).length
-    const asked = this.entries.findIndex(({ record }) => record.id === requestId)
-    const unread = Math.min(at, Math.max(this.unread, asked + 1))
+    const asked = this.asked.get(requestId ?? '') ?? -1
+    const unread = Math.max(this.unread, asked + 1)
     for (let count = published(atUs + DOCUMENTS_EARLY_US); count >= published(atUs - DOCUMENTS_LATE_US); count--)
       for (let read = at; read >= unread; read--)
         yield { state: read === at ? state : fold(this.entries.slice(0, read)), view: this.viewOf(count) }
@@ -176,9 +179,10 @@ class Again {
 
   private report(at: number, found: FieldDifference): void {
     const { record, offset } = this.entries[at] as Entry
-    const request = record.requestId === null ? undefined : this.entries.find((entry) => entry.record.id === record.requestId)?.record
-    const asked = request ? { type: request.type, id: request.id, by: request.by, line: request.line } : null
-    this.differences.push({ offset, request: asked, ...found })
+    const asked = this.asked.get(record.requestId ?? '')
+    const request = asked === undefined ? undefined : this.entries[asked]?.record
+    const about = request ? { type: request.type, id: request.id, by: request.by, line: request.line } : null
+    this.differences.push({ offset, request: about, ...found })
   }
 }
 
