@@ -105,18 +105,22 @@ const readInt64s = (bytes: Uint8Array, to: Float64Array): void => {
   for (let i = 0; i < count; i++) to[i] = (high[2 * i + 1] as number) * 2 ** 32 + (low[2 * i] as number)
 }
 
+/** Room that a new chunk has for samples at least: blocks are short, and others mostly follow. */
+const FIRST_ROOM_BYTES = 2048
+
 /** Chunks that are looked at for one that a block continues: sources of an asset are few. */
 const CHUNKS_LOOKED_AT = 8
 
 /** Adds rows of an unpacked block to a window's chunks, and of its channels those wanted: to the chunk they continue, or as a new one. */
 export const addRows = (chunks: Chunk[], block: Block, rows: Rows, run: Run, wanted: readonly string[]): void => {
   const channels = block.channels.filter((channel) => wanted.includes(channel))
+  const count = run.to - run.from
   let chunk = continuedBy(chunks, block, channels, rows.seqs[run.from] as number)
   if (chunk === undefined) {
-    chunk = newChunk(block, channels, run.to - run.from)
+    const rowBytes = Math.max(1, channels.length) * block.width * rows.samples.BYTES_PER_ELEMENT
+    chunk = newChunk(block, channels, Math.max(count, Math.floor(FIRST_ROOM_BYTES / rowBytes)))
     chunks.push(chunk)
   }
-  const count = run.to - run.from
   if (chunk.rows + count > roomOf(chunk)) grow(chunk, Math.max(chunk.rows + count, chunk.rows * 2))
   if (block.qualities.length > 0 && chunk.qualities.length === 0) chunk.qualities = new Uint8Array(roomOf(chunk))
   for (let i = 0; i < count; i++) {

@@ -70,7 +70,10 @@ const isPlain = (chunk: Chunk, channel: string): boolean => {
 }
 
 const areFinite = (elements: Samples): boolean => {
-  for (let i = 0; i < elements.length; i++) if (!Number.isFinite(elements[i])) return false
+  for (let i = 0; i < elements.length; i++) {
+    const x = elements[i] as number
+    if (x - x !== 0) return false // NaN for infinities and NaN alike
+  }
   return true
 }
 
