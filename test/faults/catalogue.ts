@@ -6,7 +6,7 @@ import { poison, registryDown } from './codec-faults.ts'
 import { damage } from './damage.ts'
 import type { Fault } from './fault.ts'
 import { network } from './network.ts'
-import { rebalanceStorm, serviceKilled, transactionZombie, zombie } from './members.ts'
+import { instanceZombie, rebalanceStorm, serviceKilled, transactionZombie, zombie } from './members.ts'
 import { powerLoss } from './power-loss.ts'
 
 /** One node and three, each with both clients. */
@@ -53,6 +53,13 @@ export const FAULTS: readonly Fault[] = [
     title: 'the same in the middle of a transaction: it is rolled back, no reader sees a record twice',
     variants: EACH_CLIENT,
     run: transactionZombie,
+  },
+  {
+    id: 'instance-zombie',
+    title: 'a service stands still, another one is started under its name: it takes over at once, the first ends fenced',
+    ciScale: 0.1,
+    variants: EACH_CLIENT,
+    run: instanceZombie,
   },
   {
     id: 'rebalance-storm',

@@ -2,6 +2,7 @@
 // that they have to be made of.
 
 import type { Log, LogRecord } from '@andon/kit'
+import { MemoryRecord } from '../../packages/kit/src/log/memory-store.ts'
 import { sumVerdicts, verifyRecords } from '../harness/record-ledger.ts'
 import type { RecordVerdict } from '../harness/record-ledger.ts'
 import { foundNumbers, foundTotals, numberOf, wrongTotals } from './numbers.ts'
@@ -27,7 +28,7 @@ export const watchTotals = async (log: Log): Promise<TotalsWatch> => {
     topics: ['totals'],
     onBatch: (batch) => {
       for (const record of batch.records) {
-        records.push(record)
+        records.push(kept(record))
         const number = numberOf(record)
         newest.set(record.partition, Math.max(number, newest.get(record.partition) ?? -1))
         seen.add(number)
@@ -39,6 +40,12 @@ export const watchTotals = async (log: Log): Promise<TotalsWatch> => {
     await follow.stop()
   }
   return { records, distinct: () => seen.size, newest, stop }
+}
+
+/** What a follower is handed lies in a buffer that is used again. */
+const kept = (record: LogRecord): LogRecord => {
+  const { topic, partition, timestampMs, key, value } = record
+  return new MemoryRecord(topic, partition, record, { timestampMs, key, value: value && Buffer.from(value), headers: record.headers() })
 }
 
 /** What the outputs under test promise. */

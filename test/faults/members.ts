@@ -50,6 +50,45 @@ const standStill = (options: FaultOptions, subject: Subject): Promise<FaultResul
     return { recoveredS: slowestS, broken: [] }
   })
 
+/**
+ * A service stands still, and its supervisor starts another one under the same name: that one has the partitions at once; the one
+ * that stood still is fenced when it goes on, ends by itself and says why.
+ */
+export const instanceZombie = (options: FaultOptions): Promise<FaultResult> =>
+  countRun(
+    options,
+    { subject: TOTALS, config: { paceMs: PACE_MS, sessionMs: 10_000, snapshotEveryRecords: 500, instance: 'a' } },
+    async (run) => {
+      const random = seeded(options.seed)
+      const times = options.scale < 1 ? 1 : 3
+      const broken: string[] = []
+      let current = run.startWorker()
+      await current.ready
+      run.feed(RECORDS_PER_SECOND)
+      await until('work under way', () => run.counted() > RECORDS_PER_SECOND / 2)
+      let slowestS = 0
+      for (let i = 0; i < times; i++) {
+        await sleep(random() * 500)
+        const asleep = current
+        asleep.pause()
+        asleep.mayEnd()
+        const pausedMs = performance.now()
+        const fed = run.fed() + RECORDS_PER_SECOND / 2
+        current = run.startWorker()
+        await until('the other one to take over', () => [...run.lastCounted().values()].every((number) => number > fed))
+        const tookS = (performance.now() - pausedMs) / 1000
+        slowestS = Math.max(slowestS, tookS)
+        asleep.resume()
+        options.note(`stood still for ${tookS.toFixed(1)} s, another one has its name, goes on`)
+        const ended = await Promise.race([asleep.exited, sleep(60_000, 'never' as const, { ref: false })])
+        if (ended !== 1) broken.push(`the one that stood still ended with ${String(ended)}, not by itself with 1`)
+        const at = run.counted()
+        await until('work to go on', () => run.counted() > at + RECORDS_PER_SECOND)
+      }
+      return { recoveredS: slowestS, broken }
+    },
+  )
+
 /** A member joins or leaves every 3 s: work goes on in every window, and nothing is counted twice. */
 export const rebalanceStorm = (options: FaultOptions): Promise<FaultResult> =>
   countRun(options, { subject: TOTALS, config: { paceMs: PACE_MS, sessionMs: SESSION_MS, snapshotEveryRecords: 500 } }, async (run) => {
@@ -85,9 +124,9 @@ export const rebalanceStorm = (options: FaultOptions): Promise<FaultResult> =>
     return { recoveredS: longestS, broken }
   })
 
-/** P22: a service is killed under load and started again as a supervisor would: state restored, caught up, nothing lost or counted twice. */
+/** P22: a service is killed under load and started again under its name, as its supervisor would: state restored, caught up, nothing lost or counted twice. */
 export const serviceKilled = (options: FaultOptions): Promise<FaultResult> =>
-  countRun(options, { subject: TOTALS, config: { paceMs: 5, sessionMs: 10_000 } }, async (run) => {
+  countRun(options, { subject: TOTALS, config: { paceMs: 5, sessionMs: 10_000, instance: 'a' } }, async (run) => {
     const times = options.scale < 1 ? 1 : 5
     let worker = run.startWorker()
     await worker.ready

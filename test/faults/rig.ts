@@ -22,6 +22,8 @@ export interface Worker {
   readonly ready: Promise<void>
   /** Exit code, null after a signal. */
   readonly exited: Promise<number | null>
+  /** From here on an end of its own is no surprise. */
+  mayEnd(): void
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>
   /** SIGTERM; resolves with the exit code. */
@@ -144,6 +146,9 @@ const spawnWorker = (
     child,
     ready: ready.promise,
     exited,
+    mayEnd: () => {
+      isExpected = true
+    },
     kill: async () => void (await end('SIGKILL')),
     terminate: () => end('SIGTERM'),
     pause: () => void child.kill('SIGSTOP'),

@@ -15,6 +15,8 @@ interface Config {
   /** Pause per handled batch, ms, so that a fault finds work under way. */
   readonly paceMs: number
   readonly sessionMs?: number
+  /** Its name in the group; default: none. */
+  readonly instance?: string
   readonly snapshotEveryRecords?: number
   /** Retains snapshots in this folder, so many records apart. */
   readonly blobDir?: string
@@ -69,6 +71,7 @@ const log = await openKafkaLog({
   namespace: config.namespace,
   client: config.client,
   appendDeadlineMs: 30_000,
+  ...(config.instance === undefined ? {} : { instance: config.instance }),
   timing: { sessionMs: config.sessionMs ?? 6000, heartbeatMs: 500, rebalanceMs: 10_000 },
 })
 const run = await runProcess<NumberRecord>(
