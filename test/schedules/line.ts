@@ -33,6 +33,7 @@ const changelog = {
 const defaults: Readonly<Record<string, object>> = {
   telemetry: { block: null, tick: null },
   features: { vector: null, late: null },
+  anomalies: { finding: null, faultMode: null },
   'features.changelog': changelog,
   'clustering.changelog': changelog,
 }

@@ -126,6 +126,24 @@ test('row 14: a tick that is appended while a sample is in linger closes nothing
   assert.deepEqual(line.passed().late, [])
 })
 
+test('row 14: no tick passes what was lost in a power loss that nobody has noticed yet', async (t) => {
+  const line = await open(t)
+  const ingest = await line.ingest('ingest-0')
+  await ingest.pump()
+  await line.accept(ingest, [1, 1])
+  for (let second = 0; second < 6; second++) await ingest.second()
+  await line.settled()
+  const before = line.store.partition('telemetry', 0).high
+  await line.accept(ingest, [2, 7])
+  await ingest.second()
+  for (let second = 0; second < 20; second++) line.clock.ms += 1000 // the process stands still meanwhile
+  line.powerLoss({ telemetry: before })
+  for (let second = 0; second < 15; second++) await ingest.second()
+  await line.settled()
+  assert.deepEqual(line.passed().late, [])
+  assert.deepEqual(line.kept(), { 0: names(1), 4: names(2) })
+})
+
 test('row 15: after an outage for everybody one instance drains first, and nothing of the other is late', async (t) => {
   const line = await open(t)
   const [a, b] = [await line.ingest('ingest-0'), await line.ingest('ingest-1')]

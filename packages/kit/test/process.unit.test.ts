@@ -226,15 +226,17 @@ test('a cut of the input below a running process takes its state back', async ()
   await run.stop()
 })
 
-test('a promoted record is no output that a stateless process goes back to', async () => {
+test('a record that was promoted, taken back or redriven is no output that a stateless process goes back to', async () => {
   const store = new MemoryStore(1)
   const first = openLog({ store, maxBatchRecords: 1 })
   await start(first, { open: doubles })
   await add(first, 'a', 1, 2, 3)
   await until(async () => (await outputs(first)).length === 3)
   await until(async () => (await first.admin.committed('adder', 'numbers')).get(0) === 3)
-  const headers = { 'andon-cause': 'numbers/0/0/0/0', 'andon-lane': 'promote:run-1.x', 'andon-run': 'run-1' }
-  await first.append([{ topic: 'totals', partition: 0, key: 'a', value: Buffer.from('{"total":0,"count":0}'), headers }])
+  for (const lane of ['promote:run-1.x', 'promote:undo-run-1.x', 'redrive:x']) {
+    const headers = { 'andon-cause': 'numbers/0/0/0/0', 'andon-lane': lane }
+    await first.append([{ topic: 'totals', partition: 0, key: 'a', value: Buffer.from('{"total":0,"count":0}'), headers }])
+  }
   await first.close()
   const second = openLog({ store })
   await start(second, { open: doubles })
@@ -242,7 +244,7 @@ test('a promoted record is no output that a stateless process goes back to', asy
   await until(async () => (await outputs(second)).some(({ value }) => value.total === 8))
   assert.deepEqual(
     (await outputs(second)).map(({ value }) => value.total),
-    [2, 4, 6, 0, 6, 8],
+    [2, 4, 6, 0, 0, 0, 6, 8],
   )
   await second.close()
 })

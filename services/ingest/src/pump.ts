@@ -1,5 +1,6 @@
 // Spool → log, and the ticks. One loop with one append outstanding, so that a tick is computed at the moment it is appended and
-// everything it speaks for lies in front of it. Nothing is retried: after a failed append the loop starts over with everything held.
+// everything it speaks for lies in front of it: the log takes neither tick nor block behind a record of ours that it has lost.
+// Nothing is retried: after a failed append the loop starts over with everything held.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Log } from '@andon/kit'
@@ -101,7 +102,7 @@ export class Pump {
   async #send(batch: readonly HeldEntry[]): Promise<void> {
     const { log, held, keeper, clock } = this.#deps
     const records = await Promise.all(batch.map((entry) => keeper.recordOf(entry)))
-    const appended = await log.append(records)
+    const appended = await log.append(records, { after: newestIn(new Set(batch.map(({ lane }) => lane))) })
     this.#heardBack(held.answered(batch, [...appended], clock.monotonicMs()))
     this.#deps.onPublished(batch.length, 'block')
   }
@@ -116,7 +117,7 @@ export class Pump {
       const upToUs = Math.min(held.lowWaterUs(lane, nowUs), this.#deps.oldestWaitingUs(lane.partition))
       return { ...tickRecord(shape, lane.partition, upToUs), timestampMs: Math.floor(nowUs / 1000) }
     })
-    const appended = [...(await log.append(ticks))]
+    const appended = [...(await log.append(ticks, { after: newestIn(lanes) }))]
     const heardMs = clock.monotonicMs()
     this.#hasJoined = true
     this.#heardBack(lanes.filter((lane, index) => held.heard(lane, appended[index]!, heardMs)))
@@ -147,3 +148,7 @@ export class Pump {
     if (safe.length > 0) this.#deps.onSafe(safe)
   }
 }
+
+/** Our newest record in each lane, as far as we know. */
+const newestIn = (lanes: Iterable<Lane>) =>
+  [...lanes].flatMap(({ topic, partition, newest }) => (newest === undefined ? [] : [{ topic, partition, ...newest }]))
