@@ -51,7 +51,10 @@ const sectionsOf = ({ topic, partition, bytes, fromOffset, aborted }: Fetched): 
   let nextOffset = fromOffset
   for (let at = 0; at + HEAD <= bytes.length;) {
     const end = at + 12 + bytes.readInt32BE(at + 8)
-    if (end < at + HEAD) throw corrupt(topic, partition, nextOffset, `gives its length as ${end - at - 12} bytes`)
+    if (end < at + HEAD) {
+      if (nextOffset > fromOffset) break // what lies before the damage is handed out first
+      throw corrupt(topic, partition, nextOffset, `gives its length as ${end - at - 12} bytes`)
+    }
     if (end > bytes.length) break
     if (bytes[at + 16] !== 2)
       throw logError(
@@ -60,8 +63,10 @@ const sectionsOf = ({ topic, partition, bytes, fromOffset, aborted }: Fetched): 
         `Batch of ${topic}/${partition} has message format ${bytes[at + 16]}; only format 2 (Kafka 0.11 and later) is read`,
       )
     const baseOffset = Number(bytes.readBigInt64BE(at))
-    if (crc32c(bytes.subarray(at + 21, end)) !== bytes.readUInt32BE(at + 17))
+    if (crc32c(bytes.subarray(at + 21, end)) !== bytes.readUInt32BE(at + 17)) {
+      if (nextOffset > fromOffset) break
       throw corrupt(topic, partition, baseOffset, 'does not match its checksum')
+    }
     const attributes = bytes.readInt16BE(at + 21)
     const lastOffset = baseOffset + bytes.readInt32BE(at + 23)
     if (!filter.hides(bytes, at, lastOffset, attributes) && lastOffset >= fromOffset)
