@@ -148,6 +148,21 @@ test('a half-open connection carries one direction only, and its held bytes arri
   assert.equal(Buffer.concat(pieces).toString(), 'did you hear me?')
 })
 
+test('whoever waits for answers on a half-open connection does not hear that the server has gone, until it is healed', async (t) => {
+  const gone = createServer((socket) => socket.on('error', () => undefined).on('data', () => socket.destroy()))
+  await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve))
+  t.after(() => gone.close())
+  const proxy = await openFaultProxy((gone.address() as AddressInfo).port)
+  t.after(() => proxy.close())
+  const { socket, closed } = await call(t, proxy)
+  proxy.set({ blackhole: 'answers' })
+  socket.write('are you there?')
+  await sleep(50)
+  assert.equal(socket.destroyed, false)
+  proxy.heal()
+  await closed
+})
+
 test('a silent direction to the server lets nothing reach it', async (t) => {
   const proxy = await openProxy(t)
   const { socket, got } = await call(t, proxy)

@@ -17,7 +17,10 @@ export interface NetworkFault {
   readonly bytesPerSecond: number
   /** Largest piece that is written at once; 1 tears every frame at every byte. */
   readonly splitBytes: number
-  /** Which direction is silent; one alone is a half-open connection. Nothing is refused, closed or lost: bytes wait for the end of the fault. */
+  /**
+   * Which direction is silent; one alone is a half-open connection. Nothing is refused, closed or lost: bytes wait for the end of
+   * the fault, and so does the news that the server has gone.
+   */
   readonly blackhole: 'none' | 'both' | 'requests' | 'answers'
   /** Share of new connections that are reset after some of their traffic. */
   readonly resetShare: number
@@ -68,7 +71,7 @@ export const openFaultProxy = async (targetPort: number, { port, random = Math.r
   const toSwallow = new Map<number, number>()
   let swallowed = 0
   let resets = 0
-  const open = new Set<{ readonly client: Socket; readonly requests: FaultPipe; readonly answers: FaultPipe }>()
+  const open = new Set<{ readonly client: Socket; readonly target: Socket; readonly requests: FaultPipe; readonly answers: FaultPipe }>()
 
   const pipeFault = (direction: 'requests' | 'answers'): PipeFault => {
     if (fault === NONE) return NO_PIPE_FAULT
@@ -80,16 +83,16 @@ export const openFaultProxy = async (targetPort: number, { port, random = Math.r
     const target = connect({ port: targetPort, host: '127.0.0.1', noDelay: true })
     const requests = new FaultPipe(client, target, () => pipeFault('requests'), random)
     const answers = new FaultPipe(target, client, () => pipeFault('answers'), random)
-    const connection = { client, requests, answers }
+    const connection = { client, target, requests, answers }
     open.add(connection)
-    for (const socket of [client, target]) {
-      socket.on('error', () => undefined) // told by 'close'
-      socket.on('close', () => {
-        open.delete(connection)
-        client.destroy()
-        target.destroy()
-      })
-    }
+    for (const socket of [client, target]) socket.on('error', () => undefined) // told by 'close'
+    client.on('close', () => {
+      open.delete(connection)
+      target.destroy()
+    })
+    target.on('close', () => {
+      if (!pipeFault('answers').isHeld) client.destroy()
+    })
     let lifeBytes = random() < fault.resetShare ? Math.ceil(random() * RESET_WITHIN_BYTES) : Infinity
     const isOver = (bytes: Buffer): boolean => {
       lifeBytes -= bytes.length
@@ -125,9 +128,10 @@ export const openFaultProxy = async (targetPort: number, { port, random = Math.r
 
   const set = (next: Partial<NetworkFault>): void => {
     fault = { ...NONE, ...next }
-    for (const { requests, answers } of open) {
+    for (const { client, target, requests, answers } of open) {
       requests.resume()
       answers.resume()
+      if (target.destroyed && !pipeFault('answers').isHeld) client.destroy()
     }
   }
   const cutAll = (): void => {

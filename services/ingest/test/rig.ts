@@ -2,7 +2,7 @@
 
 import { deserialize, serialize } from 'node:v8'
 import { createLogger, createMetrics, openMemoryLog } from '@andon/kit'
-import type { Codec, MemoryLog } from '@andon/kit'
+import type { Codec, Log, MemoryLog } from '@andon/kit'
 import { parsePlant } from '@andon/schemas'
 import type { Block, Telemetry } from '@andon/schemas'
 import type { Delivery, Receipt } from '../src/adapters/source.ts'
@@ -119,6 +119,8 @@ export const startUs = 1_795_000_000_000_000
 
 export interface RigOptions {
   readonly log?: MemoryLog
+  /** Where records go when it is not the log in memory. */
+  readonly broker?: Pick<Log, 'append' | 'latest'>
   readonly disk?: MemoryDisk
   readonly clock?: ManualClock
   readonly instance?: string
@@ -174,7 +176,7 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
       quarantinePartitions: 1,
       skewBoundUs: 5_000_000,
     },
-    log,
+    log: options.broker ?? log,
     opened,
     doorEpoch: options.doorEpoch ?? 1,
     journal: { remembered: [...disk.seen], note: async (identities) => void disk.seen.push(...identities) },
