@@ -113,11 +113,15 @@ for (const client of ['kafkajs', 'platformatic'] as const) {
     const log = await openKafkaLog({ clientId: 'kit-secure', namespace: `${client}${process.pid}-`, client, ...options })
     try {
       await log.admin.ensureTopics([{ name: 'numbers', partitions: 1 }])
-      const [place] = await log.append([{ topic: 'numbers', key: 'k', value: Buffer.from('x') }])
-      const found: (string | null)[] = []
-      for await (const batch of log.read({ topic: 'numbers', partition: 0, from: place!.offset, to: 'latest' }))
-        found.push(...batch.records.map(({ key }) => key))
-      assert.deepEqual(found, ['k'])
+      const sent = [Buffer.from('x'), Buffer.alloc(800_000, 7), Buffer.from('y')]
+      const places = await log.append(sent.map((value) => ({ topic: 'numbers', key: 'k', value })))
+      const found: (Buffer | null)[] = []
+      for await (const batch of log.read({ topic: 'numbers', partition: 0, from: places.at(0)!.offset, to: 'latest' }))
+        found.push(...batch.records.map(({ value }) => value))
+      assert.deepEqual(
+        found.map((value, i) => value?.equals(sent[i]!)),
+        [true, true, true],
+      )
     } finally {
       await log.close()
     }

@@ -24,6 +24,8 @@ export interface RunnerHooks {
   /** The runner can take another batch, or moved. */
   onHungry(): void
   onProgress?(): void
+  /** The batch was handled and is forgotten: its bytes may be written over. */
+  onHandled?(batch: RecordBatch): void
   /** The handler failed for good. */
   onFatal(error: unknown): void
 }
@@ -196,6 +198,7 @@ export class PartitionRunner {
     }
     this.position = next! ?? batch.nextOffset
     if (next! !== undefined && next! !== batch.nextOffset) this.moveTo(next!)
+    this.hooks.onHandled?.(batch)
     this.hooks.onProgress?.()
   }
 

@@ -49,7 +49,7 @@ export interface AppendedRecords extends Iterable<Appended> {
   newest(): { readonly index: number; readonly place: Appended }[]
 }
 
-/** A stored record. `value` is a view into the fetch buffer: copy what must outlive the handler call. */
+/** A stored record. `value` is a view into a fetch buffer that is used again after the handler call: copy what must outlive it. */
 export interface LogRecord extends Position {
   readonly topic: string
   readonly partition: number
@@ -63,8 +63,9 @@ export interface LogRecord extends Position {
 }
 
 /**
- * Consecutive records of one partition, in offset order: columns by index 0 … count - 1. Values are views into the fetch
- * buffer, which lives as long as something points into it: copy what must outlive the handler call.
+ * Consecutive records of one partition, in offset order: columns by index 0 … count - 1. Values are views into a fetch
+ * buffer. It and the columns are used again when the handler has settled: copy what must outlive its call. What `read`
+ * yields is its reader's for good.
  */
 export interface RecordBatch {
   readonly topic: string

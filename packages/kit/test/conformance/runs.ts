@@ -49,6 +49,29 @@ export const runRules = (check: Check, subject: Subject, adapter: string): void 
     await run.stop()
   })
 
+  check('large records', 'what a handler has in hand stays as it is until it is done, however much is read meanwhile', async ({ log }) => {
+    const [partitions, each] = [2, 40]
+    const filled = (partition: number, i: number): Buffer => Buffer.alloc(100_000, partition * each + i + 1)
+    for (let partition = 0; partition < partitions; partition++)
+      await log.append(Array.from({ length: each }, (_, i) => ({ topic: 'numbers', key: null, partition, value: filled(partition, i) })))
+    const isRight = ({ partition, offset, value }: LogRecord): boolean => value!.equals(filled(partition, offset))
+    const wrong: string[] = []
+    const seen = { run: 0, follow: 0 }
+    const onBatch = (who: keyof typeof seen) => async (batch: { records: readonly LogRecord[] }) => {
+      for (const moment of ['first', 'last']) {
+        for (const record of batch.records) if (!isRight(record)) wrong.push(`${who} ${moment} ${record.partition}/${record.offset}`)
+        await new Promise((resolve) => setTimeout(resolve, 20)) // long enough for the next answers to come in
+      }
+      seen[who] += batch.records.length
+    }
+    const small = { topics: ['numbers'], maxBytesPerPartition: 300_000, maxBytes: 600_000 }
+    const run = await log.run({ ...small, group: 'g', onBatch: onBatch('run') })
+    const follow = await log.follow({ ...small, onBatch: onBatch('follow') })
+    await until(() => seen.run === partitions * each && seen.follow === partitions * each)
+    assert.deepEqual(wrong, [])
+    await Promise.all([run.stop(), follow.stop()])
+  })
+
   check('redelivery', 'what a crashed handler had in hand comes again', async ({ log }) => {
     await log.append(toPartition(0, values(0, 3)))
     const run = await log.run({ group: 'g', topics: ['numbers'], onBatch: async () => Promise.reject(new TypeError('poison')) })

@@ -8,6 +8,7 @@ import { APPEND_TIME, COMPRESSION_MASK, CONTROL, HEAD, TRANSACTIONAL } from './b
 import { CELL, CELLS, Columns } from './columns.ts'
 import { unpack, unpackAside } from './compression.ts'
 import type { Aborted } from './protocol.ts'
+import type { Slabs } from './slabs.ts'
 
 /** Larger compressed batches are unpacked off this thread, so that they delay nobody's heartbeat or answer. */
 const UNPACK_ASIDE_BYTES = 256 * 1024
@@ -19,6 +20,8 @@ export interface Fetched {
   readonly fromOffset: number
   readonly aborted: readonly Aborted[]
   readonly highWatermark: number
+  /** Lends the memory of the columns. Default: it is theirs. */
+  readonly tables?: Slabs
 }
 
 /** One batch whose frame has been checked; its records begin at `from` of `bytes`, still packed if `codec` is not 0. */
@@ -84,7 +87,8 @@ const sectionsOf = ({ topic, partition, bytes, fromOffset, aborted }: Fetched): 
   return { sections, nextOffset }
 }
 
-const columnsOf = ({ topic, partition, bytes, fromOffset, highWatermark }: Fetched, sections: Section[], nextOffset: number): Columns => {
+const columnsOf = (fetched: Fetched, sections: Section[], nextOffset: number): Columns => {
+  const { topic, partition, bytes, fromOffset, highWatermark, tables } = fetched
   let capacity = 0
   for (const section of sections) {
     if (section.codec !== 0 && section.bytes === bytes) unpacked(section, unpack(section.codec, packedBytes(section), topic))
@@ -93,7 +97,7 @@ const columnsOf = ({ topic, partition, bytes, fromOffset, highWatermark }: Fetch
       throw badFormat(topic, partition, `a batch of ${section.to - section.from} bytes says that it has ${section.count} records`)
     capacity += section.count
   }
-  const columns = new Columns(topic, partition, capacity, { nextOffset, highWatermark })
+  const columns = new Columns(topic, partition, capacity, { nextOffset, highWatermark }, tables)
   for (const section of sections) {
     if (!readSection(columns, section, fromOffset)) throw badFormat(topic, partition, 'a record reaches beyond its batch')
   }

@@ -5,6 +5,7 @@ import { headerMap } from '../encoded-headers.ts'
 import type { LogRecord, RecordBatch } from '../port.ts'
 import { TextCache } from '../text-cache.ts'
 import { readVarint } from '../varint.ts'
+import type { Slabs } from './slabs.ts'
 
 /** Keys and header values of all logs of this process; assets, types and lanes are few. */
 const texts = new TextCache()
@@ -38,13 +39,16 @@ export class Columns implements RecordBatch {
   private walked = -1
   private headers = 0
 
-  constructor(topic: string, partition: number, capacity: number, from: { nextOffset: number; highWatermark: number }) {
+  /** `tables` lends the memory of the columns, to be given back when nobody looks at them any more. */
+  constructor(topic: string, partition: number, capacity: number, from: { nextOffset: number; highWatermark: number }, tables?: Slabs) {
     this.topic = topic
     this.partition = partition
     this.nextOffset = from.nextOffset
     this.highWatermark = from.highWatermark
-    this.cells = new Int32Array(capacity * CELLS)
-    this.timestampMs = new Float64Array(capacity)
+    const bytes = capacity * (Float64Array.BYTES_PER_ELEMENT + CELLS * Int32Array.BYTES_PER_ELEMENT)
+    const memory = tables ? tables.take(bytes).buffer : new ArrayBuffer(bytes)
+    this.timestampMs = new Float64Array(memory, 0, capacity)
+    this.cells = new Int32Array(memory, this.timestampMs.byteLength, capacity * CELLS)
   }
 
   get records(): readonly LogRecord[] {

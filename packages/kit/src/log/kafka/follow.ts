@@ -47,6 +47,7 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
       resolve: (name, number, at) => startOffset(lookups, prefix + name, number, at),
       onHungry: () => reader.hungry(),
       onProgress: () => progress.check(),
+      onHandled: (batch) => reader.handled(batch),
       onFatal: (error) => void stop(error),
     })
     runners.set(`${topic}/${partition}`, runner)

@@ -7,8 +7,9 @@ import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import type { ISocketFactory } from 'kafkajs'
 import { logError } from '../log-error.ts'
-import { openFrameSocket } from './frame-socket.ts'
+import { exchangeOn, openFrameSocket } from './frame-socket.ts'
 import type { Api } from './protocol-io.ts'
+import { Slabs } from './slabs.ts'
 import { rotated } from './wire.ts'
 import type { Purpose, Wire, WireConnection, WireOptions } from './wire.ts'
 
@@ -17,28 +18,10 @@ const require = createRequire(import.meta.url)
 export interface Connection {
   readonly socket: Socket | null | undefined
   readonly clientId: string
-  readonly requestQueue: { push(request: QueuedRequest): void }
-  isConnected(): boolean
   isAuthenticated(): boolean
   authenticate(): Promise<void>
-  failIfNotConnected(): void
-  nextCorrelationId(): number
   rejectRequests(error: Error): void
   disconnect(): Promise<unknown>
-}
-
-interface QueuedRequest {
-  readonly entry: {
-    readonly apiKey: number
-    readonly apiVersion: number
-    readonly apiName: string
-    readonly correlationId: number
-    resolve(answer: { payload: Buffer }): void
-    reject(error: unknown): void
-  }
-  readonly expectResponse: boolean
-  readonly requestTimeout: number | null
-  sendRequest(): void
 }
 
 export interface Broker {
@@ -59,9 +42,8 @@ export const internals = {
   Cluster: require('kafkajs/src/cluster') as new (options: object) => Cluster,
   RequestQueue: require('kafkajs/src/network/requestQueue') as { prototype: Record<string, unknown> },
   Connection: require('kafkajs/src/network/connection') as {
-    prototype: { connect: () => Promise<unknown>; disconnect: () => Promise<unknown>; processData: (data: Buffer) => void }
+    prototype: { connect: () => Promise<unknown>; disconnect: () => Promise<unknown> }
   },
-  socketFactory: require('kafkajs/src/network/socketFactory') as () => ISocketFactory,
   loggers: require('kafkajs/src/loggers') as { createLogger(options: object): unknown; LEVELS: { NOTHING: number } },
 }
 
@@ -99,24 +81,8 @@ export const shareConnects = (connect: () => Promise<unknown>): (() => Promise<u
   }
 }
 
-/** What a connection has of an answer that broke off stays in its buffer, and the answers of the next socket are misread: empty it first. */
-export const withFreshBuffer = (connect: () => Promise<unknown>): (() => Promise<unknown>) =>
-  function (this: { isConnected(): boolean; chunks: Buffer[]; bytesBuffered: number; bytesNeeded: number }): Promise<unknown> {
-    if (!this.isConnected()) Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: 4 })
-    return connect.call(this)
-  } as () => Promise<unknown>
-
 const { prototype: connection } = internals.Connection
-connection.connect = shareConnects(withFreshBuffer(connection.connect))
-
-/** kafkajs keeps what is left of an answer, also when that is nothing, and then copies every answer to put the two together. */
-export const withoutEmptyRest = (processData: (data: Buffer) => void): ((data: Buffer) => void) =>
-  function (this: { chunks: Buffer[]; bytesBuffered: number }, data: Buffer): void {
-    if (this.bytesBuffered === 0) this.chunks = []
-    processData.call(this, data)
-  } as (data: Buffer) => void
-
-connection.processData = withoutEmptyRest(connection.processData)
+connection.connect = shareConnects(connection.connect)
 
 /** kafkajs ends a dead socket again at every try to reconnect, and each time leaves a listener on it: let it forget the socket. */
 const forgetDeadSocket = (disconnect: () => Promise<unknown>): (() => Promise<unknown>) =>
@@ -134,12 +100,7 @@ const quiet = { level: internals.loggers.LEVELS.NOTHING, logCreator: () => () =>
 /** Few short retries: with long ones kafkajs stays with a dead broker inside one call. Loops around it are ours. */
 const RETRY = { retries: 2, initialRetryTime: 50, maxRetryTime: 300 }
 
-const openTlsSocket = internals.socketFactory()
-
-const openSocket: ISocketFactory = (target) =>
-  target.ssl ? openTlsSocket(target) : openFrameSocket(target.host, target.port, target.onConnect)
-
-export const createCluster = ({ brokers, clientId, ssl, sasl, via }: WireOptions): Cluster =>
+export const createCluster = ({ brokers, clientId, ssl, sasl, via }: WireOptions, openSocket: ISocketFactory): Cluster =>
   new internals.Cluster({
     brokers: [...brokers],
     clientId,
@@ -161,44 +122,17 @@ const diverted =
   ({ host, port, ssl, onConnect }) =>
     open({ ...via({ host, port }), ssl: ssl && !isIP(host) ? { servername: host, ...ssl } : ssl, onConnect })
 
-/** Size of a request, its key and version, correlation id, and who asks. */
-const requestHead = ([key, version]: Api, correlationId: number, clientId: string, bodyBytes: number): Buffer => {
-  const nameBytes = Buffer.byteLength(clientId)
-  const head = Buffer.allocUnsafe(14 + nameBytes)
-  head.writeInt32BE(10 + nameBytes + bodyBytes, 0)
-  head.writeInt16BE(key, 4)
-  head.writeInt16BE(version, 6)
-  head.writeInt32BE(correlationId, 8)
-  head.writeInt16BE(nameBytes, 12)
-  head.write(clientId, 14)
-  return head
-}
-
-/**
- * A request whose body is bytes that we have written, answered with the body's bytes. kafkajs' own `send` copies a request
- * twice into growing buffers, which costs more than all the rest; its queue and its connection do not need that.
- */
+/** A request over a connection that kafkajs has opened and signed in: by ourselves, beside its queue and its copies. */
 export const sendBytes = async (connection: Connection, api: Api, body: Buffer): Promise<Buffer> => {
   if (!connection.isAuthenticated()) await connection.authenticate()
-  connection.failIfNotConnected()
-  const correlationId = connection.nextCorrelationId()
-  const head = requestHead(api, correlationId, connection.clientId, body.length)
-  const { promise, resolve, reject } = Promise.withResolvers<{ payload: Buffer }>()
-  const [apiKey, apiVersion, apiName] = api
-  connection.requestQueue.push({
-    entry: { apiKey, apiVersion, apiName, correlationId, resolve, reject },
-    expectResponse: true,
-    requestTimeout: null,
-    sendRequest: () => {
-      const socket = connection.socket!
-      socket.cork()
-      socket.write(head)
-      socket.write(body)
-      socket.uncork()
-    },
-  })
-  return (await promise).payload
+  const exchange = connection.socket && exchangeOn(connection.socket)
+  if (!exchange) throw new Error('The connection has ended')
+  return exchange.ask(api, connection.clientId, body)
 }
+
+/** One answer is handled while the next one comes in. */
+const FREE_ANSWERS = 4
+const LARGE_ANSWER_BYTES = 64 * 1024
 
 /** Which of a broker's two connections; kafkajs itself keeps the second for fetches. */
 const INDEX: Readonly<Record<Purpose, number>> = { requests: 0, polls: 1 }
@@ -207,8 +141,10 @@ const INDEX: Readonly<Record<Purpose, number>> = { requests: 0, polls: 1 }
 const REFUSED = new Set(['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemented'])
 
 export const openKafkajsWire = (options: WireOptions): Wire => {
+  const slabs = new Slabs(LARGE_ANSWER_BYTES, FREE_ANSWERS)
+  const openSocket: ISocketFactory = (target) => openFrameSocket(target, slabs)
   let abandoned = 0
-  let cluster = createCluster(options)
+  let cluster = createCluster(options, openSocket)
 
   const brokerOf = async (node: number | undefined): Promise<Broker> => {
     try {
@@ -234,10 +170,12 @@ export const openKafkajsWire = (options: WireOptions): Wire => {
       for (const broker of new Set([...Object.values(brokers), ...(seedBroker ? [seedBroker] : [])]))
         for (const connection of broker.connectionPool.pool) {
           connection.rejectRequests(error)
+          if (connection.socket) exchangeOn(connection.socket)?.end(error)
           connection.disconnect().catch(() => undefined)
         }
-      cluster = createCluster({ ...options, brokers: rotated(options.brokers, ++abandoned) })
+      cluster = createCluster({ ...options, brokers: rotated(options.brokers, ++abandoned) }, openSocket)
     },
+    release: (answer) => slabs.giveBack(answer),
     close: () => cluster.disconnect(),
   }
 }

@@ -71,6 +71,7 @@ export const openPlatformaticWire = (options: WireOptions): Wire => {
       connections = new Map()
       pools = new Map()
     },
+    release: () => undefined,
     close: async () => {
       await Promise.all([...pools.values()].map((pool) => pool.close()))
     },

@@ -3,10 +3,12 @@
 
 import { logError } from '../log-error.ts'
 import type { PartitionRunner } from '../partition-runner.ts'
+import type { RecordBatch } from '../port.ts'
 import { CODE, isTransient, nameOfCode, toLogError } from './errors.ts'
 import { API, fetchBody, fetchReply } from './protocol.ts'
 import type { FetchPart, FetchResult } from './protocol.ts'
 import { decodeRecords } from './batch-reader.ts'
+import { Slabs } from './slabs.ts'
 import { pause } from './transport.ts'
 import type { Transport } from './transport.ts'
 
@@ -42,12 +44,25 @@ interface Asked {
   readonly doubts: number
 }
 
+/** An answer, and how many still look at it: the batches that point into it, and the poll until it has handed them out. */
+interface Answer {
+  readonly body: Buffer
+  readers: number
+}
+
+/** Columns and copied parts are lent memory; less is left to the garbage collector. Each of several partitions has two batches. */
+const LARGE_BYTES = 16 * 1024
+const FREE_SLABS = 32
+
 export class Reader {
   private readonly transport: Transport
   private readonly options: ReaderOptions
   private readonly sources = new Map<string, Source>()
   private readonly busy = new Map<number, Promise<void>>()
   private readonly connections = new Map<number, object>()
+  private readonly slabs = new Slabs(LARGE_BYTES, FREE_SLABS)
+  /** Give back the memory of a batch. A batch that is never handled keeps it: it is the garbage collector's then. */
+  private readonly givesBack = new WeakMap<RecordBatch, () => void>()
   private looking: Promise<void> | undefined
   private stopped = false
   private scheduled = false
@@ -75,6 +90,16 @@ export class Reader {
       this.scheduled = false
       this.schedule()
     })
+  }
+
+  /** Nobody looks at the batch any more, nor at anything that it handed out: its memory is used for the next ones. */
+  handled(batch: RecordBatch): void {
+    this.givesBack.get(batch)?.()
+    this.givesBack.delete(batch)
+  }
+
+  private letGo(answer: Answer): void {
+    if (--answer.readers === 0) this.transport.release(answer.body)
   }
 
   /** Ends after the polls that are out. */
@@ -148,11 +173,13 @@ export class Reader {
       this.noteConnection(node, connection, sources)
       const { code, results } = fetchReply(body)
       if (code !== 0) throw logError('retriable', 'ANDON_LOG_FETCH', `Fetching from broker ${node}: ${nameOfCode(code)}`)
+      const answer = { body, readers: 1 }
       let moved = false
       for (const result of results) {
         const found = asked.get(`${result.topic}/${result.partition}`)
-        if (found) moved = (await this.take(found, result, body.length)) || moved
+        if (found) moved = (await this.take(found, result, answer)) || moved
       }
+      this.letGo(answer)
       if (moved) await pause(50)
     } catch (error) {
       const failure = toLogError(error, `Fetching from broker ${node}`)
@@ -174,8 +201,14 @@ export class Reader {
     if (before !== undefined && before !== connection) for (const { runner } of sources) runner.doubt()
   }
 
+  private copyOf(part: Buffer): Buffer {
+    const copy = this.slabs.take(part.length)
+    part.copy(copy)
+    return copy
+  }
+
   /** True if the leader has to be found again. */
-  private async take({ source, offset, doubts }: Asked, result: FetchResult, answerBytes: number): Promise<boolean> {
+  private async take({ source, offset, doubts }: Asked, result: FetchResult, answer: Answer): Promise<boolean> {
     const { runner } = source
     if (result.code === CODE.offsetOutOfRange) {
       runner.doubt(true)
@@ -189,10 +222,19 @@ export class Reader {
     }
     if (!result.records || result.records.length === 0) return false
     const topic = this.options.plainName(source.topic)
-    const bytes = result.records.length < answerBytes * SMALL_PART ? Buffer.from(result.records) : result.records
+    const copied = result.records.length < answer.body.length * SMALL_PART ? this.copyOf(result.records) : undefined
     const { aborted, lastStableOffset: highWatermark } = result
-    const decoded = decodeRecords({ topic, partition: runner.partition, bytes, fromOffset: offset, aborted, highWatermark })
-    runner.offer(offset, decoded instanceof Promise ? await decoded : decoded, doubts)
+    const { partition } = runner
+    const bytes = copied ?? result.records
+    const decoded = decodeRecords({ topic, partition, bytes, fromOffset: offset, aborted, highWatermark, tables: this.slabs })
+    const batch = decoded instanceof Promise ? await decoded : decoded
+    if (!copied) answer.readers++
+    this.givesBack.set(batch, () => {
+      this.slabs.giveBack(batch.cells)
+      if (copied) this.slabs.giveBack(copied)
+      else this.letGo(answer)
+    })
+    runner.offer(offset, batch, doubts)
     return false
   }
 }

@@ -109,6 +109,11 @@ export class Transport {
     })
   }
 
+  /** Nobody looks at this answer any more: its memory may be written to again. */
+  release(answer: Buffer): void {
+    this.wire.release(answer)
+  }
+
   /** The connection that the next such request to the broker will use; connects if necessary. */
   async connectionTo(node: number, api: Api, timeoutMs = REQUEST_TIMEOUT_MS): Promise<object> {
     return this.within(`connecting to broker ${node}`, timeoutMs, async () => {

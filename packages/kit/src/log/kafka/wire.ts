@@ -43,6 +43,8 @@ export interface Wire {
    * first when any one will do: the last one may have stood still.
    */
   abandon(error: Error): void
+  /** Nobody looks at this answer any more: its memory may be written to again. */
+  release(answer: Buffer): void
   close(): Promise<void>
 }
 
