@@ -13,6 +13,8 @@ export interface Entry {
   readonly version: number
   readonly state: Uint8Array
   readonly position: Position
+  /** Offset on the changelog. */
+  readonly at: number
   readonly timestampMs: number
 }
 
@@ -21,10 +23,14 @@ export interface StoredRound {
   readonly at: number
   readonly input: Mark
   readonly output: Mark | undefined
+  /** Of all snapshots that it stands on (`round-sum.ts`); undefined = an earlier version wrote it. */
+  readonly sum: Buffer | undefined
   readonly timestampMs: number
 }
 
 export class ChangelogView {
+  /** First offset that could not be read. */
+  damagedAt: number | undefined
   rounds: StoredRound[] = []
   readonly entries = new Map<string, Entry[]>()
   /** The newest record, whatever it is. */
@@ -50,10 +56,11 @@ export class ChangelogView {
     const position = { leaderEpoch: found.leaderEpoch, offset: found.offset }
     if (found.type === 'round') {
       const input = { topic: this.inputTopic, partition: this.partition, ...position, id: found.recordId }
-      this.rounds.push({ at: record.offset, input, output: outputOf(found), timestampMs })
+      const sum = found.state === null ? undefined : Buffer.from(found.state)
+      this.rounds.push({ at: record.offset, input, output: outputOf(found), sum, timestampMs })
     } else if (found.type === 'snapshot' && found.state !== null) {
       const state = copy ? Uint8Array.from(found.state) : found.state
-      const entry = { key: key.slice(prefix.length), version: found.stateVersion, state, position, timestampMs }
+      const entry = { key: key.slice(prefix.length), version: found.stateVersion, state, position, at: record.offset, timestampMs }
       const list = this.entries.get(entry.key)
       if (list) list.push(entry)
       else this.entries.set(entry.key, [entry])
@@ -78,6 +85,9 @@ const outputOf = ({ outputTopic, outputPartition, outputLeaderEpoch, outputOffse
 
 /** Longer than anything that a power loss can take back (15 s). */
 const KEEP_MS = 120_000
+
+/** A follower that is warm has a few records to read. */
+const PATIENCE_MS = 5000
 
 /** Follows every partition of a changelog. It holds the state of the whole group in memory. */
 export class Standby {
@@ -108,14 +118,21 @@ export class Standby {
     })
   }
 
-  /** The partition as of now; undefined when the follower has ended, then the changelog itself has to be read. */
+  /**
+   * The partition as of now; undefined when the follower has ended or cannot get on (a batch may be damaged), then the changelog
+   * itself has to be read.
+   */
   async view(partition: number): Promise<ChangelogView | undefined> {
+    if (!this.follow) return undefined
+    const late = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => late.resolve(undefined), PATIENCE_MS)
     try {
-      await this.follow?.caughtUp()
-      return this.follow && this.viewOf(partition)
+      return await Promise.race([this.follow.caughtUp().then(() => this.viewOf(partition)), late.promise])
     } catch (error) {
       if (error instanceof LogError && error.retriable) throw error
       return undefined
+    } finally {
+      clearTimeout(timer)
     }
   }
 

@@ -4,7 +4,7 @@
 import type { Codec } from './codec-port.ts'
 import { deadLetter } from './dead-letters.ts'
 import { AndonError, LogError } from './errors.ts'
-import type { Batch, Emitter, Input, PartitionProcess, ProcessOptions } from './flow.ts'
+import type { Batch, Emitter, Input, KeyedState, PartitionProcess, ProcessOptions } from './flow.ts'
 import { decodeInputAt } from './input.ts'
 import type { DedupeEntry } from './lineage.ts'
 import { DedupeMarks, HEADER, LIVE, comparePositions, isCovered, parseCause } from './lineage.ts'
@@ -63,7 +63,6 @@ export class PartitionLane<T> {
   private acknowledged: (Position & { index: number }) | undefined
   /** The state may have been touched by a try that failed: it is restored before the next one. */
   private broken = false
-  private rewriteAll: string[] = []
   private sinceRound = 0
   /** Cancels the next timed round. */
   private timer: (() => void) | undefined
@@ -180,8 +179,6 @@ export class PartitionLane<T> {
     this.output = acknowledged?.output ?? found?.output
     if (!found) return 'earliest'
     this.input = found.input
-    // Rounds that no longer hold must not outlive this one in a compacted log.
-    if (found.rejected) this.rewriteAll = found.keys.map(({ key }) => key)
     return found.input.offset + 1
   }
 
@@ -191,7 +188,6 @@ export class PartitionLane<T> {
     this.output = undefined
     this.input = this.noInput()
     this.origin = undefined
-    this.rewriteAll = []
     this.sinceRound = 0
     this.settled = []
     this.dedupe.restore([])
@@ -298,26 +294,30 @@ export class PartitionLane<T> {
   }
 
   private async snapshot(): Promise<void> {
-    const state = this.process?.state
     this.disarm()
-    if (!state || this.sinceRound === 0) return
-    const keys = [...new Set([...state.dirty(), ...this.rewriteAll])].map((key) => ({
-      key,
-      version: state.version,
-      state: Uint8Array.from(state.snapshot(key)),
-    }))
+    if (!this.process?.state || this.sinceRound === 0) return
+    if (!(await this.writeRound(this.process.state))) await this.writeRound(this.process.state)
+    this.sinceRound = 0
+  }
+
+  private async writeRound(state: KeyedState): Promise<boolean> {
+    const snapshots = await this.context.snapshots()
+    const taken = (key: string) => ({ key, version: state.version, state: Uint8Array.from(state.snapshot(key)) })
+    const dirty = new Set(state.dirty())
     // From here on the keys count as clean: a round that fails leaves the lane broken, so that it is restored.
     this.broken = true
-    const snapshots = await this.context.snapshots()
-    await snapshots.write({
+    const isAlone = await snapshots.write({
       input: this.input,
       output: this.output,
       kit: { dedupe: this.dedupe.entries(), outputs: [...this.outputs.values()] },
-      keys,
+      keys: [...dirty].map(taken),
+      again: snapshots
+        .unchanged(this.partition)
+        .filter((key) => !dirty.has(key))
+        .map(taken),
     })
     this.broken = false
-    this.rewriteAll = []
-    this.sinceRound = 0
+    return isAlone
   }
 
   /** A partition that changed and then falls silent is snapshotted too. */

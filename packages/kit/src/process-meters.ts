@@ -22,9 +22,11 @@ export interface BatchInfo {
 /** Opens a span per batch; what it returns is called at its end, with the error if the batch failed. */
 export type TraceBatch = (batch: BatchInfo) => (error?: unknown) => void
 
+type Counted = 'inputs' | 'outputs' | 'repeats' | 'deadLetters' | 'damaged'
+
 export class ProcessMeters {
   private readonly labels: Record<string, string>
-  private readonly counters: Record<'inputs' | 'outputs' | 'repeats' | 'deadLetters', Counter>
+  private readonly counters: Record<Counted, Counter>
   private readonly lagGauge: ReturnType<NonNullable<ProcessMetrics['gauge']>> | undefined
   private readonly lags = new Map<number, number>()
   private totalLag = 0
@@ -36,12 +38,13 @@ export class ProcessMeters {
       inputs: counter('andon_kit_inputs_total', 'Input records handled'),
       outputs: counter('andon_kit_outputs_total', 'Records appended by the processing loop'),
       repeats: counter('andon_kit_repeats_total', 'Input records dropped as repeats'),
+      damaged: counter('andon_kit_damaged_state_total', 'Times that damaged or incomplete state was passed over'),
       deadLetters: counter('andon_kit_dead_letters_total', 'Input records that could not be decoded'),
     }
     this.lagGauge = metrics.gauge?.('andon_kit_lag_records', 'Input records not handled yet, of the partitions assigned here', ['topic'])
   }
 
-  count(what: 'inputs' | 'outputs' | 'repeats' | 'deadLetters', records: number): void {
+  count(what: Counted, records: number): void {
     if (records > 0) this.counters[what].inc(this.labels, records)
   }
 

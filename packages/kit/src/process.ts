@@ -29,8 +29,12 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
   let changelog: Promise<void> | undefined
   const history = options.history && new SnapshotHistory(log, codec, group, options.input, options.history)
   const standby = options.standby === true ? new Standby(log, codec, changelogTopic(group), options.input) : undefined
-  const snapshots = new Snapshots(log, codec, group, history, standby)
   const meters = new ProcessMeters(deps.metrics, options.input)
+  const onDamage = (fields: object, message: string): void => {
+    deps.logger.warn(fields, message)
+    meters.count('damaged', 1)
+  }
+  const snapshots = new Snapshots(log, codec, group, { history, standby, onDamage })
   const context: LaneContext<T> = {
     log,
     codec,

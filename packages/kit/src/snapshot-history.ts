@@ -96,6 +96,7 @@ export class SnapshotHistory {
   private readonly log: Log
   private readonly codec: Codec
   private readonly group: string
+  private readonly inputTopic: string
   private readonly options: SnapshotHistoryOptions
   private readonly partitions = new Map<number, PartitionHistory>()
   private readonly tending: NodeJS.Timeout
@@ -105,6 +106,7 @@ export class SnapshotHistory {
     this.log = log
     this.codec = codec
     this.group = group
+    this.inputTopic = inputTopic
     this.options = options
     this.tending = setInterval(() => void this.tend(retentionOf(inputTopic)), TEND_EVERY_MS)
     this.tending.unref()
@@ -114,6 +116,14 @@ export class SnapshotHistory {
   restored(partition: number, keys: readonly KeySnapshot[]): void {
     const changed = new Map(keys.map((each) => [each.key, each]))
     this.partitions.set(partition, { changed, kept: new Map(), last: undefined, hasLooked: false, saving: undefined })
+  }
+
+  /** The newest retained state of a partition that is whole and stands on records that were not lost. */
+  async newest(partition: number): Promise<RetainedState | undefined> {
+    const blobs = await this.options.blobs()
+    const place = { group: this.group, topic: this.inputTopic, partition, before: Infinity }
+    const found = await findSnapshot(this.log, this.codec, blobs, place)
+    return found && loadSnapshot(blobs, found.uri)
   }
 
   /** A round was written. Returns at once; an entry that is due is written beside the partition's work. */

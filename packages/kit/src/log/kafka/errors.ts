@@ -6,6 +6,7 @@ import { logError } from '../log-error.ts'
 
 export const CODE = {
   offsetOutOfRange: 1,
+  corruptMessage: 2,
   unknownTopicOrPartition: 3,
   leaderNotAvailable: 5,
   notLeader: 6,

@@ -9,6 +9,9 @@ import { decodeRecords } from './batch-reader.ts'
 
 const LIMITS = { maxWaitMs: 100, maxBytes: 16 * 1024 * 1024, maxBytesPerPartition: 4 * 1024 * 1024 }
 
+/** Each takes up to `maxWaitMs`. */
+const MOST_IDLE_ANSWERS = 30
+
 export async function* readRange({ transport, prefix }: KafkaContext, range: ReadRange): AsyncGenerator<RecordBatch> {
   const name = prefix + range.topic
   const { partition } = range
@@ -16,7 +19,13 @@ export async function* readRange({ transport, prefix }: KafkaContext, range: Rea
   const to = range.to === 'latest' ? end : Math.min(range.to, end)
   let from = await transport.earliest(name, partition)
   if (range.from !== 'earliest') from = Math.max(from, range.from)
-  while (from < to) {
+  for (let idle = 0; from < to;) {
+    if (idle > MOST_IDLE_ANSWERS)
+      throw logError(
+        'retriable',
+        'ANDON_LOG_CORRUPT',
+        `${range.topic}/${partition}: nothing whole comes from offset ${from} on, though the log goes on to ${to}`,
+      )
     const at = from
     const fetched = await transport.ask(name, partition, async ({ leader, leaderEpoch }) => {
       const body = fetchBody([{ topic: name, parts: [{ partition, leaderEpoch, offset: at }] }], LIMITS)
@@ -30,10 +39,13 @@ export async function* readRange({ transport, prefix }: KafkaContext, range: Rea
           'ANDON_LOG_OUT_OF_RANGE',
           `${range.topic}/${partition}: offset ${at} is no longer in the log (${nameOfCode(result.code)})`,
         )
+      if (result.code === CODE.corruptMessage)
+        throw logError('retriable', 'ANDON_LOG_CORRUPT', `${range.topic}/${partition}: the broker cannot read its batch at offset ${at}`)
       return { code: result.code, answer: result }
     })
     if (!fetched?.records || fetched.records.length === 0) {
       if (at >= (await transport.latest(name, partition))) return // cut meanwhile
+      idle++
       continue
     }
     const batch = await decodeRecords({
@@ -45,6 +57,7 @@ export async function* readRange({ transport, prefix }: KafkaContext, range: Rea
       highWatermark: fetched.lastStableOffset,
     })
     from = batch.nextOffset
+    idle = from === at ? idle + 1 : 0
     batch.endBefore(to)
     if (batch.count > 0) yield batch
   }
