@@ -2,7 +2,7 @@
 // times. What was copied is read while it happens and again afterwards.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { seeded } from '../harness/random.ts'
+import { seeded } from '@andon/kit'
 import { COPIES, TOTALS } from './count-run.ts'
 import type { Subject } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
@@ -30,7 +30,7 @@ const drawBounces = (times: number, random: () => number): Bounce[] =>
 const runBounces = (options: FaultOptions, subject: Subject): Promise<FaultResult> =>
   withScene(options, async (scene) => {
     const { note } = options
-    const random = seeded(options.seed)
+    const { fraction: random } = seeded(options.seed)
     const records = Math.max(2000, Math.round(FULL_RECORDS * options.scale))
     const log = await scene.openLog()
     await ensureNumberTopics(log)

@@ -1,9 +1,9 @@
 // Brokers that go away under a producer and a service: the leader by kill -9, all of them one after another in order.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { seeded } from '@andon/kit'
 import type { Server } from '@andon/platform'
 import { openTransport } from '../../packages/kit/src/log/kafka/log.ts'
-import { seeded } from '../harness/random.ts'
 import { TOTALS, countRun } from './count-run.ts'
 import type { CountRun } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
@@ -46,7 +46,7 @@ const watchSilence = (run: CountRun): { longestS: () => number; stop: () => void
 
 const underLoad = (options: FaultOptions, harm: (run: CountRun, random: () => number) => Promise<void>): Promise<FaultResult> =>
   countRun(options, { subject: TOTALS, config: { paceMs: 20, sessionMs: 6000 } }, async (run) => {
-    const random = seeded(options.seed)
+    const { fraction: random } = seeded(options.seed)
     const workers = [run.startWorker(), run.startWorker()]
     await Promise.all(workers.map(({ ready }) => ready))
     run.feed(RECORDS_PER_SECOND)

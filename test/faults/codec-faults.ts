@@ -1,8 +1,8 @@
 // Bytes that nobody can decode, and a registry that is away.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { seeded } from '@andon/kit'
 import { memoryBytes } from '@andon/platform'
-import { seeded } from '../harness/random.ts'
 import { CODES, POISONS, encodeBlock, poisonOf } from './blocks.ts'
 import type { Poison } from './blocks.ts'
 import { judgeOutcomes, openCodecRun, untilDone } from './codec-run.ts'
@@ -18,7 +18,7 @@ const longestStallS = ({ scale }: FaultOptions): number => (scale === 1 ? 5 : 30
 /** Every kind of poison among valid records: each in the dead-letter topic once, nothing valid lost beside it, memory and time bounded. */
 export const poison = (options: FaultOptions): Promise<FaultResult> =>
   withScene(options, async (scene) => {
-    const random = seeded(options.seed)
+    const { fraction: random } = seeded(options.seed)
     const run = await openCodecRun(scene, options)
     const { log, codec } = run
     const worker = run.startWorker()
@@ -83,7 +83,7 @@ const COLD_START_WITHIN_S = 20
 export const registryDown = (options: FaultOptions): Promise<FaultResult> =>
   withScene(options, async (scene) => {
     const { note } = options
-    const random = seeded(options.seed)
+    const { fraction: random } = seeded(options.seed)
     const run = await openCodecRun(scene, options)
     const { log, codec } = run
     const worker = run.startWorker()

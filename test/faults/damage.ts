@@ -4,11 +4,10 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { changelogTopic, findSnapshot, listSnapshots, openHistoryBlobs } from '@andon/kit'
+import { changelogTopic, findSnapshot, listSnapshots, openHistoryBlobs, seeded } from '@andon/kit'
 import type { Log } from '@andon/kit'
 import { jsonCodec } from '../../packages/kit/test/json-codec.ts'
 import { decodeRecords } from '../../packages/kit/src/log/kafka/batch-reader.ts'
-import { seeded } from '../harness/random.ts'
 import { TOTALS, countRun } from './count-run.ts'
 import type { CountRun } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
@@ -85,7 +84,7 @@ export const damage = (options: FaultOptions): Promise<FaultResult> =>
     },
     async (run) => {
       const { kafka, dir } = run.scene
-      const random = seeded(options.seed)
+      const { fraction: random } = seeded(options.seed)
       const broken: string[] = []
       const blobDir = join(dir, 'blobs')
       const start = () => run.startWorker({ blobDir })

@@ -1,7 +1,7 @@
 // Members of a group that others take for dead, or that come and go faster than the group can settle.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { seeded } from '../harness/random.ts'
+import { seeded } from '@andon/kit'
 import type { FaultOptions, FaultResult } from './fault.ts'
 import { COPIES, TOTALS, countRun } from './count-run.ts'
 import type { Subject } from './count-run.ts'
@@ -23,7 +23,7 @@ export const transactionZombie = (options: FaultOptions): Promise<FaultResult> =
 
 const standStill = (options: FaultOptions, subject: Subject): Promise<FaultResult> =>
   countRun(options, { subject, config: { paceMs: PACE_MS, sessionMs: SESSION_MS, snapshotEveryRecords: 500 } }, async (run) => {
-    const random = seeded(options.seed)
+    const { fraction: random } = seeded(options.seed)
     const times = options.scale < 1 ? 1 : 3
     const workers = [run.startWorker(), run.startWorker()]
     await Promise.all(workers.map(({ ready }) => ready))
@@ -59,7 +59,7 @@ export const instanceZombie = (options: FaultOptions): Promise<FaultResult> =>
     options,
     { subject: TOTALS, config: { paceMs: PACE_MS, sessionMs: 10_000, snapshotEveryRecords: 500, instance: 'a' } },
     async (run) => {
-      const random = seeded(options.seed)
+      const { fraction: random } = seeded(options.seed)
       const times = options.scale < 1 ? 1 : 3
       const broken: string[] = []
       let current = run.startWorker()
@@ -92,7 +92,7 @@ export const instanceZombie = (options: FaultOptions): Promise<FaultResult> =>
 /** A member joins or leaves every 3 s: work goes on in every window, and nothing is counted twice. */
 export const rebalanceStorm = (options: FaultOptions): Promise<FaultResult> =>
   countRun(options, { subject: TOTALS, config: { paceMs: PACE_MS, sessionMs: SESSION_MS, snapshotEveryRecords: 500 } }, async (run) => {
-    const random = seeded(options.seed)
+    const { fraction: random } = seeded(options.seed)
     const changes = Math.max(6, Math.round(60 * options.scale))
     const windowMs = 10_000
     const workers = [run.startWorker()]

@@ -2,10 +2,10 @@
 // reader goes through the proxy, because the broker calls itself by the proxy's port.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { seeded } from '@andon/kit'
 import { freePorts } from '@andon/platform'
 import { openFaultProxy } from '../harness/fault-proxy.ts'
 import type { NetworkFault } from '../harness/fault-proxy.ts'
-import { seeded } from '../harness/random.ts'
 import { TOTALS, countRun } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
 import { until } from './rig.ts'
@@ -34,7 +34,7 @@ const PHASES: readonly Phase[] = [
 
 /** The phases one after another, each under load; after each of them work goes on by itself. */
 export const network = async (options: FaultOptions): Promise<FaultResult> => {
-  const random = seeded(options.seed)
+  const { fraction: random } = seeded(options.seed)
   const [port = 0] = await freePorts(1)
   const proxy = await openFaultProxy(port, { random })
   const kafka = () => ({ port, advertisedPorts: [proxy.port] })

@@ -6,13 +6,12 @@ import type { ChildProcess } from 'node:child_process'
 import { createWriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { canonicalJson, openCodec, partitionOf, publish, sha256Hex } from '@andon/kit'
+import { canonicalJson, openCodec, partitionOf, publish, seeded, sha256Hex } from '@andon/kit'
 import type { Codec, Log } from '@andon/kit'
 import { freePorts, startNats, startRegistry } from '@andon/platform'
 import { topology } from '@andon/schemas'
 import type { Telemetry } from '@andon/schemas'
 import { plant } from '../../services/ingest/test/rig.ts'
-import { seeded } from '../harness/random.ts'
 import { verifyRecords } from '../harness/record-ledger.ts'
 import type { FoundRecord } from '../harness/record-ledger.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
@@ -143,7 +142,7 @@ export const powerLoss = (options: FaultOptions): Promise<FaultResult> =>
   withScene(
     options,
     async (scene) => {
-      const random = seeded(options.seed)
+      const { fraction: random } = seeded(options.seed)
       const ingest = await openIngest(scene)
       await ingest.start()
       const log = await scene.openLog()

@@ -7,10 +7,10 @@ import type { AddressInfo, Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { seeded } from '@andon/kit'
 import { openFaultProxy } from './fault-proxy.ts'
 import type { FaultProxy } from './fault-proxy.ts'
 import { ApiKeys, Frames } from './kafka-frames.ts'
-import { seeded } from './random.ts'
 
 let echoPort = 0
 let received = 0
@@ -34,7 +34,7 @@ before(
 after(() => new Promise((resolve) => server.close(resolve)))
 
 const openProxy = async (t: TestContext): Promise<FaultProxy> => {
-  const proxy = await openFaultProxy(echoPort, { random: seeded(7) })
+  const proxy = await openFaultProxy(echoPort, { random: seeded(7).fraction })
   t.after(() => proxy.close())
   return proxy
 }
@@ -72,7 +72,7 @@ const call = async (t: TestContext, { port }: FaultProxy): Promise<Caller> => {
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 const noise = (bytes: number): Buffer => {
-  const random = seeded(bytes)
+  const { fraction: random } = seeded(bytes)
   return Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256)))
 }
 /** A Kafka request: length, api key, and a body. */

@@ -1,6 +1,8 @@
 // Numbers that look random and are a function of a seed alone: schedules and test data that can be had again.
 
 export interface Random {
+  /** Number in [0, 1). */
+  readonly fraction: () => number
   /** Integer from 0 to `below` - 1. */
   int(below: number): number
   /** True with this probability. */
@@ -20,6 +22,7 @@ export const seeded = (seed: number): Random => {
     return (mixed ^ (mixed >>> 15)) >>> 0
   }
   return {
+    fraction: () => next() / 2 ** 32,
     int: (below) => next() % below,
     chance: (probability) => next() < probability * 2 ** 32,
     pick: (from) => from[next() % from.length]!,
