@@ -120,8 +120,8 @@ export class Line {
   }
 
   /** Starts a service on a connection; an end that nobody asked for fails the next `settled`. */
-  async run<T>(log: MemoryLog & { readonly clock?: Clock }, options: ProcessOptions<T>): Promise<Run> {
-    const run = await runProcess<T>(log, codec, options, { ...silent, ...(log.clock ? { clock: log.clock } : {}) })
+  async run<T>(log: MemoryLog & { readonly clock?: Clock }, options: ProcessOptions<T>, readsWith = codec): Promise<Run> {
+    const run = await runProcess<T>(log, readsWith, options, { ...silent, ...(log.clock ? { clock: log.clock } : {}) })
     run.ended.catch((error: unknown) => {
       this.failure = error
     })
