@@ -97,6 +97,18 @@ const isAtMost = (place: readonly number[], mark: readonly number[] | undefined)
   return true
 }
 
+/** Count and sum of each key of a partition up to an offset of `numbers`, as the service keeps them. */
+export const totalsUpTo = (numbers: readonly LogRecord[], partition: number, offset: number): Map<string, string> => {
+  const kept = new Map<string, { count: number; sum: number }>()
+  for (const record of numbers) {
+    if (record.partition !== partition || record.offset > offset) continue
+    const { number } = parse<NumberRecord>(record)
+    const { count, sum } = kept.get(keyOfNumber(number)) ?? { count: 0, sum: 0 }
+    kept.set(keyOfNumber(number), { count: count + 1, sum: sum + number })
+  }
+  return new Map([...kept].map(([key, total]) => [key, JSON.stringify(total)]))
+}
+
 /** Works all totals out again from the numbers as they lie on the log; tells the first ones that differ. */
 export const wrongTotals = (numbers: readonly LogRecord[], totals: readonly FoundRecord[]): string[] => {
   const expected = new Map<string, string>()
