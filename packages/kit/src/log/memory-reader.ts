@@ -57,8 +57,11 @@ export class MemoryReader {
         .request('fetch', `${id} from ${from}`, () => fetch(from))
         .then(
           (found) => {
-            if (typeof found !== 'string') runner.offer(from, found, doubts)
-            else if (runner.wanted() !== undefined || found !== 'out of range') runner.doubt(found === 'out of range')
+            if (typeof found !== 'string') {
+              const offer = (): void => runner.offer(from, found, doubts)
+              offer()
+              this.schedule.again?.(`fetch ${id} from ${from}`, offer)
+            } else if (runner.wanted() !== undefined || found !== 'out of range') runner.doubt(found === 'out of range')
             if (found === 'another leader epoch') leaderEpoch = part.leaderEpoch
           },
           () => runner.doubt(),

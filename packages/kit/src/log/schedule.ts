@@ -14,6 +14,8 @@ export interface Schedule {
    * was lost on the way there (`work` did not run, or runs later) or back (it ran). `what` names the request in a trace.
    */
   request<T>(kind: RequestKind, what: string, work: () => T): Promise<T>
+  /** May carry an answer to the client a second time, at some time later. */
+  again?(what: string, answer: () => void): void
   /** Resolves when the client hears what the broker tells it unasked. */
   hear(what: string): Promise<void>
 }

@@ -21,6 +21,8 @@ export interface SimulationFaults {
   readonly lostAnswers?: number
   /** The client gives a request up, and the broker carries it out later nevertheless. */
   readonly lateRequests?: number
+  /** The answer to a fetch comes a second time, up to 5 s later. */
+  readonly repeatedAnswers?: number
   /** A step takes up to 3 s instead of a few ms. */
   readonly slowSteps?: number
 }
@@ -190,7 +192,15 @@ export const openSimulation = (options: SimulationOptions): Simulation => {
       if (isPaused) held.push(run)
       return isDead || isPaused
     })
-    const schedule: Schedule = { clock, request, hear: (what) => new Promise((resolve) => reach(what, resolve)) }
+    const again = (what: string, work: () => void): void => {
+      const { repeatedAnswers = 0 } = simulation.faults
+      if (repeatedAnswers === 0 || !random.chance(repeatedAnswers)) return
+      timeline.after(random.int(5000), 'broker', `${what} of ${name}, answered again`, () => {
+        reach(`${what}: the answer again`, work)
+        return true
+      })
+    }
+    const schedule: Schedule = { clock, request, again, hear: (what) => new Promise((resolve) => reach(what, resolve)) }
     const log = openMemoryLog({ store, schedule, ...logOptions })
     const expelIfSilent = (isSilent: () => boolean): void =>
       timeline.after(sessionMs, 'broker', `${name} was silent for too long`, () => {

@@ -1,5 +1,5 @@
 // Random schedules of the processing loop on the simulated log: crashes, frozen owners, lost tails of each topic on its
-// own, leader changes, lost and late requests, rebalances. Each seed is one schedule and prints itself when it fails:
+// own, leader changes, lost and late requests, answers that come twice, rebalances. Each seed is one schedule and prints itself when it fails:
 //   ANDON_TEST_SEED=<seed> runs that one alone and shows its trace; ANDON_TEST_SCHEDULES=<n> sets how many run.
 
 import assert from 'node:assert/strict'
@@ -35,7 +35,7 @@ export const runSchedule = async (seed: number): Promise<{ world: World; hadLoss
     else if (thing === 'stop') void service.run.then((run) => run?.stop())
     else if (thing === 'leader') sim.changeLeader(random.pick(['numbers', 'totals', 'finals']), random.int(shape.partitions))
     else if (thing === 'faults') {
-      sim.faults = { lostRequests: 0.03, lostAnswers: 0.03, lateRequests: 0.03, slowSteps: 0.05 }
+      sim.faults = { lostRequests: 0.03, lostAnswers: 0.03, lateRequests: 0.03, repeatedAnswers: 0.05, slowSteps: 0.05 }
       sim.clock.after(random.int(10_000), () => {
         sim.faults = {}
       })
