@@ -34,6 +34,19 @@ test('a batch that was asked for before a doubt is not taken after it: the log m
   await runner.close()
 })
 
+test('an answer that comes a second time is not taken again', async () => {
+  const runner = await open()
+  runner.offer(5, batch(7))
+  await until(() => runner.position === 7)
+  runner.offer(7, batch(9))
+  await until(() => runner.position === 9)
+  runner.offer(5, batch(7))
+  assert.equal(runner.wanted(), 9)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(runner.position, 9)
+  await runner.close()
+})
+
 test('where the owner wants to go on is not forgotten when the log cannot be asked at that moment', async () => {
   let answers = 0
   let failures = 1

@@ -1,11 +1,11 @@
 // The counterexamples of the data path's model (its rows) that the processing loop must rule out, each as the shortest
-// schedule that shows it, on the in-memory log and on a simulated one. Rows 1 and 2 need a spool and rows 8 and 12 to 20
+// schedule that shows it, on the in-memory log and on a simulated one. Rows 1 and 2 need a spool and rows 8 and 12 to 21
 // services: they are in test/schedules/.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DedupeMarks, MemoryStore, compareOrders, openMemoryLog, openSimulation, parseCause, parseOrder, runProcess } from '@andon/kit'
-import type { Clock, LogRecord, MemoryLog, ProcessOptions, Run } from '@andon/kit'
+import type { Clock, LogRecord, MemoryLog, ProcessOptions, Run, Simulation, SimulationFaults } from '@andon/kit'
 import { jsonCodec } from '../json-codec.ts'
 import { doubles, silent, totals, until } from '../process-rig.ts'
 import type { Add, Total } from '../process-rig.ts'
@@ -29,15 +29,18 @@ const inMemory = (): Place => {
   }
 }
 
-const simulated = (seed: number) => (): Place => {
-  const sim = openSimulation({ seed })
-  return {
-    store: sim.store,
-    open: (name, maxBatchRecords = 500) => sim.openLog(name, { maxBatchRecords }),
-    settled: (promise) => sim.complete(promise),
-    until: (check) => sim.until(check),
+const simulated =
+  (seed: number, faults: SimulationFaults = {}) =>
+  (): Place & { readonly sim: Simulation } => {
+    const sim = openSimulation({ seed, faults })
+    return {
+      sim,
+      store: sim.store,
+      open: (name, maxBatchRecords = 500) => sim.openLog(name, { maxBatchRecords }),
+      settled: (promise) => sim.complete(promise),
+      until: (check) => sim.until(check),
+    }
   }
-}
 
 const places = { memory: inMemory, 'simulation 1': simulated(1), 'simulation 2': simulated(2), 'simulation 3': simulated(3) }
 
@@ -296,4 +299,21 @@ row('the crash of an owner between any two steps leaves the outputs of its log, 
   await mesh.place.until(() => mesh.kept().length === 5)
   assert.deepEqual(mesh.kept(), [1, 3, 6, 10, 15])
   await mesh.place.settled(run.stop())
+})
+
+void test('answers of fetches that come twice are handled once', { timeout: 60_000 }, async () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const place = simulated(seed, { repeatedAnswers: 1, slowSteps: 0.2 })()
+    const { sim } = place
+    const mesh = new Mesh(place)
+    const run = await mesh.start(place.open('adder', 2), { open: totals })
+    for (let n = 1; n <= 12; n++) await mesh.send(1)
+    await sim.idle()
+    assert.ok(sim.trace.some((line) => line.includes('the answer again')))
+    assert.deepEqual(
+      mesh.records('totals').map(totalIn),
+      Array.from({ length: 12 }, (_, i) => i + 1),
+    )
+    await sim.complete(run.stop())
+  }
 })
