@@ -154,9 +154,9 @@ const program = (context: () => Context): Command => {
   range(replay.command('plan').description('what would be read, from which state, and written where; changes nothing')).action(
     (options: ReplayOptions) => planReplay(context(), options),
   )
-  range(replay.command('run').description('runs it; after a Ctrl-C or a kill the same command goes on')).action((options: ReplayOptions) =>
-    runReplay(context(), options),
-  )
+  range(replay.command('run').description('runs it; after a Ctrl-C or a kill the same command goes on'))
+    .option('--jobs <count>', 'processes that share the partitions; default: one per core, where the service allows it')
+    .action((options: ReplayOptions) => runReplay(context(), options))
   replay
     .command('status')
     .description('runs and how far they are')

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -229,6 +229,25 @@ test(
     assert.deepEqual(await faces('features.run.run-8'), expected)
   },
 )
+
+test('processes that share the partitions give the same set, also when one of them was killed', { timeout: 240_000 }, async () => {
+  const main = join(repositoryRoot, 'packages/cli/src/main.ts')
+  const args = ['replay', 'run', ...range, '--as', 'run-9', '--jobs', '2']
+  const runs = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...environment }, stdio: 'ignore' })
+  children.push(runs)
+  const manifest = join(folder, 'home/replay/run-9.json')
+  const shared = (): { pid: number }[] =>
+    existsSync(manifest)
+      ? (JSON.parse(readFileSync(manifest, 'utf8')) as { hops: { children: { pid: number }[] }[] }).hops[0]!.children
+      : []
+  while (shared().length < 2) await sleep(20)
+  process.kill(shared()[0]!.pid, 'SIGKILL')
+  const [code] = (await once(runs, 'exit')) as [number]
+  assert.equal(code, 1, 'the command says that one of its processes died')
+  assert.deepEqual(shared(), [], 'the other one has ended as well')
+  await succeeded(['replay', 'run', '--as', 'run-9'])
+  assert.deepEqual(await faces('features.run.run-9'), await faces('features.run.run-1'))
+})
 
 /** Resolves when a topic is there and holds that many records. */
 const written = async (topic: string, count: number): Promise<void> => {

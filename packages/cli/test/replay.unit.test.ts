@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { codeOf } from '@andon/kit/errors'
+import type { ReplayPlan } from '@andon/kit/replay/plan'
 import { homeAt, repositoryRoot } from '@andon/platform'
 import { loadContext } from '../src/context.ts'
 import { childEnvironment, namedSettings } from '../src/replay/child.ts'
 import { parseService, prepareCode } from '../src/replay/code.ts'
 import { checkContract, readContract } from '../src/replay/contract.ts'
 import { listManifests, readManifest, writeManifest } from '../src/replay/manifest.ts'
+import { sharesOf } from '../src/replay/shares.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'andon-replay-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -29,7 +31,7 @@ const secrets = {
 }
 
 test('a run is handed the way to the log, its plan and the settings its contract names, and nothing else', () => {
-  const files = { folder: '/runs/run-1', plan: '/runs/run-1/features.json', log: '/runs/run-1/features.log' }
+  const files = { folder: '/runs/run-1', data: '/runs/run-1/data', plan: '/runs/run-1/features.json', log: '/runs/run-1/features.log' }
   const given = { ...secrets, PATH: '/bin', HOME: '/home/x', FEATURES_GAPS_KEPT: '8', FEATURES_ADMIN_PORT: '1' }
   const settings = namedSettings(['FEATURES_GAPS_KEPT', 'CLUSTERING_EWMA_ALPHA'], given)
   const environment = childEnvironment(loadContext({ ANDON_HOME: folder, ANDON_KAFKA_BROKERS: 'broker:9092' }), files, settings, given)
@@ -81,7 +83,7 @@ test('the services of the pipeline declare a contract, the others are refused by
 
 test('a contract of another version, or half of one, is none', () => {
   const whole = { contract: 1, input: 'telemetry', group: 'features', writes: ['features'], warmUpMinutes: 1 }
-  assert.deepEqual(checkContract(whole, 'features', 'here'), { ...whole, settings: [] })
+  assert.deepEqual(checkContract(whole, 'features', 'here'), { ...whole, settings: [], parallel: false })
   for (const bad of [undefined, null, 'x', {}, { ...whole, contract: 2 }, { ...whole, writes: [] }, { ...whole, input: undefined }])
     assert.throws(
       () => checkContract(bad, 'features', 'here'),
@@ -115,4 +117,20 @@ test('manifests are written whole, read back, and listed oldest first; an id tha
   )
   assert.equal(readManifest(home, 'run-3'), undefined)
   assert.throws(() => readManifest(home, '../run'), /--as: expected lower-case letters/)
+})
+
+test('processes share the partitions evenly; one that has none is not started', () => {
+  const range = (partition: number, to: number) => ({ partition, start: 0, from: 0, to })
+  const shares = (partitions: ReplayPlan['partitions'], jobs: number) =>
+    sharesOf(homeAt(folder), 'run-1', { service: 'features', jobs, plan: { partitions } as ReplayPlan }).map(({ plan, files }) => [
+      files.plan.split('/').at(-1),
+      files.data.split('/').at(-1),
+      plan.partitions.map(({ partition }) => partition),
+    ])
+  assert.deepEqual(shares([range(0, 10), range(1, 90), range(2, 40), range(3, 45)], 2), [
+    ['features.json', 'data', [1]],
+    ['features-2.json', 'data-2', [0, 2, 3]],
+  ])
+  assert.deepEqual(shares([range(0, 10)], 4), [['features.json', 'data', [0]]])
+  assert.deepEqual(shares([], 4), [['features.json', 'data', []]])
 })

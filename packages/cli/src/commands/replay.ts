@@ -6,6 +6,7 @@ import { runOf } from '@andon/kit/replay/names'
 import { isRunning, repositoryRoot } from '@andon/platform'
 import { serviceNames } from '@andon/schemas'
 import { rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Context, CommandError } from '../context.ts'
 import { parseTimeMs } from '../data/when.ts'
@@ -26,7 +27,8 @@ import {
   writeManifest,
 } from '../replay/manifest.ts'
 import { type PlannedHop, planHop } from '../replay/plan-hop.ts'
-import { filesOf, readProgress, statusOf, superviseHop, updateHop } from '../replay/supervise.ts'
+import { readProgress, sharesOf } from '../replay/shares.ts'
+import { statusOf, superviseHop, updateHop } from '../replay/supervise.ts'
 import { describePlan, percent, progressLine, summaryOf } from '../replay/words.ts'
 
 export interface ReplayOptions {
@@ -38,6 +40,7 @@ export interface ReplayOptions {
   readonly config?: readonly string[]
   readonly model?: readonly string[]
   readonly speed?: 'max' | '1x'
+  readonly jobs?: string
   readonly json?: boolean
 }
 
@@ -108,7 +111,7 @@ export const replayStatus = (context: Context, options: { as?: string; json?: bo
 }
 
 const hopStatus = (context: Context, { id }: ReplayManifest, hop: ReplayHop) => {
-  const progress = readProgress(filesOf(context.home, id, hop.service))
+  const progress = readProgress(sharesOf(context.home, id, hop))
   const total = hop.plan.partitions.reduce((sum, { start, to }) => sum + to - start, 0)
   const { service, code, input, outputs, fromMs, toMs, startedMs, endedMs, problem } = hop
   return {
@@ -175,7 +178,8 @@ const openHop = async (context: Context, options: ReplayOptions): Promise<{ hop:
     settings: namedSettings(code.contract.settings, process.env),
     status: 'planned',
     supervisor: null,
-    child: null,
+    jobs: jobsOf(options, code),
+    children: [],
     startedMs: null,
     endedMs: null,
     problem: null,
@@ -200,12 +204,31 @@ const resumedHop = async (context: Context, options: ReplayOptions, hop: ReplayH
       `Run ${options.as} of ${hop.service} was aborted. Take another --as, or \`andon replay abort --as ${options.as} --delete\` first.`,
     )
   if (options.topic !== undefined && options.topic !== hop.input) throw taken('--topic')
+  if (options.jobs !== undefined && Number(options.jobs) !== hop.jobs) throw taken('--jobs')
   const asked = options.service === undefined ? undefined : parseService(options.service)
   if (asked && asked.code !== null) {
     const { name } = await prepareCode(context.home, asked.service, asked.code)
     if (name !== hop.code) throw taken('--service')
   }
   return { hop, code: await prepareCode(context.home, hop.service, hop.code) }
+}
+
+/** More processes than this keep the brokers busy with one another. */
+const MOST_JOBS = 8
+
+/** Processes that share the partitions: by default one per core, and one where the service or the pace has to be one. */
+const jobsOf = ({ jobs, speed }: ReplayOptions, { name, contract }: ReplayCode): number => {
+  const isAlone = !contract.parallel || speed === '1x'
+  if (jobs === undefined) return isAlone ? 1 : Math.min(availableParallelism(), MOST_JOBS)
+  if (!/^[1-9]\d?$/.test(jobs)) throw new CommandError(EXIT.usage, `--jobs: expected a number from 1 to 99, found "${jobs}".`)
+  if (isAlone && jobs !== '1')
+    throw new CommandError(
+      EXIT.usage,
+      speed === '1x'
+        ? '--jobs: a run at 1x has one process, which keeps the partitions as far apart as they were.'
+        : `--jobs: the replay contract of ${name ?? 'this checkout'} does not say "parallel": true; leave the option out.`,
+    )
+  return Number(jobs)
 }
 
 /** Service and code that the options name; without --service the one of this checkout that reads the topic. */

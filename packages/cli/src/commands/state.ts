@@ -66,7 +66,8 @@ export const stateAt = async (context: Context, time: string, options: StateOpti
       ...times,
       status: 'planned',
       supervisor: null,
-      child: null,
+      jobs: 1,
+      children: [],
       problem: null,
     }
     writeManifest(context.home, { version: 1, id, createdMs: Date.now(), hops: [hop] })

@@ -1,10 +1,9 @@
-// The process of a hop. It gets what it needs to reach the log and nothing else: no token, no secret, no address of a door, a
+// A process of a hop. It gets what it needs to reach the log and nothing else: no token, no secret, no address of a door, a
 // store of live state or a target, whatever the caller's environment holds. It leads a process group of its own, so that
 // Ctrl-C reaches only us and it can end in order; it ends by itself when we are gone.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { join } from 'node:path'
 import { AndonError } from '@andon/kit/errors'
 import type { Context } from '../context.ts'
 import type { ReplayCode } from './code.ts'
@@ -12,6 +11,8 @@ import type { ReplayCode } from './code.ts'
 export interface HopFiles {
   /** Folder that the process may write to. */
   readonly folder: string
+  /** Its ANDON_DATA_DIR. */
+  readonly data: string
   readonly plan: string
   readonly log: string
 }
@@ -49,7 +50,7 @@ export const childEnvironment = (
   ANDON_NAMESPACE: context.namespace,
   ANDON_REGISTER_SCHEMAS: 'false', // a version that is only tried leaves no trace in the registry
   ANDON_BLOB_DIR: context.blobDir,
-  ANDON_DATA_DIR: join(files.folder, 'data'),
+  ANDON_DATA_DIR: files.data,
   ANDON_LOG_LEVEL: 'warn',
   ANDON_REPLAY_PLAN: files.plan,
 })

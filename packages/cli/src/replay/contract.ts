@@ -14,6 +14,8 @@ export interface ReplayContract {
   readonly group: string
   /** Topics that the run writes beside the live ones. */
   readonly writes: readonly string[]
+  /** Partitions can be replayed by processes of their own: it reads nothing of what it writes, and what it writes goes by the key. */
+  readonly parallel: boolean
   /** Version of the state's encoding that this code reads; absent: it keeps no state. */
   readonly stateVersion?: number
   /** Record time before the range that is read without emitting, where no retained snapshot can be used. */
@@ -53,7 +55,7 @@ export const checkContract = (found: unknown, service: string, where: string): R
   const contract = found as Partial<ReplayContract>
   if (contract.contract !== REPLAY_CONTRACT)
     throw noContract(service, where, `it has contract ${String(contract.contract)}, this command knows ${REPLAY_CONTRACT}`)
-  const { input, group, writes, warmUpMinutes, settings = [], stateVersion } = contract
+  const { input, group, writes, warmUpMinutes, settings = [], parallel = false, stateVersion } = contract
   const isWhole =
     typeof input === 'string' &&
     typeof group === 'string' &&
@@ -68,6 +70,7 @@ export const checkContract = (found: unknown, service: string, where: string): R
     writes,
     warmUpMinutes,
     settings,
+    parallel,
     ...(stateVersion === undefined ? {} : { stateVersion }),
   }
 }

@@ -30,8 +30,10 @@ export interface ReplayHop {
   readonly settings: Readonly<Record<string, string>>
   /** The process that supervises it; null when nobody does. */
   readonly supervisor: ProcessIdentity | null
-  /** The service's process, also for a moment after its supervisor was killed. */
-  readonly child: ProcessIdentity | null
+  /** Processes that share the partitions; fixed by the first start. */
+  readonly jobs: number
+  /** The service's processes, also for a moment after their supervisor was killed. */
+  readonly children: readonly ProcessIdentity[]
   readonly startedMs: number | null
   readonly endedMs: number | null
   /** Why it failed. */

@@ -1,19 +1,18 @@
-// One hop from its plan to its end: the process is started, watched through its progress file, and ended in order when the
-// caller is. Whatever happens, the same command goes on where it stopped.
+// One hop from its plan to its end: its processes are started, watched through their progress files, and ended in order when
+// the caller is. Whatever happens, the same command goes on where it stopped.
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ReplayProgress } from '@andon/kit'
-import { progressFile } from '@andon/kit/replay/open'
 import { type Home, type ProcessIdentity, isRunning, tail } from '@andon/platform'
 import { identify } from '@andon/platform/processes'
 import type { Context } from '../context.ts'
 import { type HopFiles, startChild } from './child.ts'
 import type { ReplayCode } from './code.ts'
-import { type HopStatus, type ReplayHop, requireManifest, runFolder, writeJson, writeManifest } from './manifest.ts'
+import { type HopStatus, type ReplayHop, requireManifest, writeJson, writeManifest } from './manifest.ts'
+import { readProgress, sharesOf } from './shares.ts'
 
 const LOOK_EVERY_MS = 500
 const RATE_OVER_MS = 10_000
@@ -27,20 +26,6 @@ export interface HopProgress {
   /** Records per second over the last seconds; null before two looks. */
   readonly recordsPerSecond: number | null
   readonly leftMs: number | null
-}
-
-export const filesOf = (home: Home, id: string, service: string): HopFiles => {
-  const folder = runFolder(home, id)
-  return { folder, plan: join(folder, `${service}.json`), log: join(folder, `${service}.log`) }
-}
-
-/** What the hop's process said last; undefined before it said anything. */
-export const readProgress = (files: HopFiles): ReplayProgress | undefined => {
-  try {
-    return JSON.parse(readFileSync(progressFile(files.plan), 'utf8')) as ReplayProgress
-  } catch {
-    return undefined
-  }
 }
 
 /** The hop's status now: a supervisor that is gone has stopped it. */
@@ -63,37 +48,49 @@ export const superviseHop = async (
   onProgress: (progress: HopProgress) => void,
 ): Promise<{ status: HopStatus; problem: string | null }> => {
   const { home } = context
-  const files = filesOf(home, id, hop.service)
-  mkdirSync(files.folder, { recursive: true })
-  writeJson(files.plan, hop.plan)
+  const shares = sharesOf(home, id, hop)
+  for (const { files, plan } of shares) {
+    mkdirSync(files.folder, { recursive: true })
+    writeJson(files.plan, plan)
+  }
   const update = (changes: Partial<ReplayHop>): void => updateHop(home, id, hop.service, changes)
-  if (hop.child !== null) await outlive(hop.child)
+  for (const child of hop.children) await outlive(child)
   update({ status: 'running', supervisor: identify(process.pid), startedMs: hop.startedMs ?? Date.now(), endedMs: null, problem: null })
-  const child = startChild(context, code, files, hop.settings)
-  const ended = endOf(child)
-  if (child.pid !== undefined) update({ child: identify(child.pid) })
-  const stop = (): void => void child.kill('SIGTERM')
+  const children = shares.map(({ files }) => startChild(context, code, files, hop.settings))
+  const stop = (): void => {
+    for (const child of children) child.kill('SIGTERM')
+  }
+  const ended = Promise.all(
+    children.map(async (child) => {
+      const exit = await endOf(child)
+      if (exit.code !== 0) stop() // the others' work is kept, and the same command goes on from there
+      return exit
+    }),
+  )
+  update({ children: children.flatMap(({ pid }) => (pid === undefined ? [] : [identify(pid)])) })
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
   const rate = rateOf()
   try {
-    for (let exit: Exit | undefined; exit === undefined;) {
-      exit = await Promise.race([ended, sleep(LOOK_EVERY_MS, undefined)])
-      const progress = readProgress(files)
+    for (let exits: Exit[] | undefined; exits === undefined;) {
+      exits = await Promise.race([ended, sleep(LOOK_EVERY_MS, undefined)])
+      const progress = readProgress(shares)
       if (progress) onProgress(rate(progress))
     }
-    const exit = await ended
-    const isDone = exit.code === 0 && readProgress(files)?.isDone === true
+    const exits = await ended
+    const failed = exits.findIndex(({ code: exitCode }) => exitCode !== 0)
+    const isDone = failed < 0 && readProgress(shares)?.isDone === true
     // who was asked to stop may have left answers open, whatever it had read
     const status: HopStatus = signal.aborted ? 'stopped' : isDone ? 'finished' : 'failed'
-    const problem = status === 'failed' ? problemOf(exit, files) : null
+    const at = Math.max(0, failed)
+    const problem = status === 'failed' ? problemOf(exits[at]!, shares[at]!.files) : null
     // an abort from another terminal has had the last word already
     if (requireManifest(home, id).hops.find(({ service }) => service === hop.service)?.status !== 'aborted')
-      update({ status, problem, supervisor: null, child: null, endedMs: Date.now() })
+      update({ status, problem, supervisor: null, children: [], endedMs: Date.now() })
     return { status, problem }
   } finally {
     signal.removeEventListener('abort', stop)
-    child.kill('SIGKILL') // no more than a second thought: it has ended, or this function failed
+    for (const child of children) child.kill('SIGKILL') // no more than a second thought: it has ended, or this function failed
   }
 }
 
