@@ -60,7 +60,7 @@ export interface PromotionPlan {
 }
 
 /** The end of a partition, as it was. */
-export interface Tail {
+interface Tail {
   readonly topic: string
   readonly partition: number
   readonly leaderEpoch: number
