@@ -77,6 +77,7 @@ test('a request carries our bytes unchanged behind the head that kafkajs would w
     {
       socket,
       clientId: 'cö',
+      sasl: { mechanism: 'plain', username: 'u', password: 'p' },
       isAuthenticated: () => isSignedIn,
       authenticate: async () => void (isSignedIn = true),
       rejectRequests: () => undefined,

@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module'
 import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
-import type { ISocketFactory } from 'kafkajs'
+import type { ISocketFactory, SASLOptions } from 'kafkajs'
 import { logError } from '../log-error.ts'
 import { exchangeOn, openFrameSocket } from './frame-socket.ts'
 import type { Api } from './protocol-io.ts'
@@ -18,6 +18,7 @@ const require = createRequire(import.meta.url)
 export interface Connection {
   readonly socket: Socket | null | undefined
   readonly clientId: string
+  readonly sasl: SASLOptions | null
   isAuthenticated(): boolean
   authenticate(): Promise<void>
   rejectRequests(error: Error): void
@@ -124,7 +125,7 @@ const diverted =
 
 /** A request over a connection that kafkajs has opened and signed in: by ourselves, beside its queue and its copies. */
 export const sendBytes = async (connection: Connection, api: Api, body: Buffer): Promise<Buffer> => {
-  if (!connection.isAuthenticated()) await connection.authenticate()
+  if (connection.sasl && !connection.isAuthenticated()) await connection.authenticate()
   const exchange = connection.socket && exchangeOn(connection.socket)
   if (!exchange) throw new Error('The connection has ended')
   return exchange.ask(api, connection.clientId, body)
@@ -143,6 +144,9 @@ const REFUSED = new Set(['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemente
 export const openKafkajsWire = (options: WireOptions): Wire => {
   const slabs = new Slabs(LARGE_ANSWER_BYTES, FREE_ANSWERS)
   const openSocket: ISocketFactory = (target) => openFrameSocket(target, slabs)
+  /** By broker and purpose, as long as they last: kafkajs takes several turns to tell. */
+  const opened = new Map<number, WireConnection & { readonly identity: Socket }>()
+  const keyOf = (node: number, purpose: Purpose): number => node * 2 + INDEX[purpose]
   let abandoned = 0
   let cluster = createCluster(options, openSocket)
 
@@ -159,13 +163,22 @@ export const openKafkajsWire = (options: WireOptions): Wire => {
     connection: async (node, purpose): Promise<WireConnection> => {
       const { connectionPool } = await brokerOf(node)
       const connection = await connectionPool.getConnection(INDEX[purpose])
-      return { identity: connection.socket ?? connection, send: (api, body) => sendBytes(connection, api, body) }
+      const { socket } = connection
+      if (!socket) throw new Error('The connection has ended')
+      const found = { identity: socket, send: (api: Api, body: Buffer) => sendBytes(connection, api, body) }
+      if (node !== undefined) opened.set(keyOf(node, purpose), found)
+      return found
+    },
+    current: (node, purpose) => {
+      const found = opened.get(keyOf(node, purpose))
+      return found && !found.identity.destroyed && found.identity.writable ? found : undefined
     },
     learn: async (brokers) => {
       const nodes = new Set(cluster.getNodeIds())
       if (brokers.some(({ id }) => !nodes.has(String(id)))) await cluster.refreshMetadata()
     },
     abandon: (error) => {
+      opened.clear()
       const { brokers, seedBroker } = cluster.brokerPool
       for (const broker of new Set([...Object.values(brokers), ...(seedBroker ? [seedBroker] : [])]))
         for (const connection of broker.connectionPool.pool) {

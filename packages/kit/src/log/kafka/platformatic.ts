@@ -61,6 +61,7 @@ export const openPlatformaticWire = (options: WireOptions): Wire => {
         throw refusalIn(error) ?? error
       }
     },
+    current: () => undefined,
     learn: async (brokers) => {
       known.clear()
       for (const { id, host, port } of brokers) known.set(id, { host, port })

@@ -116,7 +116,7 @@ export class Producer {
       const end = Math.max(this.queue.calls[0]!.endMs, Date.now() + 1000)
       const calls: Call[] = []
       try {
-        await this.untilThere(end)
+        if (!this.identity) await this.untilThere(end)
         const { batches } = await this.fill(calls, end)
         await this.send(batches, end)
       } catch (error) {
@@ -164,7 +164,6 @@ export class Producer {
 
   /** Gets a producer id; after a broker start its coordinator may need a moment. */
   private async untilThere(end: number): Promise<void> {
-    if (this.identity) return
     await this.retrying(end, async () => {
       this.identity ??= this.options.transaction?.identity ?? (await this.transport.initProducer())
     })
@@ -211,10 +210,11 @@ export class Producer {
   }
 
   private async send(batches: readonly Batch[], end: number): Promise<void> {
+    const { id, epoch } = this.identity!
     for (const batch of batches) {
       const { lane } = batch
       const bytes = lane.writer.takeAside(
-        { ...this.identity!, sequence: lane.sequence },
+        { id, epoch, sequence: lane.sequence },
         { codec: this.options.codecs.get(lane.topic) ?? 0, transactional: this.options.transaction !== undefined },
       )
       batch.bytes = bytes instanceof Promise ? await bytes : bytes
@@ -333,8 +333,12 @@ export class Producer {
   private async byLeader(batches: readonly Batch[]): Promise<Map<number, Batch[]>> {
     const nodes = new Map<number, Batch[]>()
     for (const batch of batches) {
-      const { leader } = await this.transport.leader(batch.lane.topic, batch.lane.partition)
-      nodes.set(leader, [...(nodes.get(leader) ?? []), batch])
+      const { topic, partition } = batch.lane
+      const known = this.transport.known(topic)?.[partition]?.leader ?? -1
+      const leader = known < 0 ? (await this.transport.leader(topic, partition)).leader : known
+      const group = nodes.get(leader)
+      if (group) group.push(batch)
+      else nodes.set(leader, [batch])
     }
     return nodes
   }

@@ -102,7 +102,9 @@ export class Transport {
   private async callOnce(node: number | undefined, api: Api, body: Buffer, options: CallOptions): Promise<Reply> {
     const what = node === undefined ? api[2] : `${api[2]} at broker ${node}`
     return this.within(what, options.timeoutMs ?? REQUEST_TIMEOUT_MS, async () => {
-      const connection = await this.wire.connection(node, purposeOf(api))
+      const purpose = purposeOf(api)
+      const open = node === undefined ? undefined : this.wire.current(node, purpose)
+      const connection = open ?? (await this.wire.connection(node, purpose))
       if (options.connection !== undefined && options.connection !== connection.identity)
         throw logError('retriable', 'ANDON_LOG_RECONNECTED', 'The connection was replaced before the request was sent')
       return { body: await connection.send(api, body), connection: connection.identity }
@@ -116,6 +118,8 @@ export class Transport {
 
   /** The connection that the next such request to the broker will use; connects if necessary. */
   async connectionTo(node: number, api: Api, timeoutMs = REQUEST_TIMEOUT_MS): Promise<object> {
+    const open = this.wire.current(node, purposeOf(api))
+    if (open) return open.identity
     return this.within(`connecting to broker ${node}`, timeoutMs, async () => {
       return (await this.wire.connection(node, purposeOf(api))).identity
     })
@@ -261,20 +265,24 @@ export class Transport {
   }
 
   /** Runs a call under a deadline; when it passes, all connections are given up, so that nothing waits behind it. */
-  private async within<T>(what: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
-    if (this.closed) throw logError('fatal', 'ANDON_LOG_CLOSED', 'The log was closed')
-    const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => {
-      const error = logError('retriable', 'ANDON_LOG_TIMEOUT', `${what}: no answer within ${timeoutMs} ms`)
-      reject(error)
-      this.wire.abandon(error)
-    }, timeoutMs)
-    try {
-      return await Promise.race([work(), late])
-    } catch (error) {
-      throw toLogError(error, what)
-    } finally {
-      clearTimeout(timer)
-    }
+  private within<T>(what: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+    if (this.closed) return Promise.reject(logError('fatal', 'ANDON_LOG_CLOSED', 'The log was closed'))
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const error = logError('retriable', 'ANDON_LOG_TIMEOUT', `${what}: no answer within ${timeoutMs} ms`)
+        reject(error)
+        this.wire.abandon(error)
+      }, timeoutMs)
+      work().then(
+        (result) => {
+          clearTimeout(timer)
+          resolve(result)
+        },
+        (error: unknown) => {
+          clearTimeout(timer)
+          reject(toLogError(error, what))
+        },
+      )
+    })
   }
 }

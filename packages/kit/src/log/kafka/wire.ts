@@ -36,6 +36,8 @@ export interface Wire {
    * the broker refuses who we are, with any other error when trying again may help.
    */
   connection(node: number | undefined, purpose: Purpose): Promise<WireConnection>
+  /** The same if it is open already and can be told at once. */
+  current(node: number, purpose: Purpose): WireConnection | undefined
   /** The brokers as the cluster names them now. */
   learn(brokers: readonly (Address & { readonly id: number })[]): Promise<void>
   /**
