@@ -62,6 +62,9 @@ export interface ReplayOptions {
 const configsOf = (topic: string): Readonly<Record<string, string>> =>
   (topology.topics as Readonly<Record<string, { readonly configs: Readonly<Record<string, string>> }>>)[topic]?.configs ?? {}
 
+/** Inputs handled at once: nobody waits for a single output, so a run asks the brokers less often than a live service. */
+const BATCH_RECORDS = 1000
+
 /** What a record that was left out is said to lie at: nowhere, which every check of marks takes as still there. */
 const NOWHERE = { leaderEpoch: -1, offset: -1 } as const
 
@@ -153,6 +156,7 @@ export class ReplayLog implements Log {
     const { history: _history, standby: _standby, ...rest } = given
     return {
       ...rest,
+      maxBatchRecords: given.maxBatchRecords ?? BATCH_RECORDS,
       input: this.nameOf(given.input),
       open: async (partition) => {
         const process = await given.open(partition)
