@@ -10,7 +10,7 @@ import { decodeRecords } from './batch-reader.ts'
 const LIMITS = { maxWaitMs: 100, maxBytes: 16 * 1024 * 1024, maxBytesPerPartition: 4 * 1024 * 1024 }
 
 /** Each takes up to `maxWaitMs`. */
-const MOST_IDLE_ANSWERS = 30
+const MOST_IDLE_ANSWERS = 10
 
 export async function* readRange({ transport, prefix }: KafkaContext, range: ReadRange): AsyncGenerator<RecordBatch> {
   const name = prefix + range.topic
@@ -39,10 +39,10 @@ export async function* readRange({ transport, prefix }: KafkaContext, range: Rea
           'ANDON_LOG_OUT_OF_RANGE',
           `${range.topic}/${partition}: offset ${at} is no longer in the log (${nameOfCode(result.code)})`,
         )
-      if (result.code === CODE.corruptMessage)
-        throw logError('retriable', 'ANDON_LOG_CORRUPT', `${range.topic}/${partition}: the broker cannot read its batch at offset ${at}`)
-      return { code: result.code, answer: result }
+      return { code: result.code === CODE.corruptMessage ? 0 : result.code, answer: result }
     })
+    if (fetched?.code === CODE.corruptMessage)
+      throw logError('retriable', 'ANDON_LOG_CORRUPT', `${range.topic}/${partition}: the broker cannot read its batch at offset ${at}`)
     if (!fetched?.records || fetched.records.length === 0) {
       if (at >= (await transport.latest(name, partition))) return // cut meanwhile
       idle++
