@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { NEVER_US, dropOverBound, nothingSeen, take } from '../src/intervals.ts'
+import { NEVER_US, dropOverBound, nothingSeen, take, takeAbove } from '../src/intervals.ts'
 
 test('every number is new exactly once, in whatever order numbers come', () => {
   fc.assert(
@@ -61,4 +61,22 @@ test('a gap knows the event times around it, also when its neighbours come late 
     { from: 2, to: 2, belowUs: 10, aboveUs: 30 },
     { from: 4, to: 4, belowUs: 30, aboveUs: 60 },
   ])
+})
+
+test('numbers taken as a run leave the same memory as taken one by one', () => {
+  const blocks = fc.array(
+    fc.record({ from: fc.integer({ min: 0, max: 40 }), timesUs: fc.array(fc.nat(99), { minLength: 1, maxLength: 5 }) }),
+  )
+  fc.assert(
+    fc.property(blocks, fc.array(fc.nat(40)), (given, withheld) => {
+      const [single, runs] = [nothingSeen(), nothingSeen()]
+      for (const seen of [single, runs]) for (const number of withheld) take(seen, number, null)
+      for (const { from, timesUs } of given) {
+        const oneByOne = (seen: typeof single) => timesUs.forEach((timeUs, i) => take(seen, from + i, timeUs))
+        oneByOne(single)
+        if (!takeAbove(runs, from, from + timesUs.length - 1, timesUs[0]!, Math.max(...timesUs))) oneByOne(runs)
+      }
+      assert.deepEqual(runs, single)
+    }),
+  )
 })
