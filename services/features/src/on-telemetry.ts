@@ -15,7 +15,7 @@ import { remember, TIME_KEY } from './state.ts'
 import type { PartitionMemory } from './state.ts'
 import { summarise } from './summarise.ts'
 
-export type RowOutcome = 'accepted' | 'repeated' | 'late' | 'lost' | 'unplanned'
+type RowOutcome = 'accepted' | 'repeated' | 'late' | 'lost' | 'unplanned'
 
 /** What may be counted; the names are those of the metrics. */
 export interface Counts {

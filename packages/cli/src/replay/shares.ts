@@ -10,7 +10,7 @@ import type { HopFiles } from './child.ts'
 import { type ReplayHop, runFolder } from './manifest.ts'
 
 /** What one process of a hop works on. */
-export interface Share {
+interface Share {
   readonly files: HopFiles
   readonly plan: ReplayPlan
 }
