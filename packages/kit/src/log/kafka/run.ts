@@ -165,8 +165,7 @@ class KafkaRun implements Run, OwnCommits {
       resolve: (_topic, number, at) => startOffset(lookups, topic, number, at),
       onHungry: () => this.reader.hungry(),
       onProgress: () => this.armCommit(),
-      // What was appended in a transaction is awaited at its end: its values may lie in batches that were handled.
-      ...(this.commits ? { onHandled: (batch) => this.reader.handled(batch) } : {}),
+      onHandled: (batch) => this.reader.handled(batch),
       onFatal: (error) => this.fail(error),
     })
     this.runners.set(idOf({ topic, partition }), runner)

@@ -100,6 +100,8 @@ class TransactionalLane {
   private position: number | undefined
   private committed: number | undefined
   private isHandling = false
+  /** Values of what is appended may lie in the batch in hand, whose memory is used again. */
+  private appending: Promise<unknown> | undefined
   private dueMs = 0
   private timer: NodeJS.Timeout | undefined
   private committing: Promise<void> | undefined
@@ -145,16 +147,30 @@ class TransactionalLane {
     }
     this.isHandling = true
     try {
-      const next = await this.options.onBatch(batch, { signal, append: (records) => this.append(records) })
+      const next = await this.options.onBatch(batch, { signal, append: (records) => this.noted(this.append(records)) })
+      await this.appended()
       this.position = next ?? batch.nextOffset
       this.isHandling = false
       this.schedule()
       return next
     } catch (error) {
+      await this.appended()
       this.isHandling = false
       this.inDoubt = true
       throw error
     }
+  }
+
+  /** Also a handler that does not wait for its appends ends after them; the commit tells of those that failed. */
+  private noted(append: Promise<AppendedRecords>): Promise<AppendedRecords> {
+    this.appending = Promise.allSettled([this.appending, append])
+    return append
+  }
+
+  private async appended(): Promise<void> {
+    const { appending } = this
+    this.appending = undefined
+    await appending
   }
 
   /** Resolves when everything that was handled is committed. No batch is in hand. */
