@@ -184,7 +184,7 @@ export const assignmentBytes = (topics: PartitionsByTopic, subscribed: readonly 
     .bytes(Buffer.from(JSON.stringify(subscribed)))
     .done()
 
-export interface Assignment {
+interface Assignment {
   readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
   /** As in `assignmentBytes`; undefined when the assignment does not say. */
   readonly subscribed: readonly string[] | undefined
