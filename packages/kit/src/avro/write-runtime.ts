@@ -25,12 +25,14 @@ const writeInt = (slab: Buffer, at: number, value: number): number => {
 /** A long within ±maxLong: magnitude and sign apart, so that 54 bits of zigzag stay exact. */
 const writeLong = (slab: Buffer, at: number, value: number): number => {
   if (value >= -0x40000000 && value < 0x40000000) return writeInt(slab, at, value)
+  // Subtractions instead of remainders: of doubles these cost a call each.
   const magnitude = value < 0 ? -value - 1 : value
   let rest = Math.floor(magnitude / 64)
+  const lowest = magnitude - rest * 64
   let high = Math.floor(rest / 0x10000000)
   rest -= high * 0x10000000
   let p = at
-  slab[p++] = ((magnitude % 64) << 1) | (value < 0 ? 1 : 0) | 128
+  slab[p++] = (lowest << 1) | (value < 0 ? 1 : 0) | 128
   if (high === 0) {
     while (rest > 127) {
       slab[p++] = (rest & 127) | 128
@@ -82,7 +84,8 @@ const writeFixed = (slab: Buffer, at: number, bytes: Uint8Array): number => {
 
 const writeBytes = (slab: Buffer, at: number, bytes: Uint8Array): number => writeFixed(slab, writeInt(slab, at, bytes.length), bytes)
 
-const isLong = (value: unknown): boolean => typeof value === 'number' && value % 1 === 0 && value >= -maxLong && value <= maxLong
+const isLong = (value: unknown): boolean =>
+  typeof value === 'number' && Math.floor(value) === value && value >= -maxLong && value <= maxLong
 
 /** Neither array nor bytes: a record or a map. */
 const isObject = (value: unknown): boolean =>
