@@ -1,7 +1,7 @@
 // Bodies of the requests about producer ids and transactions.
 
 import { In, Out } from './protocol-io.ts'
-import { refusals } from './protocol-groups.ts'
+import { offsetCommitReply, refusals } from './protocol-groups.ts'
 import type { CommittedOffset, Membership, PartitionsByTopic } from './protocol-groups.ts'
 
 export interface ProducerIdentity {
@@ -31,20 +31,8 @@ export const addPartitionsBody = (of: TransactionalProducer, topics: PartitionsB
     .array(topics, (out, { topic, partitions }) => out.string(topic).array(partitions, (part, number) => part.int32(number)))
     .done()
 
-/** Codes of the partitions that were refused. */
-export const addPartitionsReply = (reply: Buffer): number[] => {
-  const from = new In(reply)
-  from.int32()
-  return refusals(
-    from.array(() => {
-      from.string()
-      return from.array(() => {
-        from.int32()
-        return from.int16()
-      })
-    }),
-  )
-}
+/** Codes of the partitions that were refused; on the wire the same as the reply to a commit. */
+export const addPartitionsReply = offsetCommitReply
 
 export const addOffsetsBody = (of: TransactionalProducer, groupId: string): Buffer => producer(of).string(groupId).done()
 
