@@ -24,6 +24,7 @@ export const readPlantFolder = (folder: string, options: { readonly portOffset?:
     ...filesIn(folder, 'features', '.yaml'),
     ...filesIn(folder, 'policies', '.yaml'),
     ...filesIn(folder, 'boundaries', '.md'),
+    ...filesIn(folder, 'sources', '.yaml'),
   ]
   const documents = files.map(({ name, file }) => ({
     ...parseNamed(name, textOf(file), { file, portOffset: options.portOffset }),

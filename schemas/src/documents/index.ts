@@ -10,6 +10,7 @@ import { parsePlant } from './plant.ts'
 import type { Plant } from './plant.ts'
 import { parsePolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
+import { parseSource } from './source.ts'
 import { DocumentError, readDocument } from './read.ts'
 import type { ReadOptions } from './read.ts'
 
@@ -18,6 +19,8 @@ export * from './commands.ts'
 export * from './feature-set.ts'
 export * from './plant.ts'
 export * from './policy.ts'
+export * from './source.ts'
+export type { PayloadMapping } from './sources/payload.ts'
 export { DocumentError, resolvePorts } from './read.ts'
 export type { ReadOptions } from './read.ts'
 
@@ -42,6 +45,7 @@ const parsers = {
   commands: parseCommands,
   boundary: parseBoundary,
   serviced: parseServiced,
+  source: parseSource,
 }
 
 export type DocumentKind = keyof typeof parsers
@@ -51,6 +55,7 @@ const folders = new Map<string, DocumentKind>([
   ['policies', 'policy'],
   ['boundaries', 'boundary'],
   ['serviced', 'serviced'],
+  ['sources', 'source'],
 ])
 
 /** Kind of the document with this name on `config`; undefined when no document may have it. */
@@ -71,11 +76,12 @@ export const parseNamed = (name: string, source: unknown, options: ReadOptions =
       undefined,
       'name',
       JSON.stringify(name),
-      'plant, commands, features/…, policies/…, boundaries/… or serviced/…',
+      'plant, commands, features/…, policies/…, boundaries/…, sources/… or serviced/…',
     )
   }
   const value: unknown = parsers[kind](source, { ...options, file })
-  const own = (value as { name?: unknown }).name
+  const { name: named, id } = value as { name?: unknown; id?: unknown }
+  const own = kind === 'source' ? `sources/${String(id)}` : named
   if (typeof own === 'string' && own !== name) throw new DocumentError(file, undefined, 'name', JSON.stringify(own), JSON.stringify(name))
   return { kind, value }
 }

@@ -183,7 +183,8 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
   const intake = async (delivery: Delivery) => {
     const startedMs = clock.monotonicMs()
     const taken = take(delivery)
-    inFlightBytes += delivery.payload.length
+    const bytes = 'payload' in delivery ? delivery.payload.length : delivery.bytes
+    inFlightBytes += bytes
     inHand.add(taken)
     try {
       return await taken
@@ -192,7 +193,7 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
       throw error
     } finally {
       inHand.delete(taken)
-      inFlightBytes -= delivery.payload.length
+      inFlightBytes -= bytes
       metrics.acknowledged(delivery.door, (clock.monotonicMs() - startedMs) / 1000)
     }
   }

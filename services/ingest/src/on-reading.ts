@@ -4,7 +4,7 @@
 // Up to the first await everything happens in one turn, so receive times and places in the lanes have the same order.
 
 import { AndonError } from '@andon/kit'
-import type { Delivery, Intake, Receipt } from './adapters/source.ts'
+import type { BytesDelivery, Delivery, Intake, Receipt } from './adapters/source.ts'
 import { historicalAfterUs } from './block-builder.ts'
 import type { Clock } from './clock.ts'
 import { identityOf } from './door-memory.ts'
@@ -31,12 +31,13 @@ export const onReading = (deps: ReadingDeps): Intake => {
   return async (delivery) => {
     const refused = deps.refusing()
     if (refused !== undefined) throw refused
-    const readings = readingsOf(delivery.payload, delivery.format) ?? unreadable(delivery)
+    const readings = rawReadingsOf(delivery)
     const receivedUs = deps.clock.nowUs()
     const lookup = deps.lookup()
     const safe = new Set<Promise<void>>()
     const quarantined: { index: number; code: string; message: string }[] = []
     let historical = 0
+    let duplicates = 0
     readings.forEach((raw, index) => {
       const placed: Placed | Refusal = check(raw, delivery, lookup, receivedUs, deps.maxAheadUs)
       if (isRefusal(placed)) {
@@ -57,6 +58,7 @@ export const onReading = (deps: ReadingDeps): Intake => {
       const identity = identityOf(reading, delivery.idempotencyKey, index)
       const first = deps.memory.seen(identity, nowMs)
       if (first !== undefined) {
+        duplicates++
         safe.add(first)
         return
       }
@@ -65,15 +67,21 @@ export const onReading = (deps: ReadingDeps): Intake => {
       safe.add(row)
     })
     await Promise.all(safe)
-    const receipt = { accepted: readings.length - quarantined.length, quarantined }
+    const receipt = { accepted: readings.length - quarantined.length - duplicates, duplicates, quarantined }
     deps.observe(delivery.door, receipt, { rows: readings.length, historical })
     return receipt
   }
 }
 
+const rawReadingsOf = (delivery: Delivery): readonly RawReading[] => {
+  if ('readings' in delivery) return delivery.readings
+  if ('columns' in delivery) throw new Error('columns are not taken yet')
+  return readingsOf(delivery.payload, delivery.format) ?? unreadable(delivery)
+}
+
 // The sender of an HTTP request learns at once that it is not JSON. The other doors have no such answer, and a device would
 // send the same bytes for ever: there the payload is one unreadable reading.
-const unreadable = (delivery: Delivery): RawReading[] => {
+const unreadable = (delivery: BytesDelivery): RawReading[] => {
   if (delivery.door === 'http') {
     throw new AndonError(
       'ANDON_INGEST_NOT_JSON',

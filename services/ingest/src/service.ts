@@ -1,24 +1,25 @@
 // Wires ingest: log and plant file, spool and pump, then the doors. Stopped in reverse: doors, work in hand, log.
 
 import { createLogger, createMetrics, followDocuments, loadPrincipals, openLog } from '@andon/kit'
-import type { Codec, Documents, Log, Logger, Metrics, Part, Service } from '@andon/kit'
+import type { Codec, Documents, Log, Logger, Metrics, Part, Principals, Service } from '@andon/kit'
 import { topology } from '@andon/schemas'
 import type { Plant } from '@andon/schemas'
 import { openDisk } from './adapters/disk.ts'
-import { httpDoor } from './adapters/http.ts'
 import { openInstanceFolder } from './adapters/instance-folder.ts'
 import type { InstanceFolder } from './adapters/instance-folder.ts'
-import { mqttDoor } from './adapters/mqtt.ts'
-import { natsDoor } from './adapters/nats.ts'
 import { openSeenJournal } from './adapters/seen-journal.ts'
 import type { SeenJournal } from './adapters/seen-journal.ts'
 import type { Source } from './adapters/source.ts'
 import { openSpool } from './adapters/spool.ts'
 import { systemClock } from './clock.ts'
 import type { IngestConfig } from './config.ts'
+import { noDevices } from './devices.ts'
+import type { DoorContext } from './doors.ts'
+import { HttpRoutes } from './http-routes.ts'
 import { wireIntake } from './intake.ts'
 import type { IntakeWiring } from './intake.ts'
 import { ingestMetrics } from './metrics.ts'
+import { sourceFiles } from './source-files.ts'
 import { quarantineTopic, telemetryTopic } from './records.ts'
 
 // An append that takes longer puts everything held in doubt; ticks wait meanwhile.
@@ -30,7 +31,7 @@ export const createIngestService = (config: IngestConfig): Service => {
   const logger = createLogger({ service: 'ingest', level: config.logLevel })
   const metrics = createMetrics('ingest', { withProcess: true })
   const opened: Opened = {}
-  const doors = doorsOf(config, logger)
+  const doors = doorsOf(config, opened, logger, metrics)
   return {
     name: 'ingest',
     admin: { host: config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
@@ -58,6 +59,7 @@ interface Opened {
   log?: Log
   codec?: Codec
   intake?: IntakeWiring
+  documents?: Documents
 }
 
 const logPart = (config: IngestConfig, opened: Opened): Part => ({
@@ -124,31 +126,37 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
   }
 }
 
-const plantPart = (opened: Opened, logger: Logger): Part => {
-  let documents: Documents | undefined
-  return {
-    name: 'plant',
-    start: async () => {
-      documents = await followDocuments(opened.log!, opened.codec!, { logger })
-      documents.onChange(({ name, digest, value }) => {
-        if (name !== 'plant') return
-        opened.intake?.usePlant(value as Plant)
-        logger.info({ digest }, 'plant file in use')
-      })
-      await documents.caughtUp()
-    },
-    stop: async () => documents?.stop(),
-  }
-}
+const plantPart = (opened: Opened, logger: Logger): Part => ({
+  name: 'plant',
+  start: async () => {
+    const documents = await followDocuments(opened.log!, opened.codec!, { logger })
+    opened.documents = documents
+    documents.onChange(({ name, digest, value }) => {
+      if (name !== 'plant') return
+      opened.intake?.usePlant(value as Plant)
+      logger.info({ digest }, 'plant file in use')
+    })
+    await documents.caughtUp()
+  },
+  stop: async () => opened.documents?.stop(),
+})
 
-const doorsOf = (config: IngestConfig, logger: Logger): Source[] => {
-  const { host, instance, namespace } = config
-  return config.doors.map((name) => {
-    if (name === 'nats') return natsDoor({ url: config.natsUrl, namespace, instance, logger })
-    const principals = loadPrincipals(config.tokensFile)
-    if (name === 'mqtt') return mqttDoor({ host, port: config.mqttPort, principals, logger })
-    return httpDoor({ host, port: config.httpPort, principals, maxBodyBytes: config.bodyMaxBytes, logger })
-  })
+const doorsOf = (config: IngestConfig, opened: Opened, logger: Logger, metrics: Metrics): Source[] => {
+  let principals: Principals | undefined
+  const context: DoorContext = {
+    config,
+    logger,
+    metrics,
+    principals: () => (principals ??= loadPrincipals(config.tokensFile)),
+    sources: sourceFiles(() => opened.documents!),
+    assignment: { isMine: () => true, onChange: () => () => undefined },
+    devices: noDevices,
+    http: new HttpRoutes(),
+    documents: () => opened.documents!,
+    log: () => opened.log!,
+    codec: () => opened.codec!,
+  }
+  return config.doors.map(({ kind, settings }) => kind.open(settings as never, context))
 }
 
 const doorPart = (door: Source, opened: Opened): Part => ({

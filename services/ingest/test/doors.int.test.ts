@@ -85,7 +85,7 @@ test('HTTP takes a JSON array and NDJSON, and says what went to quarantine', asy
   const lines = await post(`${JSON.stringify(current(3, { source: 'h1' }))}\n${JSON.stringify(current(4, { source: 'h1' }))}\n`, {
     'content-type': 'application/x-ndjson',
   })
-  assert.deepEqual(await lines.json(), { accepted: 2, quarantined: [] })
+  assert.deepEqual(await lines.json(), { accepted: 2, duplicates: 0, quarantined: [] })
   await until(async () => (await rowsInLog('h1')).length === 3)
   assert.deepEqual(await rowsInLog('h1'), [1, 3, 4])
 })
@@ -184,7 +184,7 @@ test('NATS: the reply is the acknowledgement, in the namespace', async () => {
   const accepted = await natsClient.request('plant.telemetry.n1', JSON.stringify([current(1, { source: 'n1', asset: 'oven' })]), {
     timeout: 5000,
   })
-  assert.deepEqual(accepted.json(), { accepted: 1, quarantined: [] })
+  assert.deepEqual(accepted.json(), { accepted: 1, duplicates: 0, quarantined: [] })
   const bad = await natsClient.request('plant.telemetry.n1', 'no json', { timeout: 5000 })
   assert.equal(bad.json<{ quarantined: { code: string }[] }>().quarantined[0]?.code, 'ANDON_INGEST_NOT_A_READING')
   await until(async () => (await rowsInLog('n1')).length > 0)

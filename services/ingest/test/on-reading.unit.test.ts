@@ -80,7 +80,7 @@ test('without numbers a repeat by time is answered like the first and kept once'
   const rig = await joined({ doorEpoch: 42 })
   const readings = [reading(undefined), reading(undefined, { timeUs: startUs + 5 })]
   assert.equal((await deliver(rig, { readings })).accepted, 2)
-  assert.equal((await deliver(rig, { readings })).accepted, 2)
+  assert.equal((await deliver(rig, { readings })).duplicates, 2)
   const blocks = blocksOf(await logged(rig.log))
   assert.deepEqual(
     blocks.map(({ epoch, seqFrom, seqTo }) => [epoch, seqFrom, seqTo]),

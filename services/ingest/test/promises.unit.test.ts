@@ -20,7 +20,7 @@ test('a sample is refused until the first tick of this process is on the log', a
   const rig = await openRig()
   await assert.rejects(rig.send({ readings: reading(1) }), { code: 'ANDON_INGEST_NOT_JOINED', retriable: true })
   await rig.pump()
-  assert.deepEqual(await acknowledged(rig, reading(1)), { accepted: 1, quarantined: [] })
+  assert.deepEqual(await acknowledged(rig, reading(1)), { accepted: 1, duplicates: 0, quarantined: [] })
 })
 
 test('row 1: a broker that lost its unflushed tail gets everything held again, though ingest did not restart', async () => {

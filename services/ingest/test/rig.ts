@@ -206,8 +206,8 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
     log,
     disk,
     clock,
-    send: (delivery) =>
-      wiring.intake({ door: 'nats', format: 'json', payload: Buffer.from(JSON.stringify(delivery.readings ?? [])), ...delivery }),
+    send: ({ readings = [], ...rest }) =>
+      wiring.intake({ door: 'nats', format: 'json', payload: Buffer.from(JSON.stringify(readings)), ...rest }),
     flush: async () => {
       wiring.flush()
       await settle()

@@ -2,8 +2,9 @@
 
 import express from 'express'
 import type { ErrorRequestHandler, Response } from 'express'
-import { AndonError, asyncRoute, httpPart, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
+import { AndonError, asyncRoute, env, portDefault, httpPart, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
 import type { Logger, Principals } from '@andon/kit'
+import { defineDoor } from '../doors.ts'
 import type { Source } from './source.ts'
 
 export interface HttpDoorOptions {
@@ -15,6 +16,17 @@ export interface HttpDoorOptions {
 }
 
 const retryAfterS = 2
+
+export const httpDoorKind = defineDoor({
+  name: 'http',
+  about: 'POST /v1/telemetry: JSON or NDJSON',
+  settings: {
+    port: env.port('INGEST_HTTP_PORT', 'Port of the HTTP door', portDefault('ingest', 'http')),
+    maxBodyBytes: env.integer('INGEST_BODY_MAX_BYTES', 'Longest HTTP body', 16 * 1024 * 1024),
+  },
+  open: ({ port, maxBodyBytes }, { config, principals, logger }) =>
+    httpDoor({ host: config.host, port, principals: principals(), maxBodyBytes, logger }),
+})
 
 export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } => {
   const app = express().disable('x-powered-by').disable('etag')

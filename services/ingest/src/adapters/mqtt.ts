@@ -7,8 +7,9 @@ import type { Server, Socket } from 'node:net'
 import { callbackify } from 'node:util'
 import { Aedes } from 'aedes'
 import type { Client } from 'aedes'
-import { AndonError, listen } from '@andon/kit'
+import { AndonError, env, listen, portDefault } from '@andon/kit'
 import type { Logger, Principals } from '@andon/kit'
+import { defineDoor } from '../doors.ts'
 import type { Intake, Source } from './source.ts'
 
 export interface MqttDoorOptions {
@@ -22,6 +23,13 @@ export interface MqttDoorOptions {
 const badCredentials = 4
 
 const readingsTopic = /^andon\/([^/]+)\/readings$/
+
+export const mqttDoorKind = defineDoor({
+  name: 'mqtt',
+  about: 'an embedded MQTT broker: publish on andon/<source>/readings',
+  settings: { port: env.port('INGEST_MQTT_PORT', 'Port of the MQTT door', portDefault('ingest', 'mqtt')) },
+  open: ({ port }, { config, principals, logger }) => mqttDoor({ host: config.host, port, principals: principals(), logger }),
+})
 
 export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } => {
   const { logger } = options

@@ -5,6 +5,7 @@ import { connect, Events } from 'nats'
 import type { Msg, NatsConnection, Subscription } from 'nats'
 import { AndonError, checkReachable, messageOf } from '@andon/kit'
 import type { Logger } from '@andon/kit'
+import { defineDoor } from '../doors.ts'
 import type { Intake, Source } from './source.ts'
 
 export interface NatsDoorOptions {
@@ -13,6 +14,14 @@ export interface NatsDoorOptions {
   readonly instance: string
   readonly logger: Logger
 }
+
+export const natsDoorKind = defineDoor({
+  name: 'nats',
+  about: 'NATS requests on telemetry.<source>',
+  settings: {},
+  open: (_settings, { config, logger }) =>
+    natsDoor({ url: config.natsUrl, namespace: config.namespace, instance: config.instance, logger }),
+})
 
 export const natsDoor = (options: NatsDoorOptions): Source => {
   const { logger, namespace } = options

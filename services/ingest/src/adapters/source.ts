@@ -1,23 +1,72 @@
 // The port every door implements: it hands over what devices send, and acknowledges to the device only what the intake has made safe.
 
-import type { Format } from '../reading.ts'
+import type { ReadingColumns } from '../columns.ts'
+import type { Format, RawReading } from '../reading.ts'
 
-export type DoorName = 'http' | 'mqtt' | 'nats'
+export type DoorName =
+  | 'http'
+  | 'mqtt'
+  | 'mqtt-client'
+  | 'sparkplug'
+  | 'nats'
+  | 'opcua'
+  | 'modbus'
+  | 's7'
+  | 'ethernet-ip'
+  | 'kafka'
+  | 'kinesis'
+  | 'tus'
+  | 'sftp'
+  | 'folder'
 
-/** What one request, publish or message brought. */
-export interface Delivery {
+/** Who brought a delivery, proved by a certificate. */
+export interface Device {
+  readonly id: string
+  /** SHA-256 (hex) of the certificate it showed. */
+  readonly certificateSha256: string
+  /** May readings name this source? A device's sources are its id, and its id, a colon and a stream. */
+  speaksFor(source: string): boolean
+  /** May it write to this asset? */
+  feeds(assetId: string): boolean
+}
+
+interface From {
   readonly door: DoorName
-  readonly payload: Buffer
-  readonly format: Format
-  /** The source that topic or subject names; readings must not name another. */
+  /** The source that topic, subject or connection names; readings must not name another. */
   readonly source?: string
+  /** Undefined where nobody showed a certificate: bearer tokens, loopback, sources that we poll. */
+  readonly device?: Device
   /** Sender's key of this delivery, unique per sender: with the index it identifies readings without a sequence number. */
   readonly idempotencyKey?: string
 }
 
+/** Bytes as they came, to be split into readings by format. */
+export interface BytesDelivery extends From {
+  readonly payload: Buffer
+  readonly format: Format
+}
+
+/** Readings that the door has taken apart itself: a mapping, another protocol's frames. */
+export interface ReadingsDelivery extends From {
+  readonly readings: readonly RawReading[]
+  /** Size of what came in, for the bounds on memory and rate. */
+  readonly bytes: number
+}
+
+/** Many rows of one source in columns: the fast way in. */
+export interface ColumnsDelivery extends From {
+  readonly columns: readonly ReadingColumns[]
+  readonly bytes: number
+}
+
+/** What one request, publish, message or poll brought. */
+export type Delivery = BytesDelivery | ReadingsDelivery | ColumnsDelivery
+
 /** What became of it. Quarantined readings are as safe as accepted ones, and will not be taken if sent again. */
 export interface Receipt {
+  /** Accepted now; repeats of what was accepted before are counted in `duplicates`. */
   readonly accepted: number
+  readonly duplicates: number
   readonly quarantined: readonly { readonly index: number; readonly code: string; readonly message: string }[]
 }
 

@@ -84,6 +84,10 @@ export class Lanes {
     let topic: string | undefined
     let lanes: Lane[] = []
     let count = 0
+    // Most calls fit as a whole: then no record has to be measured.
+    const fits =
+      round.bytes + call.bytes <= Math.min(limit, this.limits.maxRequestBytes) &&
+      round.records + records.length - call.taken <= this.limits.maxRequestRecords
     while (call.taken < records.length) {
       const record = records[call.taken]!
       if (record.topic !== topic) {
@@ -94,12 +98,15 @@ export class Lanes {
       const key = record.key === null ? null : this.key(record.key)
       const partition = record.partition ?? (key === null ? this.roundRobin++ : key.hash) % count
       const lane = (lanes[partition] ??= this.lane(record.topic, partition))
-      const size = sizeOf(record)
       let { batch } = lane
-      const isFull = batch !== undefined && lane.writer.size + size > limit
-      if (isFull && call.atomic)
-        throw logError('fatal', 'ANDON_LOG_TOO_LARGE', `An atomic append to ${record.topic}/${partition} exceeds ${limit} bytes`)
-      if (isFull || (!call.atomic && round.isFull(this.limits))) return false
+      if (!fits) {
+        const size = sizeOf(record)
+        const isFull = batch !== undefined && lane.writer.size + size > limit
+        if (isFull && call.atomic)
+          throw logError('fatal', 'ANDON_LOG_TOO_LARGE', `An atomic append to ${record.topic}/${partition} exceeds ${limit} bytes`)
+        if (isFull || (!call.atomic && round.isFull(this.limits))) return false
+        round.bytes += size
+      }
       if (!batch) {
         batch = round.begin(lane)
         lane.batch = batch
@@ -120,8 +127,8 @@ export class Lanes {
         this.headers,
       )
       round.records++
-      round.bytes += size
     }
+    if (fits) round.bytes += call.bytes
     return true
   }
 

@@ -34,6 +34,7 @@ export class HeaderWriter {
 
   write(headers: Append['headers']): void {
     if (headers === undefined) {
+      if (this.bytes === NO_HEADERS) return
       this.bytes = NO_HEADERS
       this.from = 0
       this.to = 1

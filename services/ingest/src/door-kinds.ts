@@ -1,0 +1,8 @@
+// Every door ingest can open, one line each.
+
+import { httpDoorKind } from './adapters/http.ts'
+import { mqttDoorKind } from './adapters/mqtt.ts'
+import { natsDoorKind } from './adapters/nats.ts'
+import type { DoorKind } from './doors.ts'
+
+export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, natsDoorKind]
