@@ -1,12 +1,13 @@
-// Clients of other languages, installed on first use into `.andon/bench/peers` at pinned versions. What cannot be had here is a
+// Clients of other languages, installed on first use under `.andon` at pinned versions. What cannot be had here is a
 // missing peer: its figures are skipped, never passed.
 
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { repositoryRoot } from '@andon/platform'
 import { PeerMissing, progress } from '../../harness/bench.ts'
+import { pythonWith } from '../../harness/python.ts'
 
 const PYTHON_PACKAGES = ['confluent-kafka==2.16.1', 'fastavro==1.13.1'] as const
 /** The newest command line tools; there are none of 4.4.0. */
@@ -37,29 +38,22 @@ const installed = async (folder: string, version: string, install: () => Promise
 
 /** Python with confluent-kafka and fastavro: its interpreter. Throws PeerMissing. */
 export const python = async (): Promise<string> => {
-  const folder = join(peers, 'python')
-  await installed(folder, PYTHON_PACKAGES.join(','), async () => {
-    progress(`installing ${PYTHON_PACKAGES.join(', ')}`)
-    await run('Python 3 with venv', 'python3', ['-m', 'venv', folder])
-    await run(PYTHON_PACKAGES.join(', '), join(folder, 'bin', 'pip'), [
-      'install',
-      '--quiet',
-      '--disable-pip-version-check',
-      ...PYTHON_PACKAGES,
-    ])
-  })
-  return join(folder, 'bin', 'python')
+  progress(`Python with ${PYTHON_PACKAGES.join(', ')}`)
+  const { interpreter, missing } = await pythonWith(PYTHON_PACKAGES)
+  if (missing !== false) throw new PeerMissing(missing)
+  return interpreter
 }
 
 /** librdkafka without a binding: `workers/produce.c` built against the library that confluent-kafka brings. Throws PeerMissing. */
 export const librdkafkaProducer = async (): Promise<string> => {
-  await python()
-  const packages = readdirSync(join(peers, 'python', 'lib'))
-    .map((version) => join(peers, 'python', 'lib', version, 'site-packages', 'confluent_kafka.libs'))
+  const libraries = join(dirname(await python()), '..', 'lib')
+  const packages = readdirSync(libraries)
+    .map((version) => join(libraries, version, 'site-packages', 'confluent_kafka.libs'))
     .find((folder) => existsSync(folder))
   const library = packages === undefined ? undefined : readdirSync(packages).find((name) => name.startsWith('librdkafka'))
   if (packages === undefined || library === undefined)
     throw new PeerMissing('librdkafka: confluent-kafka was installed without a library of its own')
+  mkdirSync(peers, { recursive: true })
   const program = join(peers, 'produce-librdkafka')
   await run('a C compiler (cc)', 'cc', [
     '-O2',
