@@ -539,20 +539,97 @@ export interface ConfigInput {
   readonly atUs: number
 }
 
-/** One record of topic devices: an identity fact. */
+/** A certificate that is good for one enrolment and for nothing else. */
+export interface DeviceClaim {
+  /** Serial number, hex. */
+  readonly serial: string
+  /** SHA-256 (hex) of the certificate, DER. */
+  readonly sha256: string
+  /** Last moment at which it can be used. */
+  readonly notAfterUs: number
+}
+
+/** What a writer of DeviceClaim gives; a field left out takes its Avro default. */
+export interface DeviceClaimInput {
+  readonly serial: string
+  readonly sha256: string
+  readonly notAfterUs: number
+}
+
+/** A certificate of a device. */
+export interface DeviceCertificate {
+  /** Serial number, hex. */
+  readonly serial: string
+  /** SHA-256 (hex) of the certificate, DER. */
+  readonly sha256: string
+  /** SHA-256 (hex) of its public key (SubjectPublicKeyInfo, DER). */
+  readonly spkiSha256: string
+  /** Valid from. */
+  readonly notBeforeUs: number
+  /** Valid to. */
+  readonly notAfterUs: number
+  /** The certificate, DER. */
+  readonly der: Buffer
+}
+
+/** What a writer of DeviceCertificate gives; a field left out takes its Avro default. */
+export interface DeviceCertificateInput {
+  readonly serial: string
+  readonly sha256: string
+  readonly spkiSha256: string
+  readonly notBeforeUs: number
+  readonly notAfterUs: number
+  readonly der: Uint8Array
+}
+
+/** Why a request was not granted. */
+export interface DeviceRefusal {
+  /** Error code ANDON_INGEST_<WHAT>. */
+  readonly code: string
+  /** What, where, what to do. */
+  readonly message: string
+}
+
+/** What a writer of DeviceRefusal gives; a field left out takes its Avro default. */
+export interface DeviceRefusalInput {
+  readonly code: string
+  readonly message: string
+}
+
+/** One record of topic devices: a request about one device, or the fact that answers it. */
 export interface Devices {
-  /** DeviceEnrolled, DeviceApproved, DeviceSuspended, DeviceRevoked. */
+  /** Requests: ClaimRequested, EnrolRequested, RenewRequested, ApproveRequested, SuspendRequested, ResumeRequested, RevokeRequested, RevokeCertificateRequested, RetireRequested. Facts: ClaimIssued, DeviceEnrolled, CertificateRenewed, DeviceApproved, DeviceSuspended, DeviceResumed, DeviceRevoked, CertificateRevoked, DeviceRetired, RequestRefused. */
   readonly type: string
   /** Device, the record key. */
   readonly deviceId: string
-  /** Asset it feeds. */
+  /** Asset it feeds, where there is one only; see assets. */
   readonly assetId: string
-  /** SHA-256 (hex) of its token or certificate. */
+  /** SHA-256 (hex) of the certificate that a request was made with, or that it is about; empty where a person asks about the device. */
   readonly credentialDigest: string
-  /** Principal. */
+  /** Principal, or the device itself. */
   readonly by: string
-  /** When. */
+  /** When: facts are stamped by the instance that decided, requests by their door. */
   readonly atUs: number
+  /** Id of the record; empty in records of the first version, which decide nothing. */
+  readonly id: string
+  /** In a fact: the request that it answers. */
+  readonly requestId: string | null
+  /** Site of the device, the second part of its name urn:andon:<site>:<device>. */
+  readonly site: string
+  /** In a request: roles of the principal. */
+  readonly roles: readonly string[] | null
+  /** What the person said. */
+  readonly reason: string | null
+  /** In an approval: assets the device may feed; * is every asset of the site. */
+  readonly assets: readonly string[]
+  /** In ClaimRequested and ClaimIssued. */
+  readonly claim: DeviceClaim | null
+  /** In EnrolRequested and RenewRequested: the certificate that counts once the request is granted; in the fact: the one that counts now. */
+  readonly certificate: DeviceCertificate | null
+  /** In RenewRequested and CertificateRenewed: how long the certificate before stays valid, microseconds. */
+  readonly overlapUs: number | null
+  /** In RequestRefused. */
+  readonly refusal: DeviceRefusal | null
 }
 
 /** What a writer of Devices gives; a field left out takes its Avro default. */
@@ -563,6 +640,16 @@ export interface DevicesInput {
   readonly credentialDigest?: string | undefined
   readonly by: string
   readonly atUs: number
+  readonly id?: string | undefined
+  readonly requestId?: string | null | undefined
+  readonly site?: string | undefined
+  readonly roles?: readonly string[] | null | undefined
+  readonly reason?: string | null | undefined
+  readonly assets?: readonly string[] | undefined
+  readonly claim?: DeviceClaimInput | null | undefined
+  readonly certificate?: DeviceCertificateInput | null | undefined
+  readonly overlapUs?: number | null | undefined
+  readonly refusal?: DeviceRefusalInput | null | undefined
 }
 
 /** Sequence numbers of one source, inclusive. */
