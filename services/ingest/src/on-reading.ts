@@ -93,7 +93,7 @@ const unreadable = (delivery: BytesDelivery): RawReading[] => {
 }
 
 const check = (raw: RawReading, delivery: Delivery, lookup: PlantLookup, receivedUs: number, maxAheadUs: number): Placed | Refusal => {
-  const reading: Reading | Refusal = checkReading(raw.value, delivery.source)
+  const reading: Reading | Refusal = raw.refused ?? checkReading(raw.value, delivery.source)
   if (isRefusal(reading)) return reading
   const aheadUs = reading.timeUs - receivedUs
   if (aheadUs > maxAheadUs) {

@@ -46,6 +46,8 @@ export type Format = 'json' | 'ndjson'
 export interface RawReading {
   readonly value: unknown
   readonly bytes: () => Buffer
+  /** Why the door could make no reading of it: it goes to quarantine with that, and `value` is not looked at. */
+  readonly refused?: Refusal
 }
 
 /** Longest waveform snippet: 512 KiB, so that a block and a quarantined reading stay below 1 MiB. */
