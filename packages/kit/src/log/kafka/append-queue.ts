@@ -26,6 +26,12 @@ interface Named {
   highest: number
 }
 
+const namedIn = (topics: Named[], topic: string): Named => {
+  let named = topics.find((each) => each.topic === topic)
+  if (!named) topics.push((named = { topic, lowest: 0, highest: 0 }))
+  return named
+}
+
 export class Call {
   readonly records: readonly Append[]
   readonly atomic: boolean
@@ -51,12 +57,11 @@ export class Call {
     let bytes = 0
     const topics: Named[] = []
     let named: Named | undefined
-    for (const record of records) {
+    // By index: an iterator costs more than the rest of the loop.
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i]!
       bytes += sizeOf(record)
-      if (named?.topic !== record.topic) {
-        named = topics.find(({ topic }) => topic === record.topic)
-        if (!named) topics.push((named = { topic: record.topic, lowest: 0, highest: 0 }))
-      }
+      if (named?.topic !== record.topic) named = namedIn(topics, record.topic)
       const { partition } = record
       if (partition === undefined) continue
       if (partition > named.highest) named.highest = partition
