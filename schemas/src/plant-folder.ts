@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkPlantDocuments, parseNamed } from './documents/index.ts'
-import type { Commands, DocumentKind, FeatureSet, Plant, Policy } from './documents/index.ts'
+import type { Commands, DocumentKind, FeatureSet, Plant, PlantSource, Policy } from './documents/index.ts'
 import { DocumentError } from './documents/read.ts'
 
 /** One validated document, ready for `config`. */
@@ -35,7 +35,8 @@ export const readPlantFolder = (folder: string, options: { readonly portOffset?:
   const [plant] = all<Plant>('plant')
   const [commands] = all<Commands>('commands')
   if (plant !== undefined && commands !== undefined) {
-    checkPlantDocuments({ plant, commands, featureSets: all<FeatureSet>('feature-set'), policies: all<Policy>('policy') })
+    const [featureSets, policies] = [all<FeatureSet>('feature-set'), all<Policy>('policy')]
+    checkPlantDocuments({ plant, commands, featureSets, policies, sources: all<PlantSource>('source') })
   }
   return documents
 }

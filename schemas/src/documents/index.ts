@@ -10,7 +10,8 @@ import { parsePlant } from './plant.ts'
 import type { Plant } from './plant.ts'
 import { parsePolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
-import { parseSource } from './source.ts'
+import { parseSource, sourceFaults } from './source.ts'
+import type { PlantSource } from './source.ts'
 import { DocumentError, readDocument } from './read.ts'
 import type { ReadOptions } from './read.ts'
 
@@ -20,7 +21,7 @@ export * from './feature-set.ts'
 export * from './plant.ts'
 export * from './policy.ts'
 export * from './source.ts'
-export type { PayloadMapping } from './sources/payload.ts'
+export type { PayloadMapping, TimeFormat } from './sources/payload.ts'
 export { DocumentError, resolvePorts } from './read.ts'
 export type { ReadOptions } from './read.ts'
 
@@ -92,13 +93,20 @@ export interface PlantDocuments {
   readonly commands: Commands
   readonly featureSets: readonly FeatureSet[]
   readonly policies: readonly Policy[]
+  readonly sources?: readonly PlantSource[]
 }
 
 /**
  * Rules that span documents; throws a DocumentError for the first one broken. A policy names catalogued
- * commands with valid parameters, and none that moves or stops something runs without a human.
+ * commands with valid parameters, and none that moves or stops something runs without a human. A source file names assets and channels
+ * of the plant.
  */
-export const checkPlantDocuments = ({ plant, commands, featureSets, policies }: PlantDocuments): void => {
+export const checkPlantDocuments = ({ plant, commands, featureSets, policies, sources = [] }: PlantDocuments): void => {
+  for (const source of sources) {
+    const [first] = sourceFaults(source, plant)
+    if (first !== undefined)
+      throw new DocumentError(`sources/${source.id}`, undefined, first.path, JSON.stringify(first.found), first.expected)
+  }
   plant.assetClasses.forEach((assetClass, i) => {
     if (featureSets.some((set) => set.name === assetClass.featureSet)) return
     throw new DocumentError(

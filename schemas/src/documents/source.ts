@@ -5,11 +5,13 @@ import { z } from 'zod'
 import { readDocument } from './read.ts'
 import type { Fault, ReadOptions } from './read.ts'
 import { idShape } from './plant.ts'
+import type { Plant } from './plant.ts'
 import { fileSource } from './sources/file.ts'
 import { kafkaSource, kinesisSource } from './sources/streams.ts'
-import { mqttSource, natsSource } from './sources/messages.ts'
+import { mqttFaults, mqttSource, natsFaults, natsSource } from './sources/messages.ts'
 import { opcuaSource } from './sources/opcua.ts'
 import { ethernetIpSource, modbusSource, s7Source } from './sources/registers.ts'
+import { payloadFaults } from './sources/payload.ts'
 import { sparkplugSource } from './sources/sparkplug.ts'
 
 /** What every source file says. */
@@ -39,4 +41,64 @@ export type SourceKind = PlantSource['kind']
 export const parseSource = (source: unknown, options: ReadOptions = {}): PlantSource =>
   readDocument(sourceShape, source, { file: 'source', ...options }, faults)
 
-const faults = (_source: PlantSource): Fault[] => []
+const faults = (source: PlantSource): Fault[] => {
+  switch (source.kind) {
+    case 'mqtt':
+      return mqttFaults(source)
+    case 'nats':
+      return natsFaults(source)
+    case 'kafka':
+    case 'kinesis':
+    case 'file':
+      return payloadFaults(source.mapping, ['mapping'])
+    default:
+      return []
+  }
+}
+
+/** What does not fit the plant in a source file: an asset that it does not have, or a channel that the asset does not have. */
+export interface PlantFault {
+  readonly path: string
+  readonly found: string
+  readonly expected: string
+}
+
+/** Checks names that a source file fixes; those that only data brings are checked when it comes. */
+export const sourceFaults = (source: PlantSource, plant: Plant): PlantFault[] => {
+  const { path, assets, channels } = namesOf(source)
+  return assets.flatMap(([assetId, at]): PlantFault[] => {
+    const asset = plant.assets.find(({ id }) => id === assetId)
+    if (asset === undefined) return [{ path: `${path}${at}`, found: assetId, expected: `an asset of this plant (${ids(plant.assets)})` }]
+    return channels
+      .filter(([channelId]) => !asset.channels.some(({ id }) => id === channelId))
+      .map(([channelId, where]) => ({
+        path: `${path}${where}`,
+        found: channelId,
+        expected: `a channel of ${assetId} (${ids(asset.channels)})`,
+      }))
+  })
+}
+
+interface Names {
+  /** Where they stand. */
+  readonly path: string
+  /** Id and path below it. */
+  readonly assets: readonly (readonly [string, string])[]
+  readonly channels: readonly (readonly [string, string])[]
+}
+
+const namesOf = (source: PlantSource): Names => {
+  if (!('mapping' in source)) {
+    const channels = Object.keys(source.channels).map((id) => [id, `channels.${id}`] as const)
+    return { path: '', assets: [[source.asset, 'asset']], channels }
+  }
+  const { asset, channels, long } = source.mapping
+  const mapped = 'id' in asset ? [[asset.id, 'asset.id'] as const] : entries(asset.map, 'asset.map')
+  const named = Object.keys(channels).map((id) => [id, `channels.${id}`] as const)
+  return { path: 'mapping.', assets: mapped, channels: [...named, ...entries(long?.map, 'long.map')] }
+}
+
+const entries = (map: Readonly<Record<string, string>> | undefined, path: string) =>
+  Object.entries(map ?? {}).map(([word, id]) => [id, `${path}.${word}`] as const)
+
+const ids = (items: readonly { readonly id: string }[]): string => items.map(({ id }) => id).join(', ')

@@ -47,7 +47,8 @@ export const checkTogether = (documents: readonly { readonly kind: string; reado
   const given = documents.filter((one) => one.kind === 'feature-set').map((one) => one.value as FeatureSet)
   const published = [...view.published.keys()].filter((name) => name.startsWith('features/')).map((name) => ({ name }) as FeatureSet)
   const policies = documents.filter((one) => one.kind === 'policy').map((one) => one.value as Policy)
-  checkPlantDocuments({ plant, commands, featureSets: [...given, ...published], policies })
+  const sources = documents.filter((one) => one.kind === 'source').map((one) => one.value as PlantSource)
+  checkPlantDocuments({ plant, commands, featureSets: [...given, ...published], policies, sources })
 }
 
 export interface Publisher {
