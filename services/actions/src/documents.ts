@@ -6,7 +6,7 @@ import type { Codec, Log, Logger } from '@andon/kit'
 import type { AcceptedDocument } from '@andon/decisions'
 import type { Config } from '@andon/schemas'
 import { checkPlantDocuments, parseNamed } from '@andon/schemas'
-import type { Commands, FeatureSet, Plant, Policy } from '@andon/schemas'
+import type { Commands, FeatureSet, Plant, PlantSource, Policy } from '@andon/schemas'
 import { conditionProblem } from './policy.ts'
 import type { PlantView } from './plant-view.ts'
 

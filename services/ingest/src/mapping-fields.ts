@@ -78,7 +78,7 @@ export const show = (value: unknown): string => {
   if (value === undefined) return 'nothing'
   if (Array.isArray(value)) return `a list of ${value.length}`
   if (typeof value === 'object' && value !== null) return 'an object'
-  if (typeof value !== 'string') return String(value)
+  if (typeof value !== 'string') return String(value as number | bigint | boolean)
   const text = JSON.stringify(value.slice(0, 80))
   return value.length > 80 ? `${text.slice(0, -1)}…"` : text
 }

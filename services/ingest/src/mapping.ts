@@ -223,7 +223,7 @@ const qualityOf = ({ field: path, good, uncertain }: NonNullable<PayloadMapping[
   return (scope: Scope): number => {
     const value = read(scope)
     if (value === undefined || value === null) return 1
-    return marks.get(typeof value === 'object' ? '' : String(value)) ?? 2
+    return typeof value === 'object' ? 2 : (marks.get(String(value as string | number | boolean)) ?? 2)
   }
 }
 
