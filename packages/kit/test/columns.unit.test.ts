@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { AndonError, EncodedHeaders, RecordList, headersAsMap } from '@andon/kit'
+import { AndonError, EncodedHeaders, encodeHeaders, RecordList, headersAsMap } from '@andon/kit'
 import type { RecordBatch } from '@andon/kit'
 import { crc32c } from '@node-rs/crc32'
 import fc from 'fast-check'
@@ -212,4 +212,7 @@ test('an encoded block is a map for whoever wants one', () => {
   const block = new EncodedHeaders(Buffer.from(writer.bytes), writer.from, writer.to)
   assert.deepEqual(headersAsMap(block), { a: 'b', ü: 'ä' })
   assert.deepEqual(headersAsMap(undefined), {})
+  const map = { a: '', ü: 'ä'.repeat(300), b: 'plain' }
+  assert.deepEqual(headersAsMap(encodeHeaders(map)), map)
+  assert.deepEqual(headersAsMap(encodeHeaders({})), {})
 })

@@ -2,7 +2,7 @@
 
 export * from './port.ts'
 export { appendedList } from './appended.ts'
-export { EncodedHeaders, headersAsMap } from './encoded-headers.ts'
+export { EncodedHeaders, encodeHeaders, headersAsMap } from './encoded-headers.ts'
 export { RecordList } from './record-list.ts'
 export { isRetriable } from './log-error.ts'
 export { murmur2, partitionOf } from './murmur2.ts'

@@ -59,47 +59,52 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
   let fault: ((records: readonly Append[]) => AppendFault | undefined) | undefined
   let isDead = false
   let roundRobin = 0
-  let turn: Promise<unknown> = Promise.resolve()
 
   const partitionFor = ({ topic, partition, key }: Append): MemoryPartition => {
     const { name, partitions } = store.topic(prefix + topic)
     return store.partition(name, partition ?? (key === null ? roundRobin++ : partitionOf(key, partitions.length)) % partitions.length)
   }
 
-  const append = (records: readonly Append[], { after = [] }: AppendOptions = {}): Promise<AppendedRecords> => {
-    const appended = turn.then(async () => {
-      if (isDead) throw logError('fatal', 'ANDON_LOG_CLOSED', 'This log has crashed')
-      const targets = new Map<MemoryPartition, number[]>()
-      records.forEach((record, i) => {
-        const part = partitionFor(record)
-        const indexes = targets.get(part)
-        if (indexes) indexes.push(i)
-        else targets.set(part, [i])
-      })
-      const failure = fault?.(records)
-      if (failure && !failure.afterStoring) throw failure.error
-      const places: Appended[] = []
-      const answers = await Promise.allSettled(
-        [...targets].map(async ([part, indexes]) => {
-          const topic = part.topic.slice(prefix.length)
-          const marks = after.filter((mark) => mark.topic === topic && mark.partition === part.partition)
-          // Taken now: the caller may write over them once it has given up, and the request may still arrive.
-          const contents = indexes.map((i) => contentOf(records[i]!, schedule.clock.now()))
-          const stored = await schedule.request('append', `${topic}/${part.partition} x${indexes.length}`, () =>
-            store.append(part, contents, marks, schedule.clock.now()),
-          )
-          stored.forEach((place, n) => {
-            places[indexes[n]!] = { topic, partition: part.partition, ...place }
-          })
-        }),
-      )
-      const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as Error & { code?: string }] : []))
-      if (reasons.length > 0) throw reasons.find(({ code }) => code === 'ANDON_LOG_TAIL_LOST') ?? reasons[0]!
-      if (failure) throw failure.error
-      return appendedList(places)
+  /** Calls of one appender take turns. */
+  const newAppender = (): Log['append'] => {
+    let turn: Promise<unknown> = Promise.resolve()
+    return (records, appendOptions) => {
+      const appended = turn.then(() => appendNow(records, appendOptions))
+      turn = appended.catch(() => undefined)
+      return appended
+    }
+  }
+
+  const appendNow = async (records: readonly Append[], { after = [] }: AppendOptions = {}): Promise<AppendedRecords> => {
+    if (isDead) throw logError('fatal', 'ANDON_LOG_CLOSED', 'This log has crashed')
+    const targets = new Map<MemoryPartition, number[]>()
+    records.forEach((record, i) => {
+      const part = partitionFor(record)
+      const indexes = targets.get(part)
+      if (indexes) indexes.push(i)
+      else targets.set(part, [i])
     })
-    turn = appended.catch(() => undefined)
-    return appended
+    const failure = fault?.(records)
+    if (failure && !failure.afterStoring) throw failure.error
+    const places: Appended[] = []
+    const answers = await Promise.allSettled(
+      [...targets].map(async ([part, indexes]) => {
+        const topic = part.topic.slice(prefix.length)
+        const marks = after.filter((mark) => mark.topic === topic && mark.partition === part.partition)
+        // Taken now: the caller may write over them once it has given up, and the request may still arrive.
+        const contents = indexes.map((i) => contentOf(records[i]!, schedule.clock.now()))
+        const stored = await schedule.request('append', `${topic}/${part.partition} x${indexes.length}`, () =>
+          store.append(part, contents, marks, schedule.clock.now()),
+        )
+        stored.forEach((place, n) => {
+          places[indexes[n]!] = { topic, partition: part.partition, ...place }
+        })
+      }),
+    )
+    const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as Error & { code?: string }] : []))
+    if (reasons.length > 0) throw reasons.find(({ code }) => code === 'ANDON_LOG_TAIL_LOST') ?? reasons[0]!
+    if (failure) throw failure.error
+    return appendedList(places)
   }
 
   async function* read({ topic, partition, from, to }: ReadRange): AsyncGenerator<RecordBatch> {
@@ -125,7 +130,8 @@ export const openMemoryLog = (options: MemoryLogOptions = {}): MemoryLog => {
   }
 
   return {
-    append,
+    append: newAppender(),
+    appender: () => ({ append: newAppender() }),
     pressure: () => 0,
     run: (runOptions) => runInMemory(context, runOptions),
     follow: (followOptions) => followInMemory(context, followOptions),

@@ -212,6 +212,8 @@ export interface LogAdmin {
   describe(): Promise<{ clusterId: string; brokers: string[] }>
 }
 
+export type Appender = Pick<Log, 'append'>
+
 export interface Log {
   /**
    * Appends records, waits for acks=all, keeps their order per partition (calls are serialised: one batch in flight).
@@ -219,6 +221,11 @@ export interface Log {
    * retriable (nothing is known to be lost; state may be unknown), fenced, fatal.
    */
   append(records: readonly Append[], options?: AppendOptions): Promise<AppendedRecords>
+  /**
+   * A further way to append, with an order of its own: its calls do not wait for those of `append`, nor hold them up, so a
+   * partition without leader stops only those who share a way with it. It ends with the log.
+   */
+  appender(): Appender
   /** How full the queue of appends is: 0 = nothing waits, 1 = further appends wait for room. A door answers 429 near 1. */
   pressure(): number
   run(options: RunOptions): Promise<Run>

@@ -14,6 +14,7 @@ import type {
   Appended,
   AppendOptions,
   AppendedRecords,
+  Appender,
   Follow,
   FollowOptions,
   Log,
@@ -164,6 +165,11 @@ export class ReplayLog implements Log {
         return process
       },
     }
+  }
+
+  /** A replay has one way to append: it knows what of its run is there. */
+  appender(): Appender {
+    return { append: (records, options) => this.append(records, options) }
   }
 
   async append(records: readonly Append[], options: AppendOptions = {}): Promise<AppendedRecords> {

@@ -24,6 +24,19 @@ export const appendRules = (check: Check): void => {
     assert.deepEqual((await readAll(log, 'numbers', 0)).map(text), values(0, 50))
   })
 
+  check('order', 'further appenders keep the order of their own calls', async ({ log }) => {
+    const further = [log.appender(), log.appender()]
+    await Promise.all(further.flatMap(({ append }, i) => values(0, 20).map((value) => append(toPartition(0, [`${i} ${value}`])))))
+    const records = (await readAll(log, 'numbers', 0)).map(text)
+    for (const i of [0, 1]) {
+      const own = records.filter((value) => value.startsWith(`${i} `))
+      assert.deepEqual(
+        own,
+        values(0, 20).map((value) => `${i} ${value}`),
+      )
+    }
+  })
+
   check('headers', 'headers, keys, nulls and timestamps come back as they went in', async ({ log }) => {
     const long = 'ä'.repeat(300)
     await log.append([

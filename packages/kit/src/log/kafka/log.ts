@@ -111,6 +111,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<KafkaLog> 
     codecs: new Map(Object.entries(options.compression ?? {}).map(([topic, codec]) => [prefix + topic, CODEC[codec]])),
   }
   const producer = new Producer(transport, producing)
+  const producers = [producer]
   const context: KafkaContext = {
     options,
     prefix,
@@ -135,6 +136,17 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<KafkaLog> 
     append: async (records: readonly Append[], appendOptions?: AppendOptions): Promise<AppendedRecords> => {
       open()
       return producer.append(records, appendOptions)
+    },
+    appender: () => {
+      open()
+      const further = new Producer(transport, producing)
+      producers.push(further)
+      return {
+        append: async (records, appendOptions) => {
+          open()
+          return further.append(records, appendOptions)
+        },
+      }
     },
     pressure: () => producer.pressure,
     run: async (runOptions: RunOptions): Promise<Run> => {
@@ -166,7 +178,7 @@ export const openKafkaLog = async (options: KafkaLogOptions): Promise<KafkaLog> 
       if (closed) return
       closed = true
       await Promise.all([...running].map((handle) => handle.stop()))
-      await producer.drained()
+      await Promise.all(producers.map((each) => each.drained()))
       await transport.close()
     },
   }
