@@ -55,8 +55,7 @@ export const onReading = (deps: ReadingDeps): Intake => {
         return
       }
       const nowMs = deps.clock.monotonicMs()
-      const identity =
-        raw.identity === undefined ? identityOf(reading, delivery.idempotencyKey, index) : identityOf(reading, raw.identity, 0)
+      const identity = identityOf(reading, delivery.idempotencyKey, index)
       const first = deps.memory.seen(identity, nowMs)
       if (first !== undefined) {
         duplicates++

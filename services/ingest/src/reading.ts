@@ -48,8 +48,6 @@ export interface RawReading {
   readonly bytes: () => Buffer
   /** Why the door could make no reading of it: it goes to quarantine with that, and `value` is not looked at. */
   readonly refused?: Refusal
-  /** Tells it from other readings of its source and time, where it has no number; without it, the delivery's key and its place there do. */
-  readonly identity?: string
 }
 
 /** Longest waveform snippet: 512 KiB, so that a block and a quarantined reading stay below 1 MiB. */
