@@ -81,11 +81,16 @@ const titles: Readonly<Record<number, string>> = {
   401: 'Not authenticated',
   403: 'Not allowed',
   404: 'Not found',
+  405: 'Method not allowed',
+  408: 'Too slow',
   409: 'Conflict',
+  411: 'Length needed',
   413: 'Too large',
   415: 'Media type not supported',
+  417: 'Expectation failed',
   422: 'Not valid',
   429: 'Too many requests',
+  431: 'Headers too large',
   503: 'Not available now',
 }
 

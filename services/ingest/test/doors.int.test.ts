@@ -95,7 +95,7 @@ test('HTTP wants a token with the role ingest, and JSON', async () => {
   assert.equal((await post('[]', { authorization: 'Bearer other-token' })).status, 403)
   const bad = await post('{"source":')
   assert.equal(bad.status, 400)
-  assert.equal(bad.headers.get('content-type'), 'application/problem+json; charset=utf-8')
+  assert.equal(bad.headers.get('content-type'), 'application/problem+json')
   assert.equal(((await bad.json()) as { code: string }).code, 'ANDON_INGEST_NOT_JSON')
 })
 

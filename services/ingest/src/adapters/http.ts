@@ -1,74 +1,98 @@
-// HTTP door: POST /v1/telemetry, one reading, an array or NDJSON. 202 is the acknowledgement; 503 and 429 say when to try again.
+// The HTTP door: POST /v1/telemetry on plain node:http, other doors' routes beside it, and the pages for people and tools behind both.
+// 202 is the acknowledgement; every other answer says in a code, a sentence and a link why there is none.
 
-import express from 'express'
-import type { ErrorRequestHandler, Response } from 'express'
-import { AndonError, asyncRoute, env, portDefault, httpPart, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
+import type { RequestListener } from 'node:http'
+import { env, portDefault } from '@andon/kit'
 import type { Logger, Principals } from '@andon/kit'
 import { defineDoor } from '../doors.ts'
+import { noDevices } from '../devices.ts'
+import type { Devices } from '../devices.ts'
+import { HttpRoutes } from '../http-routes.ts'
+import { Bodies } from './http-body.ts'
+import { Senders } from './http-identity.ts'
+import { pages } from './http-pages.ts'
+import { doorServer } from './http-server.ts'
+import type { DoorServer } from './http-server.ts'
+import { takeTelemetry, telemetryPath } from './http-telemetry.ts'
 import type { Source } from './source.ts'
 
 export interface HttpDoorOptions {
   readonly host: string
   readonly port: number
   readonly principals: Principals
+  /** Longest body, as sent and decompressed. */
   readonly maxBodyBytes: number
   readonly logger: Logger
+  /** Bodies that are being received, all together. */
+  readonly maxReceivingBytes?: number
+  readonly maxConnections?: number
+  readonly requestTimeoutMs?: number
+  /** Default: plain mode. */
+  readonly devices?: Devices
+  /** Routes of other doors. */
+  readonly routes?: HttpRoutes
 }
 
-const retryAfterS = 2
+const mebibyte = 1024 * 1024
 
 export const httpDoorKind = defineDoor({
   name: 'http',
-  about: 'POST /v1/telemetry: JSON or NDJSON',
+  about: 'POST /v1/telemetry: JSON, NDJSON, CSV, Avro',
   settings: {
     port: env.port('INGEST_HTTP_PORT', 'Port of the HTTP door', portDefault('ingest', 'http')),
-    maxBodyBytes: env.integer('INGEST_BODY_MAX_BYTES', 'Longest HTTP body', 16 * 1024 * 1024),
+    maxBodyBytes: env.integer('INGEST_BODY_MAX_BYTES', 'Longest HTTP body, as sent and decompressed', 16 * mebibyte),
+    maxConnections: env.integer('INGEST_HTTP_CONNECTIONS_MAX', 'Connections of the HTTP door at once; further ones are closed', 4096),
+    requestTimeoutMs: env.integer('INGEST_HTTP_REQUEST_TIMEOUT_MS', 'A request must have come in whole within this', 30_000),
   },
-  open: ({ port, maxBodyBytes }, { config, principals, logger }) =>
-    httpDoor({ host: config.host, port, principals: principals(), maxBodyBytes, logger }),
+  open: (settings, { config, principals, logger, devices, http }) =>
+    httpDoor({
+      ...settings,
+      host: config.host,
+      principals: principals(),
+      maxReceivingBytes: config.inFlightMaxBytes,
+      logger,
+      devices,
+      routes: http,
+    }),
 })
 
 export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } => {
-  const app = express().disable('x-powered-by').disable('etag')
-  const part = httpPart({ name: 'http', host: options.host, port: options.port, app, setting: 'INGEST_HTTP_PORT' })
+  const { logger, maxBodyBytes, devices = noDevices, routes = new HttpRoutes() } = options
+  const senders = new Senders(options.principals, devices)
+  const bodies = new Bodies({ maxBytes: maxBodyBytes, maxReceivingBytes: options.maxReceivingBytes ?? 64 * mebibyte })
+  let opened: DoorServer | undefined
+  let unwatch: (() => void) | undefined
+  let port = options.port
   return {
     name: 'http',
-    port: () => part.port(),
-    ready: () => part.ready?.() === true || 'not listening',
+    port: () => port,
+    ready: () => opened?.server.listening === true || 'not listening',
     start: async (intake, refusing) => {
-      const body = express.raw({ type: () => true, limit: options.maxBodyBytes })
-      app.post(
-        '/v1/telemetry',
-        requireRole(options.principals, 'ingest'),
-        (_request, _response, next) => next(refusing()), // before the body is read
-        body,
-        asyncRoute(async (request, response) => {
-          if (!Buffer.isBuffer(request.body))
-            throw new AndonError('ANDON_INGEST_NO_BODY', 'The body is empty; expected readings', { status: 400 })
-          const key = request.get('idempotency-key')
-          const receipt = await intake({
-            door: 'http',
-            payload: request.body,
-            format: /ndjson|jsonl/.test(request.get('content-type') ?? '') ? 'ndjson' : 'json',
-            ...(key === undefined ? {} : { idempotencyKey: `${request.principal?.id ?? ''} ${key}` }),
-          })
-          response.status(202).json(receipt)
-        }),
-      )
-      app.use(notFoundHandler)
-      app.use(retryLater)
-      app.use(problemHandler(options.logger))
-      await part.start()
+      const route = { senders, bodies, intake, refusing, logger }
+      const app = pages(logger) as RequestListener
+      const listener =
+        (expectsContinue: boolean): RequestListener =>
+        (request, response) => {
+          const path = pathOf(request.url ?? '')
+          if (path === telemetryPath) return void takeTelemetry(route, request, response, expectsContinue) // cannot reject
+          if (expectsContinue) response.writeContinue()
+          return (routes.find(path) ?? app)(request, response)
+        }
+      const { maxConnections = 4096, requestTimeoutMs = 30_000 } = options
+      opened = doorServer({ ...options, devices, maxConnections, requestTimeoutMs }, listener(false), listener(true))
+      port = await opened.listen()
+      unwatch = senders.watch()
     },
-    stop: () => part.stop(),
+    stop: async () => {
+      unwatch?.()
+      await opened?.close()
+    },
   }
 }
 
-const answerQuietly = problemHandler()
-
-// Back-pressure is the normal course of things: it is counted, not logged.
-const retryLater: ErrorRequestHandler = (error: unknown, request, response: Response, next) => {
-  if (!(error instanceof AndonError) || !error.retriable) return next(error)
-  response.setHeader('retry-after', String(retryAfterS))
-  return answerQuietly(error, request, response, next)
+/** Path of a request target as it was sent: nothing is decoded or resolved, so no other spelling finds a route. */
+const pathOf = (target: string): string => {
+  const query = target.indexOf('?')
+  const path = query < 0 ? target : target.slice(0, query)
+  return path.startsWith('/') || !URL.canParse(path) ? path : new URL(path).pathname
 }

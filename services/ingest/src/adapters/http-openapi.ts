@@ -1,0 +1,139 @@
+// OpenAPI 3.1 of the HTTP door, served at /openapi.json.
+
+import { errorsPath } from './http-answers.ts'
+import { mediaTypes } from './http-media.ts'
+import { telemetryPath } from './http-telemetry.ts'
+
+const reference = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+const problem = (description: string, headers: object = {}) => ({
+  description,
+  headers,
+  content: { 'application/problem+json': { schema: reference('Problem') } },
+})
+const retryAfter = { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' } } }
+
+const bodies: Readonly<Record<string, object>> = {
+  'application/json': { schema: { oneOf: [reference('Reading'), { type: 'array', items: reference('Reading') }] } },
+}
+
+/** The document; every object in it is fresh. */
+export const openApi = (): object => ({
+  openapi: '3.1.0',
+  info: {
+    title: 'Andon ingest',
+    version: '1.0.0',
+    summary: 'Readings in; 202 once they are safe',
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  },
+  servers: [{ url: '/' }],
+  security: [{ bearer: [] }, { certificate: [] }],
+  paths: {
+    [telemetryPath]: {
+      post: {
+        operationId: 'sendTelemetry',
+        summary: 'Sends readings',
+        parameters: [
+          {
+            name: 'Idempotency-Key',
+            in: 'header',
+            description: 'With the place in the body it identifies readings that have no sequence number; kept for 10 minutes',
+            schema: { type: 'string', minLength: 1, maxLength: 255 },
+          },
+          {
+            name: 'Content-Encoding',
+            in: 'header',
+            schema: { enum: ['gzip', 'zstd', 'deflate', 'br', 'identity'] },
+          },
+        ],
+        requestBody: {
+          required: true,
+          content: Object.fromEntries(mediaTypes.map((type) => [type, bodies[type] ?? { schema: { type: 'string' } }])),
+        },
+        responses: {
+          '202': { description: 'Safe, quarantined readings included', content: { 'application/json': { schema: reference('Receipt') } } },
+          '400': problem('Nothing of the body can be read'),
+          '401': problem('Neither a bearer token nor a valid certificate'),
+          '403': problem('The sender may not send telemetry'),
+          '408': problem('The request did not come in whole in time'),
+          '411': problem('Neither Content-Length nor chunked'),
+          '413': problem('Too large'),
+          '415': problem('Media type or content encoding not supported'),
+          '429': problem('Too much at once', retryAfter),
+          '503': problem('Cannot be made safe now', retryAfter),
+        },
+      },
+    },
+    [errorsPath]: {
+      get: {
+        operationId: 'getErrors',
+        summary: 'Every error code and what to do about it',
+        security: [],
+        responses: { '200': { description: 'A page with an anchor per code', content: { 'text/html': { schema: { type: 'string' } } } } },
+      },
+    },
+  },
+  components: {
+    securitySchemes: { bearer: { type: 'http', scheme: 'bearer' }, certificate: { type: 'mutualTLS' } },
+    schemas: {
+      Reading: {
+        type: 'object',
+        required: ['source', 'timeUs'],
+        properties: {
+          source: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$' },
+          asset: { type: ['string', 'null'], description: 'Where the plant file does not name the source' },
+          epoch: { type: ['integer', 'null'], minimum: 0, description: 'Higher after a restart of the counter' },
+          seq: { type: ['integer', 'null'], minimum: 0, description: 'Rises by one' },
+          timeUs: { type: 'integer', description: 'Microseconds since 1970, UTC' },
+          quality: { enum: [0, 1, 2, null], description: '0 good, 1 uncertain, 2 bad' },
+          values: { type: ['object', 'null'], additionalProperties: { type: ['number', 'null'] } },
+          waveform: {
+            type: ['object', 'null'],
+            required: ['channel', 'sampleRateHz', 'f32'],
+            properties: {
+              channel: { type: 'string' },
+              sampleRateHz: { type: 'number', exclusiveMinimum: 0 },
+              sensitivity: { type: ['number', 'null'], description: 'mV per unit' },
+              f32: { type: 'string', contentEncoding: 'base64', description: 'Little-endian float32' },
+            },
+          },
+          recordedUs: { type: ['integer', 'null'], description: 'Original time of a replayed recording' },
+        },
+      },
+      Receipt: {
+        type: 'object',
+        required: ['accepted', 'duplicates', 'quarantined'],
+        properties: {
+          accepted: { type: 'integer' },
+          duplicates: { type: 'integer' },
+          quarantined: {
+            type: 'array',
+            items: {
+              type: 'object',
+              required: ['index', 'code', 'message', 'docs'],
+              properties: {
+                index: { type: 'integer', description: 'Place in the body, from 0' },
+                code: { type: 'string' },
+                message: { type: 'string' },
+                docs: { type: 'string', format: 'uri-reference' },
+              },
+            },
+          },
+        },
+      },
+      Problem: {
+        type: 'object',
+        description: 'RFC 9457',
+        required: ['type', 'title', 'status', 'detail', 'code', 'docs'],
+        properties: {
+          type: { type: 'string', format: 'uri' },
+          title: { type: 'string' },
+          status: { type: 'integer' },
+          detail: { type: 'string', description: 'What was found, where, and what is expected' },
+          code: { type: 'string', description: 'Stable: ANDON_INGEST_…' },
+          docs: { type: 'string', format: 'uri-reference' },
+          fields: { type: 'object' },
+        },
+      },
+    },
+  },
+})
