@@ -6,7 +6,7 @@ import { readDocument } from './read.ts'
 import type { Fault, ReadOptions } from './read.ts'
 import { idShape } from './plant.ts'
 import type { Plant } from './plant.ts'
-import { fileSource } from './sources/file.ts'
+import { fileFaults, fileSource } from './sources/file.ts'
 import { kafkaSource, kinesisSource } from './sources/streams.ts'
 import { mqttFaults, mqttSource, natsFaults, natsSource } from './sources/messages.ts'
 import { opcuaSource } from './sources/opcua.ts'
@@ -49,8 +49,9 @@ const faults = (source: PlantSource): Fault[] => {
       return natsFaults(source)
     case 'kafka':
     case 'kinesis':
-    case 'file':
       return payloadFaults(source.mapping, ['mapping'])
+    case 'file':
+      return fileFaults(source)
     default:
       return []
   }
