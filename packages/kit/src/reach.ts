@@ -43,6 +43,8 @@ const conventionalPorts: Readonly<Record<string, number>> = {
   'rediss:': 6379,
   'nats:': 4222,
   'tls:': 4222,
+  'mqtt:': 1883,
+  'mqtts:': 8883,
 }
 
 const parseAddress = (address: string): { host: string; port: number } | undefined => {

@@ -3,6 +3,7 @@
 import { httpDoorKind } from './adapters/http.ts'
 import { mqttDoorKind } from './adapters/mqtt.ts'
 import { natsDoorKind } from './adapters/nats.ts'
+import { sparkplugDoorKind } from './adapters/sparkplug.ts'
 import type { DoorKind } from './doors.ts'
 
-export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, natsDoorKind]
+export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, natsDoorKind, sparkplugDoorKind]
