@@ -12,6 +12,7 @@ import { type EventOptions, type LineageOptions, showEvent, showLineage } from '
 import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
 import { type DiffOptions, type PromoteOptions, diffReplay, promoteReplay } from './commands/replay-diff.ts'
+import { type ReleaseOptions, discardQuarantine, listQuarantine, releaseQuarantine, showQuarantine } from './commands/quarantine.ts'
 import { type ReplayOptions, abortReplay, planReplay, replayStatus, runReplay } from './commands/replay.ts'
 import { type SchemaOptions, checkSchemas, diffSchemaVersions, registerSchemas, rollbackSchema } from './commands/schemas.ts'
 import { setup } from './commands/setup.ts'
@@ -226,6 +227,23 @@ const program = (context: () => Context): Command => {
     .requiredOption('--reason <text>')
     .option('--yes', 'do it; without it only says what it would do')
     .action((topic: string, options: ChooseOptions & { reason: string }) => discardDlq(context(), topic, options))
+
+  const quarantine = andon.command('quarantine').description('readings that ingest refused, and their way back')
+  chooses(quarantine.command('ls').alias('list').description('how many, by code')).action((options: ChooseOptions) =>
+    listQuarantine(context(), options),
+  )
+  chooses(quarantine.command('show').description('the refused readings, or one in full').argument('[partition@offset]')).action(
+    (place: string | undefined, options: ChooseOptions) => showQuarantine(context(), place, options),
+  )
+  chooses(quarantine.command('release').description('send readings to ingest again, after what was wrong was put right'))
+    .requiredOption('--reason <text>')
+    .option('--yes', 'do it; without it only says what it would do')
+    .addOption(as('operator'))
+    .action((options: ReleaseOptions) => releaseQuarantine(context(), options))
+  chooses(quarantine.command('discard').description('settle readings that nobody will send back'))
+    .requiredOption('--reason <text>')
+    .option('--yes', 'do it; without it only says what it would do')
+    .action((options: ChooseOptions & { reason: string }) => discardQuarantine(context(), options))
 
   const events = andon.command('events').description('one event, and what it came from and led to')
   const since = () => new Option('--since <time>', 'how far back to look: 24h, 7d, or a time').default('24h')

@@ -35,7 +35,7 @@ export const DEAD_LETTER_HEADER = {
 export const SETTLEMENT_HEADER = {
   /** `<leader epoch>/<offset>` of the letter. */
   letter: 'andon-dlq-settles',
-  /** `redriven` or `discarded`. */
+  /** `redriven`, `released` (from quarantine, through ingest) or `discarded`. */
   as: 'andon-dlq-settled-as',
   reason: 'andon-dlq-settled-reason',
   /** Lane of a redrive; a later redrive of the letter takes the same one. */
@@ -108,7 +108,7 @@ export const deadLetter = (record: LogRecord, group: string, error: unknown, atU
 
 /** What became of a letter. */
 export interface Settlement {
-  readonly as: 'redriven' | 'discarded'
+  readonly as: 'redriven' | 'released' | 'discarded'
   readonly reason: string
   readonly lane?: string
 }

@@ -1,6 +1,8 @@
 // Door → reading: turns the bytes of a delivery into readings, one clear refusal per bad reading, the valid ones beside it untouched.
 // Pure and without a schema library: this runs once per reading, and a refusal has to name field, found and expected.
 
+import type { ReadingColumns } from './columns.ts'
+
 /** A reading as a device means it, checked for shape but not yet against the plant. */
 export interface Reading {
   readonly source: string
@@ -53,9 +55,12 @@ export interface RawReading {
 /** Longest waveform snippet: 512 KiB, so that a block and a quarantined reading stay below 1 MiB. */
 export const maxWaveformBytes = 512 * 1024
 /** Channels in one reading; more than any plant names on one asset. */
-const maxValues = 256
+export const maxValues = 256
 // Below this a time is in seconds or milliseconds by mistake: 2000-01-01 in microseconds.
 const earliestTimeUs = 946_684_800_000_000
+/** Sources of ingest's own, after what they carry: a release from quarantine, a correction, a file. */
+export const isOwnSource = (source: string): boolean => /^(release|correction|file):/.test(source)
+
 const sourceForm = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/
 
 export const isRefusal = <T extends object>(value: T | Refusal): value is Refusal => 'code' in value
@@ -138,20 +143,15 @@ export const checkReading = (value: unknown, doorSource?: string): Reading | Ref
     return refusal('ANDON_INGEST_NOT_A_READING', `A reading is a JSON object; found ${found(value)}`, { source: doorSource })
   }
   const raw = value as Record<string, unknown>
-  const identity = identityOf(raw, doorSource)
-  const bad = (field: string, what: unknown, expected: string): Refusal =>
-    refusal('ANDON_INGEST_BAD_FIELD', `${field}: found ${found(what)}, expected ${expected}`, identity)
-
   const source = raw['source'] ?? doorSource
-  if (typeof source !== 'string' || !sourceForm.test(source)) {
-    return bad('source', source, 'an id of up to 128 letters, digits and . _ : @ - that starts with a letter or digit')
-  }
-  if (doorSource !== undefined && source !== doorSource) return bad('source', source, `${doorSource}, as the topic or subject says`)
+  const fault = sourceFault(source, doorSource)
+  if (fault !== undefined) return fault
+  const bad: Bad = (field, what, expected) => badField(field, what, expected, identityOf(raw, source as string))
   const { epoch: rawEpoch, seq: rawSeq, timeUs, asset, values, waveform, quality, recordedUs } = raw
   if (isGiven(rawSeq) && !isCount(rawSeq)) return bad('seq', rawSeq, 'an integer ≥ 0, or nothing')
   if (isGiven(rawEpoch) && !isCount(rawEpoch)) return bad('epoch', rawEpoch, 'an integer ≥ 0, or nothing')
   if (isGiven(rawEpoch) && !isGiven(rawSeq)) return bad('seq', rawSeq, 'a sequence number, since an epoch is given')
-  if (!isCount(timeUs) || timeUs < earliestTimeUs) return bad('timeUs', timeUs, 'microseconds since 1970, UTC, after the year 2000')
+  if (!isTime(timeUs)) return bad('timeUs', timeUs, timeForm)
   if (isGiven(asset) && (typeof asset !== 'string' || asset === '')) return bad('asset', asset, 'an asset id, or nothing')
   if (isGiven(quality) && quality !== 0 && quality !== 1 && quality !== 2)
     return bad('quality', quality, '0 (good), 1 (uncertain) or 2 (bad)')
@@ -172,9 +172,9 @@ export const checkReading = (value: unknown, doorSource?: string): Reading | Ref
   const snippet = isGiven(waveform) ? checkWaveform(waveform, bad) : undefined
   if (snippet !== undefined && 'code' in snippet) return snippet
   return {
-    source,
-    epoch: identity.epoch,
-    seq: identity.seq,
+    source: source as string,
+    epoch: isGiven(rawSeq) ? ((rawEpoch as number | null | undefined) ?? 0) : undefined,
+    seq: isGiven(rawSeq) ? (rawSeq as number) : undefined,
     timeUs,
     asset: isGiven(asset) ? (asset as string) : undefined,
     values: isGiven(values) ? (values as Record<string, number | null>) : undefined,
@@ -184,7 +184,62 @@ export const checkReading = (value: unknown, doorSource?: string): Reading | Ref
   }
 }
 
-const checkWaveform = (value: unknown, bad: (field: string, what: unknown, expected: string) => Refusal): Waveform | Refusal => {
+/** Why a source may not be named so. Its numbers stay untouched: they may be somebody else's. */
+const sourceFault = (source: unknown, doorSource: string | undefined): Refusal | undefined => {
+  if (source === doorSource && doorSource !== undefined) return undefined
+  if (typeof source !== 'string' || !sourceForm.test(source)) {
+    const expected = 'an id of up to 128 letters, digits and . _ : @ - that starts with a letter or digit'
+    return badField('source', source, expected, { source: doorSource })
+  }
+  if (doorSource === undefined) return undefined
+  return badField('source', source, `${doorSource}, as the topic or subject says`, { source: doorSource })
+}
+
+/** Source times that are taken, by the clock of one delivery. */
+export interface TimeBounds {
+  readonly receivedUs: number
+  readonly earliestUs: number
+  readonly latestUs: number
+}
+
+/** @param maxAheadUs one further ahead would close every window behind it. @param maxBehindUs one further behind has the wrong year. */
+export const timeBounds = (receivedUs: number, maxAheadUs: number, maxBehindUs: number): TimeBounds => ({
+  receivedUs,
+  earliestUs: Math.max(earliestTimeUs, receivedUs - maxBehindUs),
+  latestUs: receivedUs + maxAheadUs,
+})
+
+/** Why a source time is not taken. */
+export const timeFault = (of: Identity, timeUs: number, { receivedUs, earliestUs, latestUs }: TimeBounds): Refusal | undefined => {
+  if (timeUs >= earliestUs && timeUs <= latestUs && Number.isInteger(timeUs)) return undefined
+  if (!isTime(timeUs)) return badField('timeUs', timeUs, timeForm, of)
+  const isAhead = timeUs > latestUs
+  const seconds = Math.round(Math.abs(timeUs - receivedUs) / 1e6)
+  const most = Math.round(Math.abs((isAhead ? latestUs : earliestUs) - receivedUs) / 1e6)
+  const message = `timeUs: found ${timeUs}, ${seconds} s ${isAhead ? 'ahead of' : 'behind'} the receive time; expected at most ${most} s`
+  return refusal(isAhead ? 'ANDON_INGEST_TIME_AHEAD' : 'ANDON_INGEST_TIME_BEHIND', message, of)
+}
+
+/** Why no row of these columns can be a reading; throws where the door has put them together wrongly. */
+export const columnsFault = (columns: ReadingColumns, doorSource: string | undefined): Refusal | undefined => {
+  const { source, epoch, seqFrom, rows, channels, timesUs, values, qualities } = columns
+  if (timesUs.length !== rows || values.length !== rows * channels.length || (qualities?.length ?? rows) !== rows) {
+    throw new RangeError(`${rows} rows of ${channels.length} channels have ${timesUs.length} times and ${values.length} values`)
+  }
+  const fault = sourceFault(source, doorSource)
+  if (fault !== undefined) return fault
+  if (seqFrom !== undefined && !isCount(seqFrom)) return badField('seqFrom', seqFrom, 'an integer ≥ 0, or nothing', { source })
+  if (epoch !== undefined && !isCount(epoch)) return badField('epoch', epoch, 'an integer ≥ 0, or nothing', { source })
+  if (channels.length > 0 && channels.length <= maxValues && new Set(channels).size === channels.length) return undefined
+  return badField('channels', channels, `1 to ${maxValues} different channels`, { source })
+}
+
+type Bad = (field: string, what: unknown, expected: string) => Refusal
+
+const badField = (field: string, what: unknown, expected: string, of: Identity): Refusal =>
+  refusal('ANDON_INGEST_BAD_FIELD', `${field}: found ${found(what)}, expected ${expected}`, of)
+
+const checkWaveform = (value: unknown, bad: Bad): Waveform | Refusal => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return bad('waveform', value, 'an object')
   const { channel, sampleRateHz, sensitivity, f32 } = value as Record<string, unknown>
   if (typeof channel !== 'string' || channel === '') return bad('waveform.channel', channel, 'a channel id')
@@ -210,8 +265,7 @@ interface Identity {
 }
 
 // A sequence without an epoch belongs to epoch 0.
-const identityOf = (raw: Record<string, unknown>, doorSource: string | undefined): Identity => {
-  const source = typeof raw['source'] === 'string' && sourceForm.test(raw['source']) ? raw['source'] : doorSource
+const identityOf = (raw: Record<string, unknown>, source: string): Identity => {
   const seq = isCount(raw['seq']) ? raw['seq'] : undefined
   const epoch = seq === undefined ? undefined : isCount(raw['epoch']) ? raw['epoch'] : isGiven(raw['epoch']) ? undefined : 0
   const asset = typeof raw['asset'] === 'string' ? raw['asset'] : undefined
@@ -228,6 +282,8 @@ export const refusal = (code: string, message: string, of: Identity): Refusal =>
 })
 
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null
+const timeForm = 'microseconds since 1970, UTC, after the year 2000'
+const isTime = (value: unknown): value is number => isCount(value) && value >= earliestTimeUs
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 const found = (value: unknown): string => {

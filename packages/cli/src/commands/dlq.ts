@@ -34,7 +34,7 @@ export interface ChooseOptions {
   readonly yes?: boolean
 }
 
-const choose = async (log: Log, topic: string, options: ChooseOptions): Promise<Letter[]> => {
+export const choose = async (log: Log, topic: string, options: ChooseOptions): Promise<Letter[]> => {
   await requireTopic(log, topic)
   return chooseLetters(await readLetters(log, topic), {
     code: options.code,

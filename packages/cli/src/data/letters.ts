@@ -74,7 +74,7 @@ const toLetter = (record: LogRecord): Letter => {
 
 const toSettlement = (record: LogRecord): Settlement | undefined => {
   const as = record.header(SETTLEMENT_HEADER.as)
-  if (as !== 'redriven' && as !== 'discarded') return undefined
+  if (as !== 'redriven' && as !== 'released' && as !== 'discarded') return undefined
   const lane = record.header(SETTLEMENT_HEADER.lane)
   return { as, reason: record.header(SETTLEMENT_HEADER.reason) ?? '', ...(lane === undefined ? {} : { lane }) }
 }
@@ -135,6 +135,7 @@ export interface LetterGroup {
   readonly code: string
   readonly stackHash: string | null
   readonly letters: number
+  /** Sent back: redriven, or released from quarantine. */
   readonly redriven: number
   readonly discarded: number
   readonly firstSeenUs: number
@@ -156,7 +157,7 @@ export const groupLetters = (letters: readonly Letter[]): LetterGroup[] => {
         code: newest.code,
         stackHash: newest.stackHash,
         letters: each.length,
-        redriven: each.filter(({ settled }) => settled?.as === 'redriven').length,
+        redriven: each.filter(({ settled }) => settled?.as === 'redriven' || settled?.as === 'released').length,
         discarded: each.filter(({ settled }) => settled?.as === 'discarded').length,
         firstSeenUs: each.reduce((least, { firstSeenUs }) => Math.min(least, firstSeenUs), newest.firstSeenUs),
         lastSeenUs: newest.firstSeenUs,
@@ -184,7 +185,7 @@ export const planRedrive = (topic: string, letters: readonly Letter[]): Redriven
     if (letter.from === null)
       throw new AndonError(
         'ANDON_CLI_LETTER_ORIGIN',
-        `${letter.topic}/${placeOf(letter)} does not say which topic it came from; quarantined readings are released at the ingest door.`,
+        `${letter.topic}/${placeOf(letter)} does not say which topic it came from; \`andon quarantine release\` sends quarantined readings back.`,
       )
   const fresh = letters.filter(({ settled }) => settled?.lane === undefined)
   const lane = `redrive:${uuid8('redrive', topic, ...fresh.map((each) => `${each.leaderEpoch}/${placeOf(each)}`)).slice(0, 8)}`

@@ -1,5 +1,6 @@
 // The port every door implements: it hands over what devices send, and acknowledges to the device only what the intake has made safe.
 
+import type { Correction } from '../amendments.ts'
 import type { ReadingColumns } from '../columns.ts'
 import type { Format, RawReading } from '../reading.ts'
 
@@ -38,6 +39,10 @@ interface From {
   readonly device?: Device
   /** Sender's key of this delivery, unique per sender: with the index it identifies readings without a sequence number. */
   readonly idempotencyKey?: string
+  /** Set by ingest itself: releases, corrections and files speak as sources that nobody else may name (`isOwnSource`). */
+  readonly isOwn?: true
+  /** These readings supersede what is in a range. */
+  readonly correction?: Correction
 }
 
 /** Bytes as they came, to be split into readings by format. */
