@@ -18,6 +18,7 @@ import { type SchemaOptions, checkSchemas, diffSchemaVersions, registerSchemas, 
 import { setup } from './commands/setup.ts'
 import { type StateOptions, stateAt } from './commands/state.ts'
 import { status } from './commands/status.ts'
+import { type CorrectOptions, correctTelemetry } from './commands/telemetry.ts'
 import { listTopics, tailTopic, type TailOptions } from './commands/topics.ts'
 import { type ExportOptions, type ImportOptions, exportFormats, runExport, runImport } from './commands/transfer.ts'
 import { up, upFailure } from './commands/up.ts'
@@ -244,6 +245,24 @@ const program = (context: () => Context): Command => {
     .requiredOption('--reason <text>')
     .option('--yes', 'do it; without it only says what it would do')
     .action((options: ChooseOptions & { reason: string }) => discardQuarantine(context(), options))
+
+  const telemetry = andon.command('telemetry').description('samples put right afterwards')
+  telemetry
+    .command('correct')
+    .description('write samples that supersede those of a range')
+    .requiredOption('--asset <id>')
+    .requiredOption('--channel <id...>', 'channels whose samples are superseded')
+    .requiredOption('--from <time>', 'first event time: 2026-11-23T08:00:00Z, or 10m, 24h, 7d ago')
+    .requiredOption('--to <time>', 'event time behind the last one')
+    .option(
+      '--file <file>',
+      'what takes their place: CSV (time or timeUs, then a column per channel) or a JSON sample per line; default: nothing',
+    )
+    .requiredOption('--reason <text>')
+    .option('--yes', 'do it; without it only says what it would do')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((options: CorrectOptions) => correctTelemetry(context(), options))
 
   const events = andon.command('events').description('one event, and what it came from and led to')
   const since = () => new Option('--since <time>', 'how far back to look: 24h, 7d, or a time').default('24h')
