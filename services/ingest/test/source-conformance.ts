@@ -26,7 +26,7 @@ export interface DoorUnderTest {
   /** A sender for a started door; readings name the source `device`. */
   sender(door: Source, device: string): Promise<Sender>
   /** One payload of these readings. Default: a JSON array. */
-  payload?(readings: readonly object[]): Buffer
+  payload?: (readings: readonly object[]) => Buffer
   /** A payload that holds no reading, and the bytes of it that quarantine keeps. Default: text that is not JSON. Null: the sender is told at once. */
   readonly bad?: { readonly payload: Buffer; readonly kept: Buffer } | null
 }
