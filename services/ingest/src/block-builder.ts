@@ -1,9 +1,13 @@
 // Readings of one source → one telemetry block: consecutive sequence numbers of one layout, packed as schemas/avro/telemetry.avsc says.
 // Pure. What does not fit (a gap, another layout, too many rows) is told by `fits`, and the caller starts the next block.
+// Numbers are written once, into columns that become the block's bytes: Node runs on little-endian machines only.
 
 import type { BlockInput } from '@andon/schemas'
 import { sha256Hex, uuid8 } from '@andon/kit'
-import type { Placed } from './plant-lookup.ts'
+import type { ReadingColumns } from './columns.ts'
+import { isWithin } from './layout.ts'
+import type { Layout } from './layout.ts'
+import type { Reading } from './reading.ts'
 
 /** What a block is filled under; one builder serves one of these. */
 export interface Origin {
@@ -17,7 +21,7 @@ export interface BlockLimits {
   readonly maxBytes: number
 }
 
-/** Receipt facts of one row. */
+/** Receipt facts of rows. */
 export interface Received {
   readonly receivedUs: number
   readonly historical: boolean
@@ -26,6 +30,8 @@ export interface Received {
 /** Rows of at most this age on receipt are live; older ones page nobody. DESIGN §3.7. */
 export const historicalAfterUs = 600_000_000
 
+const leastRoom = 8
+
 export class BlockBuilder {
   readonly origin: Origin
   /** Receive time of the oldest row or withheld number in it, microseconds UTC. */
@@ -33,23 +39,28 @@ export class BlockBuilder {
   readonly #seqFrom: number
   #nextSeq: number
   readonly #withheld: number[] = []
-  #layout: Layout | undefined
+  #shape: Shape | undefined
   #rows = 0
   #elements = 0
-  /** Row-major until the block is closed. */
-  #scalars: Float64Array = new Float64Array(0)
+  /** Rows that there is room for. */
+  #room: number
+  /** Channel-major: [channel][room]. */
+  #scalars = noNumbers
   readonly #snippets: Buffer[] = []
-  readonly #timesUs: number[] = []
+  #timesUs = noNumbers
   readonly #recordedUs: number[] = []
-  readonly #qualities: number[] = []
-  #anyQuality = false
+  #qualities: Uint8Array | undefined
   #newestReceivedUs = 0
   #newestTimeUs = 0
+  /** Where the channels of another layout stand in this block: the last one that had to be looked at. */
+  #foreign: { readonly layout: Layout; readonly places: readonly number[] } | undefined
 
-  constructor(origin: Origin, seqFrom: number) {
+  /** @param room rows that are expected; more of them are welcome. */
+  constructor(origin: Origin, seqFrom: number, room = leastRoom) {
     this.origin = origin
     this.#seqFrom = seqFrom
     this.#nextSeq = seqFrom
+    this.#room = Math.max(leastRoom, room)
   }
 
   get seqFrom(): number {
@@ -66,118 +77,180 @@ export class BlockBuilder {
   }
 
   /** True when this reading can be the next row. */
-  fits(seq: number, epoch: number, placed: Placed, received: Received, limits: BlockLimits): boolean {
-    if (!this.continues(seq, epoch, limits) || placed.assetId !== this.origin.assetId) return false
-    const layout = this.#layout
-    if (layout === undefined) return true
-    const { waveform, recordedUs } = placed.reading
-    if (layout.historical !== received.historical || layout.recorded !== (recordedUs !== undefined)) return false
-    if (waveform !== undefined) {
-      return (
-        layout.width === waveform.f32.length / 4 &&
-        layout.sampleRateHz === waveform.sampleRateHz &&
-        layout.sensitivity === (waveform.sensitivity ?? null) &&
-        layout.channels[0] === waveform.channel &&
-        (this.#elements + layout.width) * 4 <= limits.maxBytes
-      )
+  fits(seq: number, epoch: number, layout: Layout, reading: Reading, historical: boolean, limits: BlockLimits): boolean {
+    if (!this.continues(seq, epoch, limits)) return false
+    const shape = this.#shape
+    if (shape === undefined) return layout.asset.id === this.origin.assetId
+    const { waveform, recordedUs } = reading
+    if (shape.historical !== historical || shape.recorded !== (recordedUs !== undefined) || !isWithin(layout, shape.layout)) return false
+    if (waveform === undefined) return shape.sampleRateHz === null && (this.#elements + shape.layout.ids.length) * 8 <= limits.maxBytes
+    return (
+      shape.width === waveform.f32.length / 4 &&
+      shape.sampleRateHz === waveform.sampleRateHz &&
+      shape.sensitivity === (waveform.sensitivity ?? null) &&
+      (this.#elements + shape.width) * 4 <= limits.maxBytes
+    )
+  }
+
+  /** How many of `rows` rows of columns can be the next ones. */
+  roomFor(rows: number, seq: number, epoch: number, layout: Layout, historical: boolean, limits: BlockLimits): number {
+    if (!this.continues(seq, epoch, limits)) return 0
+    const shape = this.#shape
+    if (shape === undefined && layout.asset.id !== this.origin.assetId) return 0
+    if (shape !== undefined) {
+      if (shape.historical !== historical || shape.recorded || shape.sampleRateHz !== null || !isWithin(layout, shape.layout)) return 0
     }
-    if (layout.sampleRateHz !== null || (this.#elements + layout.channels.length) * 8 > limits.maxBytes) return false
-    return placed.channels.every((channel) => layout.position.has(channel.id))
+    const width = (shape?.layout ?? layout).ids.length
+    const byBytes = Math.floor((limits.maxBytes / 8 - this.#elements) / width)
+    return Math.min(rows, limits.maxRows - this.count, shape === undefined ? Math.max(1, byBytes) : byBytes)
   }
 
   /** True when a number can follow, whether as a row or withheld. */
   continues(seq: number, epoch: number, limits: BlockLimits): boolean {
-    return epoch === this.origin.epoch && seq === this.#nextSeq && this.count < limits.maxRows
+    return seq === this.#nextSeq && epoch === this.origin.epoch && this.count < limits.maxRows
   }
 
-  /** Adds the next row. The caller has asked `fits`, or the builder is new. */
-  add(placed: Placed, received: Received): void {
-    const { reading } = placed
-    const layout = (this.#layout ??= layoutOf(placed, received))
-    if (reading.waveform !== undefined) this.#snippets.push(reading.waveform.f32)
-    else this.#addScalars(layout, reading.values ?? {})
-    this.#elements += layout.channels.length * layout.width
-    this.#timesUs.push(reading.timeUs)
-    if (reading.recordedUs !== undefined) this.#recordedUs.push(reading.recordedUs)
-    this.#qualities.push(reading.quality)
-    if (reading.quality !== 0) this.#anyQuality = true
-    if (reading.timeUs > this.#newestTimeUs) this.#newestTimeUs = reading.timeUs
+  /** Adds the next row; `row` holds its values in the layout's order. The caller has asked `fits`, or the builder is new. */
+  add(layout: Layout, reading: Reading, row: Float64Array, received: Received): void {
+    const { waveform, recordedUs, timeUs, quality } = reading
+    const shape = (this.#shape ??= shapeOf(layout, reading, received.historical))
+    const at = this.#rows
+    this.#reserve(at + 1, shape)
+    if (waveform === undefined) {
+      const width = shape.layout.ids.length
+      const places = layout === shape.layout ? undefined : this.#placesOf(layout, shape.layout)
+      if (places === undefined) for (let i = 0; i < width; i++) this.#scalars[i * this.#room + at] = row[i]!
+      else {
+        for (let i = 0; i < width; i++) this.#scalars[i * this.#room + at] = Number.NaN
+        for (let i = 0; i < places.length; i++) this.#scalars[places[i]! * this.#room + at] = row[i]!
+      }
+      this.#elements += width
+    } else {
+      this.#snippets.push(waveform.f32)
+      this.#elements += shape.width
+    }
+    this.#timesUs[at] = timeUs
+    if (recordedUs !== undefined) this.#recordedUs.push(recordedUs)
+    if (quality !== 0) this.#qualityColumn()[at] = quality
+    if (timeUs > this.#newestTimeUs) this.#newestTimeUs = timeUs
     this.#rows++
-    this.#count(received.receivedUs)
+    this.#nextSeq++
+    this.#hear(received.receivedUs)
+  }
+
+  /** Adds rows `from` to `to` - 1; `roomFor` has said that they fit. */
+  addColumns(layout: Layout, columns: ReadingColumns, from: number, to: number, received: Received): void {
+    const shape = (this.#shape ??= shapeOf(layout, undefined, received.historical))
+    const at = this.#rows
+    const count = to - from
+    this.#reserve(at + count, shape)
+    const room = this.#room
+    const width = shape.layout.ids.length
+    const places = layout === shape.layout ? undefined : this.#placesOf(layout, shape.layout)
+    if (places !== undefined) for (let i = 0; i < width; i++) this.#scalars.fill(Number.NaN, i * room + at, i * room + at + count)
+    for (let channel = 0; channel < layout.ids.length; channel++) {
+      const first = channel * columns.rows
+      this.#scalars.set(columns.values.subarray(first + from, first + to), (places?.[channel] ?? channel) * room + at)
+    }
+    this.#elements += width * count
+    this.#timesUs.set(columns.timesUs.subarray(from, to), at)
+    for (let row = from; row < to; row++) if (columns.timesUs[row]! > this.#newestTimeUs) this.#newestTimeUs = columns.timesUs[row]!
+    const { qualities } = columns
+    if (qualities !== undefined) this.#qualityColumn().set(qualities.subarray(from, to), at)
+    this.#rows += count
+    this.#nextSeq += count
+    this.#hear(received.receivedUs)
   }
 
   /** Takes the next number without a row: its reading is in quarantine, and readers count it as seen. */
   withhold(receivedUs: number): void {
-    this.#withheld.push(this.#nextSeq)
-    this.#count(receivedUs)
+    this.#withheld.push(this.#nextSeq++)
+    this.#hear(receivedUs)
   }
 
-  #count(receivedUs: number): void {
-    this.#nextSeq++
+  #hear(receivedUs: number): void {
     if (receivedUs < this.oldestReceivedUs) this.oldestReceivedUs = receivedUs
     if (receivedUs > this.#newestReceivedUs) this.#newestReceivedUs = receivedUs
   }
 
-  #addScalars(layout: Layout, values: Readonly<Record<string, number | null>>): void {
-    const width = layout.channels.length
-    const at = this.#rows * width
-    if (at + width > this.#scalars.length) {
-      const grown = new Float64Array(Math.max(8 * width, this.#scalars.length * 2))
-      grown.set(this.#scalars)
-      this.#scalars = grown
-    }
-    this.#scalars.fill(Number.NaN, at, at + width)
-    for (const id in values) this.#scalars[at + layout.position.get(id)!] = values[id] ?? Number.NaN
+  #reserve(rows: number, shape: Shape): void {
+    const width = shape.sampleRateHz === null ? shape.layout.ids.length : 0
+    const isNew = this.#rows === 0
+    if (!isNew && rows <= this.#room) return
+    const old = this.#room
+    this.#room = Math.max(rows, isNew ? old : old * 2)
+    const room = this.#room
+    const scalars = new Float64Array(width * room)
+    for (let i = 0; i < width && !isNew; i++) scalars.set(this.#scalars.subarray(i * old, i * old + this.#rows), i * room)
+    this.#scalars = scalars
+    this.#timesUs = grown(this.#timesUs, new Float64Array(room))
+    if (this.#qualities !== undefined) this.#qualities = grown(this.#qualities, new Uint8Array(room))
+  }
+
+  #qualityColumn(): Uint8Array {
+    return (this.#qualities ??= new Uint8Array(this.#room))
+  }
+
+  #placesOf(layout: Layout, block: Layout): readonly number[] {
+    if (this.#foreign?.layout !== layout) this.#foreign = { layout, places: layout.ids.map((id) => block.ids.indexOf(id)) }
+    return this.#foreign.places
   }
 
   /** The block and its logical identity. `skewBoundUs`: from which difference of clocks on a block is marked. */
   close(skewBoundUs: number): { id: string; block: BlockInput; timeUs: number; receivedUs: number } {
-    const layout = this.#layout ?? emptyLayout
+    const shape = this.#shape ?? emptyShape
+    const { channels, ids } = shape.layout
     const { sourceId, epoch } = this.origin
+    const rows = this.#rows
     const seqTo = this.#nextSeq - 1
-    const skewUs = this.#rows === 0 ? 0 : this.#newestReceivedUs - this.#newestTimeUs
+    const skewUs = rows === 0 ? 0 : this.#newestReceivedUs - this.#newestTimeUs
     const block: BlockInput = {
       sourceId,
       epoch,
       seqFrom: this.#seqFrom,
       seqTo,
       withheld: this.#withheld,
-      rows: this.#rows,
-      channels: layout.channels,
-      units: layout.units,
-      dtype: layout.sampleRateHz === null ? 'f64' : 'f32',
-      width: layout.width,
-      samples: layout.sampleRateHz === null ? this.#packScalars(layout.channels.length) : Buffer.concat(this.#snippets),
-      timesUs: packInt64(this.#timesUs),
-      qualities: this.#anyQuality ? Buffer.from(this.#qualities) : Buffer.alloc(0),
-      sampleRateHz: layout.sampleRateHz,
-      sensitivity: layout.sensitivity,
-      recordedUs: layout.recorded ? packInt64(this.#recordedUs) : null,
+      rows,
+      channels: ids,
+      units: channels.map(({ unit }) => unit),
+      dtype: shape.sampleRateHz === null ? 'f64' : 'f32',
+      width: shape.width,
+      samples: shape.sampleRateHz === null ? this.#packScalars(ids.length) : Buffer.concat(this.#snippets),
+      timesUs: packInt64(this.#timesUs, rows),
+      qualities: this.#packQualities(),
+      sampleRateHz: shape.sampleRateHz,
+      sensitivity: shape.sensitivity,
+      recordedUs: shape.recorded ? packInt64(this.#recordedUs, rows) : null,
       receivedUs: this.#newestReceivedUs,
-      historical: layout.historical,
+      historical: shape.historical,
       skewUs: Math.abs(skewUs) > skewBoundUs ? skewUs : 0,
     }
     const id = uuid8('block', sourceId, epoch, this.#seqFrom, seqTo, withheldDigest(this.#withheld))
-    return { id, block, timeUs: this.#rows === 0 ? this.#newestReceivedUs : this.#newestTimeUs, receivedUs: this.#newestReceivedUs }
+    return { id, block, timeUs: rows === 0 ? this.#newestReceivedUs : this.#newestTimeUs, receivedUs: this.#newestReceivedUs }
   }
 
-  #packScalars(channels: number): Buffer {
-    const packed = Buffer.allocUnsafe(this.#rows * channels * 8)
-    let at = 0
-    for (let channel = 0; channel < channels; channel++) {
-      for (let row = 0; row < this.#rows; row++) at = packed.writeDoubleLE(this.#scalars[row * channels + channel]!, at)
+  #packScalars(width: number): Uint8Array {
+    const [rows, room] = [this.#rows, this.#room]
+    let packed = this.#scalars
+    if (rows !== room) {
+      packed = new Float64Array(width * rows)
+      for (let i = 0; i < width; i++) packed.set(this.#scalars.subarray(i * room, i * room + rows), i * rows)
     }
-    return packed
+    return new Uint8Array(packed.buffer)
+  }
+
+  #packQualities(): Uint8Array {
+    const qualities = this.#qualities?.subarray(0, this.#rows)
+    return qualities?.some((quality) => quality !== 0) === true ? qualities : noBytes
   }
 }
 
 /** Part of a block's identity: hex SHA-256 over the decimal numbers joined by commas; empty when nothing is withheld. */
 export const withheldDigest = (withheld: readonly number[]): string => (withheld.length === 0 ? '' : sha256Hex(withheld.join(',')))
 
-interface Layout {
-  readonly channels: readonly string[]
-  readonly units: readonly string[]
-  readonly position: ReadonlyMap<string, number>
+/** What all rows of a block have in common. */
+interface Shape {
+  readonly layout: Layout
   readonly width: number
   readonly sampleRateHz: number | null
   readonly sensitivity: number | null
@@ -185,34 +258,39 @@ interface Layout {
   readonly recorded: boolean
 }
 
-const emptyLayout: Layout = {
-  channels: [],
-  units: [],
-  position: new Map(),
+const noNumbers = new Float64Array(0)
+const noBytes = new Uint8Array(0)
+
+const emptyShape = {
+  layout: { channels: [], ids: [] },
   width: 1,
   sampleRateHz: null,
   sensitivity: null,
   historical: false,
   recorded: false,
-}
+} as const
 
-const layoutOf = ({ reading, channels }: Placed, received: Received): Layout => ({
-  channels: channels.map((channel) => channel.id),
-  units: channels.map((channel) => channel.unit),
-  position: new Map(channels.map((channel, index) => [channel.id, index])),
-  width: reading.waveform === undefined ? 1 : reading.waveform.f32.length / 4,
-  sampleRateHz: reading.waveform?.sampleRateHz ?? null,
-  sensitivity: reading.waveform?.sensitivity ?? null,
-  historical: received.historical,
-  recorded: reading.recordedUs !== undefined,
+const shapeOf = (layout: Layout, reading: Reading | undefined, historical: boolean): Shape => ({
+  layout,
+  width: reading?.waveform === undefined ? 1 : reading.waveform.f32.length / 4,
+  sampleRateHz: reading?.waveform?.sampleRateHz ?? null,
+  sensitivity: reading?.waveform?.sensitivity ?? null,
+  historical,
+  recorded: reading?.recordedUs !== undefined,
 })
 
-const packInt64 = (values: readonly number[]): Buffer => {
-  const packed = Buffer.allocUnsafe(values.length * 8)
-  for (let row = 0; row < values.length; row++) {
+const grown = <A extends Float64Array | Uint8Array>(column: A, longer: A): A => {
+  longer.set(column)
+  return longer
+}
+
+const packInt64 = (values: ArrayLike<number>, rows: number): Uint8Array => {
+  const words = new Uint32Array(rows * 2)
+  for (let row = 0; row < rows; row++) {
     const value = values[row]!
-    packed.writeUInt32LE(value % 0x1_0000_0000, row * 8)
-    packed.writeUInt32LE(Math.floor(value / 0x1_0000_0000), row * 8 + 4)
+    const high = Math.floor(value / 0x1_0000_0000)
+    words[row * 2] = value - high * 0x1_0000_0000
+    words[row * 2 + 1] = high
   }
-  return packed
+  return new Uint8Array(words.buffer)
 }

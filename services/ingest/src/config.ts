@@ -31,6 +31,11 @@ const coreSettings = {
   blockMaxRows: env.integer('INGEST_BLOCK_MAX_ROWS', 'Most rows in one block', 2000),
   skewBoundMs: env.integer('INGEST_SKEW_BOUND_MS', 'Difference between receive and source time from which a block is marked', 5000),
   maxAheadS: env.integer('INGEST_MAX_AHEAD_S', 'How far in the future a source time may be before the reading goes to quarantine', 86_400),
+  maxBehindDays: env.integer(
+    'INGEST_MAX_BEHIND_DAYS',
+    'How far in the past a source time may be before the reading goes to quarantine',
+    3650,
+  ),
 }
 
 const doorsSetting = env.list('INGEST_DOORS', `Doors to open: ${doorKinds.map(({ name }) => name).join(', ')}`, ['http', 'mqtt', 'nats'])

@@ -30,6 +30,7 @@ export interface IntakeSettings {
   readonly lingerMs: number
   readonly blockMaxRows: number
   readonly maxAheadS: number
+  readonly maxBehindDays: number
 }
 
 export interface IntakeDeps {
@@ -71,9 +72,8 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
   const { spool } = opened
   const held = new Held(cachedMaxBytes)
   const memory = new DoorMemory(deps.doorEpoch, clock.monotonicMs())
-  for (const identity of [...deps.journal.remembered, ...restoreHeld(held, opened)]) {
-    memory.remember(identity, Promise.resolve(), clock.monotonicMs())
-  }
+  memory.restore(deps.journal.remembered)
+  memory.restore(restoreHeld(held, opened))
 
   const bound = new Map<string, string>()
   let lookup: PlantLookup | undefined
@@ -87,10 +87,10 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
   let unkept: { origin: Origin; seqFrom: number; seqTo: number }[] = []
 
   const keepBlock = async (closed: ClosedBlock): Promise<void> => {
-    const record = blockRecord(shape, closed)
     try {
-      await keep.keep(record)
+      await keep.keep(blockRecord(shape, closed))
     } catch (error) {
+      memory.forget(closed.identities)
       const { origin, seqFrom, seqTo } = closed.builder
       if (origin.epoch === memory.epoch) unkept.push({ origin, seqFrom, seqTo })
       throw error
@@ -173,9 +173,10 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
     lookup: () => lookup!, // refusing() has seen it
     blocks,
     memory,
-    quarantine: (delivery, raw, refusal, receivedUs) => keep.keep(quarantineRecord(shape, delivery, raw, refusal, receivedUs)),
+    quarantine: (delivery, bytes, refusal, receivedUs) => keep.keep(quarantineRecord(shape, delivery, bytes, refusal, receivedUs)),
     clock,
     maxAheadUs: settings.maxAheadS * 1e6,
+    maxBehindUs: settings.maxBehindDays * 86_400e6,
     observe: metrics.received,
   })
 

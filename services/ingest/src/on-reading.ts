@@ -4,26 +4,18 @@
 // Up to the first await everything happens in one turn, so receive times and places in the lanes have the same order.
 
 import { AndonError } from '@andon/kit'
-import type { BytesDelivery, Delivery, Intake, Receipt } from './adapters/source.ts'
+import type { BytesDelivery, Delivery, Intake, ReadingsDelivery, Receipt } from './adapters/source.ts'
 import { historicalAfterUs } from './block-builder.ts'
-import type { Clock } from './clock.ts'
-import { identityOf } from './door-memory.ts'
-import type { DoorMemory } from './door-memory.ts'
-import type { OpenBlocks } from './open-blocks.ts'
-import type { Placed, PlantLookup } from './plant-lookup.ts'
-import { checkReading, isRefusal, readingsOf, refusal } from './reading.ts'
-import type { RawReading, Reading, Refusal } from './reading.ts'
+import type { Layout } from './layout.ts'
+import { takeColumns } from './on-columns.ts'
+import { checkReading, isRefusal, maxValues, readingsOf, timeFault } from './reading.ts'
+import type { RawReading, Reading } from './reading.ts'
+import { Taking } from './taking.ts'
+import type { TakingDeps } from './taking.ts'
 
-export interface ReadingDeps {
+export interface ReadingDeps extends TakingDeps {
   /** Undefined when deliveries are taken, else why not. */
   readonly refusing: () => AndonError | undefined
-  readonly lookup: () => PlantLookup
-  readonly blocks: OpenBlocks
-  readonly memory: DoorMemory
-  readonly quarantine: (delivery: Delivery, raw: RawReading, refusal: Refusal, receivedUs: number) => Promise<void>
-  readonly clock: Clock
-  /** How far ahead of receive time a source time may be, microseconds. One further ahead would close every window behind it. */
-  readonly maxAheadUs: number
   readonly observe: (door: Delivery['door'], receipt: Receipt, received: { rows: number; historical: number }) => void
 }
 
@@ -31,53 +23,73 @@ export const onReading = (deps: ReadingDeps): Intake => {
   return async (delivery) => {
     const refused = deps.refusing()
     if (refused !== undefined) throw refused
-    const readings = rawReadingsOf(delivery)
-    const receivedUs = deps.clock.nowUs()
-    const lookup = deps.lookup()
-    const safe = new Set<Promise<void>>()
-    const quarantined: { index: number; code: string; message: string }[] = []
-    let historical = 0
-    let duplicates = 0
-    readings.forEach((raw, index) => {
-      const placed: Placed | Refusal = check(raw, delivery, lookup, receivedUs, deps.maxAheadUs)
-      if (isRefusal(placed)) {
-        quarantined.push({ index, code: placed.code, message: placed.message })
-        safe.add(deps.quarantine(delivery, raw, placed, receivedUs))
-        const withheld = withhold(deps.blocks, lookup, placed, receivedUs)
-        if (withheld !== undefined) safe.add(withheld)
-        return
-      }
-      const { reading } = placed
-      const received = { receivedUs, historical: reading.timeUs < receivedUs - historicalAfterUs }
-      if (received.historical) historical++
-      if (reading.seq !== undefined && reading.epoch !== undefined) {
-        safe.add(deps.blocks.add(placed, reading.epoch, reading.seq, received))
-        return
-      }
-      const nowMs = deps.clock.monotonicMs()
-      const identity = identityOf(reading, delivery.idempotencyKey, index)
-      const first = deps.memory.seen(identity, nowMs)
-      if (first !== undefined) {
-        duplicates++
-        safe.add(first)
-        return
-      }
-      const row = deps.blocks.add(placed, deps.memory.epoch, deps.memory.number(reading.source), received, identity)
-      deps.memory.remember(identity, row, nowMs)
-      safe.add(row)
-    })
-    await Promise.all(safe)
-    const receipt = { accepted: readings.length - quarantined.length - duplicates, duplicates, quarantined }
-    deps.observe(delivery.door, receipt, { rows: readings.length, historical })
+    const taking = new Taking(delivery, deps)
+    if ('columns' in delivery) for (const columns of delivery.columns) takeColumns(taking, columns, delivery.idempotencyKey)
+    else takeReadings(taking, delivery)
+    const receipt = await taking.receipt()
+    deps.observe(delivery.door, receipt, taking)
     return receipt
   }
 }
 
-const rawReadingsOf = (delivery: Delivery): readonly RawReading[] => {
-  if ('readings' in delivery) return delivery.readings
-  if ('columns' in delivery) throw new Error('columns are not taken yet')
-  return readingsOf(delivery.payload, delivery.format) ?? unreadable(delivery)
+/** The values of the reading in hand: a reading is placed and added before the next one is looked at. */
+const row = new Float64Array(maxValues)
+
+const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery): void => {
+  const { lookup, receivedUs, times, deps } = taking
+  const { source: doorSource, device } = delivery
+  const readings = rawReadingsOf(delivery)
+  taking.rows = readings.length
+  const received = { receivedUs, historical: false }
+  for (let index = 0; index < readings.length; index++) {
+    const raw = readings[index]!
+    const reading = raw.refused ?? checkReading(raw.value, doorSource)
+    if (isRefusal(reading)) {
+      taking.refuse(index, raw.bytes(), reading)
+      continue
+    }
+    const layout = timeFault(reading, reading.timeUs, times) ?? lookup.place(reading, row, device)
+    if (isRefusal(layout)) {
+      taking.refuse(index, raw.bytes(), layout)
+      continue
+    }
+    received.historical = reading.timeUs < receivedUs - historicalAfterUs
+    if (received.historical) taking.historical++
+    if (reading.seq === undefined) takeUnnumbered(taking, reading, layout, index, received)
+    else taking.wait(deps.blocks.add(layout, reading, row, reading.epoch!, reading.seq, received).safe)
+  }
 }
+
+const takeUnnumbered = (
+  taking: Taking,
+  reading: Reading,
+  layout: Layout,
+  index: number,
+  received: { readonly receivedUs: number; readonly historical: boolean },
+): void => {
+  const { memory, blocks } = taking.deps
+  const { source, timeUs } = reading
+  const key = taking.delivery.idempotencyKey
+  const subject = key === undefined ? layout.subject : taking.keySubject(source, key)
+  const first = key === undefined ? memory.seenAt(subject, timeUs) : memory.seenRow(subject, index)
+  if (first !== undefined) {
+    taking.duplicates++
+    taking.wait(first)
+    return
+  }
+  const { safe, traces } = blocks.add(layout, reading, row, memory.epoch, memory.number(source), received)
+  if (key === undefined) {
+    memory.rememberAt(subject, timeUs, safe)
+    traces.addTime(subject, timeUs)
+  } else {
+    memory.rememberRows(subject, index, index + 1, safe)
+    traces.addRows(subject, index, index + 1)
+  }
+  taking.wait(safe)
+}
+
+const rawReadingsOf = (delivery: BytesDelivery | ReadingsDelivery): readonly RawReading[] =>
+  'readings' in delivery ? delivery.readings : (readingsOf(delivery.payload, delivery.format) ?? unreadable(delivery))
 
 // The sender of an HTTP request learns at once that it is not JSON. The other doors have no such answer, and a device would
 // send the same bytes for ever: there the payload is one unreadable reading.
@@ -90,22 +102,4 @@ const unreadable = (delivery: BytesDelivery): RawReading[] => {
     )
   }
   return [{ value: undefined, bytes: () => delivery.payload }]
-}
-
-const check = (raw: RawReading, delivery: Delivery, lookup: PlantLookup, receivedUs: number, maxAheadUs: number): Placed | Refusal => {
-  const reading: Reading | Refusal = raw.refused ?? checkReading(raw.value, delivery.source)
-  if (isRefusal(reading)) return reading
-  const aheadUs = reading.timeUs - receivedUs
-  if (aheadUs > maxAheadUs) {
-    const message = `timeUs: found ${reading.timeUs}, ${Math.round(aheadUs / 1e6)} s ahead of the receive time; expected at most ${maxAheadUs / 1e6} s`
-    return refusal('ANDON_INGEST_TIME_AHEAD', message, reading)
-  }
-  return lookup.place(reading)
-}
-
-const withhold = (blocks: OpenBlocks, lookup: PlantLookup, refused: Refusal, receivedUs: number): Promise<void> | undefined => {
-  const { source, epoch, seq } = refused
-  const assetId = source === undefined ? undefined : lookup.assetOf(source)
-  if (source === undefined || epoch === undefined || seq === undefined || assetId === undefined) return undefined
-  return blocks.withhold({ sourceId: source, assetId, epoch }, seq, receivedUs)
 }

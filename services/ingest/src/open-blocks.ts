@@ -4,11 +4,22 @@
 
 import { BlockBuilder } from './block-builder.ts'
 import type { BlockLimits, Origin, Received } from './block-builder.ts'
-import type { Placed } from './plant-lookup.ts'
+import type { ReadingColumns } from './columns.ts'
+import { Traces } from './door-memory.ts'
+import type { Layout } from './layout.ts'
+import type { Reading } from './reading.ts'
 
 export interface ClosedBlock {
   readonly builder: BlockBuilder
+  /** What its rows without numbers are known by. */
   readonly identities: readonly string[]
+}
+
+/** Where rows went. */
+export interface OpenBlock {
+  /** Resolves when the block is safe: one promise for all of its rows. */
+  readonly safe: Promise<void>
+  readonly traces: Traces
 }
 
 export interface OpenBlocksDeps {
@@ -21,100 +32,163 @@ export interface OpenBlocksDeps {
   readonly schedule: (afterMs: number, callback: () => void) => void
 }
 
-interface Open {
+interface Open extends OpenBlock {
   readonly builder: BlockBuilder
-  readonly identities: string[]
-  readonly safe: PromiseWithResolvers<void>
+  readonly settle: PromiseWithResolvers<void>
   readonly openedMs: number
   /** Rows at the last look, to tell a burst that has ended. */
   seenCount: number
 }
 
+/** A source, and its block while one is open. */
+interface Lane {
+  readonly source: string
+  open: Open | undefined
+  lastRowMs: number
+  /** Rows of the block before: as many are expected in the next one. */
+  lastRows: number
+}
+
 export class OpenBlocks {
   readonly #deps: OpenBlocksDeps
-  readonly #open = new Map<string, Open>()
-  readonly #lastRowMs = new Map<string, number>()
-  readonly #soon = new Set<string>()
-  readonly #later = new Set<string>()
+  readonly #lanes = new Map<string, Lane>()
+  /** Lanes with an open block. */
+  readonly #open = new Set<Lane>()
+  readonly #soon = new Set<Lane>()
+  readonly #later = new Set<Lane>()
+  /** The lane of the row before: rows of a source mostly follow each other. */
+  #last: Lane | undefined
 
   constructor(deps: OpenBlocksDeps) {
     this.#deps = deps
   }
 
-  /** Adds a row. The promise resolves when it is safe, and is shared by the rows of a block. */
-  add(placed: Placed, epoch: number, seq: number, received: Received, identity?: string): Promise<void> {
-    const { source } = placed.reading
-    let open = this.#open.get(source)
-    if (open !== undefined && !open.builder.fits(seq, epoch, placed, received, this.#deps.limits)) open = this.#close(source)
-    open ??= this.#start(source, { sourceId: source, assetId: placed.assetId, epoch }, seq)
-    open.builder.add(placed, received)
-    if (identity !== undefined) open.identities.push(identity)
-    return open.safe.promise
+  /** Adds a row; `row` holds its values in the layout's order. */
+  add(layout: Layout, reading: Reading, row: Float64Array, epoch: number, seq: number, received: Received): OpenBlock {
+    const lane = this.#lane(reading.source)
+    let { open } = lane
+    if (open !== undefined && !open.builder.fits(seq, epoch, layout, reading, received.historical, this.#deps.limits)) {
+      open = this.#close(lane)
+    }
+    open ??= this.#start(lane, { sourceId: lane.source, assetId: layout.asset.id, epoch }, seq)
+    open.builder.add(layout, reading, row, received)
+    return open
+  }
+
+  /**
+   * Adds rows `from` to `to` - 1 of columns, as many as fit into one block; the number of the first one is `seq`.
+   * Returns the row after the last one taken, and where they went.
+   */
+  addColumns(
+    layout: Layout,
+    columns: ReadingColumns,
+    from: number,
+    to: number,
+    epoch: number,
+    seq: number,
+    received: Received,
+  ): { readonly next: number; readonly block: OpenBlock } {
+    const { limits } = this.#deps
+    const lane = this.#lane(columns.source)
+    let { open } = lane
+    let count = open?.builder.roomFor(to - from, seq, epoch, layout, received.historical, limits) ?? 0
+    if (count < 1) {
+      if (open !== undefined) this.#close(lane)
+      open = this.#start(lane, { sourceId: lane.source, assetId: layout.asset.id, epoch }, seq, to - from)
+      count = open.builder.roomFor(to - from, seq, epoch, layout, received.historical, limits)
+    }
+    open!.builder.addColumns(layout, columns, from, from + count, received)
+    return { next: from + count, block: open! }
   }
 
   /** Takes a number without a row. */
   withhold(origin: Origin, seq: number, receivedUs: number): Promise<void> {
-    const source = origin.sourceId
-    let open = this.#open.get(source)
+    const lane = this.#lane(origin.sourceId)
+    let { open } = lane
     if (
       open !== undefined &&
       (open.builder.origin.assetId !== origin.assetId || !open.builder.continues(seq, origin.epoch, this.#deps.limits))
     ) {
-      open = this.#close(source)
+      open = this.#close(lane)
     }
-    open ??= this.#start(source, origin, seq)
+    open ??= this.#start(lane, origin, seq)
     open.builder.withhold(receivedUs)
-    return open.safe.promise
+    return open.safe
   }
 
   /** Closes every open block now. */
   flush(): void {
-    for (const source of this.#open.keys()) this.#close(source)
+    for (const lane of this.#open) this.#close(lane)
   }
 
   /** Receive times of the rows that wait in open blocks, with their assets. */
   *waiting(): Iterable<{ assetId: string; oldestReceivedUs: number }> {
-    for (const { builder } of this.#open.values()) yield { assetId: builder.origin.assetId, oldestReceivedUs: builder.oldestReceivedUs }
+    for (const { open } of this.#open) {
+      if (open !== undefined) yield { assetId: open.builder.origin.assetId, oldestReceivedUs: open.builder.oldestReceivedUs }
+    }
   }
 
-  #start(source: string, origin: Origin, seq: number): Open {
+  #lane(source: string): Lane {
+    if (this.#last?.source === source) return this.#last
+    let lane = this.#lanes.get(source)
+    if (lane === undefined) {
+      lane = { source, open: undefined, lastRowMs: Number.NEGATIVE_INFINITY, lastRows: 0 }
+      this.#lanes.set(source, lane)
+    }
+    this.#last = lane
+    return lane
+  }
+
+  #start(lane: Lane, origin: Origin, seq: number, rows = lane.lastRows): Open {
     const openedMs = this.#deps.monotonicMs()
-    const gapMs = openedMs - (this.#lastRowMs.get(source) ?? Number.NEGATIVE_INFINITY)
-    const open = { builder: new BlockBuilder(origin, seq), identities: [], safe: Promise.withResolvers<void>(), openedMs, seenCount: 0 }
-    open.safe.promise.catch(() => undefined) // every sender of its rows awaits it; none is left unheard
-    this.#open.set(source, open)
-    if (gapMs > this.#deps.lingerMs) this.#due(this.#soon, source, 0, () => this.#closeSoon())
-    else this.#due(this.#later, source, this.#deps.lingerMs / 4, () => this.#look())
+    const gapMs = openedMs - lane.lastRowMs
+    const settle = Promise.withResolvers<void>()
+    settle.promise.catch(() => undefined) // every sender of its rows awaits it; none is left unheard
+    const room = Math.min(rows, this.#deps.limits.maxRows)
+    const open = {
+      builder: new BlockBuilder(origin, seq, room),
+      traces: new Traces(),
+      safe: settle.promise,
+      settle,
+      openedMs,
+      seenCount: 0,
+    }
+    lane.open = open
+    this.#open.add(lane)
+    if (gapMs > this.#deps.lingerMs) this.#due(this.#soon, lane, 0, () => this.#closeSoon())
+    else this.#due(this.#later, lane, this.#deps.lingerMs / 4, () => this.#look())
     return open
   }
 
-  #due(sources: Set<string>, source: string, afterMs: number, callback: () => void): void {
-    sources.add(source)
-    if (sources.size === 1) this.#deps.schedule(afterMs, callback)
+  #due(lanes: Set<Lane>, lane: Lane, afterMs: number, callback: () => void): void {
+    lanes.add(lane)
+    if (lanes.size === 1) this.#deps.schedule(afterMs, callback)
   }
 
   #closeSoon(): void {
-    for (const source of this.#soon) this.#close(source)
+    for (const lane of this.#soon) this.#close(lane)
     this.#soon.clear()
   }
 
   #look(): void {
     const nowMs = this.#deps.monotonicMs()
-    for (const source of this.#later) {
-      const open = this.#open.get(source)
+    for (const lane of this.#later) {
+      const { open } = lane
       const isOver = open !== undefined && (open.builder.count === open.seenCount || nowMs - open.openedMs >= this.#deps.lingerMs)
-      if (isOver) this.#close(source)
-      if (isOver || open === undefined) this.#later.delete(source)
+      if (isOver) this.#close(lane)
+      if (isOver || open === undefined) this.#later.delete(lane)
       else open.seenCount = open.builder.count
     }
     if (this.#later.size > 0) this.#deps.schedule(this.#deps.lingerMs / 4, () => this.#look())
   }
 
-  #close(source: string): undefined {
-    const open = this.#open.get(source)
+  #close(lane: Lane): undefined {
+    const { open } = lane
     if (open === undefined) return
-    this.#open.delete(source)
-    this.#lastRowMs.set(source, this.#deps.monotonicMs())
-    this.#deps.keep({ builder: open.builder, identities: open.identities }).then(open.safe.resolve, open.safe.reject)
+    lane.open = undefined
+    this.#open.delete(lane)
+    lane.lastRowMs = this.#deps.monotonicMs()
+    lane.lastRows = open.builder.count
+    this.#deps.keep({ builder: open.builder, identities: open.traces.texts() }).then(open.settle.resolve, open.settle.reject)
   }
 }

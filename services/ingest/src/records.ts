@@ -6,7 +6,7 @@ import type { TelemetryInput } from '@andon/schemas'
 import type { Delivery } from './adapters/source.ts'
 import type { ClosedBlock } from './open-blocks.ts'
 import type { Outgoing } from './outgoing.ts'
-import type { RawReading, Refusal } from './reading.ts'
+import type { Refusal } from './reading.ts'
 
 export const telemetryTopic = 'telemetry'
 export const quarantineTopic = 'telemetry.ingest.quarantine'
@@ -58,14 +58,7 @@ export const tickRecord = (shape: RecordShape, partition: number, upToUs: number
 }
 
 /** The original bytes, and in headers why they were not taken and whose they are. */
-export const quarantineRecord = (
-  shape: RecordShape,
-  delivery: Delivery,
-  raw: RawReading,
-  refused: Refusal,
-  receivedUs: number,
-): Outgoing => {
-  const bytes = raw.bytes()
+export const quarantineRecord = (shape: RecordShape, delivery: Delivery, bytes: Buffer, refused: Refusal, receivedUs: number): Outgoing => {
   const key = refused.source ?? null
   const { source, epoch, seq } = refused
   const id = uuid8('quarantine', source ?? '', epoch ?? '', seq ?? '', bytes.toString('base64'))

@@ -6,8 +6,9 @@ import fc from 'fast-check'
 import { uuid8 } from '@andon/kit'
 import { BlockBuilder, withheldDigest } from '../src/block-builder.ts'
 import { plantLookup } from '../src/plant-lookup.ts'
-import type { Placed } from '../src/plant-lookup.ts'
-import { checkReading, isRefusal } from '../src/reading.ts'
+import type { Layout } from '../src/layout.ts'
+import { checkReading, isRefusal, maxValues } from '../src/reading.ts'
+import type { Reading } from '../src/reading.ts'
 import { plant, reading, startUs } from './rig.ts'
 
 const lookup = plantLookup(plant, new Map())
@@ -15,12 +16,18 @@ const limits = { maxRows: 100, maxBytes: 4096 }
 const origin = { sourceId: 'oven-plc', assetId: 'oven', epoch: 1 }
 const received = { receivedUs: startUs, historical: false }
 
-const placed = (raw: unknown): Placed => {
+const placed = (raw: unknown): [Layout, Reading, Float64Array] => {
   const checked = checkReading(raw)
   assert.ok(!isRefusal(checked))
-  const place = lookup.place(checked)
-  assert.ok(!isRefusal(place), JSON.stringify(place))
-  return place
+  const row = new Float64Array(maxValues)
+  const layout = lookup.place(checked, row)
+  assert.ok(!isRefusal(layout), JSON.stringify(layout))
+  return [layout, checked, row]
+}
+
+const fits = (builder: BlockBuilder, seq: number, epoch: number, raw: unknown, historical = false, within = limits): boolean => {
+  const [layout, checked] = placed(raw)
+  return builder.fits(seq, epoch, layout, checked, historical, within)
 }
 
 const int64s = (bytes: Uint8Array) => [...new BigInt64Array(Uint8Array.from(bytes).buffer)].map(Number)
@@ -28,8 +35,8 @@ const float64s = (bytes: Uint8Array) => [...new Float64Array(Uint8Array.from(byt
 
 test('rows are packed channel-major with their times, units and qualities', () => {
   const builder = new BlockBuilder(origin, 5)
-  builder.add(placed(reading(5, { values: { pressureBar: 2, temperatureC: 20 } })), received)
-  builder.add(placed(reading(6, { values: { temperatureC: 21 }, timeUs: startUs + 10, quality: 2 })), received)
+  builder.add(...placed(reading(5, { values: { pressureBar: 2, temperatureC: 20 } })), received)
+  builder.add(...placed(reading(6, { values: { temperatureC: 21 }, timeUs: startUs + 10, quality: 2 })), received)
   const { block, id } = builder.close(5_000_000)
   assert.deepEqual(
     {
@@ -58,7 +65,9 @@ test('any rows come back as they went in', () => {
   fc.assert(
     fc.property(fc.array(row, { minLength: 1, maxLength: 60 }), (rows) => {
       const builder = new BlockBuilder(origin, 1)
-      rows.forEach(({ timeUs, value }, at) => builder.add(placed(reading(at + 1, { timeUs, values: { temperatureC: value } })), received))
+      rows.forEach(({ timeUs, value }, at) =>
+        builder.add(...placed(reading(at + 1, { timeUs, values: { temperatureC: value } })), received),
+      )
       const { block } = builder.close(5_000_000)
       assert.deepEqual(
         int64s(block.timesUs),
@@ -76,7 +85,7 @@ test('a waveform is one row of float32', () => {
   const f32 = Buffer.from(new Float32Array([0.5, -1, 2, 3]).buffer)
   const waveform = { channel: 'vibrationG', sampleRateHz: 1000, f32: f32.toString('base64'), sensitivity: 100 }
   const builder = new BlockBuilder({ sourceId: 'spindle-vib', assetId: 'spindle', epoch: 3 }, 1)
-  builder.add(placed({ source: 'spindle-vib', epoch: 3, seq: 1, timeUs: startUs, waveform }), received)
+  builder.add(...placed({ source: 'spindle-vib', epoch: 3, seq: 1, timeUs: startUs, waveform }), received)
   const { block } = builder.close(5_000_000)
   assert.deepEqual([block.dtype, block.width, block.sampleRateHz, block.sensitivity, block.rows], ['f32', 4, 1000, 100, 1])
   assert.deepEqual(Buffer.from(block.samples), f32)
@@ -85,7 +94,7 @@ test('a waveform is one row of float32', () => {
 test('a number is withheld in place, also in front of every row', () => {
   const builder = new BlockBuilder(origin, 1)
   builder.withhold(startUs)
-  builder.add(placed(reading(2)), received)
+  builder.add(...placed(reading(2)), received)
   builder.withhold(startUs + 1)
   const { block, id } = builder.close(5_000_000)
   assert.deepEqual([block.seqFrom, block.seqTo, block.rows, block.withheld], [1, 3, 1, [1, 3]])
@@ -109,17 +118,17 @@ for (const [what, seq, epoch, extra, facts] of [
 ] as const) {
   test(`${what} starts the next block`, () => {
     const builder = new BlockBuilder(origin, 1)
-    builder.add(placed(reading(1)), received)
-    assert.ok(builder.fits(2, 1, placed(reading(2)), received, limits))
-    assert.ok(!builder.fits(seq, epoch, placed(reading(seq, extra)), facts, limits))
+    builder.add(...placed(reading(1)), received)
+    assert.ok(fits(builder, 2, 1, reading(2)))
+    assert.ok(!fits(builder, seq, epoch, reading(seq, extra), facts.historical))
   })
 }
 
 test('a block ends at its row limit and at its byte limit', () => {
   const builder = new BlockBuilder(origin, 1)
-  builder.add(placed(reading(1)), received)
-  assert.ok(!builder.fits(2, 1, placed(reading(2)), received, { maxRows: 1, maxBytes: 4096 }))
-  assert.ok(!builder.fits(2, 1, placed(reading(2)), received, { maxRows: 9, maxBytes: 15 }))
+  builder.add(...placed(reading(1)), received)
+  assert.ok(!fits(builder, 2, 1, reading(2), false, { maxRows: 1, maxBytes: 4096 }))
+  assert.ok(!fits(builder, 2, 1, reading(2), false, { maxRows: 9, maxBytes: 15 }))
 })
 
 test('skew is marked beyond the bound, with its sign, and the times stay', () => {
@@ -129,7 +138,7 @@ test('skew is marked beyond the bound, with its sign, and the times stay', () =>
     [-6_000_000, -6_000_000],
   ] as const) {
     const builder = new BlockBuilder(origin, 1)
-    builder.add(placed(reading(1, { timeUs: startUs - behindUs })), received)
+    builder.add(...placed(reading(1, { timeUs: startUs - behindUs })), received)
     assert.equal(builder.close(5_000_000).block.skewUs, marked)
   }
 })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OpenBlocks } from '../src/open-blocks.ts'
 import { plantLookup } from '../src/plant-lookup.ts'
-import { checkReading, isRefusal } from '../src/reading.ts'
+import { checkReading, isRefusal, maxValues } from '../src/reading.ts'
 import { plant, reading, startUs } from './rig.ts'
 
 const lookup = plantLookup(plant, new Map())
@@ -36,9 +36,10 @@ const open = () => {
   const row = () => {
     const checked = checkReading(reading(++seq))
     assert.ok(!isRefusal(checked))
-    const placed = lookup.place(checked)
-    assert.ok(!isRefusal(placed))
-    void blocks.add(placed, 1, seq, { receivedUs: startUs, historical: false })
+    const values = new Float64Array(maxValues)
+    const layout = lookup.place(checked, values)
+    assert.ok(!isRefusal(layout))
+    blocks.add(layout, checked, values, 1, seq, { receivedUs: startUs, historical: false })
   }
   return { pass, row, closed }
 }

@@ -167,6 +167,7 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
       lingerMs: 20,
       blockMaxRows: 100,
       maxAheadS: 86_400,
+      maxBehindDays: 3650,
       ...options.settings,
     },
     shape: {

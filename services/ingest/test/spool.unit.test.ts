@@ -120,7 +120,7 @@ test('the journal of identities is found again for ten to twenty minutes', async
   t.after(() => rm(folder, { recursive: true, force: true }))
   let nowMs = 1_795_000_000_000
   const first = await openSeenJournal(folder, () => nowMs)
-  const identities = ['a', 'b', 'c'].map((letter) => letter.repeat(32))
+  const identities = ['a', 'b', 'c'].map((letter) => `${letter.repeat(32)}r0,1.`)
   await Promise.all([first.note(identities.slice(0, 2)), first.note(identities.slice(2))])
   await first.close()
   nowMs += 600_000

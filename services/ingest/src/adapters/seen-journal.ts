@@ -4,7 +4,7 @@
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { identityLength, rememberMs } from '../door-memory.ts'
+import { isTrace, rememberMs } from '../door-memory.ts'
 
 export interface SeenJournal {
   /** What earlier processes remembered. */
@@ -47,13 +47,13 @@ export const openSeenJournal = async (folder: string, nowMs: () => number): Prom
   }
 }
 
-// Deletes files whose newest line is over the age, and reads the others. A torn line has another length.
+// Deletes files whose newest line is over the age, and reads the others. A torn line is left out.
 const readYoung = async (folder: string, nowMs: number): Promise<string[]> => {
   const identities: string[] = []
   for (const name of (await readdir(folder)).filter((file) => file.endsWith('.seen'))) {
     const path = join(folder, name)
     if (nowMs - Number.parseInt(name, 10) > 2 * rememberMs) await rm(path, { force: true })
-    else for (const line of (await readFile(path, 'utf8')).split('\n')) if (line.length === identityLength) identities.push(line)
+    else for (const line of (await readFile(path, 'utf8')).split('\n')) if (isTrace(line)) identities.push(line)
   }
   return identities
 }

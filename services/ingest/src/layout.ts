@@ -1,0 +1,47 @@
+// What rows with the same channels of one asset share. A source sends the same channels again and again, so a layout is made once
+// and recognised by its object: neither a map nor a list of channels is made per reading.
+
+import type { Asset, Channel } from '@andon/schemas'
+import { subjectOf } from './door-memory.ts'
+
+/** An asset of the plant file, ready to be looked things up in. Another plant file makes others. */
+export interface KnownAsset {
+  readonly id: string
+  readonly channels: ReadonlyMap<string, Channel>
+  /** Its channel ids, for messages. */
+  readonly list: string
+}
+
+export interface Layout {
+  readonly asset: KnownAsset
+  readonly sourceId: string
+  readonly channels: readonly Channel[]
+  /** Channel ids in the order in which the sender names them. */
+  readonly ids: readonly string[]
+  /** Least and greatest value per channel: its range, else every finite number. */
+  readonly lows: Float64Array
+  readonly highs: Float64Array
+  /** What the door remembers its rows under that have neither number nor key; their times tell them apart. */
+  readonly subject: string
+}
+
+export const knownAsset = (asset: Asset): KnownAsset => ({
+  id: asset.id,
+  channels: new Map(asset.channels.map((channel) => [channel.id, channel])),
+  list: asset.channels.map((channel) => channel.id).join(', '),
+})
+
+export const layoutOf = (asset: KnownAsset, sourceId: string, channels: readonly Channel[]): Layout => ({
+  asset,
+  sourceId,
+  channels,
+  ids: channels.map(({ id }) => id),
+  lows: Float64Array.from(channels, ({ range }) => range?.[0] ?? -Number.MAX_VALUE),
+  highs: Float64Array.from(channels, ({ range }) => range?.[1] ?? Number.MAX_VALUE),
+  subject: subjectOf('time', sourceId, asset.id, ...channels.map(({ id }) => id)),
+})
+
+/** True when a row of this layout can stand in a block of that one: nothing it brings would be lost. */
+export const isWithin = (layout: Layout, block: Layout): boolean =>
+  layout === block ||
+  (layout.asset === block.asset && layout.sourceId === block.sourceId && layout.ids.every((id) => block.ids.includes(id)))
