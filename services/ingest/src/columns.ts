@@ -1,5 +1,7 @@
 // Many readings of one source in columns, as bulk formats bring them (Avro bodies, CSV, Parquet, Kafka batches). No object per reading.
 
+import type { Refusal } from './reading.ts'
+
 /** Rows of one source and one layout of scalar channels. */
 export interface ReadingColumns {
   readonly source: string
@@ -18,6 +20,8 @@ export interface ReadingColumns {
   readonly values: Float64Array
   /** 0 good, 1 uncertain, 2 bad; undefined = all good. */
   readonly qualities?: Uint8Array
+  /** Rows of which the door can say itself why they are no readings: they go to quarantine with that, and their values are not looked at. */
+  readonly refused?: ReadonlyMap<number, Refusal>
   /** Bytes that go to quarantine with a refused row. */
   readonly bytesOf: (row: number) => Buffer
 }
