@@ -21,7 +21,8 @@ export const takeColumns = (taking: Taking, columns: ReadingColumns, key: string
   taking.rows += rows
   const placed = columnsFault(columns, taking.delivery.source) ?? taking.lookup.placeColumns(columns, taking.delivery.device)
   if (isRefusal(placed)) {
-    for (let row = 0; row < rows; row++) taking.refuse(first + row, columns.bytesOf(row), ofRow(placed, columns, row))
+    for (let row = 0; row < rows; row++)
+      taking.refuse(first + row, columns.bytesOf(row), columns.refused?.get(row) ?? ofRow(placed, columns, row))
     return
   }
   const outcomes = outcomesOf(taking, columns, placed)
@@ -78,6 +79,7 @@ const outcomesOf = (taking: Taking, columns: ReadingColumns, layout: Layout): Ui
     }
   }
   if (qualities !== undefined) for (let row = 0; row < rows; row++) if (qualities[row]! > 2) outcomes[row] = refused
+  if (columns.refused !== undefined) for (const row of columns.refused.keys()) outcomes[row] = refused
   return outcomes
 }
 
@@ -107,6 +109,8 @@ const markRepeats = (
 
 /** Why a row was refused: found again, since hardly any is. */
 const whyNot = (taking: Taking, columns: ReadingColumns, layout: Layout, row: number): Refusal => {
+  const own = columns.refused?.get(row)
+  if (own !== undefined) return own
   const of = nameOf(columns, row)
   const time = timeFault(of, columns.timesUs[row]!, taking.times)
   if (time !== undefined) return time

@@ -21,22 +21,22 @@ const plain = Array.from({ length: plainReceipts }, (_, accepted) => {
   return { body, headers: ['content-type', 'application/json', 'content-length', String(body.length)] }
 })
 
-const receiptBody = (receipt: Receipt): string =>
+const receiptBody = (receipt: Receipt, indexOf: (row: number) => number): string =>
   JSON.stringify({
     accepted: receipt.accepted,
     duplicates: receipt.duplicates,
-    quarantined: receipt.quarantined.map(({ index, code, message }) => ({ index, code, message, docs: docsOf(code) })),
+    quarantined: receipt.quarantined.map(({ index, code, message }) => ({ index: indexOf(index), code, message, docs: docsOf(code) })),
   })
 
-/** 202: everything in the receipt is safe. */
-export const answerReceipt = (response: ServerResponse, receipt: Receipt): void => {
+/** 202: everything in the receipt is safe. `indexOf`: place in the body of the receipt's n-th row. */
+export const answerReceipt = (response: ServerResponse, receipt: Receipt, indexOf = (row: number): number => row): void => {
   const ready = receipt.duplicates === 0 && receipt.quarantined.length === 0 ? plain[receipt.accepted] : undefined
   if (ready !== undefined) {
     response.writeHead(202, ready.headers)
     response.end(ready.body, 'latin1')
     return
   }
-  const body = receiptBody(receipt)
+  const body = receiptBody(receipt, indexOf)
   response.writeHead(202, ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body))])
   response.end(body)
 }

@@ -5,17 +5,23 @@ import { isUtf8 } from 'node:buffer'
 import { AndonError, messageOf } from '@andon/kit'
 import { checkReading, elementsOf, refusal } from '../reading.ts'
 import type { RawReading } from '../reading.ts'
+import { columnsOfJson, isColumnar } from './http-columns.ts'
 import { maxDepth, maxReadings, maxValues } from './http-content.ts'
 import type { Content } from './http-content.ts'
 import { keyFault, scanJson } from './http-json-scan.ts'
 import type { JsonScan } from './http-json-scan.ts'
 
-/** One reading, or an array of them. Throws when the body is no JSON at all, too deep or too large. */
+/** One reading, an array of them, or columns. Throws when the body is no JSON at all, too deep or too large. */
 export const jsonContent = (body: Buffer): Content => {
   const scan = scanJson(body)
   checkSize(scan)
   const value = parsed(body)
   const isSuspicious = isSuspect(body, scan, value)
+  if (isColumnar(value)) {
+    const fault = isSuspicious ? hiddenFault(value, body) : undefined
+    if (fault !== undefined) throw new AndonError(fault.code, fault.message, { status: 400 })
+    return { columns: [columnsOfJson(value)], bytes: body.length }
+  }
   if (!Array.isArray(value)) return { readings: [rawReading(value, () => body, isSuspicious)], bytes: body.length }
   let slices: Buffer[] | undefined
   const readings = value.map((one: unknown, index) => rawReading(one, () => (slices ??= elementsOf(body))[index] ?? body, isSuspicious))

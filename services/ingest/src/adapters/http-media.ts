@@ -1,7 +1,9 @@
 // Media type of a body → the decoder that makes readings of it.
 
 import { AndonError } from '@andon/kit'
+import { avroFileContent, rawAvroContent } from './http-avro.ts'
 import type { DecodeBody } from './http-content.ts'
+import { csvContent } from './http-csv.ts'
 import { jsonContent, ndjsonContent } from './http-json.ts'
 
 const decoders: ReadonlyMap<string, DecodeBody> = new Map<string, DecodeBody>([
@@ -9,6 +11,9 @@ const decoders: ReadonlyMap<string, DecodeBody> = new Map<string, DecodeBody>([
   ['application/x-ndjson', ndjsonContent],
   ['application/ndjson', ndjsonContent],
   ['application/jsonl', ndjsonContent],
+  ['text/csv', (body, { device }) => csvContent(body, device?.id)],
+  ['application/avro', avroFileContent],
+  ['application/vnd.andon.telemetry+avro', rawAvroContent],
 ])
 
 /** Media types that are taken, most usual first. */

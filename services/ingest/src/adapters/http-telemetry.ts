@@ -33,21 +33,22 @@ export const takeTelemetry = async (
 ): Promise<void> => {
   try {
     if (request.method !== 'POST') return answerOther(request, response)
-    const { id, device } = senders.of(request)
+    const sender = senders.of(request)
+    const { id, device } = sender
     const refused = refusing()
     if (refused !== undefined) throw refused
     bodies.check(request)
     const decode = decoderOf(request.headers['content-type'])
     const key = idempotencyKeyOf(request)
     if (expectsContinue) response.writeContinue()
-    const content = decode(await bodies.read(request))
+    const { indexOf, ...content } = decode(await bodies.read(request), sender)
     const receipt = await intake({
       door: 'http',
       ...content,
       ...(device === undefined ? {} : { device }),
       ...(key === undefined ? {} : { idempotencyKey: `${id} ${key}` }),
     })
-    answerReceipt(response, receipt)
+    answerReceipt(response, receipt, indexOf)
   } catch (error) {
     if (error instanceof Gone) return
     // Back-pressure is the normal course of things: it is counted, not logged.
