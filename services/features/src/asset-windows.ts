@@ -131,7 +131,7 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
   closings.push(...lateRows(block, rows, late, false), ...lateRows(block, rows, forgotten, true))
   closings.push(...lostRanges(asset, block.sourceId, clock, gapBound))
 
-  if (!isOneOff(block.sourceId) && block.rows > 0) follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
+  if (block.rows > 0 && (!isOneOff(block.sourceId) || hasOnlyOneOffs(asset))) follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
   moveTime(asset, partitionTimeUs)
   closings.push(...close(asset, joining))
   return { closings, accepted, repeated, unplanned }
@@ -169,6 +169,11 @@ const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
   const oneOffs = [...asset.sources.keys()].filter(isOneOff)
   for (const oldest of oneOffs.slice(0, Math.max(0, oneOffs.length - ONE_OFFS_KEPT))) asset.sources.delete(oldest)
   return created
+}
+
+const hasOnlyOneOffs = (asset: AssetWindows): boolean => {
+  for (const sourceId of asset.sources.keys()) if (!isOneOff(sourceId)) return false
+  return true
 }
 
 /** Takes every number the block covers. What became of each row; undefined when all of them are new. */
@@ -268,12 +273,18 @@ const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
   const timeOf = (clock: SourceClock | undefined) => sourceTime(clock, partitionTimeUs, plan.graceUs, plan.latenessUs, asset.timeUs)
   let lowestUs = Number.POSITIVE_INFINITY
   let lowestOfOldUs = Number.POSITIVE_INFINITY
+  let latestOneOff: SourceClock | undefined
   for (const [sourceId, clock] of asset.sources) {
-    if (isOneOff(sourceId)) continue
+    if (isOneOff(sourceId)) {
+      if (latestOneOff === undefined || clock.newestReceivedUs >= latestOneOff.newestReceivedUs) latestOneOff = clock
+      continue
+    }
     if (isOldData(clock) && !plan.sources.includes(sourceId)) lowestOfOldUs = Math.min(lowestOfOldUs, timeOf(clock))
     else lowestUs = Math.min(lowestUs, timeOf(clock))
   }
   if (lowestUs === Number.POSITIVE_INFINITY) lowestUs = lowestOfOldUs
+  // A machine that only files tell of goes by the one that comes in now, or its windows would never close.
+  if (lowestUs === Number.POSITIVE_INFINITY && latestOneOff !== undefined) lowestUs = timeOf(latestOneOff)
   if (lowestUs === Number.POSITIVE_INFINITY) return // no source yet
   if (plan.sources.some((sourceId) => !asset.sources.has(sourceId))) lowestUs = Math.min(lowestUs, timeOf(undefined))
   if (lowestUs > asset.timeUs) asset.timeUs = lowestUs

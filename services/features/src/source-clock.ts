@@ -33,8 +33,9 @@ export interface LostRange {
 
 export const newSource = (): SourceClock => ({ epochs: [], forgottenEpoch: NEVER_US, newestUs: NEVER_US, newestReceivedUs: NEVER_US })
 
-/** A source that delivers once, by hand (a correction, a release from quarantine): it has no time of its own. */
-export const isOneOff = (sourceId: string): boolean => sourceId.startsWith('correction:') || sourceId.startsWith('release:')
+/** A source that delivers once, by hand (a correction, a release from quarantine, a file): nobody waits for it. */
+export const isOneOff = (sourceId: string): boolean =>
+  sourceId.startsWith('correction:') || sourceId.startsWith('release:') || sourceId.startsWith('file:')
 
 /** As old on receipt as ingest calls `historical`. */
 const OLD_DATA_US = 600_000_000

@@ -177,6 +177,25 @@ test('a correction has no time of its own and its samples are taken once', () =>
   assert.equal(bench.send([row(1, 100)], { sourceId: 'correction:7' }).repeated, 1)
 })
 
+test('a file beside a live source has no time of its own; without one its windows close by its rows', () => {
+  const beside = new Bench()
+  beside.send([row(1, 0)])
+  assert.deepEqual(starts(beside.send([row(0, 0), row(1, 100)], { sourceId: 'file:0123456789abcdef:press-1' }).closings), [])
+  assert.equal(beside.asset.timeUs, 0)
+  const alone = new Bench({ sources: [] })
+  assert.deepEqual(starts(alone.send([row(0, 0), row(1, 9)], { sourceId: 'file:0123456789abcdef:press-1' }).closings), [0])
+  assert.ok(starts(alone.send([row(0, 20)], { sourceId: 'file:fedcba9876543210:press-1' }).closings).length > 0)
+})
+
+test('the numbers of files that came long ago are forgotten: memory stays bounded', () => {
+  const bench = new Bench()
+  bench.send([row(1, 0)])
+  for (let file = 0; file < 500; file++) bench.send([row(0, 0)], { sourceId: `file:${file}:press-1` })
+  assert.ok(bench.asset.sources.size <= 65)
+  assert.ok([...bench.asset.sources.keys()].some((id) => !id.startsWith('file:')))
+  assert.equal(bench.send([row(0, 0)], { sourceId: 'file:499:press-1' }).repeated, 1)
+})
+
 test('an undecodable record damages the windows that wait, or the next one', () => {
   const bench = new Bench()
   bench.send([row(1, 0)])
