@@ -906,6 +906,52 @@ export interface PredictionsInput {
   readonly recordedStartUs?: number | null | undefined
 }
 
+/** A waveform that is too long for one block, or that a device measures in parts: its parts are rows with numbers of their own. */
+export interface Burst {
+  /** Id of the burst, unique per source. */
+  readonly id: string
+  /** Number of this part, from 1. */
+  readonly part: number
+  /** Parts of the burst. */
+  readonly parts: number
+  /** When the burst was due by the device's schedule, microseconds UTC; null: not scheduled. */
+  readonly scheduledUs: number | null
+}
+
+/** What a writer of Burst gives; a field left out takes its Avro default. */
+export interface BurstInput {
+  readonly id: string
+  readonly part: number
+  readonly parts: number
+  readonly scheduledUs?: number | null | undefined
+}
+
+/** What a person has put right: samples of the asset that were there before are superseded by those of this source (correction:<id>). */
+export interface Correction {
+  /** Id of the correction. */
+  readonly id: string
+  /** Samples from this event time on are superseded, microseconds UTC. */
+  readonly fromUs: number
+  /** Up to, not including, this event time, microseconds UTC. */
+  readonly toUs: number
+  /** Channels whose samples are superseded. */
+  readonly channels: readonly string[]
+  /** Why, in the words of the person. */
+  readonly reason: string
+  /** Pseudonymous id of the person. */
+  readonly by: string
+}
+
+/** What a writer of Correction gives; a field left out takes its Avro default. */
+export interface CorrectionInput {
+  readonly id: string
+  readonly fromUs: number
+  readonly toUs: number
+  readonly channels: readonly string[]
+  readonly reason: string
+  readonly by: string
+}
+
 /** Samples of one asset from one source: consecutive sequence numbers, all channels packed into one bytes field. */
 export interface Block {
   /** Source of the sequence numbers: device id plus stream, e.g. press-1-plc. Unique per site. */
@@ -946,6 +992,24 @@ export interface Block {
   readonly historical: boolean
   /** Receive time minus newest source time when outside the device's bound, else 0; microseconds. Marked, never corrected. */
   readonly skewUs: number
+  /** Door of ingest the rows came through, e.g. http, mqtt, opcua; empty: not said. */
+  readonly door: string
+  /** Device that brought the rows, proved by its certificate; null where none was shown. */
+  readonly deviceId: string | null
+  /** SHA-256 of the certificate the device showed, 64 hex digits. */
+  readonly certificateSha256: string | null
+  /** By the age of the oldest row on receipt: live (at most 10 s), delayed, or historical (more than 10 min, see historical); empty: not said. */
+  readonly lateness: string
+  /** Hint per channel, same order: days for which its samples are worth keeping; 0 = as long as the topic's. Empty: no channel says so. */
+  readonly retentionDays: readonly number[]
+  /** How rows of a channel were left out, same order: dead-band (a row left out has the value of the last kept row before it, within errorBounds), swinging-door (it lies on the line between the kept rows around it, within errorBounds), or empty: none were. Empty: of no channel. */
+  readonly downsampling: readonly string[]
+  /** Greatest deviation of a row left out from what the kept rows say, per channel, same order, in its unit; 0 = none. Empty: no row was left out by down-sampling. */
+  readonly errorBounds: readonly number[]
+  /** Present when the rows are one part of a burst: the block holds that row alone. */
+  readonly burst: Burst | null
+  /** Present when the block belongs to a correction. */
+  readonly correction: Correction | null
 }
 
 /** What a writer of Block gives; a field left out takes its Avro default. */
@@ -969,6 +1033,15 @@ export interface BlockInput {
   readonly receivedUs: number
   readonly historical?: boolean | undefined
   readonly skewUs?: number | undefined
+  readonly door?: string | undefined
+  readonly deviceId?: string | null | undefined
+  readonly certificateSha256?: string | null | undefined
+  readonly lateness?: string | undefined
+  readonly retentionDays?: readonly number[] | undefined
+  readonly downsampling?: readonly string[] | undefined
+  readonly errorBounds?: readonly number[] | undefined
+  readonly burst?: BurstInput | null | undefined
+  readonly correction?: CorrectionInput | null | undefined
 }
 
 /** An ingest instance's promise that nothing it will still append to this partition was received before upToUs. */
@@ -985,9 +1058,105 @@ export interface TickInput {
   readonly upToUs: number
 }
 
-/** One record of topic telemetry: a block of samples or a tick. */
+/** How many rows were rejected for one reason. */
+export interface RejectedRows {
+  /** Error code. */
+  readonly code: string
+  /** Rows. */
+  readonly rows: number
+}
+
+/** What a writer of RejectedRows gives; a field left out takes its Avro default. */
+export interface RejectedRowsInput {
+  readonly code: string
+  readonly rows: number
+}
+
+/** One rejected row. */
+export interface RejectedRow {
+  /** Number of the row, the first one behind the header is 1. */
+  readonly row: number
+  /** Error code. */
+  readonly code: string
+  /** What was found and what is expected. */
+  readonly message: string
+}
+
+/** What a writer of RejectedRow gives; a field left out takes its Avro default. */
+export interface RejectedRowInput {
+  readonly row: number
+  readonly code: string
+  readonly message: string
+}
+
+/** A file that came in through ingest: what it was, who brought it and what became of its rows. Its readings are the sources file:<first 16 digits of sha256>:<asset id>, epoch 0, numbered from 0 in the order of the file. */
+export interface Manifest {
+  /** Id of the import, as the door answered it. */
+  readonly id: string
+  /** Door it came through: tus, sftp or folder. */
+  readonly door: string
+  /** Pseudonymous id of the principal, id of the device or name of the SFTP user; null for a watched folder. */
+  readonly by: string | null
+  /** File name as sent, without folders. */
+  readonly name: string
+  /** SHA-256 of the bytes, 64 hex digits. */
+  readonly sha256: string
+  /** Size, bytes. */
+  readonly bytes: number
+  /** Id of the source file that mapped its columns; null: by its header. */
+  readonly mapping: string | null
+  /** applied: every row was accepted or rejected by itself; refused: nothing of it was taken; failed: reading stopped after some rows. */
+  readonly outcome: string
+  /** Why it was refused or failed, an error code. */
+  readonly code: string | null
+  /** The same in words. */
+  readonly message: string | null
+  /** Rows read, without header and empty lines. */
+  readonly rows: number
+  /** Rows that are on telemetry. */
+  readonly accepted: number
+  /** Rows that were there before. */
+  readonly duplicates: number
+  /** Rows in quarantine. */
+  readonly rejected: number
+  /** Rejected rows by reason. */
+  readonly reasons: readonly RejectedRows[]
+  /** The first rejected rows, at most 20. */
+  readonly firstRejected: readonly RejectedRow[]
+  /** Blob (sha256:<hex>) with all rejected rows as CSV: row,code,message; null when there are none. */
+  readonly rejectedList: string | null
+  /** When the whole file was here, microseconds UTC. */
+  readonly receivedUs: number
+  /** When its last row was safe, microseconds UTC. */
+  readonly finishedUs: number
+}
+
+/** What a writer of Manifest gives; a field left out takes its Avro default. */
+export interface ManifestInput {
+  readonly id: string
+  readonly door: string
+  readonly by?: string | null | undefined
+  readonly name: string
+  readonly sha256: string
+  readonly bytes: number
+  readonly mapping?: string | null | undefined
+  readonly outcome: string
+  readonly code?: string | null | undefined
+  readonly message?: string | null | undefined
+  readonly rows: number
+  readonly accepted: number
+  readonly duplicates: number
+  readonly rejected: number
+  readonly reasons?: readonly RejectedRowsInput[] | undefined
+  readonly firstRejected?: readonly RejectedRowInput[] | undefined
+  readonly rejectedList?: string | null | undefined
+  readonly receivedUs: number
+  readonly finishedUs: number
+}
+
+/** One record of topic telemetry: a block of samples, a tick or the manifest of a file. */
 export interface Telemetry {
-  /** block or tick; readers skip types they do not know. */
+  /** block, tick or manifest; readers skip types they do not know. */
   readonly type: string
   /** Asset the block belongs to, the record key; empty for a tick. */
   readonly assetId: string
@@ -995,6 +1164,8 @@ export interface Telemetry {
   readonly block: Block | null
   /** Present when type = tick. */
   readonly tick: Tick | null
+  /** Present when type = manifest. */
+  readonly manifest: Manifest | null
 }
 
 /** What a writer of Telemetry gives; a field left out takes its Avro default. */
@@ -1003,6 +1174,7 @@ export interface TelemetryInput {
   readonly assetId?: string | undefined
   readonly block?: BlockInput | null | undefined
   readonly tick?: TickInput | null | undefined
+  readonly manifest?: ManifestInput | null | undefined
 }
 
 /** Record as read, by schema name. */

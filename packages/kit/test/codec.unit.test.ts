@@ -68,6 +68,7 @@ test('any ticks survive the way there and back, one after the other in shared me
           assetId: '',
           block: null,
           tick: plain(list[i]?.tick),
+          manifest: null,
         }),
       )
     }),

@@ -17,6 +17,19 @@ const int64s = (values: readonly number[]): Buffer => {
   return bytes
 }
 
+/** What blocks say beside their samples, where nothing is to be said. */
+export const plain = {
+  door: '',
+  deviceId: null,
+  certificateSha256: null,
+  lateness: '',
+  retentionDays: [],
+  downsampling: [],
+  errorBounds: [],
+  burst: null,
+  correction: null,
+} as const satisfies Partial<Block>
+
 /** A block of rows with single values; numbers between the rows that are not given are withheld. */
 export const blockOf = (rows: readonly Row[], overrides: Partial<Block> = {}): Block => {
   const channels = overrides.channels ?? ['temperatureC']
@@ -46,6 +59,7 @@ export const blockOf = (rows: readonly Row[], overrides: Partial<Block> = {}): B
     receivedUs: Math.round(Math.max(0, ...rows.map(({ timeS }) => timeS)) * SECOND_US),
     historical: false,
     skewUs: 0,
+    ...plain,
     ...overrides,
   }
 }
@@ -62,12 +76,19 @@ export const waveformOf = (seq: number, timeS: number, snippet: Float32Array, sa
     samples: Buffer.from(snippet.buffer.slice(0)),
   })
 
-export const blockRecord = (block: Block, assetId = 'press-1-process'): Telemetry => ({ type: 'block', assetId, block, tick: null })
+export const blockRecord = (block: Block, assetId = 'press-1-process'): Telemetry => ({
+  type: 'block',
+  assetId,
+  block,
+  tick: null,
+  manifest: null,
+})
 
 export const tickRecord = (instance: string, upToS: number): Telemetry => ({
   type: 'tick',
   assetId: '',
   block: null,
+  manifest: null,
   tick: { instance, upToUs: Math.round(upToS * SECOND_US) },
 })
 

@@ -8,7 +8,7 @@ import type { Block, Telemetry } from '@andon/schemas'
 import type { AssetPlan, Computation } from '../src/feature-set.ts'
 import { onTelemetry } from '../src/on-telemetry.ts'
 import { keyedState, newMemory } from '../src/state.ts'
-import { SECOND_US, blockRecord, modelPlan, tickRecord } from './blocks.ts'
+import { SECOND_US, blockRecord, modelPlan, plain, tickRecord } from './blocks.ts'
 
 /** Whole numbers below `n`, the same ones in every run. */
 const randomFrom = (seed: number) => {
@@ -101,6 +101,7 @@ const blockOfSource = (source: Source, random: Random): Block => {
     receivedUs: startUs + 200_000,
     historical: random(30) === 0,
     skewUs: 0,
+    ...plain,
   }
 }
 
