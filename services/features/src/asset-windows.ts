@@ -4,6 +4,7 @@
 import type { Block } from '@andon/schemas'
 import { addRows, mergeRanges, rangesOf, rowsOf } from './chunk.ts'
 import type { Chunk, Range, Rows, Run } from './chunk.ts'
+import type { CorrectedRange } from './corrections.ts'
 import type { AssetPlan } from './feature-set.ts'
 import { NEVER_US, UNKNOWN_US } from './intervals.ts'
 import { isOldData, isOneOff, newSource, noteReceived, sourceTime, takeAhead, takeNumber, trimSource } from './source-clock.ts'
@@ -41,13 +42,22 @@ export interface AssetWindows {
   windows: Window[]
   /** A record of this asset could not be decoded: the next window opened is damaged. */
   damageNext: boolean
+  /** Ranges that people have corrected, in log order, while a window they touch may still change. */
+  corrections: CorrectedRange[]
   /** Snapshots taken of it so far. */
   snapshots: number
 }
 
 /** What to publish. */
+export interface VectorClosing {
+  readonly kind: 'vector'
+  readonly window: Window
+  readonly plan: AssetPlan
+  readonly corrections: readonly CorrectedRange[]
+}
+
 export type Closing =
-  | { readonly kind: 'vector'; readonly window: Window; readonly plan: AssetPlan }
+  | VectorClosing
   | { readonly kind: 'late'; readonly windowStartUs: number; readonly ranges: readonly Range[]; readonly lost: boolean }
 
 export const newAsset = (): AssetWindows => ({
@@ -57,6 +67,7 @@ export const newAsset = (): AssetWindows => ({
   sources: new Map(),
   windows: [],
   damageNext: false,
+  corrections: [],
   snapshots: 0,
 })
 
@@ -128,13 +139,45 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
       accepted += run.to - run.from
     }
   }
+  if (block.correction !== null) {
+    for (const touched of correct(asset, block)) {
+      if (!joining.has(touched)) joining.set(touched, [])
+      touched.revision++
+    }
+    closings.push(...lateDeletion(asset, block))
+  }
   closings.push(...lateRows(block, rows, late, false), ...lateRows(block, rows, forgotten, true))
   closings.push(...lostRanges(asset, block.sourceId, clock, gapBound))
 
-  if (block.rows > 0 && (!isOneOff(block.sourceId) || hasOnlyOneOffs(asset))) follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
+  if (block.rows > 0 && (!isOneOff(block.sourceId) || hasOnlyOneOffs(asset)))
+    follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
   moveTime(asset, partitionTimeUs)
   closings.push(...close(asset, joining))
   return { closings, accepted, repeated, unplanned }
+}
+
+/** Notes a correction; its further blocks change nothing more. Returns the kept windows whose content it changes. */
+const correct = (asset: AssetWindows, { sourceId, correction }: Block): Window[] => {
+  if (correction === null || asset.corrections.some((known) => known.sourceId === sourceId)) return []
+  const { fromUs, toUs, channels } = correction
+  asset.corrections.push({ sourceId, fromUs, toUs, channels })
+  return asset.windows.filter((window) => window.startUs < toUs && fromUs < endUs(asset, window))
+}
+
+/** A correction without samples, of windows that are final: told once, at the first of them. */
+const lateDeletion = (asset: AssetWindows, { sourceId, epoch, seqFrom, seqTo, rows, correction }: Block): Closing[] => {
+  const plan = asset.plans[asset.current]
+  if (rows > 0 || correction === null || plan === undefined) return []
+  const windowStartUs = Math.floor(correction.fromUs / plan.windowUs) * plan.windowUs
+  if (windowStartUs + plan.windowUs + plan.latenessUs > asset.timeUs) return []
+  return [{ kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom, seqTo }], lost: false }]
+}
+
+/** Drops corrections whose windows are all final. */
+const trimCorrections = (asset: AssetWindows): void => {
+  const waitsUs = Math.max(...asset.plans.map(({ windowUs, latenessUs }) => windowUs + latenessUs))
+  if (asset.corrections.some(({ toUs }) => toUs + waitsUs <= asset.timeUs))
+    asset.corrections = asset.corrections.filter(({ toUs }) => toUs + waitsUs > asset.timeUs)
 }
 
 /** Rows that came too late, as reports: ascending by window. */
@@ -297,10 +340,12 @@ const close = (asset: AssetWindows, touched: ReadonlyMap<Window, unknown>): Clos
   for (const window of asset.windows) {
     const plan = asset.plans[window.plan] as AssetPlan
     const closesNow = !window.isClosed && endUs(asset, window) <= asset.timeUs
-    if (closesNow || (window.isClosed && touched.has(window))) closings.push({ kind: 'vector', window, plan })
+    if (closesNow || (window.isClosed && touched.has(window)))
+      closings.push({ kind: 'vector', window, plan, corrections: asset.corrections })
     if (closesNow) window.isClosed = true
   }
   if (asset.windows.some(isFinal)) asset.windows = asset.windows.filter((window) => !isFinal(window))
+  if (asset.corrections.length > 0) trimCorrections(asset)
   if (asset.plans.length > PLANS_KEPT) forgetPlans(asset)
   return closings
 }

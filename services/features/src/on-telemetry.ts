@@ -7,7 +7,7 @@ import type { Emitter, Handler, Input } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
 import { packDoubles } from '@andon/schemas/packed'
 import { addBlock, advance, newAsset, windowRanges } from './asset-windows.ts'
-import type { Closing, PlanAt, Window } from './asset-windows.ts'
+import type { Closing, PlanAt, VectorClosing, Window } from './asset-windows.ts'
 import { BlockError } from './chunk.ts'
 import type { AssetPlan } from './feature-set.ts'
 import { onTick } from './partition-time.ts'
@@ -106,7 +106,7 @@ const applyBlock = (
 const emitClosing = (counts: Counts, rows: RowCounts, out: Emitter, cause: Input<Telemetry>, assetId: string, closing: Closing): void => {
   if (closing.kind === 'vector') {
     counts.windowsClosed(1)
-    emitVector(out, cause, assetId, closing.window, closing.plan)
+    emitVector(out, cause, assetId, closing)
     return
   }
   const { windowStartUs, ranges, lost } = closing
@@ -119,9 +119,9 @@ const emitClosing = (counts: Counts, rows: RowCounts, out: Emitter, cause: Input
   out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'late', subject: assetId, timeUs: windowStartUs })
 }
 
-const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, window: Window, plan: AssetPlan): void => {
+const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, { window, plan, corrections }: VectorClosing): void => {
   const { startUs, chunks, revision } = window
-  const { values, missing } = summarise(plan, chunks)
+  const { values, missing } = summarise(plan, chunks, corrections)
   const ranges = windowRanges(window)
   const id = vectorId(plan.digest, assetId, startUs, revision, samplesDigest(ranges))
   const supersedes = window.published

@@ -202,6 +202,7 @@ const decodeAsset = (state: Uint8Array): AssetWindows => {
   const next = <T extends Column>(): T => columns[at++] as T
   return {
     ...header,
+    corrections: (header as Partial<AssetHeader>).corrections ?? [], // snapshots of the first version have none
     sources: new Map(header.sources),
     windows: header.windows.map((window) => ({
       ...window,

@@ -3,6 +3,8 @@
 
 import { roomOf } from './chunk.ts'
 import type { Chunk, Samples } from './chunk.ts'
+import { supersededOf } from './corrections.ts'
+import type { CorrectedRange } from './corrections.ts'
 import type { AssetPlan, Computation } from './feature-set.ts'
 import { max, mean, min, slope, std } from './statistics.ts'
 import { bandRms, crest, kurtosis, peak, powerSpectrum, rms, segmentLength, withoutMean } from './vibration.ts'
@@ -27,11 +29,12 @@ interface Series {
   readonly sampleRateHz: number | null
 }
 
-export const summarise = (plan: AssetPlan, chunks: readonly Chunk[]): Summary => {
+/** `corrections` of the asset, in log order: what they supersede is left out. */
+export const summarise = (plan: AssetPlan, chunks: readonly Chunk[], corrections: readonly CorrectedRange[] = []): Summary => {
   const values = new Float64Array(plan.computations.length).fill(Number.NaN)
   const missing: string[] = []
   for (const channel of plan.channels) {
-    const series = seriesOf(chunks, channel)
+    const series = seriesOf(chunks, channel, corrections)
     if (series.timesUs.length === 0) {
       missing.push(channel)
       continue
@@ -44,15 +47,15 @@ export const summarise = (plan: AssetPlan, chunks: readonly Chunk[]): Summary =>
   return { values, missing }
 }
 
-const seriesOf = (chunks: readonly Chunk[], channel: string): Series => {
+const seriesOf = (chunks: readonly Chunk[], channel: string, corrections: readonly CorrectedRange[]): Series => {
   const holding = chunks.filter(({ channels }) => channels.includes(channel))
   const sampleRateHz = holding.findLast((chunk) => chunk.sampleRateHz !== null)?.sampleRateHz ?? null
   const [only] = holding
-  if (holding.length === 1 && only !== undefined && isPlain(only, channel)) {
+  if (holding.length === 1 && only !== undefined && corrections.length === 0 && isPlain(only, channel)) {
     const { rows, timesUs, width } = only
     return { timesUs: timesUs.subarray(0, rows), elements: elementsOf(only, channel, 0, rows), widths: width, sampleRateHz }
   }
-  return { ...sortedRows(holding, channel), sampleRateHz }
+  return { ...sortedRows(holding, channel, corrections), sampleRateHz }
 }
 
 /** Elements of a channel's rows `from` to `to` - 1, as they lie there. */
@@ -77,11 +80,12 @@ const areFinite = (elements: Samples): boolean => {
   return true
 }
 
-const sortedRows = (chunks: readonly Chunk[], channel: string): Omit<Series, 'sampleRateHz'> => {
+const sortedRows = (chunks: readonly Chunk[], channel: string, corrections: readonly CorrectedRange[]): Omit<Series, 'sampleRateHz'> => {
   const found: { timeUs: number; chunk: Chunk; seq: number; snippet: Samples }[] = []
   for (const chunk of chunks) {
+    const isSuperseded = supersededOf(corrections, chunk.sourceId, channel)
     for (let row = 0; row < chunk.rows; row++) {
-      if ((chunk.qualities[row] ?? 0) >= BAD) continue
+      if ((chunk.qualities[row] ?? 0) >= BAD || isSuperseded?.(chunk.timesUs[row] as number) === true) continue
       const snippet = elementsOf(chunk, channel, row, row + 1)
       if (areFinite(snippet)) found.push({ timeUs: chunk.timesUs[row] as number, chunk, seq: chunk.seqs[row] as number, snippet })
     }
