@@ -8,6 +8,7 @@ import { idShape } from './plant.ts'
 import type { Plant } from './plant.ts'
 import { fileFaults, fileSource } from './sources/file.ts'
 import { kafkaSource, kinesisSource } from './sources/streams.ts'
+import { buttonFaults, buttonSource } from './sources/button.ts'
 import { mqttFaults, mqttSource, natsFaults, natsSource } from './sources/messages.ts'
 import { opcuaSource } from './sources/opcua.ts'
 import { ethernetIpSource, modbusSource, s7Source } from './sources/registers.ts'
@@ -32,6 +33,7 @@ const sourceShape = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, ...kafkaSource }),
   z.strictObject({ ...common, ...kinesisSource }),
   z.strictObject({ ...common, ...fileSource }),
+  z.strictObject({ ...common, ...buttonSource }),
 ])
 
 export type PlantSource = z.output<typeof sourceShape>
@@ -47,6 +49,8 @@ const faults = (source: PlantSource): Fault[] => {
       return mqttFaults(source)
     case 'nats':
       return natsFaults(source)
+    case 'button':
+      return buttonFaults(source)
     case 'kafka':
     case 'kinesis':
       return payloadFaults(source.mapping, ['mapping'])
@@ -66,6 +70,10 @@ export interface PlantFault {
 
 /** Checks names that a source file fixes; those that only data brings are checked when it comes. */
 export const sourceFaults = (source: PlantSource, plant: Plant): PlantFault[] => {
+  if (source.kind === 'button' && source.line !== undefined) {
+    const isKnown = plant.lines.some(({ id }) => id === source.line)
+    return isKnown ? [] : [{ path: 'line', found: source.line, expected: `a line of this plant (${ids(plant.lines)})` }]
+  }
   const { path, assets, channels } = namesOf(source)
   return assets.flatMap(([assetId, at]): PlantFault[] => {
     const asset = plant.assets.find(({ id }) => id === assetId)
@@ -89,6 +97,7 @@ interface Names {
 }
 
 const namesOf = (source: PlantSource): Names => {
+  if (source.kind === 'button') return { path: '', assets: [[source.asset ?? '', 'asset']], channels: [] }
   if (!('mapping' in source)) {
     const channels = Object.keys(source.channels).map((id) => [id, `channels.${id}`] as const)
     return { path: '', assets: [[source.asset, 'asset']], channels }

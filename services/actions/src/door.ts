@@ -6,6 +6,7 @@ import type { Express, Request, Response } from 'express'
 import { AndonError, asyncRoute, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
 import type { Logger, Metrics, Principal, Principals } from '@andon/kit'
 import { z } from 'zod'
+import { callRequest } from '@andon/decisions'
 import type { Actions } from '@andon/schemas'
 import type { ActionsLog } from './actions-log.ts'
 import type { Board } from './board.ts'
@@ -15,7 +16,6 @@ import { streamEvents } from './events.ts'
 import { openApi } from './openapi.ts'
 import type { PlantView } from './plant-view.ts'
 import {
-  callRequest,
   decisionRequest,
   documentRequest,
   evidenceRequest,

@@ -34,9 +34,6 @@ export const decisionRequest = (
     decision: { verdict: verb, reason: body.reason, commandHash: body.commandHash },
   })
 
-export const callRequest = (id: string, line: string, assetId: string | null, title: string, principal: Principal, atUs: number): Actions =>
-  record('CallRequested', id, line, atUs, { ...by(principal), assetId, title })
-
 export const holdRequest = (id: string, scope: string, reason: string, principal: Principal, atUs: number): Actions =>
   record('HoldRequested', id, scope, atUs, { ...by(principal), hold: { holdIds: [id], scope, reason } })
 

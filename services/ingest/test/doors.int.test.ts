@@ -5,11 +5,11 @@ import { after, before, test } from 'node:test'
 import mqtt from 'mqtt'
 import { connect as connectNats } from 'nats'
 import type { NatsConnection } from 'nats'
-import { createLogger, sha256Hex } from '@andon/kit'
+import { createLogger, createMetrics, sha256Hex } from '@andon/kit'
 import type { Principals } from '@andon/kit'
 import { startNats } from '@andon/platform'
 import { httpDoor } from '../src/adapters/http.ts'
-import { mqttDoor } from '../src/adapters/mqtt.ts'
+import { mqttDoor, plainMqtt } from '../src/adapters/mqtt.ts'
 import { natsDoor } from '../src/adapters/nats.ts'
 import { systemClock } from '../src/clock.ts'
 import { logged, openRig, reading, rowsOf } from './rig.ts'
@@ -25,7 +25,7 @@ const host = '127.0.0.1'
 
 let rig: Rig
 const http = httpDoor({ host, port: 0, principals, maxBodyBytes: 1 << 20, logger })
-const mqttBroker = mqttDoor({ host, port: 0, principals, logger })
+const mqttBroker = mqttDoor({ ...plainMqtt, host, port: 0, principals: () => principals, logger, metrics: createMetrics('ingest') })
 let nats: Awaited<ReturnType<typeof startNats>>
 let natsClient: NatsConnection
 let natsIngest: ReturnType<typeof natsDoor>
