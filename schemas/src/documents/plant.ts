@@ -32,7 +32,13 @@ const bearing = z.strictObject({
 
 const plantShape = z.strictObject({
   version: z.literal(1),
-  site: z.strictObject({ id: idShape, name, timezone: name }),
+  site: z.strictObject({
+    id: idShape,
+    name,
+    timezone: name,
+    /** Clusters the site's data may reach (ANDON_CLUSTER of a process); without it, any. */
+    clusters: z.array(idShape).min(1).optional(),
+  }),
   lines: z
     .array(
       z.strictObject({

@@ -3,12 +3,14 @@
 import { AndonError, env, portDefault, readConfig, sharedSettings } from '@andon/kit'
 import type { DoorName } from './adapters/source.ts'
 import { doorKinds } from './door-kinds.ts'
+import { checkDoorMode, deviceSettings } from './devices/settings.ts'
 import type { DoorKind } from './doors.ts'
 
 const mebibyte = 1024 * 1024
 
 const coreSettings = {
   ...sharedSettings,
+  ...deviceSettings,
   adminPort: env.port('INGEST_ADMIN_PORT', 'Admin port', portDefault('ingest', 'admin')),
   instance: env.string(
     'INGEST_INSTANCE',
@@ -57,6 +59,7 @@ export const loadConfig = (source: NodeJS.ProcessEnv): IngestConfig => {
   const core = readCore(source)
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(core.instance))
     throw invalid('INGEST_INSTANCE', 'letters, digits and . _ -', JSON.stringify(core.instance))
+  checkDoorMode(core)
   const { names } = readConfig(source, { names: doorsSetting })
   return { ...core, doors: [...new Set(names)].map((name) => chosen(name, source)) }
 }

@@ -1,7 +1,7 @@
 // Wires ingest: log and plant file, spool and pump, then the doors. Stopped in reverse: doors, work in hand, log.
 
 import { createLogger, createMetrics, followDocuments, loadPrincipals, openLog } from '@andon/kit'
-import type { Codec, Documents, Log, Logger, Metrics, Part, Principals, Service } from '@andon/kit'
+import type { AndonError, Codec, Documents, Log, Logger, Metrics, Part, Service } from '@andon/kit'
 import { topology } from '@andon/schemas'
 import type { Plant } from '@andon/schemas'
 import { openDisk } from './adapters/disk.ts'
@@ -31,7 +31,25 @@ export const createIngestService = (config: IngestConfig): Service => {
   const logger = createLogger({ service: 'ingest', level: config.logLevel })
   const metrics = createMetrics('ingest', { withProcess: true })
   const opened: Opened = {}
-  const doors = doorsOf(config, opened, logger, metrics)
+  const http = new HttpRoutes()
+  const principals = onFirstUse(() => loadPrincipals(config.tokensFile))
+  const log = () => opened.log!
+  const codec = () => opened.codec!
+  const devices = devicesPart({ config, http, log, codec, principals, logger, metrics })
+  const context: DoorContext = {
+    config,
+    logger,
+    metrics,
+    principals,
+    sources: sourceFiles(() => opened.documents!),
+    assignment: { isMine: () => true, onChange: () => () => undefined },
+    devices: devices.devices,
+    http,
+    documents: () => opened.documents!,
+    log,
+    codec,
+  }
+  const doors = config.doors.map(({ kind, settings }) => kind.open(settings as never, context))
   return {
     name: 'ingest',
     admin: { host: config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
@@ -40,6 +58,11 @@ export const createIngestService = (config: IngestConfig): Service => {
     about: () => ({
       instance: config.instance,
       acknowledge: config.acknowledge,
+      doors:
+        devices.devices.tls === undefined
+          ? 'PLAIN: devices are not asked who they are; loopback only'
+          : 'secure: TLS, devices by certificate',
+      ...(config.cluster === null ? {} : { cluster: config.cluster }),
       durability:
         config.acknowledge === 'spooled'
           ? 'acknowledged once the local spool has it on disk'
@@ -48,7 +71,8 @@ export const createIngestService = (config: IngestConfig): Service => {
     parts: [
       logPart(config, opened),
       intakePart(config, opened, logger, metrics),
-      plantPart(opened, logger),
+      plantPart(config, opened, devices, logger),
+      devices,
       ...doors.map((door) => doorPart(door, opened)),
     ],
   }
@@ -60,6 +84,7 @@ interface Opened {
   codec?: Codec
   intake?: IntakeWiring
   documents?: Documents
+  siteObjection?: AndonError | undefined
 }
 
 const logPart = (config: IngestConfig, opened: Opened): Part => ({
@@ -126,14 +151,18 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
   }
 }
 
-const plantPart = (opened: Opened, logger: Logger): Part => ({
+const plantPart = (config: IngestConfig, opened: Opened, devices: DevicesPart, logger: Logger): Part => ({
   name: 'plant',
   start: async () => {
     const documents = await followDocuments(opened.log!, opened.codec!, { logger })
     opened.documents = documents
     documents.onChange(({ name, digest, value }) => {
       if (name !== 'plant') return
-      opened.intake?.usePlant(value as Plant)
+      const plant = value as Plant
+      opened.siteObjection = siteObjection(plant, config.cluster)
+      if (opened.siteObjection) logger.error({ code: opened.siteObjection.code }, opened.siteObjection.message)
+      opened.intake?.usePlant(plant)
+      devices.usePlant(plant)
       logger.info({ digest }, 'plant file in use')
     })
     await documents.caughtUp()
@@ -141,27 +170,20 @@ const plantPart = (opened: Opened, logger: Logger): Part => ({
   stop: async () => opened.documents?.stop(),
 })
 
-const doorsOf = (config: IngestConfig, opened: Opened, logger: Logger, metrics: Metrics): Source[] => {
-  let principals: Principals | undefined
-  const context: DoorContext = {
-    config,
-    logger,
-    metrics,
-    principals: () => (principals ??= loadPrincipals(config.tokensFile)),
-    sources: sourceFiles(() => opened.documents!),
-    assignment: { isMine: () => true, onChange: () => () => undefined },
-    devices: noDevices,
-    http: new HttpRoutes(),
-    documents: () => opened.documents!,
-    log: () => opened.log!,
-    codec: () => opened.codec!,
-  }
-  return config.doors.map(({ kind, settings }) => kind.open(settings as never, context))
+/** Takes nothing of a site whose data may not reach this cluster. */
+const guarded =
+  (opened: Opened): Intake =>
+  (delivery) =>
+    opened.siteObjection === undefined ? opened.intake!.intake(delivery) : Promise.reject(opened.siteObjection)
+
+const onFirstUse = <T>(make: () => T): (() => T) => {
+  let made: T | undefined
+  return () => (made ??= make())
 }
 
 const doorPart = (door: Source, opened: Opened): Part => ({
   name: door.name,
-  start: () => door.start(opened.intake!.intake, opened.intake!.refusing),
+  start: () => door.start(guarded(opened), () => opened.siteObjection ?? opened.intake!.refusing()),
   ready: () => door.ready(),
   stop: () => door.stop(),
 })
