@@ -3,24 +3,24 @@
 //
 // A broker's answer is not yet durable on one node: it flushes within seconds. So an entry leaves only when the same leader epoch has
 // answered something at least `holdMs` after the entry's own answer. Doubt (a failed append, another leader epoch, an offset that went
-// back) clears the answers, and everything held is sent again, in order, before anything new.
+// back) clears the answers of its lane, and everything held there is sent again, in order, before anything new.
 
 import type { Position } from '@andon/kit'
-import type { SpoolRef } from './adapters/spool.ts'
+import type { SpoolGroup, SpoolRef } from './adapters/spool.ts'
 import type { Outgoing } from './outgoing.ts'
 
 export interface HeldEntry {
   readonly lane: Lane
   readonly oldestReceivedUs: number
   readonly identities: readonly string[]
-  /** Where it lies in the spool; undefined while it is being written. */
-  ref: SpoolRef | undefined
+  readonly isControl: boolean
+  readonly ref: SpoolRef
   /** The record, while memory has room for it; else it is read back from the spool. */
   record: Outgoing | undefined
   /** When the broker last answered it, monotonic ms; counts while the entry is among the lane's answered ones. */
   answeredAtMs: number
-  /** Resolves on the first answer. */
-  readonly published: PromiseWithResolvers<void>
+  /** Resolves on the first answer; only where somebody waits for that. */
+  readonly published: PromiseWithResolvers<void> | undefined
 }
 
 export interface Lane {
@@ -29,16 +29,21 @@ export interface Lane {
   readonly entries: HeldEntry[]
   /** How many of them, from the front, have an answer. */
   answeredCount: number
+  /** How many of the others are of control-class assets. */
+  controlWaiting: number
   /** Newest position the log has answered for this partition. */
   newest: Position | undefined
   answeredAtMs: number
+  /** When its last tick was tried, monotonic ms. */
+  tickedAtMs: number
 }
 
 /** How long an answered entry is held: three times the broker's flush interval of 5 s. */
 export const holdMs = 15_000
 
 export class Held {
-  readonly #lanes = new Map<string, Lane>()
+  readonly #lanes = new Map<string, Lane[]>()
+  readonly #all: Lane[] = []
   readonly #maxCachedBytes: number
   #cachedBytes = 0
 
@@ -47,84 +52,101 @@ export class Held {
     this.#maxCachedBytes = maxCachedBytes
   }
 
-  lanes(): Iterable<Lane> {
-    return this.#lanes.values()
+  lanes(): readonly Lane[] {
+    return this.#all
   }
 
   lane(topic: string, partition: number): Lane {
-    const name = `${topic}/${partition}`
-    let lane = this.#lanes.get(name)
-    if (lane === undefined)
-      this.#lanes.set(name, (lane = { topic, partition, entries: [], answeredCount: 0, newest: undefined, answeredAtMs: 0 }))
+    let lanes = this.#lanes.get(topic)
+    if (lanes === undefined) this.#lanes.set(topic, (lanes = []))
+    const known = lanes[partition]
+    if (known !== undefined) return known
+    const lane: Lane = {
+      topic,
+      partition,
+      entries: [],
+      answeredCount: 0,
+      controlWaiting: 0,
+      newest: undefined,
+      answeredAtMs: 0,
+      tickedAtMs: Number.NEGATIVE_INFINITY,
+    }
+    lanes[partition] = lane
+    this.#all.push(lane)
     return lane
   }
 
-  /** Takes a place in the lane, before the entry is on disk. */
-  push(record: Outgoing): HeldEntry {
+  /** Takes the next place in the lane; the entry is sent once its group is safe. `isAwaited`: somebody waits for the broker's answer. */
+  push(record: Outgoing, ref: SpoolRef, isAwaited = false): HeldEntry {
     const lane = this.lane(record.topic, record.partition)
-    const published = Promise.withResolvers<void>()
-    published.promise.catch(() => undefined) // whoever waits sees it; nobody has to wait
-    const { oldestReceivedUs, identities } = record
-    const entry: HeldEntry = { lane, oldestReceivedUs, identities, ref: undefined, record: undefined, answeredAtMs: 0, published }
+    const published = isAwaited ? Promise.withResolvers<void>() : undefined
+    const { oldestReceivedUs, identities, isControl } = record
+    const entry: HeldEntry = { lane, oldestReceivedUs, identities, isControl, ref, record: undefined, answeredAtMs: 0, published }
+    if (this.#cachedBytes + record.value.length <= this.#maxCachedBytes) {
+      entry.record = record
+      this.#cachedBytes += record.value.length
+    }
     lane.entries.push(entry)
+    if (isControl) lane.controlWaiting++
     return entry
   }
 
-  /** The entry is on disk and may be sent. */
-  stored(entry: HeldEntry, ref: SpoolRef, record: Outgoing): void {
-    entry.ref = ref
-    if (this.#cachedBytes + record.value.length > this.#maxCachedBytes) return
-    entry.record = record
-    this.#cachedBytes += record.value.length
+  /** The group could not be written: nobody was told that its entries are safe. */
+  abandon(group: SpoolGroup, error: unknown): void {
+    for (const lane of this.#all) {
+      const kept = lane.entries.filter((entry) => entry.ref.group !== group)
+      if (kept.length === lane.entries.length) continue
+      for (const entry of lane.entries) if (entry.ref.group === group) this.#forget(entry, error)
+      lane.entries.splice(0, lane.entries.length, ...kept)
+    }
   }
 
-  /** The entry could not be written: nobody was told that it is safe. */
-  abandon(entry: HeldEntry, error: unknown): void {
-    entry.lane.entries.splice(entry.lane.entries.indexOf(entry), 1)
-    entry.published.reject(error)
+  /** Takes an unanswered entry out of its lane: it can never be sent. */
+  remove(entry: HeldEntry, error: unknown): void {
+    const { lane } = entry
+    lane.entries.splice(lane.entries.indexOf(entry, lane.answeredCount), 1)
+    this.#forget(entry, error)
   }
 
-  /**
-   * The oldest entries without an answer, in order per lane, stopping in each lane at one that is still being written.
-   * At most `maxLaneBytes` of one lane, so that one request stays below the broker's limit.
-   */
-  unanswered(maxEntries: number, maxLaneBytes: number): HeldEntry[] {
+  /** The oldest entries of a lane without an answer, in order, stopping at one that is not on disk yet. At least one, if there is one. */
+  unanswered(lane: Lane, maxEntries: number, maxBytes: number): HeldEntry[] {
     const batch: HeldEntry[] = []
-    for (const lane of this.#lanes.values()) {
-      let bytes = 0
-      for (let at = lane.answeredCount; at < lane.entries.length && batch.length < maxEntries; at++) {
-        const entry = lane.entries[at]!
-        if (entry.ref === undefined) break
-        if (bytes > 0 && bytes + entry.ref.length > maxLaneBytes) break
-        bytes += entry.ref.length
-        batch.push(entry)
-      }
+    let bytes = 0
+    for (let at = lane.answeredCount; at < lane.entries.length && batch.length < maxEntries; at++) {
+      const entry = lane.entries[at]!
+      if (!entry.ref.group.isSafe) break
+      bytes += entry.ref.length
+      if (bytes > maxBytes && batch.length > 0) break
+      batch.push(entry)
     }
     return batch
   }
 
-  /** The log answered these entries, the first unanswered ones of their lanes. Returns the lanes in which that answer raised doubt; their entries will be sent again. */
-  answered(entries: readonly HeldEntry[], positions: readonly Position[], nowMs: number): Lane[] {
-    const doubtful = new Set<Lane>()
-    entries.forEach((entry, index) => {
-      if (this.#note(entry.lane, positions[index]!, nowMs)) doubtful.add(entry.lane)
-    })
-    entries.forEach((entry) => {
-      if (entry.record !== undefined) this.#cachedBytes -= entry.record.value.length
-      entry.record = undefined
-      entry.published.resolve()
+  /**
+   * The log answered the first `count` unanswered entries of the lane; `positions` are those of the first and the last. Returns true
+   * when that raised doubt: everything held in the lane will be sent again.
+   */
+  answered(lane: Lane, count: number, positions: readonly Position[], nowMs: number): boolean {
+    let isDoubtful = false
+    for (const position of positions) if (this.#note(lane, position, nowMs)) isDoubtful = true
+    const end = lane.answeredCount + count
+    for (let at = lane.answeredCount; at < end; at++) {
+      const entry = lane.entries[at]!
+      this.#uncache(entry)
+      if (entry.isControl) lane.controlWaiting--
+      entry.published?.resolve()
       entry.answeredAtMs = nowMs
-      entry.lane.answeredCount++
-    })
-    for (const lane of doubtful) lane.answeredCount = 0
-    return [...doubtful]
+    }
+    lane.answeredCount = end
+    if (isDoubtful) this.#sendAgain(lane)
+    return isDoubtful
   }
 
   /** The log answered something else about a partition: a tick's position. Returns true when that raised doubt. */
   heard(lane: Lane, position: Position, nowMs: number): boolean {
-    const doubt = this.#note(lane, position, nowMs)
-    if (doubt) lane.answeredCount = 0
-    return doubt
+    const isDoubtful = this.#note(lane, position, nowMs)
+    if (isDoubtful) this.#sendAgain(lane)
+    return isDoubtful
   }
 
   /** The log answered with its end: `end.offset` is the next free offset. Returns true when that raised doubt. */
@@ -132,23 +154,20 @@ export class Held {
     const { newest } = lane
     lane.answeredAtMs = nowMs
     if (newest === undefined || (end.leaderEpoch === newest.leaderEpoch && end.offset > newest.offset)) return false
-    lane.newest = undefined
-    lane.answeredCount = 0
+    this.doubt(lane)
     return true
   }
 
-  /** An append failed: nothing is known about what the broker still has, nor under which leader epoch it will answer. */
-  doubtAll(): void {
-    for (const lane of this.#lanes.values()) {
-      lane.answeredCount = 0
-      lane.newest = undefined
-    }
+  /** An append failed: nothing is known about what the broker still has of the lane, nor under which leader epoch it will answer. */
+  doubt(lane: Lane): void {
+    lane.newest = undefined
+    this.#sendAgain(lane)
   }
 
   /** Removes and returns the entries that the broker has provably kept past its flush. */
   dropSafe(): HeldEntry[] {
     const safe: HeldEntry[] = []
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#all) {
       let count = 0
       while (count < lane.answeredCount && lane.answeredAtMs - lane.entries[count]!.answeredAtMs >= holdMs) count++
       if (count === 0) continue
@@ -168,11 +187,28 @@ export class Held {
   counts(): { held: number; unanswered: number } {
     let held = 0
     let unanswered = 0
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#all) {
       held += lane.entries.length
       unanswered += lane.entries.length - lane.answeredCount
     }
     return { held, unanswered }
+  }
+
+  #sendAgain(lane: Lane): void {
+    for (let at = 0; at < lane.answeredCount; at++) if (lane.entries[at]!.isControl) lane.controlWaiting++
+    lane.answeredCount = 0
+  }
+
+  #forget(entry: HeldEntry, error: unknown): void {
+    this.#uncache(entry)
+    if (entry.isControl) entry.lane.controlWaiting--
+    entry.published?.promise.catch(() => undefined) // whoever waits sees it; after a restart nobody does
+    entry.published?.reject(error)
+  }
+
+  #uncache(entry: HeldEntry): void {
+    if (entry.record !== undefined) this.#cachedBytes -= entry.record.value.length
+    entry.record = undefined
   }
 
   #note(lane: Lane, position: Position, nowMs: number): boolean {

@@ -5,14 +5,14 @@ import { AndonError } from '@andon/kit'
 import type { Log, Logger } from '@andon/kit'
 import type { Plant } from '@andon/schemas'
 import type { Delivery, Intake } from './adapters/source.ts'
+import type { Disk } from './adapters/disk.ts'
 import type { SeenJournal } from './adapters/seen-journal.ts'
-import type { OpenedSpool } from './adapters/spool.ts'
+import type { SpoolLimits } from './adapters/spool.ts'
 import type { Origin } from './block-builder.ts'
 import type { Clock } from './clock.ts'
 import { DoorMemory } from './door-memory.ts'
-import { Held } from './held.ts'
-import type { HeldEntry } from './held.ts'
-import { keeper, restoreHeld } from './keeper.ts'
+import { openEdge } from './edge.ts'
+import type { Edge } from './edge.ts'
 import type { AcknowledgeWhen } from './keeper.ts'
 import type { IngestMetrics } from './metrics.ts'
 import { onReading } from './on-reading.ts'
@@ -20,7 +20,6 @@ import { OpenBlocks } from './open-blocks.ts'
 import type { ClosedBlock } from './open-blocks.ts'
 import { plantLookup } from './plant-lookup.ts'
 import type { PlantLookup } from './plant-lookup.ts'
-import { Pump } from './pump.ts'
 import { blockRecord, partitionOfAsset, quarantineRecord } from './records.ts'
 import type { RecordShape } from './records.ts'
 
@@ -36,8 +35,9 @@ export interface IntakeSettings {
 export interface IntakeDeps {
   readonly settings: IntakeSettings
   readonly shape: RecordShape
-  readonly log: Pick<Log, 'append' | 'latest'>
-  readonly opened: OpenedSpool
+  readonly log: Pick<Log, 'append' | 'appender' | 'latest'>
+  readonly disk: Disk
+  readonly limits: SpoolLimits
   readonly doorEpoch: number
   readonly journal: Pick<SeenJournal, 'remembered' | 'note'>
   readonly clock: Clock
@@ -54,8 +54,7 @@ export interface IntakeWiring {
   readonly refusing: () => AndonError | undefined
   /** The plant file changed. Nothing is taken before the first one. */
   readonly usePlant: (plant: Plant) => void
-  readonly pump: Pump
-  readonly held: Held
+  readonly edge: Edge
   /** Closes the blocks that wait now. */
   readonly flush: () => void
   /** Takes nothing more, makes what is in hand safe, and sends what it can. What is not sent is sent by the next process. */
@@ -64,31 +63,23 @@ export interface IntakeWiring {
 
 // A single waveform may be longer; it then has a block of its own.
 const blockMaxBytes = 256 * 1024
-const cachedMaxBytes = 32 * 1024 * 1024
 const stopMs = 3000
 
-export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
-  const { settings, shape, log, opened, clock, logger, metrics } = deps
-  const { spool } = opened
-  const held = new Held(cachedMaxBytes)
+/** Opens the spool and takes over what it holds; rejects when that is not ours to read. */
+export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
+  const { settings, shape, clock, metrics } = deps
   const memory = new DoorMemory(deps.doorEpoch, clock.monotonicMs())
-  memory.restore(deps.journal.remembered)
-  memory.restore(restoreHeld(held, opened))
-
   const bound = new Map<string, string>()
   let lookup: PlantLookup | undefined
   let inFlightBytes = 0
   let isStopping = false
-  const sleeper = newSleeper()
-
-  const keep = keeper({ held, spool, acknowledgeWhen: settings.acknowledge, wake: sleeper.wake })
 
   // Numbers that the door gave to rows it then could not keep. Left missing, they would hold every window of their source open.
   let unkept: { origin: Origin; seqFrom: number; seqTo: number }[] = []
 
   const keepBlock = async (closed: ClosedBlock): Promise<void> => {
     try {
-      await keep.keep(blockRecord(shape, closed))
+      await edge.keep(blockRecord(shape, closed))
     } catch (error) {
       memory.forget(closed.identities)
       const { origin, seqFrom, seqTo } = closed.builder
@@ -106,7 +97,7 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
   })
 
   const withholdUnkept = () => {
-    if (unkept.length === 0 || spool.failure() !== undefined) return
+    if (unkept.length === 0 || edge.spool.failure() !== undefined) return
     const ranges = unkept
     unkept = []
     for (const { origin, seqFrom, seqTo } of ranges) {
@@ -114,23 +105,9 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
     }
   }
 
-  // Identities move to the journal before the spool forgets them.
-  const letGo = async (entries: readonly HeldEntry[]) => {
-    const identities = entries.flatMap((entry) => entry.identities)
-    try {
-      if (identities.length > 0) await deps.journal.note(identities)
-    } catch (error) {
-      logger.warn({ err: error, identities: identities.length }, 'a restart will not know repeats of these readings')
-    }
-    for (const { ref } of entries) if (ref !== undefined) spool.drop(ref)
-  }
-
-  const pump = new Pump({
-    log,
-    held,
-    keeper: keep,
-    shape,
-    clock,
+  const edge = await openEdge({
+    ...deps,
+    acknowledge: settings.acknowledge,
     oldestWaitingUs: (partition) => {
       let oldestUs = Number.POSITIVE_INFINITY
       for (const { assetId, oldestReceivedUs } of blocks.waiting()) {
@@ -138,27 +115,18 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
       }
       return oldestUs
     },
-    onSafe: (entries) => void letGo(entries), // cannot reject
-    onDoubt: (why, lanes, error) => {
-      metrics.doubt()
-      logger.warn({ why, lanes, held: held.counts().held, err: error }, 'everything held is sent again')
-    },
-    onPublished: metrics.published,
-    onSecond: () => {
-      metrics.second({ ...held.counts(), spoolBytes: spool.bytes(), clockStepS: clock.stepS() })
-      if (spool.failure() !== undefined) void spool.probe() // its outcome is kept in failure()
-      withholdUnkept()
-    },
-    sleep: deps.sleep ?? sleeper.sleep,
-    wake: sleeper.wake,
+    onSecond: withholdUnkept,
   })
+  const { spool, pump } = edge
+  memory.restore(deps.journal.remembered)
+  memory.restore(edge.restored)
 
   const refusing = (): AndonError | undefined => {
     if (isStopping) return retriable('ANDON_INGEST_STOPPING', 'Ingest is stopping')
     if (!pump.hasJoined) return retriable('ANDON_INGEST_NOT_JOINED', 'The first tick of this process is not on the log yet')
     if (lookup === undefined)
       return retriable('ANDON_INGEST_NO_PLANT', 'No plant file is published on config; `andon plant apply` does that')
-    if (spool.isFull())
+    if (spool.fullness() >= 1)
       return retriable(
         'ANDON_INGEST_SPOOL_FULL',
         'The spool is full: the broker has been away for too long, or INGEST_SPOOL_MAX_BYTES is too small',
@@ -173,7 +141,7 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
     lookup: () => lookup!, // refusing() has seen it
     blocks,
     memory,
-    quarantine: (delivery, bytes, refusal, receivedUs) => keep.keep(quarantineRecord(shape, delivery, bytes, refusal, receivedUs)),
+    quarantine: (delivery, bytes, refusal, receivedUs) => edge.keep(quarantineRecord(shape, delivery, bytes, refusal, receivedUs)),
     clock,
     maxAheadUs: settings.maxAheadS * 1e6,
     maxBehindUs: settings.maxBehindDays * 86_400e6,
@@ -205,15 +173,13 @@ export const wireIntake = (deps: IntakeDeps): IntakeWiring => {
     usePlant: (plant) => {
       lookup = plantLookup(plant, bound)
     },
-    pump,
-    held,
+    edge,
     flush: () => blocks.flush(),
     stop: async () => {
       isStopping = true
       blocks.flush()
       await Promise.race([Promise.allSettled(inHand), pause(stopMs, undefined, { ref: false })])
-      await pump.stop(stopMs)
-      await spool.close()
+      await edge.stop(stopMs)
     },
   }
 }
@@ -223,24 +189,4 @@ const retriable = (code: string, message: string, status = 503) => new AndonErro
 const schedule = (afterMs: number, callback: () => void): void => {
   if (afterMs === 0) setImmediate(callback)
   else setTimeout(callback, afterMs)
-}
-
-/** Sleeps that anybody can end early. */
-const newSleeper = () => {
-  const sleeping = new Set<() => void>()
-  return {
-    wake: () => {
-      for (const end of sleeping) end()
-    },
-    sleep: (ms: number) =>
-      new Promise<void>((resolve) => {
-        const end = () => {
-          clearTimeout(timer)
-          sleeping.delete(end)
-          resolve()
-        }
-        const timer = setTimeout(end, ms)
-        sleeping.add(end)
-      }),
-  }
 }

@@ -1,50 +1,45 @@
-// Outgoing record → safe. Takes a place in its lane, writes it to the spool, wakes the pump, and tells when a sender may be acknowledged:
+// Outgoing record → safe. Takes a place in the spool and in its lane, wakes the pump, and tells when a sender may be acknowledged:
 // on one node once the spool has it on disk, with three or more brokers once the brokers have it (DESIGN §3.1).
 
-import { fromEntry, toEntry } from './outgoing.ts'
+import { fromEntry, headOf } from './outgoing.ts'
 import type { Outgoing } from './outgoing.ts'
 import type { Held, HeldEntry } from './held.ts'
-import type { OpenedSpool } from './adapters/spool.ts'
+import type { Spool, SpoolGroup } from './adapters/spool.ts'
 
 export type AcknowledgeWhen = 'spooled' | 'published'
 
 export interface Keeper {
-  /** Resolves when the sender may be acknowledged; rejects when the record could not be written, and then it is forgotten. */
+  /**
+   * Resolves when the sender may be acknowledged; rejects when the record could not be written, and then it is forgotten.
+   * Records that become safe together share the promise.
+   */
   keep(record: Outgoing): Promise<void>
   /** The record of a held entry, from memory or read back from the spool. */
-  recordOf(entry: HeldEntry): Promise<Outgoing>
+  recordOf(entry: HeldEntry): Outgoing | Promise<Outgoing>
 }
 
 export interface KeeperDeps {
   readonly held: Held
-  readonly spool: OpenedSpool['spool']
+  readonly spool: Spool
   readonly acknowledgeWhen: AcknowledgeWhen
   /** Something waits to be sent. */
   readonly wake: () => void
 }
 
-export const keeper = ({ held, spool, acknowledgeWhen, wake }: KeeperDeps): Keeper => ({
-  keep: async (record) => {
-    const entry = held.push(record)
-    try {
-      held.stored(entry, await spool.append(toEntry(record)), record)
-    } catch (error) {
-      held.abandon(entry, error)
-      throw error
-    }
-    wake()
-    if (acknowledgeWhen === 'published') await entry.published.promise
-  },
-  recordOf: async (entry) => entry.record ?? fromEntry(await spool.read(entry.ref!)),
-})
-
-/** Puts what an earlier process left in the spool back into its lanes, in order; all of it is sent again. Returns the records' identities. */
-export const restoreHeld = (held: Held, opened: OpenedSpool): string[] => {
-  const identities: string[] = []
-  for (const { ref, body } of opened.found) {
-    const record = fromEntry(body)
-    held.stored(held.push(record), ref, record)
-    identities.push(...record.identities)
+export const keeper = ({ held, spool, acknowledgeWhen, wake }: KeeperDeps): Keeper => {
+  const isAwaited = acknowledgeWhen === 'published'
+  let gathering: SpoolGroup | undefined
+  return {
+    keep: (record) => {
+      const ref = spool.append(headOf(record), record.value)
+      const { group } = ref
+      if (group !== gathering) {
+        gathering = group
+        group.safe.then(wake, (error: unknown) => held.abandon(group, error)) // before any sender hears of it
+      }
+      const { published } = held.push(record, ref, isAwaited)
+      return published?.promise ?? group.safe
+    },
+    recordOf: (entry) => entry.record ?? spool.read(entry.ref).then(fromEntry),
   }
-  return identities
 }

@@ -9,6 +9,7 @@ export interface IngestMetrics {
   readonly acknowledged: (door: DoorName, seconds: number) => void
   readonly published: (records: number, kind: 'block' | 'tick') => void
   readonly doubt: () => void
+  readonly damaged: () => void
   readonly second: (state: { held: number; unanswered: number; spoolBytes: number; clockStepS: number }) => void
 }
 
@@ -22,6 +23,7 @@ export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
   const seconds = metrics.histogram('andon_ingest_acknowledge_seconds', 'From the delivery to its acknowledgement', ['door'])
   const published = metrics.counter('andon_ingest_published_records_total', 'Records the brokers have answered, repeats included', ['kind'])
   const doubts = metrics.counter('andon_ingest_doubts_total', 'Times everything held was sent again')
+  const damages = metrics.counter('andon_ingest_spool_damages_total', 'Places where the disk of the spool damaged acknowledged readings')
   const held = metrics.gauge('andon_ingest_held_records', 'Records kept in the spool')
   const waiting = metrics.gauge('andon_ingest_unpublished_records', 'Records the brokers have not answered yet')
   const spoolBytes = metrics.gauge('andon_ingest_spool_bytes', 'Disk used by the spool')
@@ -39,6 +41,7 @@ export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
     acknowledged: (door, took) => seconds.observe({ door }, took),
     published: (records, kind) => published.inc({ kind }, records),
     doubt: () => doubts.inc(),
+    damaged: () => damages.inc(),
     second: (state) => {
       held.set(state.held)
       waiting.set(state.unanswered)

@@ -1,7 +1,8 @@
 // What ingest appends: blocks, ticks and quarantined readings, with their identity and headers.
 
-import { HEADER, LIVE, eventHeaders, partitionOf, uuid8 } from '@andon/kit'
-import type { Codec } from '@andon/kit'
+import { EncodedHeaders, HEADER, LIVE, encodeHeaders, eventHeaders, partitionOf, uuid8 } from '@andon/kit'
+import type { Codec, Output } from '@andon/kit'
+import { OutputHeaders } from '@andon/kit/header-template'
 import type { TelemetryInput } from '@andon/schemas'
 import type { Delivery } from './adapters/source.ts'
 import type { ClosedBlock } from './open-blocks.ts'
@@ -26,7 +27,7 @@ export const sourceOf = (instance: string): string => `andon/ingest/${instance}`
 
 export const partitionOfAsset = (shape: RecordShape, assetId: string): number => partitionOf(assetId, shape.telemetryPartitions)
 
-export const blockRecord = (shape: RecordShape, { builder, identities }: ClosedBlock): Outgoing => {
+export const blockRecord = (shape: RecordShape, { builder, identities }: ClosedBlock, isControl = false): Outgoing => {
   const { id, block, timeUs, receivedUs } = builder.close(shape.skewBoundUs)
   const { assetId } = builder.origin
   const value: TelemetryInput = { type: 'block', assetId, block }
@@ -36,10 +37,11 @@ export const blockRecord = (shape: RecordShape, { builder, identities }: ClosedB
     partition: partitionOfAsset(shape, assetId),
     key: assetId,
     value: shape.codec.encode(telemetryTopic, value),
-    headers: { ...eventHeaders(output, sourceOf(shape.instance)), [HEADER.lane]: LIVE },
+    headers: headersOf(shape.instance)(output),
     timestampMs: Math.floor(receivedUs / 1000),
     oldestReceivedUs: builder.oldestReceivedUs,
     identities,
+    isControl,
   }
 }
 
@@ -59,29 +61,79 @@ export const tickRecord = (shape: RecordShape, partition: number, upToUs: number
 
 /** The original bytes, and in headers why they were not taken and whose they are. */
 export const quarantineRecord = (shape: RecordShape, delivery: Delivery, bytes: Buffer, refused: Refusal, receivedUs: number): Outgoing => {
-  const key = refused.source ?? null
   const { source, epoch, seq } = refused
   const id = uuid8('quarantine', source ?? '', epoch ?? '', seq ?? '', bytes.toString('base64'))
+  const where: Record<string, string> = { [HEADER.contentType]: 'application/json', 'andon-quarantine-door': delivery.door }
+  if (epoch !== undefined) where['andon-quarantine-epoch'] = String(epoch)
+  if (seq !== undefined) where['andon-quarantine-seq'] = String(seq)
+  return quarantined(shape, { id, key: source ?? null, bytes, refused, where, receivedUs })
+}
+
+/** What the disk of the spool made of acknowledged readings. `where` names the place, so that a repeat of it is known by its id. */
+export const damageRecord = (shape: RecordShape, bytes: Buffer, where: string, receivedUs: number): Outgoing => {
+  const message = `The spool no longer holds what was written (${where}); these are its ${bytes.length} bytes as found. Check the disk.`
+  const refused = { code: 'ANDON_INGEST_SPOOL_DAMAGED', message }
+  const id = uuid8('quarantine', 'spool', shape.instance, where, bytes.toString('base64'))
+  const headers = { [HEADER.contentType]: 'application/octet-stream', 'andon-quarantine-door': 'spool' }
+  return quarantined(shape, { id, key: null, bytes, refused, where: headers, receivedUs })
+}
+
+interface Quarantined {
+  readonly id: string
+  readonly key: string | null
+  readonly bytes: Buffer
+  readonly refused: Pick<Refusal, 'code' | 'message'>
+  readonly where: Readonly<Record<string, string>>
+  readonly receivedUs: number
+}
+
+const quarantined = (shape: RecordShape, { id, key, bytes, refused, where, receivedUs }: Quarantined): Outgoing => {
   const output = { topic: quarantineTopic, key, value: bytes, id, type: 'andon.telemetry.quarantined', timeUs: receivedUs }
   const headers: Record<string, string> = {
     ...eventHeaders(output, sourceOf(shape.instance)),
-    [HEADER.contentType]: 'application/json',
     [HEADER.lane]: LIVE,
     'andon-quarantine-code': refused.code,
     'andon-quarantine-message': refused.message,
-    'andon-quarantine-door': delivery.door,
+    ...where,
   }
-  if (epoch !== undefined) headers['andon-quarantine-epoch'] = String(epoch)
-  if (seq !== undefined) headers['andon-quarantine-seq'] = String(seq)
   if (bytes.length > maxQuarantineBytes) headers['andon-quarantine-original-bytes'] = String(bytes.length)
   return {
     topic: quarantineTopic,
     partition: key === null ? 0 : partitionOf(key, shape.quarantinePartitions),
     key,
     value: Buffer.from(bytes.subarray(0, maxQuarantineBytes)),
-    headers,
+    headers: encodeHeaders(headers),
     timestampMs: Math.floor(receivedUs / 1000),
     oldestReceivedUs: receivedUs,
     identities: [],
+    isControl: false,
+  }
+}
+
+const headerSlabBytes = 64 * 1024
+const byInstance = new Map<string, (output: Output) => EncodedHeaders>()
+
+// Headers of live blocks by template, many of them in one buffer.
+const headersOf = (instance: string): ((output: Output) => EncodedHeaders) => {
+  let write = byInstance.get(instance)
+  if (write === undefined) byInstance.set(instance, (write = headerWriter(instance)))
+  return write
+}
+
+const headerWriter = (instance: string) => {
+  const templates = new OutputHeaders(sourceOf(instance))
+  const live = { lane: LIVE, traceparent: undefined, order: undefined, cause: undefined, index: 0 }
+  let slab = Buffer.alloc(0)
+  let at = 0
+  return (output: Output): EncodedHeaders => {
+    let end = templates.write(slab, at, output, live)
+    if (end < 0) {
+      slab = Buffer.allocUnsafeSlow(Math.max(headerSlabBytes, -end * 2))
+      at = 0
+      end = templates.write(slab, at, output, live)
+    }
+    const headers = new EncodedHeaders(slab, at, end)
+    at = end
+    return headers
   }
 }

@@ -10,7 +10,6 @@ import type { InstanceFolder } from './adapters/instance-folder.ts'
 import { openSeenJournal } from './adapters/seen-journal.ts'
 import type { SeenJournal } from './adapters/seen-journal.ts'
 import type { Intake, Source } from './adapters/source.ts'
-import { openSpool } from './adapters/spool.ts'
 import { systemClock } from './clock.ts'
 import type { IngestConfig } from './config.ts'
 import { devicesPart } from './devices/part.ts'
@@ -117,15 +116,8 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
         segmentBytes: Math.min(largestSegmentBytes, Math.ceil(config.spoolMaxBytes / 8)),
         segmentMs: 30_000,
       }
-      const spool = await openSpool(await openDisk(folder.spoolFolder), limits, clock.monotonicMs)
       journal = await openSeenJournal(folder.seenFolder, Date.now)
-      if (spool.tornBytes > 0)
-        logger.warn({ tornBytes: spool.tornBytes }, 'cut a torn tail off the spool; nobody had been told that it was safe')
-      if (spool.damagedBytes > 0)
-        logger.error({ damagedBytes: spool.damagedBytes }, 'the spool lost acknowledged readings: its disk is damaged')
-      if (spool.found.length > 0) logger.info({ records: spool.found.length }, 'the spool is sent again')
-      failure = () => spool.spool.failure()?.message
-      opened.intake = wireIntake({
+      const { edge } = (opened.intake = await wireIntake({
         settings: config,
         shape: {
           codec: opened.codec!,
@@ -135,14 +127,16 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
           skewBoundUs: config.skewBoundMs * 1000,
         },
         log,
-        opened: spool,
+        disk: await openDisk(folder.spoolFolder),
+        limits,
         doorEpoch: folder.doorEpoch,
         journal,
         clock,
         logger,
         metrics: ingestMetrics(metrics),
-      })
-      opened.intake.pump.start()
+      }))
+      failure = () => edge.spool.failure()?.message
+      edge.pump.start()
     },
     ready: () => failure() ?? opened.intake?.refusing()?.message ?? true,
     stop: async () => {

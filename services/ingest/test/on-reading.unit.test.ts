@@ -116,7 +116,7 @@ for (const isLetGo of [false, true]) {
     if (isLetGo) {
       for (let second = 0; second < 20; second++) await rig.second()
       await rig.flush()
-      assert.equal((await openRig({ disk: rig.disk.afterPowerLoss(0) })).wiring.held.counts().held, 0)
+      assert.equal((await openRig({ disk: rig.disk.afterPowerLoss(0) })).wiring.edge.held.counts().held, 0)
     }
     const next = await openRig({ log: rig.log, disk: rig.disk.afterPowerLoss(0), clock: rig.clock, doorEpoch: 2 })
     await next.second()

@@ -58,15 +58,15 @@ test('row 2: an entry is not dropped by the clock, only by an answer 15 s after 
   await rig.pump()
   rig.log.failAppends(() => ({ error: new Error('half-open connection') }))
   for (let second = 0; second < 60; second++) await rig.second()
-  assert.equal(rig.wiring.held.counts().held, 1)
+  assert.equal(rig.wiring.edge.held.counts().held, 1)
   rig.log.cut(telemetryTopic, 0, 0)
   rig.log.failAppends(undefined)
   await rig.second()
   assert.deepEqual(rowsOf(await logged(rig.log)), [1])
   for (let second = 0; second < 14; second++) await rig.second()
-  assert.equal(rig.wiring.held.counts().held, 1)
+  assert.equal(rig.wiring.edge.held.counts().held, 1)
   await rig.second()
-  assert.equal(rig.wiring.held.counts().held, 0)
+  assert.equal(rig.wiring.edge.held.counts().held, 0)
 })
 
 test('row 13: a quarantined number is withheld in its block, so no gap is left for ever', async () => {
@@ -254,12 +254,12 @@ test('any interleaving of sending, flushing, pumping, crashes and power losses k
           },
           () => undefined, // not joined yet: the device sends again
         )
-        if (rig.wiring.pump.hasJoined) next += count
+        if (rig.wiring.edge.pump.hasJoined) next += count
       }
       for (const step of actions) {
         if (step.do === 'send') send(step.count)
         if (step.do === 'flush') await rig.flush()
-        if (step.do === 'step') await rig.wiring.pump.step()
+        if (step.do === 'step') await rig.wiring.edge.pump.step()
         if (step.do === 'second') clock.ms += 1000
         if (step.do === 'pump') await rig.second()
         if (step.do === 'away') isAway = true

@@ -7,7 +7,6 @@ import { parsePlant } from '@andon/schemas'
 import type { Block, Telemetry } from '@andon/schemas'
 import type { Delivery, Receipt } from '../src/adapters/source.ts'
 import type { Disk, DiskFile } from '../src/adapters/disk.ts'
-import { openSpool } from '../src/adapters/spool.ts'
 import type { SpoolLimits } from '../src/adapters/spool.ts'
 import { wireIntake } from '../src/intake.ts'
 import type { IntakeSettings, IntakeWiring } from '../src/intake.ts'
@@ -71,9 +70,8 @@ export class MemoryDisk implements Disk {
   create = async (name: string): Promise<DiskFile> => {
     this.files.set(name, { bytes: Buffer.alloc(0), synced: 0 })
     return {
-      write: async (buffers) => {
+      write: async (bytes) => {
         await Promise.resolve()
-        const bytes = Buffer.concat(buffers)
         const file = this.#file(name)
         const written = this.fault === undefined ? bytes : bytes.subarray(0, bytes.length >> 1)
         file.bytes = Buffer.concat([file.bytes, written])
@@ -120,7 +118,7 @@ export const startUs = 1_795_000_000_000_000
 export interface RigOptions {
   readonly log?: MemoryLog
   /** Where records go when it is not the log in memory. */
-  readonly broker?: Pick<Log, 'append' | 'latest'>
+  readonly broker?: Pick<Log, 'append' | 'appender' | 'latest'>
   readonly disk?: MemoryDisk
   readonly clock?: ManualClock
   readonly instance?: string
@@ -159,8 +157,7 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
   const disk = options.disk ?? new MemoryDisk()
   const clock = options.clock ?? new ManualClock()
   let isIdle = false
-  const opened = await openSpool(disk, limits, clock.monotonicMs)
-  const wiring = wireIntake({
+  const wiring = await wireIntake({
     settings: {
       acknowledge: 'spooled',
       inFlightMaxBytes: 1 << 20,
@@ -178,7 +175,8 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
       skewBoundUs: 5_000_000,
     },
     log: options.broker ?? log,
-    opened,
+    disk,
+    limits,
     doorEpoch: options.doorEpoch ?? 1,
     journal: { remembered: [...disk.seen], note: async (identities) => void disk.seen.push(...identities) },
     clock,
@@ -194,13 +192,13 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
         }),
   })
   wiring.usePlant(plant)
-  if (options.isRunning === true) wiring.pump.start()
+  if (options.isRunning === true) wiring.edge.pump.start()
   const settle = async () => {
     for (let turn = 0; turn < 6; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
   }
   const pump = async () => {
     isIdle = false
-    for (let step = 0; !isIdle && step < 200; step++) await wiring.pump.step()
+    for (let step = 0; !isIdle && step < 200; step++) await wiring.edge.pump.step()
   }
   return {
     wiring,

@@ -19,7 +19,7 @@ export interface Disk {
 
 export interface DiskFile {
   /** Appends all bytes or rejects, having written any part of them. */
-  write(buffers: readonly Buffer[]): Promise<void>
+  write(bytes: Buffer): Promise<void>
   /** When it resolves, everything written survives a power loss. */
   sync(): Promise<void>
   truncate(length: number): Promise<void>
@@ -51,11 +51,8 @@ export const openDisk = async (folder: string): Promise<Disk> => {
         throw error
       }
       return {
-        write: async (buffers) => {
-          for (let left = [...buffers]; left.length > 0;) {
-            const { bytesWritten } = await handle.writev(left)
-            left = dropFront(left, bytesWritten)
-          }
+        write: async (bytes) => {
+          for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten
         },
         sync: () => handle.datasync(),
         truncate: (length) => handle.truncate(length),
@@ -65,14 +62,4 @@ export const openDisk = async (folder: string): Promise<Disk> => {
     truncate: (name, length) => truncate(path(name), length),
     remove: (name) => rm(path(name), { force: true }),
   }
-}
-
-// writev may stop early, in the middle of a buffer.
-const dropFront = (buffers: Buffer[], bytes: number): Buffer[] => {
-  let gone = bytes
-  let first = 0
-  while (first < buffers.length && gone >= buffers[first]!.length) gone -= buffers[first++]!.length
-  const rest = buffers.slice(first)
-  if (gone > 0) rest[0] = rest[0]!.subarray(gone)
-  return rest
 }
