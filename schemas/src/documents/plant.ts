@@ -9,13 +9,32 @@ export const idShape = z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id of lo
 const name = z.string().min(1)
 const range = z.tuple([z.number(), z.number()])
 
+/** How long samples are worth keeping: a hint to whoever stores them longer than the topic does, or less. */
+const retentionDays = z.int().positive()
+
+/** Rows that say nothing new are left out at the door: what the kept ones say of them is off by `bound` at most, in the channel's unit. */
+const downsample = z.strictObject({
+  method: z.enum(['dead-band', 'swinging-door']),
+  bound: z.number().positive(),
+  /** A row is kept at least this often, seconds of source time. */
+  maxGapS: z.number().positive(),
+})
+
 const channel = z.discriminatedUnion('kind', [
-  z.strictObject({ id: name, unit: name, kind: z.literal('scalar'), range: range.optional() }),
+  z.strictObject({
+    id: name,
+    unit: name,
+    kind: z.literal('scalar'),
+    range: range.optional(),
+    retentionDays: retentionDays.optional(),
+    downsample: downsample.optional(),
+  }),
   z.strictObject({
     id: name,
     unit: name,
     kind: z.literal('waveform'),
     range: range.optional(),
+    retentionDays: retentionDays.optional(),
     sampleRateHz: z.number().positive(),
     width: z.int().positive(),
   }),

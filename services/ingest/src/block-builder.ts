@@ -4,16 +4,26 @@
 
 import type { BlockInput } from '@andon/schemas'
 import { sha256Hex, uuid8 } from '@andon/kit'
+import type { Device } from './adapters/source.ts'
+import type { Correction } from './amendments.ts'
 import type { ReadingColumns } from './columns.ts'
 import { isWithin } from './layout.ts'
 import type { Layout } from './layout.ts'
-import type { Reading } from './reading.ts'
+import type { Burst, Reading } from './reading.ts'
 
 /** What a block is filled under; one builder serves one of these. */
 export interface Origin {
   readonly sourceId: string
   readonly assetId: string
   readonly epoch: number
+  readonly sender: Sender
+}
+
+/** Who brought rows, and as what. */
+export interface Sender {
+  readonly door: string
+  readonly device: Pick<Device, 'id' | 'certificateSha256'> | undefined
+  readonly correction: Correction | undefined
 }
 
 export interface BlockLimits {
@@ -25,9 +35,12 @@ export interface BlockLimits {
 export interface Received {
   readonly receivedUs: number
   readonly historical: boolean
+  readonly sender: Sender
 }
 
-/** Rows of at most this age on receipt are live; older ones page nobody. DESIGN §3.7. */
+/** Rows of at most this age on receipt are live, older ones delayed. */
+const liveWithinUs = 10_000_000
+/** Rows of at most this age on receipt are not historical; older ones page nobody. DESIGN §3.7. */
 export const historicalAfterUs = 600_000_000
 
 const leastRoom = 8
@@ -52,6 +65,7 @@ export class BlockBuilder {
   #qualities: Uint8Array | undefined
   #newestReceivedUs = 0
   #newestTimeUs = 0
+  #oldestTimeUs = Number.POSITIVE_INFINITY
   /** Where the channels of another layout stand in this block: the last one that had to be looked at. */
   #foreign: { readonly layout: Layout; readonly places: readonly number[] } | undefined
 
@@ -77,11 +91,12 @@ export class BlockBuilder {
   }
 
   /** True when this reading can be the next row. */
-  fits(seq: number, epoch: number, layout: Layout, reading: Reading, historical: boolean, limits: BlockLimits): boolean {
-    if (!this.continues(seq, epoch, limits)) return false
+  fits(seq: number, epoch: number, layout: Layout, reading: Reading, { historical, sender }: Received, limits: BlockLimits): boolean {
+    if (!this.continues(seq, epoch, sender, limits)) return false
     const shape = this.#shape
-    if (shape === undefined) return layout.asset.id === this.origin.assetId
     const { waveform, recordedUs } = reading
+    if (shape === undefined) return layout.asset.id === this.origin.assetId && waveform?.burst === undefined
+    if (shape.burst !== null || waveform?.burst !== undefined) return false
     if (shape.historical !== historical || shape.recorded !== (recordedUs !== undefined) || !isWithin(layout, shape.layout)) return false
     if (waveform === undefined) return shape.sampleRateHz === null && (this.#elements + shape.layout.ids.length) * 8 <= limits.maxBytes
     return (
@@ -93,8 +108,8 @@ export class BlockBuilder {
   }
 
   /** How many of `rows` rows of columns can be the next ones. */
-  roomFor(rows: number, seq: number, epoch: number, layout: Layout, historical: boolean, limits: BlockLimits): number {
-    if (!this.continues(seq, epoch, limits)) return 0
+  roomFor(rows: number, seq: number, epoch: number, layout: Layout, { historical, sender }: Received, limits: BlockLimits): number {
+    if (!this.continues(seq, epoch, sender, limits)) return 0
     const shape = this.#shape
     if (shape === undefined && layout.asset.id !== this.origin.assetId) return 0
     if (shape !== undefined) {
@@ -106,8 +121,8 @@ export class BlockBuilder {
   }
 
   /** True when a number can follow, whether as a row or withheld. */
-  continues(seq: number, epoch: number, limits: BlockLimits): boolean {
-    return seq === this.#nextSeq && epoch === this.origin.epoch && this.count < limits.maxRows
+  continues(seq: number, epoch: number, sender: Sender, limits: BlockLimits): boolean {
+    return seq === this.#nextSeq && epoch === this.origin.epoch && this.count < limits.maxRows && isSame(sender, this.origin.sender)
   }
 
   /** Adds the next row; `row` holds its values in the layout's order. The caller has asked `fits`, or the builder is new. */
@@ -133,6 +148,7 @@ export class BlockBuilder {
     if (recordedUs !== undefined) this.#recordedUs.push(recordedUs)
     if (quality !== 0) this.#qualityColumn()[at] = quality
     if (timeUs > this.#newestTimeUs) this.#newestTimeUs = timeUs
+    if (timeUs < this.#oldestTimeUs) this.#oldestTimeUs = timeUs
     this.#rows++
     this.#nextSeq++
     this.#hear(received.receivedUs)
@@ -154,7 +170,11 @@ export class BlockBuilder {
     }
     this.#elements += width * count
     this.#timesUs.set(columns.timesUs.subarray(from, to), at)
-    for (let row = from; row < to; row++) if (columns.timesUs[row]! > this.#newestTimeUs) this.#newestTimeUs = columns.timesUs[row]!
+    for (let row = from; row < to; row++) {
+      const timeUs = columns.timesUs[row]!
+      if (timeUs > this.#newestTimeUs) this.#newestTimeUs = timeUs
+      if (timeUs < this.#oldestTimeUs) this.#oldestTimeUs = timeUs
+    }
     const { qualities } = columns
     if (qualities !== undefined) this.#qualityColumn().set(qualities.subarray(from, to), at)
     this.#rows += count
@@ -168,6 +188,15 @@ export class BlockBuilder {
     this.#hear(receivedUs)
   }
 
+  /** Withholds the number of the row added last after all: down-sampling leaves it out. */
+  leaveOutLast(): void {
+    this.#rows--
+    this.#elements -= this.#shape!.layout.ids.length
+    if (this.#qualities !== undefined) this.#qualities[this.#rows] = 0
+    if (this.#shape!.recorded) this.#recordedUs.pop()
+    this.#withheld.push(this.#nextSeq - 1)
+  }
+
   #hear(receivedUs: number): void {
     if (receivedUs < this.oldestReceivedUs) this.oldestReceivedUs = receivedUs
     if (receivedUs > this.#newestReceivedUs) this.#newestReceivedUs = receivedUs
@@ -175,7 +204,7 @@ export class BlockBuilder {
 
   #reserve(rows: number, shape: Shape): void {
     const width = shape.sampleRateHz === null ? shape.layout.ids.length : 0
-    const isNew = this.#rows === 0
+    const isNew = this.#timesUs.length === 0
     if (!isNew && rows <= this.#room) return
     const old = this.#room
     this.#room = Math.max(rows, isNew ? old : old * 2)
@@ -199,8 +228,8 @@ export class BlockBuilder {
   /** The block and its logical identity. `skewBoundUs`: from which difference of clocks on a block is marked. */
   close(skewBoundUs: number): { id: string; block: BlockInput; timeUs: number; receivedUs: number } {
     const shape = this.#shape ?? emptyShape
-    const { channels, ids } = shape.layout
-    const { sourceId, epoch } = this.origin
+    const { ids, units, retentionDays, sampling } = shape.layout
+    const { sourceId, epoch, sender } = this.origin
     const rows = this.#rows
     const seqTo = this.#nextSeq - 1
     const skewUs = rows === 0 ? 0 : this.#newestReceivedUs - this.#newestTimeUs
@@ -212,7 +241,7 @@ export class BlockBuilder {
       withheld: this.#withheld,
       rows,
       channels: ids,
-      units: channels.map(({ unit }) => unit),
+      units,
       dtype: shape.sampleRateHz === null ? 'f64' : 'f32',
       width: shape.width,
       samples: shape.sampleRateHz === null ? this.#packScalars(ids.length) : Buffer.concat(this.#snippets),
@@ -224,6 +253,16 @@ export class BlockBuilder {
       receivedUs: this.#newestReceivedUs,
       historical: shape.historical,
       skewUs: Math.abs(skewUs) > skewBoundUs ? skewUs : 0,
+      door: sender.door,
+      deviceId: sender.device?.id ?? null,
+      certificateSha256: sender.device?.certificateSha256 ?? null,
+      lateness:
+        rows === 0 ? '' : shape.historical ? 'historical' : this.#newestReceivedUs - this.#oldestTimeUs > liveWithinUs ? 'delayed' : 'live',
+      retentionDays,
+      downsampling: sampling?.methods ?? none,
+      errorBounds: sampling?.bounds ?? none,
+      burst: shape.burst,
+      correction: sender.correction ?? null,
     }
     const id = uuid8('block', sourceId, epoch, this.#seqFrom, seqTo, withheldDigest(this.#withheld))
     return { id, block, timeUs: rows === 0 ? this.#newestReceivedUs : this.#newestTimeUs, receivedUs: this.#newestReceivedUs }
@@ -256,18 +295,21 @@ interface Shape {
   readonly sensitivity: number | null
   readonly historical: boolean
   readonly recorded: boolean
+  readonly burst: Burst | null
 }
 
+const none: readonly never[] = []
 const noNumbers = new Float64Array(0)
 const noBytes = new Uint8Array(0)
 
 const emptyShape = {
-  layout: { channels: [], ids: [] },
+  layout: { ids: none, units: none, retentionDays: none, sampling: undefined },
   width: 1,
   sampleRateHz: null,
   sensitivity: null,
   historical: false,
   recorded: false,
+  burst: null,
 } as const
 
 const shapeOf = (layout: Layout, reading: Reading | undefined, historical: boolean): Shape => ({
@@ -277,7 +319,15 @@ const shapeOf = (layout: Layout, reading: Reading | undefined, historical: boole
   sensitivity: reading?.waveform?.sensitivity ?? null,
   historical,
   recorded: reading?.recordedUs !== undefined,
+  burst: reading?.waveform?.burst ?? null,
 })
+
+const isSame = (one: Sender, other: Sender): boolean =>
+  one === other ||
+  (one.door === other.door &&
+    one.device?.id === other.device?.id &&
+    one.device?.certificateSha256 === other.device?.certificateSha256 &&
+    one.correction?.id === other.correction?.id)
 
 const grown = <A extends Float64Array | Uint8Array>(column: A, longer: A): A => {
   longer.set(column)

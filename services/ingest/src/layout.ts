@@ -3,6 +3,8 @@
 
 import type { Asset, Channel } from '@andon/schemas'
 import { subjectOf } from './door-memory.ts'
+import { samplingOf } from './down-sampling.ts'
+import type { Sampling } from './down-sampling.ts'
 
 /** An asset of the plant file, ready to be looked things up in. Another plant file makes others. */
 export interface KnownAsset {
@@ -18,6 +20,11 @@ export interface Layout {
   readonly channels: readonly Channel[]
   /** Channel ids in the order in which the sender names them. */
   readonly ids: readonly string[]
+  readonly units: readonly string[]
+  /** Days per channel, 0 = as long as the topic's; empty when no channel says so. */
+  readonly retentionDays: readonly number[]
+  /** Undefined where every row is kept. */
+  readonly sampling: Sampling | undefined
   /** Least and greatest value per channel: its range, else every finite number. */
   readonly lows: Float64Array
   readonly highs: Float64Array
@@ -36,6 +43,11 @@ export const layoutOf = (asset: KnownAsset, sourceId: string, channels: readonly
   sourceId,
   channels,
   ids: channels.map(({ id }) => id),
+  units: channels.map(({ unit }) => unit),
+  retentionDays: channels.some(({ retentionDays }) => retentionDays !== undefined)
+    ? channels.map(({ retentionDays }) => retentionDays ?? 0)
+    : [],
+  sampling: samplingOf(channels),
   lows: Float64Array.from(channels, ({ range }) => range?.[0] ?? -Number.MAX_VALUE),
   highs: Float64Array.from(channels, ({ range }) => range?.[1] ?? Number.MAX_VALUE),
   subject: subjectOf('time', sourceId, asset.id, ...channels.map(({ id }) => id)),
@@ -44,4 +56,7 @@ export const layoutOf = (asset: KnownAsset, sourceId: string, channels: readonly
 /** True when a row of this layout can stand in a block of that one: nothing it brings would be lost. */
 export const isWithin = (layout: Layout, block: Layout): boolean =>
   layout === block ||
-  (layout.asset === block.asset && layout.sourceId === block.sourceId && layout.ids.every((id) => block.ids.includes(id)))
+  (layout.asset === block.asset &&
+    layout.sourceId === block.sourceId &&
+    (layout.sampling === undefined) === (block.sampling === undefined) &&
+    layout.ids.every((id) => block.ids.includes(id)))

@@ -37,7 +37,7 @@ export const takeColumns = (taking: Taking, columns: ReadingColumns, key: string
       for (let row = from; row < to; row++) taking.refuse(first + row, columns.bytesOf(row), whyNot(taking, columns, placed, row))
     if (outcome === repeated || outcome === refused) continue
     if (outcome === historical) taking.historical += to - from
-    const received = { receivedUs: taking.receivedUs, historical: outcome === historical }
+    const received = { receivedUs: taking.receivedUs, historical: outcome === historical, sender: taking.sender }
     let seq = isNumbered ? seqFrom + from : memory.number(source, to - from)
     for (let at = from; at < to;) {
       const { next, block } = blocks.addColumns(placed, columns, at, to, isNumbered ? (epoch ?? 0) : memory.epoch, seq, received)

@@ -3,23 +3,26 @@
 //
 // Up to the first await everything happens in one turn, so receive times and places in the lanes have the same order.
 
-import { AndonError } from '@andon/kit'
+import { AndonError, uuid8 } from '@andon/kit'
 import type { BytesDelivery, Delivery, Intake, ReadingsDelivery, Receipt } from './adapters/source.ts'
 import { historicalAfterUs } from './block-builder.ts'
+import type { Received } from './block-builder.ts'
 import type { Layout } from './layout.ts'
 import { takeColumns } from './on-columns.ts'
-import { checkReading, isRefusal, maxValues, readingsOf, timeFault } from './reading.ts'
-import type { RawReading, Reading } from './reading.ts'
+import type { OpenBlock } from './open-blocks.ts'
+import { checkReading, isRefusal, maxValues, maxWaveformBytes, readingsOf, timeFault } from './reading.ts'
+import type { RawReading, Reading, Waveform } from './reading.ts'
 import { Taking } from './taking.ts'
 import type { TakingDeps } from './taking.ts'
 
 export interface ReadingDeps extends TakingDeps {
   /** Undefined when deliveries are taken, else why not. */
   readonly refusing: () => AndonError | undefined
-  readonly observe: (door: Delivery['door'], receipt: Receipt, received: { rows: number; historical: number }) => void
+  readonly observe: (door: Delivery['door'], receipt: Receipt, received: { rows: number; historical: number; leftOut: number }) => void
 }
 
 export const onReading = (deps: ReadingDeps): Intake => {
+  let leftOutBefore = 0
   return async (delivery) => {
     const refused = deps.refusing()
     if (refused !== undefined) throw refused
@@ -27,7 +30,9 @@ export const onReading = (deps: ReadingDeps): Intake => {
     if ('columns' in delivery) for (const columns of delivery.columns) takeColumns(taking, columns, delivery.idempotencyKey)
     else takeReadings(taking, delivery)
     const receipt = await taking.receipt()
-    deps.observe(delivery.door, receipt, taking)
+    const leftOut = deps.blocks.leftOut - leftOutBefore
+    leftOutBefore += leftOut
+    deps.observe(delivery.door, receipt, { rows: taking.rows, historical: taking.historical, leftOut })
     return receipt
   }
 }
@@ -40,7 +45,7 @@ const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery
   const { source: doorSource, device } = delivery
   const readings = rawReadingsOf(delivery)
   taking.rows = readings.length
-  const received = { receivedUs, historical: false }
+  const received = { receivedUs, historical: false, sender: taking.sender }
   for (let index = 0; index < readings.length; index++) {
     const raw = readings[index]!
     const reading = raw.refused ?? checkReading(raw.value, doorSource)
@@ -60,13 +65,7 @@ const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery
   }
 }
 
-const takeUnnumbered = (
-  taking: Taking,
-  reading: Reading,
-  layout: Layout,
-  index: number,
-  received: { readonly receivedUs: number; readonly historical: boolean },
-): void => {
+const takeUnnumbered = (taking: Taking, reading: Reading, layout: Layout, index: number, received: Received): void => {
   const { memory, blocks } = taking.deps
   const { source, timeUs } = reading
   const key = taking.delivery.idempotencyKey
@@ -77,7 +76,10 @@ const takeUnnumbered = (
     taking.wait(first)
     return
   }
-  const { safe, traces } = blocks.add(layout, reading, row, memory.epoch, memory.number(source), received)
+  const { safe, traces } =
+    reading.waveform !== undefined && reading.waveform.f32.length > maxWaveformBytes
+      ? addParts(taking.deps, reading, reading.waveform, layout, received)
+      : blocks.add(layout, reading, row, memory.epoch, memory.number(source), received)
   if (key === undefined) {
     memory.rememberAt(subject, timeUs, safe)
     traces.addTime(subject, timeUs)
@@ -86,6 +88,26 @@ const takeUnnumbered = (
     traces.addRows(subject, index, index + 1)
   }
   taking.wait(safe)
+}
+
+/** A waveform that is too long for one block, as parts with numbers of their own. They are safe together. */
+const addParts = ({ blocks, memory }: TakingDeps, reading: Reading, waveform: Waveform, layout: Layout, received: Received): OpenBlock => {
+  const { source, timeUs } = reading
+  const { f32, channel, sampleRateHz } = waveform
+  const id = uuid8('burst', source, channel, timeUs)
+  const parts = Math.ceil(f32.length / maxWaveformBytes)
+  const added = Array.from({ length: parts }, (_, at) => {
+    const from = at * maxWaveformBytes
+    const part: Reading = {
+      ...reading,
+      timeUs: timeUs + Math.round((from / 4 / sampleRateHz) * 1e6),
+      waveform: { ...waveform, f32: f32.subarray(from, from + maxWaveformBytes), burst: { id, part: at + 1, parts, scheduledUs: null } },
+    }
+    return blocks.add(layout, part, row, memory.epoch, memory.number(source), received)
+  })
+  const safe = Promise.all(added.map((part) => part.safe)).then(() => undefined)
+  safe.catch(() => undefined) // the receipt awaits it
+  return { safe, traces: added.at(-1)!.traces }
 }
 
 const rawReadingsOf = (delivery: BytesDelivery | ReadingsDelivery): readonly RawReading[] =>

@@ -6,7 +6,10 @@ import { BlockBuilder } from './block-builder.ts'
 import type { BlockLimits, Origin, Received } from './block-builder.ts'
 import type { ReadingColumns } from './columns.ts'
 import { Traces } from './door-memory.ts'
+import { DownSampler } from './down-sampling.ts'
+import type { Sampling } from './down-sampling.ts'
 import type { Layout } from './layout.ts'
+import { maxValues } from './reading.ts'
 import type { Reading } from './reading.ts'
 
 export interface ClosedBlock {
@@ -47,9 +50,13 @@ interface Lane {
   lastRowMs: number
   /** Rows of the block before: as many are expected in the next one. */
   lastRows: number
+  /** Where the plant file asks for down-sampling. */
+  sampler: DownSampler | undefined
 }
 
 export class OpenBlocks {
+  /** Rows that down-sampling has left out so far. */
+  leftOut = 0
   readonly #deps: OpenBlocksDeps
   readonly #lanes = new Map<string, Lane>()
   /** Lanes with an open block. */
@@ -58,6 +65,8 @@ export class OpenBlocks {
   readonly #later = new Set<Lane>()
   /** The lane of the row before: rows of a source mostly follow each other. */
   #last: Lane | undefined
+  /** The values of a row of columns that is looked at by itself. */
+  readonly #row = new Float64Array(maxValues)
 
   constructor(deps: OpenBlocksDeps) {
     this.#deps = deps
@@ -67,10 +76,13 @@ export class OpenBlocks {
   add(layout: Layout, reading: Reading, row: Float64Array, epoch: number, seq: number, received: Received): OpenBlock {
     const lane = this.#lane(reading.source)
     let { open } = lane
-    if (open !== undefined && !open.builder.fits(seq, epoch, layout, reading, received.historical, this.#deps.limits)) {
+    if (open !== undefined && !open.builder.fits(seq, epoch, layout, reading, received, this.#deps.limits)) {
       open = this.#close(lane)
     }
-    open ??= this.#start(lane, { sourceId: lane.source, assetId: layout.asset.id, epoch }, seq)
+    open ??= this.#start(lane, { sourceId: lane.source, assetId: layout.asset.id, epoch, sender: received.sender }, seq)
+    if (layout.sampling !== undefined && this.#samplerOf(lane, layout.sampling).next(reading.timeUs, row, reading.quality)) {
+      this.#leaveOutLast(open)
+    }
     open.builder.add(layout, reading, row, received)
     return open
   }
@@ -89,13 +101,17 @@ export class OpenBlocks {
     received: Received,
   ): { readonly next: number; readonly block: OpenBlock } {
     const { limits } = this.#deps
+    if (layout.sampling !== undefined) {
+      for (let channel = 0; channel < layout.ids.length; channel++) this.#row[channel] = columns.values[channel * columns.rows + from]!
+      return { next: from + 1, block: this.add(layout, readingAt(columns, from), this.#row, epoch, seq, received) }
+    }
     const lane = this.#lane(columns.source)
     let { open } = lane
-    let count = open?.builder.roomFor(to - from, seq, epoch, layout, received.historical, limits) ?? 0
+    let count = open?.builder.roomFor(to - from, seq, epoch, layout, received, limits) ?? 0
     if (count < 1) {
       if (open !== undefined) this.#close(lane)
-      open = this.#start(lane, { sourceId: lane.source, assetId: layout.asset.id, epoch }, seq, to - from)
-      count = open.builder.roomFor(to - from, seq, epoch, layout, received.historical, limits)
+      open = this.#start(lane, { sourceId: lane.source, assetId: layout.asset.id, epoch, sender: received.sender }, seq, to - from)
+      count = open.builder.roomFor(to - from, seq, epoch, layout, received, limits)
     }
     open!.builder.addColumns(layout, columns, from, from + count, received)
     return { next: from + count, block: open! }
@@ -107,11 +123,12 @@ export class OpenBlocks {
     let { open } = lane
     if (
       open !== undefined &&
-      (open.builder.origin.assetId !== origin.assetId || !open.builder.continues(seq, origin.epoch, this.#deps.limits))
+      (open.builder.origin.assetId !== origin.assetId || !open.builder.continues(seq, origin.epoch, origin.sender, this.#deps.limits))
     ) {
       open = this.#close(lane)
     }
     open ??= this.#start(lane, origin, seq)
+    this.#settle(lane, open)
     open.builder.withhold(receivedUs)
     return open.safe
   }
@@ -132,11 +149,27 @@ export class OpenBlocks {
     if (this.#last?.source === source) return this.#last
     let lane = this.#lanes.get(source)
     if (lane === undefined) {
-      lane = { source, open: undefined, lastRowMs: Number.NEGATIVE_INFINITY, lastRows: 0 }
+      lane = { source, open: undefined, lastRowMs: Number.NEGATIVE_INFINITY, lastRows: 0, sampler: undefined }
       this.#lanes.set(source, lane)
     }
     this.#last = lane
     return lane
+  }
+
+  #samplerOf(lane: Lane, sampling: Sampling): DownSampler {
+    if (lane.sampler?.sampling === sampling) return lane.sampler
+    if (lane.open !== undefined) this.#settle(lane, lane.open)
+    return (lane.sampler = new DownSampler(sampling))
+  }
+
+  /** Decides about the newest row: nothing after it will. */
+  #settle({ sampler }: Lane, open: Open): void {
+    if (sampler?.settle() === true) this.#leaveOutLast(open)
+  }
+
+  #leaveOutLast({ builder }: Open): void {
+    builder.leaveOutLast()
+    this.leftOut++
   }
 
   #start(lane: Lane, origin: Origin, seq: number, rows = lane.lastRows): Open {
@@ -185,6 +218,7 @@ export class OpenBlocks {
   #close(lane: Lane): undefined {
     const { open } = lane
     if (open === undefined) return
+    this.#settle(lane, open)
     lane.open = undefined
     this.#open.delete(lane)
     lane.lastRowMs = this.#deps.monotonicMs()
@@ -192,3 +226,16 @@ export class OpenBlocks {
     this.#deps.keep({ builder: open.builder, identities: open.traces.texts() }).then(open.settle.resolve, open.settle.reject)
   }
 }
+
+/** A row of columns as a reading, but for its values. */
+const readingAt = ({ source, timesUs, qualities }: ReadingColumns, row: number): Reading => ({
+  source,
+  epoch: undefined,
+  seq: undefined,
+  timeUs: timesUs[row]!,
+  asset: undefined,
+  values: undefined,
+  waveform: undefined,
+  quality: qualities?.[row] ?? 0,
+  recordedUs: undefined,
+})

@@ -29,6 +29,19 @@ export interface Waveform {
   readonly sensitivity: number | undefined
   /** Little-endian float32 elements. */
   readonly f32: Buffer
+  /** Where it is one part of a longer measurement. */
+  readonly burst: Burst | undefined
+}
+
+/** One part of a waveform that is measured, or has to be sent, in parts. */
+export interface Burst {
+  /** Unique per source. */
+  readonly id: string
+  /** From 1 to `parts`. */
+  readonly part: number
+  readonly parts: number
+  /** When the device was due to measure, microseconds UTC. */
+  readonly scheduledUs: number | null
 }
 
 /** Why one reading was not taken. The message names the field, what was found and what is expected. */
@@ -54,6 +67,9 @@ export interface RawReading {
 
 /** Longest waveform snippet: 512 KiB, so that a block and a quarantined reading stay below 1 MiB. */
 export const maxWaveformBytes = 512 * 1024
+/** Longest waveform that the door splits into such snippets itself: those need numbers, so it has to be one that the door numbers. */
+export const maxSplitBytes = 8 * 1024 * 1024
+const maxParts = 10_000
 /** Channels in one reading; more than any plant names on one asset. */
 export const maxValues = 256
 // Below this a time is in seconds or milliseconds by mistake: 2000-01-01 in microseconds.
@@ -169,7 +185,7 @@ export const checkReading = (value: unknown, doorSource?: string): Reading | Ref
     }
     if (channels === 0 || channels > maxValues) return bad('values', `${channels} channels`, `1 to ${maxValues} channels`)
   }
-  const snippet = isGiven(waveform) ? checkWaveform(waveform, bad) : undefined
+  const snippet = isGiven(waveform) ? checkWaveform(waveform, isGiven(rawSeq), bad) : undefined
   if (snippet !== undefined && 'code' in snippet) return snippet
   return {
     source: source as string,
@@ -239,9 +255,9 @@ type Bad = (field: string, what: unknown, expected: string) => Refusal
 const badField = (field: string, what: unknown, expected: string, of: Identity): Refusal =>
   refusal('ANDON_INGEST_BAD_FIELD', `${field}: found ${found(what)}, expected ${expected}`, of)
 
-const checkWaveform = (value: unknown, bad: Bad): Waveform | Refusal => {
+const checkWaveform = (value: unknown, isNumbered: boolean, bad: Bad): Waveform | Refusal => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return bad('waveform', value, 'an object')
-  const { channel, sampleRateHz, sensitivity, f32 } = value as Record<string, unknown>
+  const { channel, sampleRateHz, sensitivity, f32, burst } = value as Record<string, unknown>
   if (typeof channel !== 'string' || channel === '') return bad('waveform.channel', channel, 'a channel id')
   if (typeof sampleRateHz !== 'number' || !(sampleRateHz > 0) || !Number.isFinite(sampleRateHz)) {
     return bad('waveform.sampleRateHz', sampleRateHz, 'elements per second, above 0')
@@ -251,10 +267,25 @@ const checkWaveform = (value: unknown, bad: Bad): Waveform | Refusal => {
   }
   if (typeof f32 !== 'string') return bad('waveform.f32', f32, 'base64 of little-endian float32 elements')
   const bytes = Buffer.from(f32, 'base64')
-  if (bytes.length === 0 || bytes.length % 4 !== 0 || bytes.length > maxWaveformBytes) {
-    return bad('waveform.f32', `${bytes.length} bytes`, `1 to ${maxWaveformBytes / 4} elements of 4 bytes, in base64`)
+  const maxBytes = isNumbered || isGiven(burst) ? maxWaveformBytes : maxSplitBytes
+  if (bytes.length === 0 || bytes.length % 4 !== 0 || bytes.length > maxBytes) {
+    const expected = `1 to ${maxBytes / 4} elements of 4 bytes, in base64; a longer waveform in parts, each with "burst" and a number of its own`
+    return bad('waveform.f32', `${bytes.length} bytes`, expected)
   }
-  return { channel, sampleRateHz, sensitivity: isGiven(sensitivity) ? (sensitivity as number) : undefined, f32: bytes }
+  const part = isGiven(burst) ? burstOf(burst) : undefined
+  if (isGiven(burst) && part === undefined) return bad('waveform.burst', burst, burstForm)
+  return { channel, sampleRateHz, sensitivity: isGiven(sensitivity) ? (sensitivity as number) : undefined, f32: bytes, burst: part }
+}
+
+const burstForm = `an object of id (1 to 128 characters), part (1 to parts), parts (1 to ${maxParts}) and, if it was due at a time, scheduledUs`
+
+const burstOf = (value: unknown): Burst | undefined => {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { id, part, parts, scheduledUs } = value as Record<string, unknown>
+  if (typeof id !== 'string' || id.length === 0 || id.length > 128) return undefined
+  if (!isCount(part) || !isCount(parts) || part < 1 || part > parts || parts > maxParts) return undefined
+  if (isGiven(scheduledUs) && !isTime(scheduledUs)) return undefined
+  return { id, part, parts, scheduledUs: isGiven(scheduledUs) ? (scheduledUs as number) : null }
 }
 
 interface Identity {

@@ -1,6 +1,7 @@
 // One delivery while it is taken: what it was checked against, what became of its rows, and what has to be safe before its sender hears of it.
 
 import type { Delivery, Receipt } from './adapters/source.ts'
+import type { Sender } from './block-builder.ts'
 import type { Clock } from './clock.ts'
 import type { DoorMemory } from './door-memory.ts'
 import type { OpenBlocks } from './open-blocks.ts'
@@ -26,6 +27,7 @@ export class Taking {
   readonly lookup: PlantLookup
   readonly receivedUs: number
   readonly times: TimeBounds
+  readonly sender: Sender
   /** Rows looked at so far, of whatever outcome. */
   rows = 0
   historical = 0
@@ -39,6 +41,7 @@ export class Taking {
     this.deps = deps
     this.lookup = deps.lookup()
     this.receivedUs = deps.clock.nowUs()
+    this.sender = { door: delivery.door, device: delivery.device, correction: delivery.correction }
     this.times = timeBounds(this.receivedUs, deps.maxAheadUs, deps.maxBehindUs)
     deps.memory.age(deps.clock.monotonicMs())
   }
@@ -62,7 +65,7 @@ export class Taking {
     if (source === undefined || epoch === undefined || seq === undefined) return
     const assetId = this.lookup.assetOf(source)
     if (assetId === undefined || this.delivery.device?.speaksFor(source) === false) return
-    this.wait(this.deps.blocks.withhold({ sourceId: source, assetId, epoch }, seq, this.receivedUs))
+    this.wait(this.deps.blocks.withhold({ sourceId: source, assetId, epoch, sender: this.sender }, seq, this.receivedUs))
   }
 
   /** Resolves when the sender may be acknowledged. */

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { uuid8 } from '@andon/kit'
 import { BlockBuilder, withheldDigest } from '../src/block-builder.ts'
+import type { Received } from '../src/block-builder.ts'
 import { plantLookup } from '../src/plant-lookup.ts'
 import type { Layout } from '../src/layout.ts'
 import { checkReading, isRefusal, maxValues } from '../src/reading.ts'
@@ -13,8 +14,9 @@ import { plant, reading, startUs } from './rig.ts'
 
 const lookup = plantLookup(plant, new Map())
 const limits = { maxRows: 100, maxBytes: 4096 }
-const origin = { sourceId: 'oven-plc', assetId: 'oven', epoch: 1 }
-const received = { receivedUs: startUs, historical: false }
+const sender = { door: 'http', device: undefined, correction: undefined }
+const origin = { sourceId: 'oven-plc', assetId: 'oven', epoch: 1, sender }
+const received = { receivedUs: startUs, historical: false, sender }
 
 const placed = (raw: unknown): [Layout, Reading, Float64Array] => {
   const checked = checkReading(raw)
@@ -25,9 +27,9 @@ const placed = (raw: unknown): [Layout, Reading, Float64Array] => {
   return [layout, checked, row]
 }
 
-const fits = (builder: BlockBuilder, seq: number, epoch: number, raw: unknown, historical = false, within = limits): boolean => {
+const fits = (builder: BlockBuilder, seq: number, epoch: number, raw: unknown, facts: Received = received, within = limits): boolean => {
   const [layout, checked] = placed(raw)
-  return builder.fits(seq, epoch, layout, checked, historical, within)
+  return builder.fits(seq, epoch, layout, checked, facts, within)
 }
 
 const int64s = (bytes: Uint8Array) => [...new BigInt64Array(Uint8Array.from(bytes).buffer)].map(Number)
@@ -84,7 +86,7 @@ test('any rows come back as they went in', () => {
 test('a waveform is one row of float32', () => {
   const f32 = Buffer.from(new Float32Array([0.5, -1, 2, 3]).buffer)
   const waveform = { channel: 'vibrationG', sampleRateHz: 1000, f32: f32.toString('base64'), sensitivity: 100 }
-  const builder = new BlockBuilder({ sourceId: 'spindle-vib', assetId: 'spindle', epoch: 3 }, 1)
+  const builder = new BlockBuilder({ sourceId: 'spindle-vib', assetId: 'spindle', epoch: 3, sender }, 1)
   builder.add(...placed({ source: 'spindle-vib', epoch: 3, seq: 1, timeUs: startUs, waveform }), received)
   const { block } = builder.close(5_000_000)
   assert.deepEqual([block.dtype, block.width, block.sampleRateHz, block.sensitivity, block.rows], ['f32', 4, 1000, 100, 1])
@@ -113,22 +115,22 @@ for (const [what, seq, epoch, extra, facts] of [
   ['a repeat', 1, 1, {}, received],
   ['another epoch', 2, 2, {}, received],
   ['a channel that the block lacks', 2, 1, { values: { pressureBar: 1 } }, received],
-  ['a historical row', 2, 1, {}, { receivedUs: startUs, historical: true }],
+  ['a historical row', 2, 1, {}, { ...received, historical: true }],
   ['a replayed recording', 2, 1, { recordedUs: 5 }, received],
 ] as const) {
   test(`${what} starts the next block`, () => {
     const builder = new BlockBuilder(origin, 1)
     builder.add(...placed(reading(1)), received)
     assert.ok(fits(builder, 2, 1, reading(2)))
-    assert.ok(!fits(builder, seq, epoch, reading(seq, extra), facts.historical))
+    assert.ok(!fits(builder, seq, epoch, reading(seq, extra), facts))
   })
 }
 
 test('a block ends at its row limit and at its byte limit', () => {
   const builder = new BlockBuilder(origin, 1)
   builder.add(...placed(reading(1)), received)
-  assert.ok(!fits(builder, 2, 1, reading(2), false, { maxRows: 1, maxBytes: 4096 }))
-  assert.ok(!fits(builder, 2, 1, reading(2), false, { maxRows: 9, maxBytes: 15 }))
+  assert.ok(!fits(builder, 2, 1, reading(2), received, { maxRows: 1, maxBytes: 4096 }))
+  assert.ok(!fits(builder, 2, 1, reading(2), received, { maxRows: 9, maxBytes: 15 }))
 })
 
 test('skew is marked beyond the bound, with its sign, and the times stay', () => {

@@ -39,7 +39,11 @@ const open = () => {
     const values = new Float64Array(maxValues)
     const layout = lookup.place(checked, values)
     assert.ok(!isRefusal(layout))
-    blocks.add(layout, checked, values, 1, seq, { receivedUs: startUs, historical: false })
+    blocks.add(layout, checked, values, 1, seq, {
+      receivedUs: startUs,
+      historical: false,
+      sender: { door: 'http', device: undefined, correction: undefined },
+    })
   }
   return { pass, row, closed }
 }
