@@ -36,8 +36,8 @@ export interface Devices {
    */
   admit(socket: Socket, door: DoorName): Device | undefined
   /**
-   * Called when a certificate may no longer speak that was identified before. Doors whose connections were admitted need not
-   * listen: those are cut. Returns what ends it.
+   * Called when a device that was identified before may no longer speak at all, before its connections are cut. For doors that say
+   * goodbye, or keep something of a device beyond its connection. Returns what ends it.
    */
   onCutOff(listener: (deviceId: string) => void): () => void
 }
@@ -172,12 +172,14 @@ export class SecureDevices implements Devices {
       const found = standing(state, sha256, nowUs)
       return found.code === null ? undefined : found.message
     }
-    this.#sessions.sweep(objection)
+    const speaks = (deviceId: string): boolean =>
+      state.devices.get(deviceId)?.certificates.some(({ sha256 }) => objection(sha256) === undefined) === true
     for (const [sha256, deviceId] of this.#identified) {
       if (objection(sha256) === undefined) continue
       this.#identified.delete(sha256)
-      for (const listener of this.#listeners) listener(deviceId)
+      if (!speaks(deviceId)) for (const listener of this.#listeners) listener(deviceId)
     }
+    this.#sessions.sweep(objection)
     this.#noteExpiry()
   }
 

@@ -1,5 +1,5 @@
 // Who sends: a device by its certificate, else the principal of a bearer token. Asked once per connection and token; a device that is
-// cut off loses its connections.
+// cut off loses its connections (../devices.ts).
 
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -26,7 +26,6 @@ export class Senders {
   readonly #principals: Principals
   readonly #devices: Devices
   readonly #known = new WeakMap<Socket, Known>()
-  readonly #connections = new Map<string, Set<Socket>>()
 
   constructor(principals: Principals, devices: Devices) {
     this.#principals = principals
@@ -44,20 +43,10 @@ export class Senders {
     return sender
   }
 
-  /** Ends the connections of devices that may no longer speak, from now on. Returns what ends that. */
-  watch(): () => void {
-    return this.#devices.onCutOff((deviceId) => {
-      for (const socket of this.#connections.get(deviceId) ?? []) socket.destroy()
-    })
-  }
-
   #byCertificate(socket: Socket): Sender | undefined {
     if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-    const certificate = socket.getPeerX509Certificate()
-    if (certificate === undefined) return undefined
-    const device = this.#devices.identify(certificate.raw)
-    this.#remember(device.id, socket)
-    return { id: `device ${device.id}`, device }
+    const device = this.#devices.admit(socket, 'http')
+    return device === undefined ? undefined : { id: `device ${device.id}`, device }
   }
 
   #byToken(request: IncomingMessage): Sender {
@@ -71,16 +60,6 @@ export class Senders {
       })
     }
     return { id: `principal ${principal.id}`, device: undefined }
-  }
-
-  #remember(deviceId: string, socket: Socket): void {
-    const sockets = this.#connections.get(deviceId) ?? new Set()
-    if (sockets.has(socket)) return
-    this.#connections.set(deviceId, sockets.add(socket))
-    socket.once('close', () => {
-      sockets.delete(socket)
-      if (sockets.size === 0 && this.#connections.get(deviceId) === sockets) this.#connections.delete(deviceId)
-    })
   }
 }
 

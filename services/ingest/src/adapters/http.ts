@@ -61,7 +61,6 @@ export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } 
   const senders = new Senders(options.principals, devices)
   const bodies = new Bodies({ maxBytes: maxBodyBytes, maxReceivingBytes: options.maxReceivingBytes ?? 64 * mebibyte })
   let opened: DoorServer | undefined
-  let unwatch: (() => void) | undefined
   let port = options.port
   return {
     name: 'http',
@@ -81,10 +80,8 @@ export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } 
       const { maxConnections = 4096, requestTimeoutMs = 30_000 } = options
       opened = doorServer({ ...options, devices, maxConnections, requestTimeoutMs }, listener(false), listener(true))
       port = await opened.listen()
-      unwatch = senders.watch()
     },
     stop: async () => {
-      unwatch?.()
       await opened?.close()
     },
   }

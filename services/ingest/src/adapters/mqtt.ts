@@ -104,9 +104,8 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
     (socket: Socket) =>
     (connect: IConnectPacket): Peer => {
       if (socket instanceof TLSSocket) {
-        const certificate = socket.getPeerX509Certificate()
-        if (certificate === undefined) throw new MqttFault(reason.notAuthorized, 'found no certificate')
-        const device = identified(devices, certificate.raw)
+        const device = admitted(devices, socket)
+        if (device === undefined) throw new MqttFault(reason.notAuthorized, 'found no certificate')
         return { id: `device ${device.id}`, device }
       }
       const principal = connect.password === undefined ? undefined : options.principals().of(connect.password.toString('utf8'))
@@ -190,9 +189,9 @@ const secureServer = (tls: NonNullable<Devices['tls']>, welcome: (socket: Socket
   return server
 }
 
-const identified = (devices: Devices, certificate: Buffer) => {
+const admitted = (devices: Devices, socket: TLSSocket) => {
   try {
-    return devices.identify(certificate)
+    return devices.admit(socket, 'mqtt')
   } catch (error) {
     if (error instanceof AndonError && error.retriable) throw error
     throw new MqttFault(reason.notAuthorized, messageOf(error))

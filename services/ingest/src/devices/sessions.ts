@@ -8,6 +8,8 @@ import type { DoorName } from '../adapters/source.ts'
 /** The same pair of addresses is reported once in so long. */
 const reportEveryMs = 600_000
 const mostReports = 10_000
+/** A peer that does not read is not waited for longer. */
+const lingerMs = 500
 
 interface Session {
   readonly deviceId: string
@@ -24,6 +26,7 @@ export interface SessionsDeps {
 
 export class DeviceSessions {
   readonly #sessions = new Map<Socket, Session>()
+  readonly #ending = new WeakSet<Socket>()
   readonly #reported = new Map<string, number>()
   readonly #deps: SessionsDeps
   readonly #open
@@ -48,20 +51,18 @@ export class DeviceSessions {
     })
   }
 
-  /** Ends every session whose certificate counts no more; gives those certificates with why. */
-  sweep(objection: (sha256: string) => string | undefined): ReadonlyMap<string, Session> {
-    const ended = new Map<string, Session>()
+  /** Ends every session whose certificate counts no more. What the door has written last still leaves, for as long as that takes no time. */
+  sweep(objection: (sha256: string) => string | undefined): void {
     const asked = new Map<string, string | undefined>()
-    for (const [socket, session] of this.#sessions) {
-      const { sha256, deviceId, door, address } = session
+    for (const [socket, { sha256, deviceId, door, address }] of this.#sessions) {
       if (!asked.has(sha256)) asked.set(sha256, objection(sha256))
       const why = asked.get(sha256)
-      if (why === undefined) continue
-      ended.set(sha256, session)
-      this.#deps.logger.warn({ deviceId, door, address, why }, 'a device session was cut')
-      socket.destroy()
+      if (why === undefined || this.#ending.has(socket)) continue
+      this.#ending.add(socket)
+      this.#deps.logger.warn({ deviceId, door, address, why }, 'a device session is cut')
+      socket.destroySoon()
+      setTimeout(() => socket.destroy(), lingerMs).unref()
     }
-    return ended
   }
 
   #report(session: Session, other: Session): void {
