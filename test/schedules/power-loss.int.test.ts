@@ -68,7 +68,7 @@ const open = async (t: TestContext, appendDeadlineMs: number): Promise<Scene> =>
   const clock = new JumpingClock()
   const ingest = await openRig({ broker: own, clock, isRunning: true })
   t.after(() => ingest.wiring.stop())
-  await until('ingest to join', () => ingest.wiring.pump.hasJoined)
+  await until('ingest to join', () => ingest.wiring.edge.pump.hasJoined)
   const losesPower = async (offset: number): Promise<void> => {
     await kafka.kill()
     assert.ok(cutTail(dir, `${namespace}telemetry`, 0, offset) > 0, 'something was lost')
@@ -147,7 +147,7 @@ test('row 1: what a broker lost of its tail is sent again by an ingest that went
 test('row 2: a power loss behind a half-open connection takes nothing, though more than 15 s pass', { timeout: 180_000 }, async (t) => {
   const scene = await open(t, 3000)
   await send(scene, 1, 10)
-  await until('all of it on the log', () => scene.ingest.wiring.held.counts().unanswered === 0)
+  await until('all of it on the log', () => scene.ingest.wiring.edge.held.counts().unanswered === 0)
   const lostFrom = samples(await telemetry(scene)).get(4)!.offset
   proxy.set({ blackhole: 'answers' })
   scene.clock.jump(16_000)
@@ -155,7 +155,7 @@ test('row 2: a power loss behind a half-open connection takes nothing, though mo
   await send(scene, 11, 12)
   await sleep(4000) // an append gives up, and is tried again
   scene.clock.jump(16_000)
-  assert.equal(scene.ingest.wiring.held.counts().held, 12, 'nothing has answered, so nothing may go')
+  assert.equal(scene.ingest.wiring.edge.held.counts().held, 12, 'nothing has answered, so nothing may go')
   proxy.heal()
   await until('everything on the log again', async () => samples(await telemetry(scene)).size === 12)
   assertWhole(await telemetry(scene), 12)

@@ -76,13 +76,22 @@ const plantShape = z.strictObject({
       }),
     )
     .min(1),
-  assetClasses: z.array(z.strictObject({ id: idShape, featureSet: z.string().regex(/^features\//, 'a name that starts with features/') })),
+  assetClasses: z.array(
+    z.strictObject({
+      id: idShape,
+      featureSet: z.string().regex(/^features\//, 'a name that starts with features/'),
+      /** What decides about stops: its data still gets in when ingest is nearly full, and goes out first. */
+      control: z.boolean().optional(),
+    }),
+  ),
   assets: z.array(
     z.strictObject({
       id: idShape,
       name,
       line: idShape,
       class: idShape,
+      /** As `control` of its class, for this asset alone. */
+      priority: z.literal('control').optional(),
       origin: z.enum(['simulated', 'recording', 'live']).default('live'),
       sources: z.array(idShape).default([]),
       bearing: bearing.optional(),
