@@ -4,6 +4,7 @@ import { httpDoorKind } from './adapters/http.ts'
 import { mqttDoorKind } from './adapters/mqtt.ts'
 import { natsDoorKind } from './adapters/nats.ts'
 import { sparkplugDoorKind } from './adapters/sparkplug.ts'
+import { folderDoorKind } from './adapters/folder.ts'
 import type { DoorKind } from './doors.ts'
 
-export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, natsDoorKind, sparkplugDoorKind]
+export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, natsDoorKind, sparkplugDoorKind, folderDoorKind]

@@ -5,7 +5,7 @@
 import type { ColumnsDelivery, DoorName, ReadingsDelivery } from '../adapters/source.ts'
 import type { ReadingColumns } from '../columns.ts'
 import { refusal } from '../reading.ts'
-import type { RawReading } from '../reading.ts'
+import type { RawReading, Refusal } from '../reading.ts'
 import type { ColumnPlan } from './column-plan.ts'
 import type { FileAssets } from './file-assets.ts'
 import type { RowBatch, RowFault } from './row-batch.ts'
@@ -23,7 +23,7 @@ export interface FileIdentity {
   readonly sha256: string
 }
 
-/** Deliveries in the order of the rows; takes the rows' numbers from `assets`. The batch must stay as it is until all are settled. */
+/** Deliveries of a batch; takes the rows' numbers from `assets`. The batch must stay as it is until all are settled. */
 export const deliveriesOf = (
   file: FileIdentity,
   plan: ColumnPlan,
@@ -31,16 +31,9 @@ export const deliveriesOf = (
   batch: RowBatch,
   assets: FileAssets,
 ): FileDelivery[] => {
-  const channels = channelsOf(plan, longChannels)
-  const deliveries: FileDelivery[] = []
-  let from = 0
-  for (const fault of [...batch.faults, undefined]) {
-    const to = fault?.row ?? batch.rows
-    if (to > from) deliveries.push(goodRows(file, channels, batch, assets, from, to))
-    if (fault !== undefined) deliveries.push(badRow(file, batch, assets, fault))
-    from = to + 1
-  }
-  return deliveries
+  const faults = new Map(batch.faults.map((fault) => [fault.row, fault]))
+  const homeless = batch.faults.filter(({ row }) => batch.assets[row]! < 0)
+  return [...placedRows(file, channelsOf(plan, longChannels), batch, assets, faults), ...homelessRows(file, batch, homeless)]
 }
 
 interface Channels {
@@ -57,43 +50,50 @@ const channelsOf = ({ values, long }: ColumnPlan, longChannels: readonly string[
   return { names: values.map(({ channel }) => channel), units: hasUnits ? values.map(({ unit }) => unit) : undefined, isLong: false }
 }
 
-const goodRows = (file: FileIdentity, channels: Channels, batch: RowBatch, assets: FileAssets, from: number, to: number): FileDelivery => {
-  const rowsByAsset = groupByAsset(batch, from, to)
+/** Rows whose asset is known, the bad ones among them included. */
+const placedRows = (
+  file: FileIdentity,
+  channels: Channels,
+  batch: RowBatch,
+  assets: FileAssets,
+  faults: ReadonlyMap<number, RowFault>,
+): FileDelivery[] => {
   const columns: ReadingColumns[] = []
   const rowNumbers: Int32Array[] = []
-  for (const [asset, rows] of rowsByAsset) {
-    columns.push(columnsOf(file, channels, batch, assets, asset, rows))
+  for (const [asset, rows] of groupByAsset(batch)) {
+    columns.push(columnsOf(file, channels, batch, assets, asset, rows, faults))
     rowNumbers.push(rows)
   }
-  const bytes = batch.ends[to - 1]! - batch.starts[from]!
-  const delivery: ColumnsDelivery = { door: file.door, columns, bytes: Math.max(bytes, 1) }
-  return {
-    delivery,
-    rowOf: (index) => {
-      let rest = index
-      for (const rows of rowNumbers) {
-        if (rest < rows.length) return batch.firstRow + rows[rest]!
-        rest -= rows.length
-      }
-      return batch.firstRow
-    },
+  if (columns.length === 0) return []
+  const delivery: ColumnsDelivery = { door: file.door, columns, bytes: bytesOf(batch) }
+  const rowOf = (index: number): number => {
+    let rest = index
+    for (const rows of rowNumbers) {
+      if (rest < rows.length) return batch.firstRow + rows[rest]!
+      rest -= rows.length
+    }
+    throw new RangeError(`a receipt names reading ${index} of ${batch.rows}`)
   }
+  return [{ delivery, rowOf }]
 }
 
+const bytesOf = ({ starts, ends, rows }: RowBatch): number => Math.max(1, ends[rows - 1]! - starts[0]!)
+
 /** Rows of each asset, ascending, the assets in the order of their first row. */
-const groupByAsset = ({ assets }: RowBatch, from: number, to: number): Map<number, Int32Array> => {
+const groupByAsset = ({ assets, rows }: RowBatch): Map<number, Int32Array> => {
   const counts = new Map<number, number>()
-  for (let row = from; row < to;) {
+  for (let row = 0; row < rows;) {
     const asset = assets[row]!
     const start = row
-    while (row < to && assets[row] === asset) row++
-    counts.set(asset, (counts.get(asset) ?? 0) + row - start)
+    while (row < rows && assets[row] === asset) row++
+    if (asset >= 0) counts.set(asset, (counts.get(asset) ?? 0) + row - start)
   }
   const groups = new Map<number, Int32Array>()
   const filled = new Map<number, number>()
   for (const [asset, count] of counts) groups.set(asset, new Int32Array(count))
-  for (let row = from; row < to; row++) {
+  for (let row = 0; row < rows; row++) {
     const asset = assets[row]!
+    if (asset < 0) continue
     const at = filled.get(asset) ?? 0
     groups.get(asset)![at] = row
     filled.set(asset, at + 1)
@@ -108,6 +108,7 @@ const columnsOf = (
   assets: FileAssets,
   asset: number,
   rows: Int32Array,
+  faults: ReadonlyMap<number, RowFault>,
 ): ReadingColumns => {
   const count = rows.length
   const first = rows[0]!
@@ -122,7 +123,10 @@ const columnsOf = (
   if (qualities !== undefined) for (let at = 0; at < count; at++) qualities[at] = batch.qualities[rows[at]!]!
   if (used !== undefined) {
     values.fill(Number.NaN)
-    for (let at = 0; at < count; at++) values[used.indexOf(batch.longChannels[rows[at]!]!) * count + at] = batch.values[rows[at]!]!
+    for (let at = 0; at < count; at++) {
+      const channel = batch.longChannels[rows[at]!]!
+      if (channel >= 0) values[used.indexOf(channel) * count + at] = batch.values[rows[at]!]!
+    }
   } else if (values !== batch.values) {
     for (let channel = 0; channel < channels.length; channel++) {
       const base = channel * capacity
@@ -133,8 +137,17 @@ const columnsOf = (
   const id = assets.ids[asset]!
   const seqFrom = assets.next[asset]!
   assets.next[asset] = seqFrom + count
+  const source = sourceIdOf(sha256, id)
+  const refused = new Map<number, Refusal>()
+  if (faults.size > 0) {
+    for (let at = 0; at < count; at++) {
+      const fault = faults.get(rows[at]!)
+      if (fault !== undefined)
+        refused.set(at, refusal(rowFaultCode, rowMessage(batch, fault), { source, asset: id, epoch: 0, seq: seqFrom + at }))
+    }
+  }
   return {
-    source: sourceIdOf(sha256, id),
+    source,
     asset: id,
     epoch: 0,
     seqFrom,
@@ -144,35 +157,29 @@ const columnsOf = (
     timesUs,
     values,
     ...(qualities === undefined ? {} : { qualities }),
+    ...(refused.size === 0 ? {} : { refused }),
     bytesOf: (row) => batch.bytesOf(rows[row]!),
   }
 }
 
 const usedChannels = ({ longChannels }: RowBatch, rows: Int32Array, channels: number): number[] => {
   const isUsed = new Uint8Array(channels)
-  for (const row of rows) isUsed[longChannels[row]!] = 1
+  for (const row of rows) if (longChannels[row]! >= 0) isUsed[longChannels[row]!] = 1
   return [...isUsed.keys()].filter((channel) => isUsed[channel] === 1)
 }
 
-const badRow = ({ door, sha256 }: FileIdentity, batch: RowBatch, assets: FileAssets, fault: RowFault): FileDelivery => {
-  const asset = batch.assets[fault.row]!
-  const id = assets.ids[asset]
-  const seq = id === undefined ? undefined : assets.next[asset]!
-  if (seq !== undefined) assets.next[asset] = seq + 1
-  const identity = {
-    source: id === undefined ? undefined : sourceIdOf(sha256, id),
-    asset: id,
-    epoch: seq === undefined ? undefined : 0,
-    seq,
-  }
-  const reading: RawReading = {
+/** Bad rows of no known asset: without a number, as nothing says whose they are. */
+const homelessRows = ({ door }: FileIdentity, batch: RowBatch, faults: readonly RowFault[]): FileDelivery[] => {
+  if (faults.length === 0) return []
+  const readings = faults.map((fault): RawReading => ({
     value: undefined,
     bytes: () => batch.bytesOf(fault.row),
-    refused: refusal(rowFaultCode, `row ${batch.firstRow + fault.row + 1}: ${wordsOf(fault)}`, identity),
-  }
-  const bytes = batch.ends[fault.row]! - batch.starts[fault.row]!
-  return { delivery: { door, readings: [reading], bytes: Math.max(bytes, 1) }, rowOf: () => batch.firstRow + fault.row }
+    refused: refusal(rowFaultCode, rowMessage(batch, fault), {}),
+  }))
+  return [{ delivery: { door, readings, bytes: bytesOf(batch) }, rowOf: (index) => batch.firstRow + faults[index]!.row }]
 }
+
+const rowMessage = ({ firstRow }: RowBatch, fault: RowFault): string => `row ${firstRow + fault.row + 1}: ${wordsOf(fault)}`
 
 export const rowFaultCode = 'ANDON_INGEST_FILE_ROW'
 

@@ -16,7 +16,7 @@ const timeUs = 1_795_000_000_000_000
 test('rows of the default header: time, asset, quality, channels with units', () => {
   const text = `time,asset,quality,temperatureC [K],pressureBar\n2026-11-18T11:06:40Z,oven,1,293.15,\n2026-11-18T11:06:40.25Z,press-1,,-2,1e3\n`
   assert.deepEqual(
-    rowsOf(text).map(({ text: _, ...row }) => row),
+    rowsOf(text).map(({ asset, timeUs: at, values, quality, fault }) => ({ asset, timeUs: at, values, quality, fault })),
     [
       { asset: 'oven', timeUs, values: [293.15, Number.NaN], quality: 1, fault: undefined },
       { asset: 'press-1', timeUs: timeUs + 250_000, values: [-2, 1000], quality: 0, fault: undefined },

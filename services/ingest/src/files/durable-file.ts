@@ -1,0 +1,18 @@
+// A small file, written whole or not at all.
+
+import { open, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { syncFolder } from '@andon/kit'
+
+/** When it resolves, the file has this content and survives a power loss. */
+export const writeFileDurably = async (path: string, content: Uint8Array | string): Promise<void> => {
+  const handle = await open(`${path}.new`, 'w')
+  try {
+    await handle.writeFile(content)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(`${path}.new`, path)
+  await syncFolder(dirname(path))
+}
