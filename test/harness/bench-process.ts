@@ -61,15 +61,17 @@ export const processContender = async ({ name, command, env }: ProcessOptions): 
 
 /**
  * The other side, for a contender in TypeScript: says it is ready, then does what it is asked until its input ends.
- * `rounds` returns the units of work done. What was set up is ended by `close`.
+ * `rounds` returns the units of work done; `prepare` comes before it and is not timed. What was set up is ended by `close`.
  */
 export const serveContender = async (
   about: Readonly<Record<string, unknown>>,
   rounds: (count: number) => Promise<number>,
   close: () => Promise<void>,
+  prepare?: (count: number) => void,
 ): Promise<void> => {
   process.stdout.write(`ready ${JSON.stringify({ node: process.version, ...about })}\n`)
   for await (const line of createInterface({ input: process.stdin })) {
+    prepare?.(Number(line))
     const before = process.cpuUsage()
     const startedMs = performance.now()
     const work = await rounds(Number(line))

@@ -96,9 +96,10 @@ export class Bodies {
         else if (this.#receivingBytes > this.#limits.maxReceivingBytes) settle(busy())
         else chunks.push(chunk)
       })
+      const left = () => void (isSettled || settle(new Gone())) // an error is costly to make
       request.once('end', () => settle())
-      request.once('error', () => settle(new Gone()))
-      request.once('close', () => settle(new Gone()))
+      request.once('error', left)
+      request.once('close', left)
     })
   }
 

@@ -23,9 +23,9 @@ export const jsonContent = (body: Buffer): Content => {
     return { columns: [columnsOfJson(value)], bytes: body.length }
   }
   if (!Array.isArray(value)) return { readings: [rawReading(value, () => body, isSuspicious)], bytes: body.length }
-  let slices: Buffer[] | undefined
-  const readings = value.map((one: unknown, index) => rawReading(one, () => (slices ??= elementsOf(body))[index] ?? body, isSuspicious))
-  return { readings, bytes: body.length }
+  const elements: Elements = { body }
+  const readings = value.map((one: unknown, index) => new Element(one, index, elements))
+  return { readings: isSuspicious ? readings.map((one) => rawReading(one.value, () => one.bytes(), true)) : readings, bytes: body.length }
 }
 
 /** One reading per line; a bad line leaves the others as they are. Empty lines do not count. */
@@ -62,10 +62,34 @@ const rawReading = (value: unknown, bytes: () => Buffer, isSuspicious: boolean):
   return refused === undefined ? { value, bytes } : { value, bytes, refused }
 }
 
+/** One of an array: its bytes are looked for when somebody asks, and then for all of them. */
+class Element implements RawReading {
+  readonly value: unknown
+  readonly #index: number
+  readonly #elements: Elements
+
+  constructor(value: unknown, index: number, elements: Elements) {
+    this.value = value
+    this.#index = index
+    this.#elements = elements
+  }
+
+  bytes(): Buffer {
+    const { body } = this.#elements
+    return (this.#elements.slices ??= elementsOf(body))[this.#index] ?? body
+  }
+}
+
+interface Elements {
+  readonly body: Buffer
+  slices?: Buffer[]
+}
+
 // True when a closer look at the bytes of each reading is due. Rare: a scan sees as many colons as the parsed values have keys.
 const isSuspect = (body: Buffer, scan: JsonScan, value: unknown): boolean =>
-  scan.hasEscapes || scan.colons !== keysIn(value) || !isUtf8(body) || body.includes('"__proto__"')
+  scan.hasEscapes || scan.colons !== keysIn(value) || !isUtf8(body)
 
+/** Keys of all objects in a value; a number that no scan counts when one is `__proto__`. */
 const keysIn = (value: unknown): number => {
   if (typeof value !== 'object' || value === null) return 0
   let keys = 0
@@ -74,6 +98,7 @@ const keysIn = (value: unknown): number => {
     return keys
   }
   for (const key in value) {
+    if (key === '__proto__') return Number.NaN
     keys++
     const item = (value as Record<string, unknown>)[key]
     if (typeof item === 'object') keys += keysIn(item)

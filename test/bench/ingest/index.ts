@@ -1,0 +1,6 @@
+// The benchmarks of ingest, in the order in which `npm run bench -- ingest` runs them.
+
+import type { Benchmark } from '../benchmark.ts'
+import { httpAvro, httpBatches, httpMemory, httpSingles } from './http.ts'
+
+export const INGEST: readonly Benchmark[] = [httpBatches, httpAvro, httpSingles, httpMemory]
