@@ -5,6 +5,7 @@ import { leaderKilled, leaderPaused, rollingRestart } from './brokers.ts'
 import { poison, registryDown } from './codec-faults.ts'
 import { damage } from './damage.ts'
 import type { Fault } from './fault.ts'
+import { ingestKills } from './ingest/kills.ts'
 import { network } from './network.ts'
 import { instanceZombie, rebalanceStorm, serviceKilled, transactionZombie, zombie } from './members.ts'
 import { powerLoss } from './power-loss.ts'
@@ -118,5 +119,11 @@ export const FAULTS: readonly Fault[] = [
     id: 'damage',
     title: 'snapshots torn by a power loss, single bits flipped in stored state: always noticed, never used',
     run: damage,
+  },
+  {
+    id: 'ingest-kills',
+    title: 'kill -9 of ingest, of Kafka and of both, at random, with every door under load: what was acknowledged is on the log, once',
+    ciScale: 0.15,
+    run: ingestKills,
   },
 ]

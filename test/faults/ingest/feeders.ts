@@ -1,0 +1,147 @@
+// Senders, one per door: each sends numbers from 1 up, notes what was acknowledged, and sends again what was not, as a device does.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import mqtt from 'mqtt'
+import { connect as connectNats } from 'nats'
+import { CHANNEL, TOKEN, sourceOf } from './rig.ts'
+import { sampleId } from './samples.ts'
+
+export interface Feeder {
+  readonly asset: string
+  /** Ledger ids of what the door has acknowledged. */
+  readonly acknowledged: ReadonlySet<string>
+  /** Ledger ids of what was sent and not answered for (yet). */
+  readonly sent: ReadonlySet<string>
+  /** Ends after what is in hand has been acknowledged. */
+  stop(): Promise<void>
+  /** Ends now, whatever is in hand. */
+  abandon(): Promise<void>
+}
+
+/** Sends numbers; resolves true when they are acknowledged, false when they may be sent again. */
+type Send = (counts: readonly number[], attempt: number) => Promise<boolean>
+
+const PAUSE_MS = 50
+const RETRY_MS = 150
+
+/** The device behind every door: batches of numbers, each repeated until it is acknowledged. */
+const feed = (asset: string, batch: number, send: Send, close: () => unknown = () => undefined, pauseMs = PAUSE_MS): Feeder => {
+  const acknowledged = new Set<string>()
+  const sent = new Set<string>()
+  let isOver = false
+  let isAbandoned = false
+  const work = (async () => {
+    for (let next = 1; !isOver; next += batch) {
+      const counts = Array.from({ length: batch }, (_, i) => next + i)
+      for (const count of counts) sent.add(sampleId(asset, count))
+      let attempt = 0
+      while (!isAbandoned && !(await send(counts, attempt++).catch(() => false))) await sleep(RETRY_MS)
+      if (isAbandoned) return
+      for (const count of counts) acknowledged.add(sampleId(asset, count))
+      await sleep(pauseMs)
+    }
+  })()
+  return {
+    asset,
+    acknowledged,
+    sent,
+    stop: async () => {
+      isOver = true
+      await work
+      await close()
+    },
+    abandon: async () => {
+      isAbandoned = true
+      isOver = true
+      await close()
+    },
+  }
+}
+
+/** A reading with the device's own number. Its time follows from the number, so that a repeat is equal. */
+const numbered = (asset: string, startUs: number, count: number) => ({
+  source: sourceOf(asset),
+  epoch: 1,
+  seq: count,
+  timeUs: startUs + count * 1000,
+  values: { [CHANNEL]: count },
+})
+
+const startUs = (): number => Date.now() * 1000 - 60_000_000
+
+/** HTTP, numbered readings. */
+export const httpFeeder = (asset: string, url: string): Feeder => {
+  const start = startUs()
+  return feed(asset, 10, async (counts) => {
+    const { status } = await post(url, {}, JSON.stringify(counts.map((count) => numbered(asset, start, count))))
+    return status === 202
+  })
+}
+
+/** HTTP without numbers: the door knows a repeat by its Idempotency-Key. */
+export const keyedHttpFeeder = (asset: string, url: string): Feeder => {
+  const start = startUs()
+  return feed(asset, 5, async (counts) => {
+    const readings = counts.map((count) => {
+      const { epoch: _epoch, seq: _seq, ...reading } = numbered(asset, start, count)
+      return reading
+    })
+    const { status } = await post(url, { 'idempotency-key': `${asset}-${counts[0]}` }, JSON.stringify(readings))
+    return status === 202
+  })
+}
+
+const post = (url: string, headers: Readonly<Record<string, string>>, body: string): Promise<Response> =>
+  fetch(`${url}/v1/telemetry`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json', ...headers },
+    body,
+    signal: AbortSignal.timeout(5000),
+  })
+
+export interface MqttTarget {
+  readonly port: number
+  readonly password?: string
+  readonly topic: string
+}
+
+/** MQTT QoS 1 through mqtt.js, which itself sends again what no PUBACK came for. */
+export const mqttFeeder = (asset: string, { port, password, topic }: MqttTarget): Feeder => {
+  const start = startUs()
+  const client = mqtt.connect({
+    host: '127.0.0.1',
+    port,
+    clientId: `feeder-${asset}`,
+    clean: false,
+    protocolVersion: 4,
+    reconnectPeriod: 200,
+    ...(password === undefined ? {} : { username: 'device', password }),
+  })
+  client.on('error', () => undefined) // it reconnects
+  return feed(
+    asset,
+    5,
+    async (counts) => {
+      const payload = JSON.stringify(counts.map((count) => numbered(asset, start, count)))
+      await client.publishAsync(topic, payload, { qos: 1 })
+      return true
+    },
+    () => client.endAsync(true),
+  )
+}
+
+/** NATS request and reply. */
+export const natsFeeder = async (asset: string, url: string, prefix: string): Promise<Feeder> => {
+  const start = startUs()
+  const client = await connectNats({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 200 })
+  return feed(
+    asset,
+    5,
+    async (counts) => {
+      const payload = JSON.stringify(counts.map((count) => numbered(asset, start, count)))
+      const reply = await client.request(`${prefix}telemetry.${sourceOf(asset)}`, payload, { timeout: 5000 })
+      return !('error' in reply.json<object>())
+    },
+    () => client.close(),
+  )
+}
