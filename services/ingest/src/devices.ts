@@ -128,7 +128,7 @@ export class SecureDevices implements Devices {
       })
     if (shown.name.site !== site)
       throw refusedCertificate(
-        'ANDON_INGEST_DEVICE_WRONG_SITE',
+        'ANDON_INGEST_SITE_NOT_ALLOWED',
         `Device ${shown.name.deviceId} is of site ${shown.name.site}, this is ${site}`,
       )
     return shown

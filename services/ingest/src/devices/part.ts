@@ -20,7 +20,7 @@ import { Enrolment } from './enrolment.ts'
 import { DeviceRegistry, devicesTopic } from './registry.ts'
 import { readTls } from './settings.ts'
 
-const answerWithinMs = 8000
+const answerWithinMs = 5000
 
 export interface DevicesPartDeps {
   readonly config: CoreConfig

@@ -30,7 +30,7 @@ export class DeviceRegistry {
   #state: DevicesState = emptyDevices()
   readonly #deps: RegistryDeps
   readonly #mine = new Set<string>()
-  readonly #waiting = new Map<string, (answer: DeviceAnswer) => void>()
+  readonly #waiting = new Map<string, (answer: DeviceAnswer | undefined) => void>()
   readonly #listeners = new Set<() => void>()
   #follow: Follow | undefined
   #isRead = false
@@ -81,6 +81,7 @@ export class DeviceRegistry {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer)
+    for (const tell of this.#waiting.values()) tell(undefined)
     await this.#follow?.stop()
   }
 
