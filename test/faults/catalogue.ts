@@ -6,6 +6,7 @@ import { poison, registryDown } from './codec-faults.ts'
 import { damage } from './damage.ts'
 import type { Fault } from './fault.ts'
 import { ingestKills } from './ingest/kills.ts'
+import { ingestMixed } from './ingest/mixed.ts'
 import { network } from './network.ts'
 import { instanceZombie, rebalanceStorm, serviceKilled, transactionZombie, zombie } from './members.ts'
 import { powerLoss } from './power-loss.ts'
@@ -125,5 +126,11 @@ export const FAULTS: readonly Fault[] = [
     title: 'kill -9 of ingest, of Kafka and of both, at random, with every door under load: what was acknowledged is on the log, once',
     ciScale: 0.15,
     run: ingestKills,
+  },
+  {
+    id: 'ingest-mixed',
+    title: 'a million records of every kind: in = accepted + quarantined + duplicates, to the record, and the topics hold exactly that',
+    ciScale: 0.02,
+    run: ingestMixed,
   },
 ]
