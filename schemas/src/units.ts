@@ -10,6 +10,8 @@ const shown: Readonly<Record<string, string>> = {
   'm/s2': 'm/s²',
   um: 'µm',
   Ohm: 'Ω',
+  '[g]': 'g',
+  '[psi]': 'psi',
 }
 
 /** A UCUM code as people write it, a rate (`Cel/s`) by its unit; what is not in the list is shown as it is. */

@@ -20,7 +20,10 @@ export interface Layout {
   readonly channels: readonly Channel[]
   /** Channel ids in the order in which the sender names them. */
   readonly ids: readonly string[]
+  /** Units of the block: the plant's. */
   readonly units: readonly string[]
+  /** Where the sender has other units than the plant. */
+  readonly conversion: Conversions | undefined
   /** Days per channel, 0 = as long as the topic's; empty when no channel says so. */
   readonly retentionDays: readonly number[]
   /** Undefined where every row is kept. */
@@ -32,18 +35,26 @@ export interface Layout {
   readonly subject: string
 }
 
+/** Value of the plant = sender's value · factor + offset, per channel. */
+export interface Conversions {
+  readonly from: readonly (string | undefined)[]
+  readonly factors: Float64Array
+  readonly offsets: Float64Array
+}
+
 export const knownAsset = (asset: Asset): KnownAsset => ({
   id: asset.id,
   channels: new Map(asset.channels.map((channel) => [channel.id, channel])),
   list: asset.channels.map((channel) => channel.id).join(', '),
 })
 
-export const layoutOf = (asset: KnownAsset, sourceId: string, channels: readonly Channel[]): Layout => ({
+export const layoutOf = (asset: KnownAsset, sourceId: string, channels: readonly Channel[], conversion?: Conversions): Layout => ({
   asset,
   sourceId,
   channels,
   ids: channels.map(({ id }) => id),
   units: channels.map(({ unit }) => unit),
+  conversion,
   retentionDays: channels.some(({ retentionDays }) => retentionDays !== undefined)
     ? channels.map(({ retentionDays }) => retentionDays ?? 0)
     : [],

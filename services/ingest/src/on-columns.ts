@@ -14,17 +14,17 @@ const refused = 2
 const repeated = 3
 
 /** Takes all rows in this turn. Rows are counted on from those of the columns before. */
-export const takeColumns = (taking: Taking, columns: ReadingColumns, key: string | undefined): void => {
-  const { rows, epoch, seqFrom, source } = columns
+export const takeColumns = (taking: Taking, sent: ReadingColumns, key: string | undefined): void => {
+  const { rows, epoch, seqFrom, source } = sent
   const { blocks, memory } = taking.deps
   const first = taking.rows
   taking.rows += rows
-  const placed = columnsFault(columns, taking.delivery.source) ?? taking.lookup.placeColumns(columns, taking.delivery.device)
+  const placed = columnsFault(sent, taking.delivery.source) ?? taking.lookup.placeColumns(sent, taking.delivery.device)
   if (isRefusal(placed)) {
-    for (let row = 0; row < rows; row++)
-      taking.refuse(first + row, columns.bytesOf(row), columns.refused?.get(row) ?? ofRow(placed, columns, row))
+    for (let row = 0; row < rows; row++) taking.refuse(first + row, sent.bytesOf(row), sent.refused?.get(row) ?? ofRow(placed, sent, row))
     return
   }
+  const columns = inUnitsOf(placed, sent)
   const outcomes = outcomesOf(taking, columns, placed)
   const isNumbered = seqFrom !== undefined
   const subject = isNumbered ? undefined : key === undefined ? placed.subject : taking.keySubject(source, key)
@@ -55,6 +55,19 @@ export const takeColumns = (taking: Taking, columns: ReadingColumns, key: string
       at = next
     }
   }
+}
+
+/** The same columns in the plant's units. */
+const inUnitsOf = ({ conversion, ids }: Layout, columns: ReadingColumns): ReadingColumns => {
+  if (conversion === undefined) return columns
+  const { rows } = columns
+  const values = new Float64Array(columns.values.length)
+  for (let channel = 0; channel < ids.length; channel++) {
+    const factor = conversion.factors[channel]!
+    const offset = conversion.offsets[channel]!
+    for (let at = channel * rows; at < (channel + 1) * rows; at++) values[at] = columns.values[at]! * factor + offset
+  }
+  return { ...columns, values }
 }
 
 /** Looks at every number once, by column. */
@@ -113,13 +126,15 @@ const whyNot = (taking: Taking, columns: ReadingColumns, layout: Layout, row: nu
   if (own !== undefined) return own
   const of = nameOf(columns, row)
   const time = timeFault(of, columns.timesUs[row]!, taking.times)
+  if (time?.code === 'ANDON_INGEST_BAD_FIELD') return time
+  const quality = columns.qualities?.[row] ?? 0
+  if (quality > 2) return refusal('ANDON_INGEST_BAD_FIELD', `quality: found ${quality}, expected 0 (good), 1 (uncertain) or 2 (bad)`, of)
   if (time !== undefined) return time
-  for (let channel = 0; channel < layout.ids.length; channel++) {
-    const value = columns.values[channel * columns.rows + row]!
-    if (value < layout.lows[channel]! || value > layout.highs[channel]!) return taking.lookup.outOfRange(layout, channel, value, of)
-  }
-  return refusal('ANDON_INGEST_BAD_FIELD', `quality: found ${columns.qualities?.[row]}, expected 0 (good), 1 (uncertain) or 2 (bad)`, of)
+  const channel = layout.ids.findIndex((_, at) => isOutside(layout, at, columns.values[at * columns.rows + row]!))
+  return taking.lookup.outOfRange(layout, channel, columns.values[channel * columns.rows + row]!, of)
 }
+
+const isOutside = ({ lows, highs }: Layout, channel: number, value: number): boolean => value < lows[channel]! || value > highs[channel]!
 
 const nameOf = ({ source, asset, epoch, seqFrom }: ReadingColumns, row: number) => ({
   source,
@@ -130,4 +145,4 @@ const nameOf = ({ source, asset, epoch, seqFrom }: ReadingColumns, row: number) 
 
 /** The refusal of all rows, as that of one: with its number, if the refusal says whose it is. */
 const ofRow = (all: Refusal, columns: ReadingColumns, row: number): Refusal =>
-  all.source === undefined ? all : { ...all, ...nameOf(columns, row) }
+  all.source === columns.source ? { ...all, ...nameOf(columns, row) } : all

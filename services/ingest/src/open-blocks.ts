@@ -235,6 +235,7 @@ const readingAt = ({ source, timesUs, qualities }: ReadingColumns, row: number):
   timeUs: timesUs[row]!,
   asset: undefined,
   values: undefined,
+  units: undefined,
   waveform: undefined,
   quality: qualities?.[row] ?? 0,
   recordedUs: undefined,

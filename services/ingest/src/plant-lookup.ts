@@ -4,8 +4,9 @@
 import type { Channel, Plant } from '@andon/schemas'
 import type { Device } from './adapters/source.ts'
 import type { ReadingColumns } from './columns.ts'
+import { conversionOf } from '@andon/schemas/ucum'
 import { knownAsset, layoutOf } from './layout.ts'
-import type { KnownAsset, Layout } from './layout.ts'
+import type { Conversions, KnownAsset, Layout } from './layout.ts'
 import type { Reading, Refusal, Waveform } from './reading.ts'
 import { isRefusal, refusal } from './reading.ts'
 
@@ -14,10 +15,10 @@ export interface PlantLookup {
   assetOf(source: string): string | undefined
   /**
    * Checks a reading against the plant and, where its sender showed a certificate, against what that device may do. The values
-   * are left in `row`, in the layout's order; NaN = missing. One source feeds one asset, since its numbers are one sequence.
+   * are left in `row`, in the layout's order and the plant's units; NaN = missing. One source feeds one asset, since its numbers are one sequence.
    */
   place(reading: Reading, row: Float64Array, device?: Device): Layout | Refusal
-  /** The same for columns, but for their values: a layout, or why no row of them can be taken. */
+  /** The same for columns, but for their values, which stay in the sender's units: a layout, or why no row of them can be taken. */
   placeColumns(columns: ReadingColumns, device?: Device): Layout | Refusal
   /** Why a value of a layout's channel is not taken. */
   outOfRange(layout: Layout, channel: number, value: number, of: Named): Refusal
@@ -75,8 +76,9 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
     return asset
   }
 
-  /** A layout for these channels, remembered with its source; the source stays with this asset from now on. */
-  const remember = (asset: KnownAsset, source: string, channels: readonly Channel[]): Layout => {
+  /** Remembers a layout with its source, which stays with this asset from now on. */
+  const remember = (layout: Layout): Layout => {
+    const { asset, sourceId: source } = layout
     let known = sources.get(source)
     if (known === undefined) {
       known = { id: source, asset, layouts: [] }
@@ -84,7 +86,6 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
       if (!named.has(source)) bound.set(source, asset.id)
     }
     last = known
-    const layout = layoutOf(asset, source, channels)
     known.layouts.unshift(layout)
     if (known.layouts.length > layoutsPerSource) known.layouts.pop()
     return layout
@@ -109,7 +110,7 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
       const { layouts } = known
       for (let at = 0; at < layouts.length; at++) {
         const layout = layouts[at]!
-        if (!fill(layout, values, row)) continue
+        if (!hasUnits(layout, reading.units) || !fill(layout, values, row)) continue
         if (at > 0) layouts.unshift(...layouts.splice(at, 1))
         return layout
       }
@@ -119,13 +120,23 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
     if (isRefusal(asset)) return asset
     const channels = channelsOf(asset, Object.keys(values), 'scalar', reading)
     if (isRefusal(channels)) return channels
-    const layout = layoutOf(asset, reading.source, channels)
+    const { units } = reading
+    const conversion =
+      units === undefined
+        ? undefined
+        : conversionsOf(
+            channels,
+            channels.map(({ id }) => units[id]),
+            reading,
+          )
+    if (conversion !== undefined && isRefusal(conversion)) return conversion
+    const layout = layoutOf(asset, reading.source, channels, conversion)
     for (let at = 0; at < channels.length; at++) {
-      const value = values[layout.ids[at]!] ?? Number.NaN
+      const value = converted(layout, at, values[layout.ids[at]!] ?? Number.NaN)
       if (value < layout.lows[at]! || value > layout.highs[at]!) return outOfRange(layout, at, value, reading)
     }
     fill(layout, values, row)
-    return remember(asset, reading.source, channels)
+    return remember(layout)
   }
 
   const placeWaveform = (reading: Reading, waveform: Waveform, device?: Device): Layout | Refusal => {
@@ -136,7 +147,7 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
     const fault = waveformFault(channels[0]!, waveform, reading)
     if (fault !== undefined) return fault
     const known = knownSource(reading.source)
-    return known?.layouts.find(({ channels: [channel] }) => channel === channels[0]) ?? remember(asset, reading.source, channels)
+    return known?.layouts.find(({ channels: [channel] }) => channel === channels[0]) ?? remember(layoutOf(asset, reading.source, channels))
   }
 
   return {
@@ -151,8 +162,15 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
       if (isRefusal(asset)) return asset
       const channels = channelsOf(asset, columns.channels, 'scalar', of)
       if (isRefusal(channels)) return channels
-      const known = knownSource(columns.source)?.layouts.find(({ ids }) => areSame(ids, columns.channels))
-      return known ?? remember(asset, columns.source, channels)
+      const units = columns.units?.some((unit) => unit !== undefined) === true ? columns.units : undefined
+      const isIt = ({ ids, conversion }: Layout) =>
+        areSame(ids, columns.channels) &&
+        (units === undefined ? conversion === undefined : conversion !== undefined && areSame(conversion.from, units))
+      const known = knownSource(columns.source)?.layouts.find(isIt)
+      if (known !== undefined) return known
+      const conversion = units === undefined ? undefined : conversionsOf(channels, units, of)
+      if (conversion !== undefined && isRefusal(conversion)) return conversion
+      return remember(layoutOf(asset, columns.source, channels, conversion))
     },
     outOfRange,
   }
@@ -163,11 +181,12 @@ const isOf = (known: KnownSource, { source, asset }: Reading, device: Device | u
 
 /** Writes the values into `row`; false when they are not exactly the layout's channels in its order, each within its range. */
 const fill = (layout: Layout, values: Readonly<Record<string, number | null>>, row: Float64Array): boolean => {
-  const { ids, lows, highs } = layout
+  const { ids, lows, highs, conversion } = layout
   let at = 0
   for (const id in values) {
     if (ids[at] !== id) return false
-    const value = values[id]!
+    const sent = values[id]!
+    const value = conversion === undefined || sent === null ? sent : converted(layout, at, sent)
     if (value === null) row[at] = Number.NaN
     else if (value >= lows[at]! && value <= highs[at]!) row[at] = value
     else return false
@@ -176,7 +195,29 @@ const fill = (layout: Layout, values: Readonly<Record<string, number | null>>, r
   return at === ids.length
 }
 
-const areSame = (left: readonly string[], right: readonly string[]): boolean =>
+const hasUnits = ({ ids, conversion }: Layout, units: Reading['units']): boolean => {
+  if (conversion === undefined || units === undefined) return conversion === undefined && units === undefined
+  return ids.every((id, at) => conversion.from[at] === units[id])
+}
+
+const converted = ({ conversion }: Layout, at: number, value: number): number =>
+  conversion === undefined ? value : value * conversion.factors[at]! + conversion.offsets[at]!
+
+const conversionsOf = (channels: readonly Channel[], from: readonly (string | undefined)[], of: Named): Conversions | Refusal => {
+  const factors = new Float64Array(channels.length)
+  const offsets = new Float64Array(channels.length)
+  for (const [at, { id, unit }] of channels.entries()) {
+    const conversion = conversionOf(from[at] ?? unit, unit)
+    if (conversion === undefined) {
+      return refusal('ANDON_INGEST_WRONG_UNIT', `${id}: found unit ${from[at]}, expected ${unit} or a UCUM unit that converts to it`, of)
+    }
+    factors[at] = conversion.factor
+    offsets[at] = conversion.offset
+  }
+  return { from, factors, offsets }
+}
+
+const areSame = (left: readonly unknown[], right: readonly unknown[]): boolean =>
   left.length === right.length && left.every((each, at) => each === right[at])
 
 const wrongKind = (channel: Channel, of: Named): Refusal =>

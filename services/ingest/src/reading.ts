@@ -14,6 +14,8 @@ export interface Reading {
   readonly asset: string | undefined
   /** Channel id → value; null = missing. Undefined for a waveform. */
   readonly values: Readonly<Record<string, number | null>> | undefined
+  /** Units (UCUM) of the sender per channel; channels that are not in it, and all where it is undefined, are in the plant's unit. */
+  readonly units: Readonly<Record<string, string>> | undefined
   readonly waveform: Waveform | undefined
   /** 0 good, 1 uncertain, 2 bad. */
   readonly quality: number
@@ -163,7 +165,7 @@ export const checkReading = (value: unknown, doorSource?: string): Reading | Ref
   const fault = sourceFault(source, doorSource)
   if (fault !== undefined) return fault
   const bad: Bad = (field, what, expected) => badField(field, what, expected, identityOf(raw, source as string))
-  const { epoch: rawEpoch, seq: rawSeq, timeUs, asset, values, waveform, quality, recordedUs } = raw
+  const { epoch: rawEpoch, seq: rawSeq, timeUs, asset, values, units, waveform, quality, recordedUs } = raw
   if (isGiven(rawSeq) && !isCount(rawSeq)) return bad('seq', rawSeq, 'an integer ≥ 0, or nothing')
   if (isGiven(rawEpoch) && !isCount(rawEpoch)) return bad('epoch', rawEpoch, 'an integer ≥ 0, or nothing')
   if (isGiven(rawEpoch) && !isGiven(rawSeq)) return bad('seq', rawSeq, 'a sequence number, since an epoch is given')
@@ -185,6 +187,13 @@ export const checkReading = (value: unknown, doorSource?: string): Reading | Ref
     }
     if (channels === 0 || channels > maxValues) return bad('values', `${channels} channels`, `1 to ${maxValues} channels`)
   }
+  if (isGiven(units)) {
+    if (typeof units !== 'object' || Array.isArray(units)) return bad('units', units, 'an object of channel id and UCUM unit')
+    for (const [channel, unit] of Object.entries(units as Record<string, unknown>)) {
+      if (typeof unit !== 'string' || unit === '') return bad(`units.${channel}`, unit, 'a UCUM unit, e.g. Cel')
+      if (!isGiven(values) || !Object.hasOwn(values as object, channel)) return bad(`units.${channel}`, unit, 'a channel of this reading')
+    }
+  }
   const snippet = isGiven(waveform) ? checkWaveform(waveform, isGiven(rawSeq), bad) : undefined
   if (snippet !== undefined && 'code' in snippet) return snippet
   return {
@@ -194,6 +203,7 @@ export const checkReading = (value: unknown, doorSource?: string): Reading | Ref
     timeUs,
     asset: isGiven(asset) ? (asset as string) : undefined,
     values: isGiven(values) ? (values as Record<string, number | null>) : undefined,
+    units: isGiven(units) ? (units as Record<string, string>) : undefined,
     waveform: snippet,
     quality: isGiven(quality) ? (quality as number) : 0,
     recordedUs: isGiven(recordedUs) ? (recordedUs as number) : undefined,
@@ -238,7 +248,9 @@ export const timeFault = (of: Identity, timeUs: number, { receivedUs, earliestUs
 
 /** Why no row of these columns can be a reading; throws where the door has put them together wrongly. */
 export const columnsFault = (columns: ReadingColumns, doorSource: string | undefined): Refusal | undefined => {
-  const { source, epoch, seqFrom, rows, channels, timesUs, values, qualities } = columns
+  const { source, epoch, seqFrom, rows, channels, units, timesUs, values, qualities } = columns
+  if (units !== undefined && units.length !== channels.length)
+    throw new RangeError(`${channels.length} channels have ${units.length} units`)
   if (timesUs.length !== rows || values.length !== rows * channels.length || (qualities?.length ?? rows) !== rows) {
     throw new RangeError(`${rows} rows of ${channels.length} channels have ${timesUs.length} times and ${values.length} values`)
   }

@@ -25,7 +25,7 @@ const refused = (value: unknown, doorSource?: string) => {
 test('a complete reading is taken as it is', () => {
   const checked = checkReading(valid)
   assert.ok(!isRefusal(checked))
-  assert.deepEqual(checked, { ...valid, waveform: undefined, recordedUs: undefined })
+  assert.deepEqual(checked, { ...valid, units: undefined, waveform: undefined, recordedUs: undefined })
 })
 
 test('a waveform reading carries its elements', () => {
