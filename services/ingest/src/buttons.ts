@@ -116,16 +116,22 @@ const numberOf = (payload: Buffer): readonly (string | number)[] | undefined => 
   return [epoch as number, seq as number]
 }
 
-/** Buttons of the plant, on the log. */
+const opened = new WeakMap<DoorContext, Buttons>()
+
+/** Buttons of the plant, on the log: the same ones for every door, so that a press that comes through two of them is one call. */
 export const buttonsOf = (context: DoorContext): Buttons => {
+  const known = opened.get(context)
+  if (known !== undefined) return known
   const append = async (request: Actions) => {
     const output = { topic: 'actions', key: request.line, value: request, id: request.id, type: request.type, timeUs: request.atUs }
     await publish(context.log(), context.codec(), [output], `andon/ingest/${context.config.instance}`)
   }
-  return buttons({
+  const made = buttons({
     files: () => context.sources.of('button'),
     plant: () => context.documents().get<Plant>('plant')?.value,
     append,
     nowUs: () => Date.now() * 1000,
   })
+  opened.set(context, made)
+  return made
 }

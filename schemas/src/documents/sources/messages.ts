@@ -9,7 +9,8 @@ export const mqttSource = {
   kind: z.literal('mqtt'),
   /** Topic filter; `+name` is a level with a name, e.g. plants/+site/+machine/data. */
   topic: z.string().min(1),
-  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
+  /** How the client door subscribes. QoS 2 would acknowledge before a reading is safe, and repeats are known by their identity. */
+  qos: z.union([z.literal(0), z.literal(1)]).default(1),
   mapping: payloadMapping,
 } as const
 

@@ -9,6 +9,8 @@ import { AndonError, messageOf } from '@andon/kit'
 import type { Logger } from '@andon/kit'
 import { Frames, MqttFault, isPublish, readPublish, reason } from '../mqtt/frames.ts'
 import type { Publish } from '../mqtt/frames.ts'
+import { Turns, plainAnswer } from '../mqtt/turns.ts'
+import type { Turn } from '../mqtt/turns.ts'
 import type { Session, Sessions } from './mqtt-sessions.ts'
 import type { Device } from './source.ts'
 
@@ -38,11 +40,7 @@ export interface ConnectionDeps {
   take(publish: { readonly topic: string; readonly payload: Buffer; readonly qos: number }, peer: Peer): Promise<string | undefined>
 }
 
-/** An acknowledgement that waits for its turn. */
-interface Turn {
-  bytes: Buffer | undefined
-}
-
+const connectByte = 0x10
 const maxTopicAlias = 16
 const maxClientIdBytes = 256
 // A client that does not read what we answer.
@@ -62,12 +60,12 @@ export class MqttConnection {
   readonly #parser = packetParser()
   readonly #aliases = new Map<number, string>()
   readonly #inHand = new Set<Promise<void>>()
-  #turns: Turn[] = []
-  #isWriting = false
+  readonly #turns = new Turns((bytes) => this.#acknowledge(bytes))
   #version = 4
   #session: Session | undefined
   #isEnding = false
   #isStopping = false
+  #hasBegun = false
   #keepAliveMs = 0
   #heardMs = performance.now()
   peer: Peer | undefined
@@ -126,13 +124,25 @@ export class MqttConnection {
     if (this.#isEnding || this.#isStopping) return
     this.#heardMs = performance.now()
     try {
+      // Another protocol is told from its first byte, without waiting for what it takes for a length.
+      if (!this.#hasBegun && chunk[0] !== connectByte) throw new MqttFault(reason.protocolError, 'found no CONNECT as the first packet')
+      this.#hasBegun = true
       for (const frame of this.#frames.push(chunk)) {
         if (this.#session !== undefined && isPublish(frame)) this.#onPublish(readPublish(frame, this.#version))
-        else this.#parser.parse(frame)
+        else this.#parse(frame)
         if (this.#isEnding) return
       }
     } catch (error) {
       this.#fail(error)
+    }
+  }
+
+  #parse(frame: Buffer): void {
+    try {
+      this.#parser.parse(frame)
+    } catch (error) {
+      if (error instanceof MqttFault || error instanceof AndonError) throw error
+      throw new MqttFault(reason.malformed, messageOf(error)) // the library has read beyond the packet
     }
   }
 
@@ -242,14 +252,14 @@ export class MqttConnection {
     const { qos, messageId } = publish
     const topic = this.#topicOf(publish)
     const received = this.#session!.received
-    if (qos === 2 && received.has(messageId)) return this.#answer(this.#turn(), received.get(messageId) === true, 'pubrec', messageId)
+    if (qos === 2 && received.has(messageId)) return this.#answer(this.#turns.take(), received.get(messageId) === true, 'pubrec', messageId)
     if (this.#version === 5 && qos > 0 && this.#inHand.size + received.size >= maxInFlight) {
       throw new MqttFault(reason.receiveMaximum, `found more than ${maxInFlight} publishes without an acknowledgement`)
     }
     if (qos === 2 && received.size >= maxInFlight)
       throw new MqttFault(reason.receiveMaximum, 'found too many QoS 2 publishes without PUBREL')
     if (qos === 2) received.set(messageId, false)
-    const turn = qos === 0 ? undefined : this.#turn()
+    const turn = qos === 0 ? undefined : this.#turns.take()
     const taken = this.#takeIt({ topic, payload: publish.payload, qos }, messageId, turn)
     this.#inHand.add(taken)
     void taken.then(() => this.#handled(taken)) // cannot reject
@@ -299,35 +309,18 @@ export class MqttConnection {
     return topic
   }
 
-  #turn(): Turn {
-    const turn = { bytes: undefined }
-    this.#turns.push(turn)
-    return turn
-  }
-
   /** @param isDone false: its first copy will be answered, this one needs no answer of its own. */
   #answer(turn: Turn, isDone: boolean, cmd: 'puback' | 'pubrec', messageId: number, reasonCode = 0, note?: string): void {
-    if (!isDone) turn.bytes = Buffer.alloc(0)
-    else if (reasonCode === 0 && (note === undefined || this.#version < 5)) {
-      turn.bytes = Buffer.from([cmd === 'puback' ? 0x40 : 0x50, 2, messageId >> 8, messageId & 0xff])
-    } else {
-      const properties = note === undefined ? {} : { properties: { reasonString: note } }
-      turn.bytes = generate({ cmd, messageId, reasonCode, ...properties }, { protocolVersion: 5 })
-    }
-    if (this.#isWriting) return
-    this.#isWriting = true
-    process.nextTick(() => this.#write()) // one write for everything that this turn made safe
+    if (!isDone) return this.#turns.answer(turn, Buffer.alloc(0))
+    if (this.#version < 5 || (reasonCode === 0 && note === undefined)) return this.#turns.answer(turn, plainAnswer(cmd, messageId))
+    const properties = note === undefined ? {} : { properties: { reasonString: note } }
+    this.#turns.answer(turn, generate({ cmd, messageId, reasonCode, ...properties }, { protocolVersion: 5 }))
   }
 
-  #write(): void {
-    this.#isWriting = false
+  #acknowledge(bytes: Buffer): void {
     const { socket } = this.#deps
-    let ready = 0
-    while (ready < this.#turns.length && this.#turns[ready]!.bytes !== undefined) ready++
-    if (ready === 0 || this.#isEnding) return
-    const answers = this.#turns.slice(0, ready).map(({ bytes }) => bytes!)
-    this.#turns = this.#turns.slice(ready)
-    socket.write(answers.length === 1 ? answers[0]! : Buffer.concat(answers))
+    if (this.#isEnding) return
+    socket.write(bytes)
     if (socket.writableLength > maxUnreadBytes) this.#fail(new MqttFault(reason.protocolError, 'the client reads no acknowledgements'))
   }
 

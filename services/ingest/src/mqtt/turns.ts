@@ -1,0 +1,46 @@
+// Acknowledgements in the order in which their messages came, however long each takes to be safe; one write for all that a turn of the
+// event loop made safe.
+
+/** A place in the order; `bytes` once there is something to write. */
+export interface Turn {
+  bytes: Buffer | undefined
+}
+
+export class Turns {
+  readonly #write: (bytes: Buffer) => void
+  #turns: Turn[] = []
+  #isDue = false
+
+  /** @param write called with what is next to be sent; not after `close`. */
+  constructor(write: (bytes: Buffer) => void) {
+    this.#write = write
+  }
+
+  take(): Turn {
+    const turn = { bytes: undefined }
+    this.#turns.push(turn)
+    return turn
+  }
+
+  /** Fills a place; an empty answer lets the next one pass. */
+  answer(turn: Turn, bytes: Buffer): void {
+    turn.bytes = bytes
+    if (this.#isDue) return
+    this.#isDue = true
+    process.nextTick(() => this.flush())
+  }
+
+  /** Writes what is ready now. */
+  flush(): void {
+    this.#isDue = false
+    let ready = 0
+    while (ready < this.#turns.length && this.#turns[ready]!.bytes !== undefined) ready++
+    if (ready === 0) return
+    const answers = this.#turns.splice(0, ready).map(({ bytes }) => bytes!)
+    this.#write(answers.length === 1 ? answers[0]! : Buffer.concat(answers))
+  }
+}
+
+/** A plain PUBACK or PUBREC: success, without a word. */
+export const plainAnswer = (cmd: 'puback' | 'pubrec', messageId: number): Buffer =>
+  Buffer.from([cmd === 'puback' ? 0x40 : 0x50, 2, messageId >> 8, messageId & 0xff])
