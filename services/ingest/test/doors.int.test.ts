@@ -10,10 +10,12 @@ import type { Principals } from '@andon/kit'
 import { startNats } from '@andon/platform'
 import { httpDoor } from '../src/adapters/http.ts'
 import { mqttDoor, plainMqtt } from '../src/adapters/mqtt.ts'
+import { noNatsAccess } from '../src/adapters/nats-connection.ts'
 import { natsDoor } from '../src/adapters/nats.ts'
 import { systemClock } from '../src/clock.ts'
 import { logged, openRig, reading, rowsOf } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
+import { metrics, TestAssignment, TestSources } from './streams.ts'
 
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 const tokens = new Map([
@@ -52,7 +54,17 @@ before(async () => {
   await http.start(rig.wiring.intake, rig.wiring.refusing)
   await mqttBroker.start(rig.wiring.intake, rig.wiring.refusing)
   nats = await startNats()
-  natsIngest = natsDoor({ url: nats.url, namespace: 'plant.', instance: 'ingest-0', logger })
+  natsIngest = natsDoor({
+    url: nats.url,
+    namespace: 'plant.',
+    instance: 'ingest-0',
+    access: noNatsAccess,
+    maxInFlight: 1000,
+    sources: new TestSources(),
+    assignment: new TestAssignment(),
+    logger,
+    metrics: metrics(),
+  })
   await natsIngest.start(rig.wiring.intake, rig.wiring.refusing)
   natsClient = await connectNats({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 100 })
 })

@@ -12,8 +12,8 @@ import { pythonWith } from '../../../test/harness/python.ts'
 import { sparkplugDoor } from '../src/adapters/sparkplug.ts'
 import type { Source } from '../src/adapters/source.ts'
 import { systemClock } from '../src/clock.ts'
-import { startMosquitto } from './mosquitto.ts'
-import type { Mosquitto } from './mosquitto.ts'
+import { startMosquitto } from './own-server.ts'
+import type { OwnServer } from './own-server.ts'
 import { blocksOf, logged, openRig } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
 import { until } from './source-conformance.ts'
@@ -22,7 +22,7 @@ import { encode, encodeRaw } from './sparkplug-node.ts'
 const python = await pythonWith(['pysparkplug==0.6.1'])
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 
-let broker: Mosquitto
+let broker: OwnServer
 let rig: Rig
 let door: Source
 let watcher: MqttClient
@@ -46,7 +46,7 @@ const newDoor = () =>
     hostId: 'andon',
     instance: 'ingest-0',
     username: null,
-    password: null,
+    passwordFile: null,
     caFile: null,
     certFile: null,
     keyFile: null,

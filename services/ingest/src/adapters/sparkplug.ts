@@ -27,7 +27,7 @@ export interface SparkplugDoorOptions {
   readonly hostId: string
   readonly instance: string
   readonly username: string | null
-  readonly password: string | null
+  readonly passwordFile: string | null
   readonly caFile: string | null
   readonly certFile: string | null
   readonly keyFile: string | null
@@ -52,7 +52,7 @@ export const sparkplugDoorKind = defineDoor({
     url: env.url('INGEST_SPARKPLUG_URL', 'MQTT broker of the Sparkplug edge nodes', 'mqtt://127.0.0.1:1883'),
     hostId: env.string('INGEST_SPARKPLUG_HOST_ID', 'Host id in spBv1.0/STATE/<host id>; one per mesh', 'andon'),
     username: env.optional(env.string('INGEST_SPARKPLUG_USERNAME', 'User name at the broker')),
-    password: env.optional(env.secret('INGEST_SPARKPLUG_PASSWORD', 'Password at the broker')),
+    passwordFile: env.optional(env.path('INGEST_SPARKPLUG_PASSWORD_FILE', 'File with the password')),
     caFile: env.optional(env.path('INGEST_SPARKPLUG_CA_FILE', 'Issuers of the broker’s certificate, PEM')),
     certFile: env.optional(env.path('INGEST_SPARKPLUG_CERT_FILE', 'Our certificate for the broker, PEM')),
     keyFile: env.optional(env.path('INGEST_SPARKPLUG_KEY_FILE', 'Key of our certificate, PEM')),
@@ -179,20 +179,23 @@ export const sparkplugDoor = (options: SparkplugDoorOptions): Source => {
     await perform(host!.expire(Date.now()), 0)
   }
 
-  const tls = async (): Promise<IClientOptions> => {
-    const [ca, cert, key] = await Promise.all(
-      [options.caFile, options.certFile, options.keyFile].map(async (file) => (file === null ? undefined : readFile(file))),
-    )
-    return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
+  const access = async (): Promise<IClientOptions> => {
+    const files = [options.caFile, options.certFile, options.keyFile, options.passwordFile]
+    const [ca, cert, key, password] = await Promise.all(files.map(async (file) => (file === null ? undefined : readFile(file))))
+    return {
+      ...(ca && { ca }),
+      ...(cert && { cert }),
+      ...(key && { key }),
+      ...(options.username !== null && { username: options.username }),
+      ...(password && { password: password.toString('utf8').trim() }),
+    }
   }
 
   const connect = async (): Promise<void> => {
     const willOf = (atMs: number) => ({ topic: stateTopic(hostId), payload: state(false, atMs), qos: 1 as const, retain: true })
     bornMs = Date.now()
     const opened = mqtt.connect(options.url, {
-      ...(await tls()),
-      ...(options.username !== null && { username: options.username }),
-      ...(options.password !== null && { password: options.password }),
+      ...(await access()),
       clientId: `${hostId}-${options.instance}`,
       clean: true,
       reconnectPeriod: 1000,
