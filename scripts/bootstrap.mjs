@@ -1,5 +1,5 @@
-// Prepares a fresh clone, and costs next to nothing afterwards: Java, Maven, Redis, NATS, ffmpeg (and chromium for the tests), then npm
-// packages, then Kafka's jars and class archive, then the console's pages. Plain JavaScript for any Node >= 18, since it runs before
+// Prepares a fresh clone, and costs next to nothing afterwards: Java, Maven, Redis, NATS, ffmpeg (for the tests chromium and counterparts
+// too), then npm packages, then Kafka's jars and class archive, then the console's pages. Plain JavaScript for any Node >= 18, since it runs before
 // anything is installed. Every step is stamped; with all stamps fresh nothing is started and no network is touched.
 //
 //   node scripts/bootstrap.mjs --for install|start|test
@@ -138,7 +138,7 @@ function neededParts() {
   if (purpose === 'install') return []
   const parts = ['java', 'redis', 'nats', 'ffmpeg']
   if (!areJarsHere()) parts.splice(1, 0, 'maven')
-  if (purpose === 'test') parts.push('chromium')
+  if (purpose === 'test') parts.push('chromium', 'mosquitto', 'mosquittoClients', 'sftp', 'openssl', 'curl', 'python')
   return parts
 }
 

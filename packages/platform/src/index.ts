@@ -14,6 +14,7 @@ export {
   platformPorts,
   startPlatform,
 } from './platform.ts'
+export { type Pki, caFileOf, ensurePki } from './pki.ts'
 export { type ProcessIdentity, freePorts, isPortFree, isRunning, memoryBytes, portHolder } from './processes.ts'
 export { type Kafka, type Server, type ServerOptions, startKafka, startNats, startRedis, startRegistry } from './standalone.ts'
 export {

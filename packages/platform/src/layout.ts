@@ -26,6 +26,8 @@ export interface Home {
   readonly data: string
   readonly blobs: string
   readonly tokens: string
+  /** Keys and certificates of the mesh's own authority. */
+  readonly pki: string
   readonly stateFile: string
 }
 
@@ -39,6 +41,7 @@ export const homeAt = (root: string): Home => {
     data: join(folder, 'data'),
     blobs: join(folder, 'blobs'),
     tokens: join(folder, 'tokens'),
+    pki: join(folder, 'pki'),
     stateFile: join(folder, 'state.json'),
   }
 }

@@ -1,6 +1,18 @@
 // Types of system.mjs, which stays plain JavaScript so that the bootstrap can read it before anything is installed.
 
-export type PartName = 'java' | 'maven' | 'redis' | 'nats' | 'ffmpeg' | 'chromium'
+export type PartName =
+  | 'java'
+  | 'maven'
+  | 'redis'
+  | 'nats'
+  | 'ffmpeg'
+  | 'chromium'
+  | 'mosquitto'
+  | 'mosquittoClients'
+  | 'sftp'
+  | 'openssl'
+  | 'curl'
+  | 'python'
 export interface Part {
   readonly title: string
   readonly executables: readonly string[]

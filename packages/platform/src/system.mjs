@@ -27,6 +27,36 @@ export const PARTS = {
     dnf: 'chromium',
     brew: '--cask chromium',
   },
+  mosquitto: {
+    title: 'mosquitto (an MQTT broker that is not ours, for the tests)',
+    executables: ['mosquitto'],
+    apt: 'mosquitto',
+    dnf: 'mosquitto',
+    brew: 'mosquitto',
+  },
+  mosquittoClients: {
+    title: 'mosquitto_pub and mosquitto_sub (for the tests)',
+    executables: ['mosquitto_pub'],
+    apt: 'mosquitto-clients',
+    dnf: 'mosquitto',
+    brew: 'mosquitto',
+  },
+  sftp: {
+    title: 'OpenSSH clients (for the tests)',
+    executables: ['sftp'],
+    apt: 'openssh-client',
+    dnf: 'openssh-clients',
+    brew: 'openssh',
+  },
+  openssl: { title: 'openssl (for the tests)', executables: ['openssl'], apt: 'openssl', dnf: 'openssl', brew: 'openssl' },
+  curl: { title: 'curl (for the tests)', executables: ['curl'], apt: 'curl', dnf: 'curl', brew: 'curl' },
+  python: {
+    title: 'Python 3 with venv (OPC UA and PLC simulators, for the tests)',
+    executables: ['python3'],
+    apt: 'python3-venv',
+    dnf: 'python3',
+    brew: 'python3',
+  },
 }
 
 /** Java packages to try with apt, best first: releases carry different ones. */

@@ -1,36 +1,80 @@
 // Every door that acknowledges, opened together on one ingest process, each with a sender of its own.
 
-import { freePorts, startNats } from '@andon/platform'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { freePorts } from '@andon/platform'
+import { connect } from 'nats'
+import { startJetStream, startMosquitto } from '../../../services/ingest/test/own-server.ts'
 import type { Scene } from '../rig.ts'
-import { httpFeeder, keyedHttpFeeder, mqttFeeder, natsFeeder } from './feeders.ts'
+import { folderFeeder, httpFeeder, jetStreamFeeder, keyedHttpFeeder, mqttFeeder, natsFeeder } from './feeders.ts'
 import type { Feeder } from './feeders.ts'
-import { TOKEN, openIngest, sourceOf } from './rig.ts'
+import { CHANNEL, TOKEN, openIngest, sourceOf } from './rig.ts'
 import type { Ingest } from './rig.ts'
 
 export interface OpenDoors {
   readonly ingest: Ingest
   readonly feeders: readonly Feeder[]
-  /** Doors that could not be had here, and why. */
-  readonly skipped: readonly string[]
 }
 
 /** Starts the counterparts, ingest and the senders. */
-export const openDoors = async (scene: Scene, _isFull: boolean, note: (text: string) => void): Promise<OpenDoors> => {
-  const nats = await startNats()
-  scene.defer(() => nats.stop())
+export const openDoors = async (scene: Scene, note: (text: string) => void): Promise<OpenDoors> => {
+  const [mosquitto, nats] = await Promise.all([startMosquitto(), startJetStream()])
+  scene.defer(() => Promise.all([mosquitto.stop(), nats.stop()]))
+  await addStream(nats.url)
+  const folder = join(scene.dir, 'inbox')
+  mkdirSync(folder)
   const [mqttPort = 0] = await freePorts(1)
   const ingest = await openIngest(scene, {
-    doors: ['http', 'mqtt', 'nats'],
-    assets: ['by-http', 'by-key', 'by-mqtt', 'by-nats'],
-    env: { ANDON_NATS_URL: nats.url, INGEST_MQTT_PORT: String(mqttPort) },
+    doors: ['http', 'mqtt', 'mqtt-client', 'nats', 'folder'],
+    assets: ['by-http', 'by-key', 'by-mqtt', 'by-mosquitto', 'by-nats', 'by-jetstream', 'by-folder'],
+    sources: [
+      {
+        version: 1,
+        id: 'stream',
+        kind: 'nats',
+        subject: STREAM_SUBJECT,
+        jetstream: { stream: STREAM, durable: 'andon' },
+        mapping: MAPPING,
+      },
+    ],
+    env: {
+      ANDON_NATS_URL: nats.url,
+      INGEST_MQTT_PORT: String(mqttPort),
+      INGEST_MQTT_CLIENT_URL: mosquitto.url,
+      INGEST_FOLDER: folder,
+    },
   })
   note('starting ingest with every door')
   await ingest.start()
+  const readings = (asset: string) => `andon/${sourceOf(asset)}/readings`
   const feeders = [
     httpFeeder('by-http', ingest.url),
     keyedHttpFeeder('by-key', ingest.url),
-    mqttFeeder('by-mqtt', { port: mqttPort, password: TOKEN, topic: `andon/${sourceOf('by-mqtt')}/readings` }),
+    mqttFeeder('by-mqtt', { port: mqttPort, password: TOKEN, topic: readings('by-mqtt') }),
+    mqttFeeder('by-mosquitto', { port: Number(new URL(mosquitto.url).port), topic: readings('by-mosquitto') }),
     await natsFeeder('by-nats', nats.url, scene.namespace),
+    await jetStreamFeeder('by-jetstream', nats.url, STREAM_SUBJECT),
+    folderFeeder('by-folder', folder),
   ]
-  return { ingest, feeders, skipped: [] }
+  return { ingest, feeders }
+}
+
+const STREAM = 'PLANT'
+const STREAM_SUBJECT = 'plant.readings'
+/** What the senders send, said as a mapping. */
+const MAPPING = {
+  format: 'json',
+  asset: { id: 'by-jetstream' },
+  source: { field: 'source' },
+  epoch: { field: 'epoch' },
+  seq: { field: 'seq' },
+  time: { field: 'timeUs', format: 'us' },
+  channels: { [CHANNEL]: { field: `values.${CHANNEL}` } },
+}
+
+const addStream = async (url: string): Promise<void> => {
+  const client = await connect({ servers: url })
+  const manager = await client.jetstreamManager()
+  await manager.streams.add({ name: STREAM, subjects: [STREAM_SUBJECT] })
+  await client.close()
 }

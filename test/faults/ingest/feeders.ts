@@ -1,5 +1,7 @@
 // Senders, one per door: each sends numbers from 1 up, notes what was acknowledged, and sends again what was not, as a device does.
 
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import mqtt from 'mqtt'
 import { connect as connectNats } from 'nats'
@@ -129,6 +131,44 @@ export const mqttFeeder = (asset: string, { port, password, topic }: MqttTarget)
     () => client.endAsync(true),
   )
 }
+
+/** A JetStream stream: its server acknowledges, and ingest has to take it from there. */
+export const jetStreamFeeder = async (asset: string, url: string, subject: string): Promise<Feeder> => {
+  const start = startUs()
+  const client = await connectNats({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 200 })
+  const stream = client.jetstream()
+  return feed(
+    asset,
+    5,
+    async (counts) => {
+      await stream.publish(subject, JSON.stringify(counts.map((count) => numbered(asset, start, count))), { timeout: 5000 })
+      return true
+    },
+    () => client.close(),
+  )
+}
+
+/** Files renamed into a watched folder: from then on they are ingest's. */
+export const folderFeeder = (asset: string, folder: string): Feeder => {
+  const start = startUs()
+  return feed(
+    asset,
+    50,
+    async (counts) => {
+      const name = `${asset}-${counts[0]}.csv`
+      const part = join(folder, `.${name}.part`)
+      await writeFile(part, csv(asset, start, counts))
+      await rename(part, join(folder, name))
+      return true
+    },
+    undefined,
+    1000,
+  )
+}
+
+/** Rows of the numbers, in the columns that need no source file. */
+const csv = (asset: string, start: number, counts: readonly number[]): string =>
+  `timeUs,asset,${CHANNEL}\n${counts.map((count) => `${start + count * 1000},${asset},${count}\n`).join('')}`
 
 /** NATS request and reply. */
 export const natsFeeder = async (asset: string, url: string, prefix: string): Promise<Feeder> => {

@@ -34,8 +34,7 @@ export const ingestKills = (options: FaultOptions): Promise<FaultResult> =>
     options,
     async (scene) => {
       const { fraction: random } = seeded(options.seed)
-      const isFull = options.scale === 1
-      const { ingest, feeders, skipped } = await openDoors(scene, isFull, options.note)
+      const { ingest, feeders } = await openDoors(scene, options.note)
       scene.defer(() => Promise.all(feeders.map((feeder) => feeder.abandon())))
       const kills = Math.max(3, Math.round(FULL_KILLS * options.scale))
       let slowestS = 0
@@ -81,7 +80,6 @@ export const ingestKills = (options: FaultOptions): Promise<FaultResult> =>
           kills,
           batchesCut: cut,
           doors: Object.fromEntries(feeders.map(({ asset, acknowledged: of }) => [asset, of.size])),
-          ...(skipped.length === 0 ? {} : { skipped }),
           repeats: found.repeats,
         },
       }
