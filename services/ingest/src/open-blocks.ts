@@ -1,5 +1,6 @@
 // Rows → blocks: one open block per source, closed when the next row does not fit or its linger is over.
-// Linger adapts: a source whose rows come farther apart than the linger gains nothing by waiting, so its block closes with the turn;
+// Linger adapts: a source whose rows come farther apart than the linger gains nothing by waiting, so its block closes with the turn, and so
+// does that of a sender that asks and waits for its answer (HTTP) while nothing of its source is on its way to the disk;
 // a burst that has ended (its sender waits for the acknowledgement) closes after a quarter of the linger; a steady stream after all of it.
 
 import { BlockBuilder } from './block-builder.ts'
@@ -52,6 +53,8 @@ interface Lane {
   lastRows: number
   /** Where the plant file asks for down-sampling. */
   sampler: DownSampler | undefined
+  /** Closed blocks that are not safe yet. */
+  unsafe: number
 }
 
 export class OpenBlocks {
@@ -149,7 +152,7 @@ export class OpenBlocks {
     if (this.#last?.source === source) return this.#last
     let lane = this.#lanes.get(source)
     if (lane === undefined) {
-      lane = { source, open: undefined, lastRowMs: Number.NEGATIVE_INFINITY, lastRows: 0, sampler: undefined }
+      lane = { source, open: undefined, lastRowMs: Number.NEGATIVE_INFINITY, lastRows: 0, sampler: undefined, unsafe: 0 }
       this.#lanes.set(source, lane)
     }
     this.#last = lane
@@ -188,7 +191,8 @@ export class OpenBlocks {
     }
     lane.open = open
     this.#open.add(lane)
-    if (gapMs > this.#deps.lingerMs) this.#due(this.#soon, lane, 0, () => this.#closeSoon())
+    const isAwaited = origin.sender.door === 'http' && lane.unsafe === 0
+    if (isAwaited || gapMs > this.#deps.lingerMs) this.#due(this.#soon, lane, 0, () => this.#closeSoon())
     else this.#due(this.#later, lane, this.#deps.lingerMs / 4, () => this.#look())
     return open
   }
@@ -223,7 +227,9 @@ export class OpenBlocks {
     this.#open.delete(lane)
     lane.lastRowMs = this.#deps.monotonicMs()
     lane.lastRows = open.builder.count
-    this.#deps.keep({ builder: open.builder, identities: open.traces.texts() }).then(open.settle.resolve, open.settle.reject)
+    lane.unsafe++
+    const kept = this.#deps.keep({ builder: open.builder, identities: open.traces.texts() })
+    kept.finally(() => lane.unsafe--).then(open.settle.resolve, open.settle.reject)
   }
 }
 
