@@ -29,6 +29,11 @@ const coreSettings = {
     'Deliveries worked on at once, bytes; beyond it devices are told to wait',
     64 * mebibyte,
   ),
+  deviceBytesPerS: env.integer(
+    'INGEST_DEVICE_BYTES_PER_S',
+    'Most one device may send, bytes a second over two seconds, all instances together; 0 = no limit',
+    128 * mebibyte,
+  ),
   lingerMs: env.integer('INGEST_LINGER_MS', 'How long rows of a fast source wait for each other', 20),
   blockMaxRows: env.integer('INGEST_BLOCK_MAX_ROWS', 'Most rows in one block', 2000),
   skewBoundMs: env.integer('INGEST_SKEW_BOUND_MS', 'Difference between receive and source time from which a block is marked', 5000),

@@ -107,7 +107,6 @@ export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
     },
     onPublished: metrics.published,
     onSecond: () => {
-      metrics.second({ ...held.counts(), spoolBytes: spool.bytes(), clockStepS: clock.stepS() })
       if (spool.failure() !== undefined) void spool.probe() // its outcome is kept in failure()
       deps.onSecond()
     },
@@ -118,7 +117,7 @@ export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
   for (const { ref, bytes, segment } of damages) quarantine(ref, bytes, `${segment} at ${ref.at}`)
 
   return {
-    keep: keep.keep,
+    keep: (record) => keep.keep(record),
     spool,
     held,
     pump,

@@ -1,10 +1,10 @@
 // Reading → block → spool → log, wired: the whole of ingest but for its doors, the broker's client and the disk. Tests start here.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { AndonError } from '@andon/kit'
-import type { Log, Logger } from '@andon/kit'
+import type { AndonError, Log, Logger } from '@andon/kit'
 import type { Plant } from '@andon/schemas'
 import type { Delivery, Intake } from './adapters/source.ts'
+import type { DeviceRates } from './adapters/device-rates.ts'
 import type { Disk } from './adapters/disk.ts'
 import type { SeenJournal } from './adapters/seen-journal.ts'
 import type { SpoolLimits } from './adapters/spool.ts'
@@ -20,6 +20,8 @@ import { OpenBlocks } from './open-blocks.ts'
 import type { ClosedBlock } from './open-blocks.ts'
 import { plantLookup } from './plant-lookup.ts'
 import type { PlantLookup } from './plant-lookup.ts'
+import { Pressure, tryAgain } from './pressure.ts'
+import { controlAssets, isAllFor } from './priorities.ts'
 import { blockRecord, partitionOfAsset, quarantineRecord } from './records.ts'
 import type { RecordShape } from './records.ts'
 
@@ -40,6 +42,8 @@ export interface IntakeDeps {
   readonly limits: SpoolLimits
   readonly doorEpoch: number
   readonly journal: Pick<SeenJournal, 'remembered' | 'note'>
+  /** Absent: devices may send as they like. */
+  readonly rates?: Pick<DeviceRates, 'take' | 'isShared'>
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: IngestMetrics
@@ -71,7 +75,7 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
   const memory = new DoorMemory(deps.doorEpoch, clock.monotonicMs())
   const bound = new Map<string, string>()
   let lookup: PlantLookup | undefined
-  let inFlightBytes = 0
+  let control: ReadonlySet<string> = new Set()
   let isStopping = false
 
   // Numbers that the door gave to rows it then could not keep. Left missing, they would hold every window of their source open.
@@ -79,7 +83,7 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
 
   const keepBlock = async (closed: ClosedBlock): Promise<void> => {
     try {
-      await edge.keep(blockRecord(shape, closed))
+      await edge.keep(blockRecord(shape, closed, control.has(closed.builder.origin.assetId)))
     } catch (error) {
       memory.forget(closed.identities)
       const { origin, seqFrom, seqTo } = closed.builder
@@ -115,25 +119,37 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
       }
       return oldestUs
     },
-    onSecond: withholdUnkept,
+    onSecond: () => {
+      observe()
+      withholdUnkept()
+    },
   })
   const { spool, pump } = edge
   memory.restore(deps.journal.remembered)
   memory.restore(edge.restored)
 
+  const pressure = new Pressure({ maxBytes: settings.inFlightMaxBytes, spoolFullness: () => spool.fullness() })
+
+  const observe = () => {
+    const counts = { ...edge.held.counts(), spoolBytes: spool.bytes(), inFlightBytes: pressure.bytes }
+    metrics.second({ ...counts, isShared: deps.rates?.isShared() ?? false, clockStepS: clock.stepS() })
+  }
+
   const refusing = (): AndonError | undefined => {
-    if (isStopping) return retriable('ANDON_INGEST_STOPPING', 'Ingest is stopping')
-    if (!pump.hasJoined) return retriable('ANDON_INGEST_NOT_JOINED', 'The first tick of this process is not on the log yet')
+    if (isStopping) return tryAgain('ANDON_INGEST_STOPPING', 'Ingest is stopping', 1)
+    if (!pump.hasJoined) return tryAgain('ANDON_INGEST_NOT_JOINED', 'The first tick of this process is not on the log yet', 2)
     if (lookup === undefined)
-      return retriable('ANDON_INGEST_NO_PLANT', 'No plant file is published on config; `andon plant apply` does that')
-    if (spool.fullness() >= 1)
-      return retriable(
-        'ANDON_INGEST_SPOOL_FULL',
-        'The spool is full: the broker has been away for too long, or INGEST_SPOOL_MAX_BYTES is too small',
-      )
-    if (inFlightBytes >= settings.inFlightMaxBytes)
-      return retriable('ANDON_INGEST_BUSY', 'Too many readings at once (INGEST_IN_FLIGHT_MAX_BYTES)', 429)
-    return undefined
+      return tryAgain('ANDON_INGEST_NO_PLANT', 'No plant file is published on config; `andon plant apply` does that', 10)
+    return pressure.refusing()
+  }
+
+  /** Why this delivery is not let in though others are: the room left is not for it, or its device has sent enough. */
+  const refusingOne = (delivery: Delivery, bytes: number): AndonError | undefined | Promise<AndonError | undefined> => {
+    const full = pressure.refusingOrdinary()
+    if (full !== undefined && !isAllFor(control, delivery, (source) => lookup?.assetOf(source))) return full
+    return delivery.isOwn
+      ? undefined
+      : deps.rates?.take(delivery.device?.id ?? delivery.source ?? delivery.principal ?? delivery.door, bytes)
   }
 
   const take = onReading({
@@ -149,11 +165,17 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
   })
 
   const inHand = new Set<Promise<unknown>>()
+  const letIn = async (delivery: Delivery, bytes: number) => {
+    const asked = refusingOne(delivery, bytes)
+    const refused = asked instanceof Promise ? await asked : asked
+    if (refused !== undefined) throw refused
+    return take(delivery)
+  }
   const intake = async (delivery: Delivery) => {
     const startedMs = clock.monotonicMs()
-    const taken = take(delivery)
     const bytes = 'payload' in delivery ? delivery.payload.length : delivery.bytes
-    inFlightBytes += bytes
+    const taken = letIn(delivery, bytes)
+    pressure.enter(bytes)
     inHand.add(taken)
     try {
       return await taken
@@ -162,7 +184,7 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
       throw error
     } finally {
       inHand.delete(taken)
-      inFlightBytes -= bytes
+      pressure.leave(bytes)
       metrics.acknowledged(delivery.door, (clock.monotonicMs() - startedMs) / 1000)
     }
   }
@@ -172,6 +194,7 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
     refusing,
     usePlant: (plant) => {
       lookup = plantLookup(plant, bound)
+      control = controlAssets(plant)
     },
     edge,
     flush: () => blocks.flush(),
@@ -183,8 +206,6 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
     },
   }
 }
-
-const retriable = (code: string, message: string, status = 503) => new AndonError(code, message, { retriable: true, status })
 
 const schedule = (afterMs: number, callback: () => void): void => {
   if (afterMs === 0) setImmediate(callback)

@@ -10,7 +10,14 @@ export interface IngestMetrics {
   readonly published: (records: number, kind: 'block' | 'tick') => void
   readonly doubt: () => void
   readonly damaged: () => void
-  readonly second: (state: { held: number; unanswered: number; spoolBytes: number; clockStepS: number }) => void
+  readonly second: (state: {
+    held: number
+    unanswered: number
+    spoolBytes: number
+    inFlightBytes: number
+    isShared: boolean
+    clockStepS: number
+  }) => void
 }
 
 export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
@@ -27,6 +34,8 @@ export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
   const held = metrics.gauge('andon_ingest_held_records', 'Records kept in the spool')
   const waiting = metrics.gauge('andon_ingest_unpublished_records', 'Records the brokers have not answered yet')
   const spoolBytes = metrics.gauge('andon_ingest_spool_bytes', 'Disk used by the spool')
+  const inFlight = metrics.gauge('andon_ingest_in_flight_bytes', 'Deliveries whose senders are not answered yet')
+  const shared = metrics.gauge('andon_ingest_limits_shared', '1 while the limits of devices are shared by all instances, else 0')
   const clockStep = metrics.gauge(
     'andon_ingest_clock_step_seconds',
     'Wall clock minus receive time: how far the host clock was stepped since the start',
@@ -46,6 +55,8 @@ export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
       held.set(state.held)
       waiting.set(state.unanswered)
       spoolBytes.set(state.spoolBytes)
+      inFlight.set(state.inFlightBytes)
+      shared.set(state.isShared ? 1 : 0)
       clockStep.set(state.clockStepS)
     },
   }

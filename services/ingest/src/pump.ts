@@ -120,7 +120,7 @@ export class Pump {
   /** One turn of every group: for tests, which are the loop themselves. */
   async step(): Promise<void> {
     this.#second()
-    for (const group of [...this.#groups]) await this.#turn(group)
+    for (const group of this.#groups.slice()) await this.#turn(group)
   }
 
   #run(work: () => Promise<void>): void {

@@ -4,6 +4,8 @@ import { createLogger, createMetrics, followDocuments, loadPrincipals, openLog }
 import type { AndonError, Codec, Documents, Log, Logger, Metrics, Part, Service } from '@andon/kit'
 import { topology } from '@andon/schemas'
 import type { Plant } from '@andon/schemas'
+import { deviceRates } from './adapters/device-rates.ts'
+import type { DeviceRates } from './adapters/device-rates.ts'
 import { openDisk } from './adapters/disk.ts'
 import { openInstanceFolder } from './adapters/instance-folder.ts'
 import type { InstanceFolder } from './adapters/instance-folder.ts'
@@ -99,6 +101,7 @@ const logPart = (config: IngestConfig, opened: Opened): Part => ({
 const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metrics: Metrics): Part => {
   let folder: InstanceFolder | undefined
   let journal: SeenJournal | undefined
+  let rates: DeviceRates | undefined
   let failure: () => string | undefined = () => undefined
   return {
     name: 'intake',
@@ -116,6 +119,7 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
         segmentBytes: Math.min(largestSegmentBytes, Math.ceil(config.spoolMaxBytes / 8)),
         segmentMs: 30_000,
       }
+      if (config.deviceBytesPerS > 0) rates = deviceRates({ ...config, bytesPerS: config.deviceBytesPerS, logger })
       journal = await openSeenJournal(folder.seenFolder, Date.now)
       const { edge } = (opened.intake = await wireIntake({
         settings: config,
@@ -130,6 +134,7 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
         disk: await openDisk(folder.spoolFolder),
         limits,
         doorEpoch: folder.doorEpoch,
+        ...(rates === undefined ? {} : { rates }),
         journal,
         clock,
         logger,
@@ -142,6 +147,7 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
     stop: async () => {
       await opened.intake?.stop()
       await journal?.close()
+      await rates?.close()
       await folder?.release()
     },
   }

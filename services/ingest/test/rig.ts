@@ -6,6 +6,7 @@ import type { Codec, Log, MemoryLog } from '@andon/kit'
 import { parsePlant } from '@andon/schemas'
 import type { Block, Telemetry } from '@andon/schemas'
 import type { Delivery, Receipt } from '../src/adapters/source.ts'
+import type { DeviceRates } from '../src/adapters/device-rates.ts'
 import type { Disk, DiskFile } from '../src/adapters/disk.ts'
 import type { SpoolLimits } from '../src/adapters/spool.ts'
 import { wireIntake } from '../src/intake.ts'
@@ -125,6 +126,11 @@ export interface RigOptions {
   readonly doorEpoch?: number
   readonly settings?: Partial<IntakeSettings>
   readonly partitions?: number
+  /** Assets that are control-class. */
+  readonly control?: readonly string[]
+  /** What devices may send. */
+  readonly rates?: Pick<DeviceRates, 'take' | 'isShared'>
+  readonly spoolMaxBytes?: number
   /** Real timers and a running pump, for tests through a door; the test stops `wiring`. */
   readonly isRunning?: boolean
 }
@@ -156,7 +162,7 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
   const log = options.log ?? openMemoryLog({ partitions })
   const disk = options.disk ?? new MemoryDisk()
   const clock = options.clock ?? new ManualClock()
-  let isIdle = false
+  let resting = 0
   const wiring = await wireIntake({
     settings: {
       acknowledge: 'spooled',
@@ -176,7 +182,8 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
     },
     log: options.broker ?? log,
     disk,
-    limits,
+    limits: { ...limits, maxBytes: options.spoolMaxBytes ?? limits.maxBytes },
+    ...(options.rates === undefined ? {} : { rates: options.rates }),
     doorEpoch: options.doorEpoch ?? 1,
     journal: { remembered: [...disk.seen], note: async (identities) => void disk.seen.push(...identities) },
     clock,
@@ -187,18 +194,23 @@ export const openRig = async (options: RigOptions = {}): Promise<Rig> => {
       : {
           schedule: () => undefined, // flush() is the timer
           sleep: async () => {
-            isIdle = true
+            resting++
           },
         }),
   })
-  wiring.usePlant(plant)
+  const assets = plant.assets.map((asset) => (options.control?.includes(asset.id) ? { ...asset, priority: 'control' as const } : asset))
+  wiring.usePlant({ ...plant, assets })
   if (options.isRunning === true) wiring.edge.pump.start()
   const settle = async () => {
     for (let turn = 0; turn < 6; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
   }
   const pump = async () => {
-    isIdle = false
-    for (let step = 0; !isIdle && step < 200; step++) await wiring.edge.pump.step()
+    const { pump } = wiring.edge
+    resting = 0
+    for (let step = 0; resting < pump.groups && step < 200; step++) {
+      resting = 0
+      await pump.step()
+    }
   }
   return {
     wiring,

@@ -37,6 +37,8 @@ interface From {
   readonly source?: string
   /** Undefined where nobody showed a certificate: bearer tokens, loopback, sources that we poll. */
   readonly device?: Device
+  /** Whose token or login it came with, where nobody showed a certificate. */
+  readonly principal?: string
   /** Sender's key of this delivery, unique per sender: with the index it identifies readings without a sequence number. */
   readonly idempotencyKey?: string
   /** Set by ingest itself: releases, corrections and files speak as sources that nobody else may name (`isOwnSource`). */
