@@ -221,6 +221,19 @@ export const openCodec = async (options: CodecOptions): Promise<AvroCodec> => {
   return createCodec(new Map(named), (schemaId) => registry.schema(schemaId), options.readsAnyTopic)
 }
 
+/** Reads values of anybody's topics as their writers wrote them; nothing of ours is registered or looked up. */
+export interface AvroReader {
+  /** The value of a framed record; int64 beyond 2^53 as bigint. Rejects with a retriable error when the registry cannot be asked. */
+  read(topic: string, bytes: Buffer): Promise<unknown>
+}
+
+/** @param settingName what names the registry, for the error when nothing answers there. */
+export const openAvroReader = async (registryUrl: string, settingName: string): Promise<AvroReader> => {
+  const registry = await openRegistry(registryUrl, settingName)
+  const codec = createCodec(new Map(), (schemaId) => registry.schema(schemaId), true)
+  return { read: (topic, bytes) => codec.decodeAsync(topic, bytes) }
+}
+
 /** All changelogs have one schema, so one of them stands for the id. */
 const changelogTopic = 'features.changelog'
 

@@ -12,9 +12,9 @@ export interface Registry {
   schema(id: number): Promise<object | undefined>
 }
 
-/** Asks the registry at a URL; rejects with ANDON_UNREACHABLE when nothing listens there. */
-export const openRegistry = async (url: string): Promise<Registry> => {
-  await checkReachable([url], 'ANDON_REGISTRY_URL')
+/** Asks the registry at a URL; rejects with ANDON_UNREACHABLE, naming the setting, when nothing listens there. */
+export const openRegistry = async (url: string, settingName = 'ANDON_REGISTRY_URL'): Promise<Registry> => {
+  await checkReachable([url], settingName)
   // Retry settings are given whole: the client keeps the last ones of any instance as its defaults.
   const client = new SchemaRegistry({
     host: url,

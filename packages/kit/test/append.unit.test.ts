@@ -266,3 +266,12 @@ test('whatever is appended lies where the answer says, once, in order per partit
     { numRuns: 100 },
   )
 })
+
+test('a record that is none fails its own call for good; what follows is appended', async () => {
+  const broker = new Broker()
+  const producer = broker.producer()
+  const bad = { topic: 'a', key: 'k', value: 'text' as unknown as Uint8Array, partition: 0 }
+  await assert.rejects(producer.append([bad]), (error: LogError) => error.kind === 'fatal' && error.code === 'ANDON_LOG_BAD_RECORD')
+  await producer.append([{ ...bad, value: Buffer.from('bytes') }])
+  assert.equal(broker.stored.get('a/0')?.length, 1)
+})

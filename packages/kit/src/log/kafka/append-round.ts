@@ -95,6 +95,7 @@ export class Lanes {
         lanes = this.lanesOf(topic)
         count = partitions.get(topic)!
       }
+      if (typeof record.value === 'string') throw new TypeError('the value is a text') // it would be stored as zeros
       const key = record.key === null ? null : this.key(record.key)
       const partition = record.partition ?? (key === null ? this.roundRobin++ : key.hash) % count
       const lane = (lanes[partition] ??= this.lane(record.topic, partition))

@@ -39,6 +39,8 @@ export interface KafkaLogOptions extends WireOptions {
   readonly client?: KafkaClient
   /** Prefix of topics and groups. */
   readonly namespace?: string
+  /** What names the brokers, for the error when none answers. Default ANDON_KAFKA_BROKERS. */
+  readonly brokersSetting?: string
   /** How long an append goes on trying before it rejects with a retriable error. Default 15 000 ms. */
   readonly appendDeadlineMs?: number
   /** How much goes into a request and how much may be queued. */
@@ -101,7 +103,7 @@ export interface KafkaContext {
 
 /** Opens the log. Rejects if no broker answers, naming the setting. It reconnects by itself afterwards. */
 export const openKafkaLog = async (options: KafkaLogOptions): Promise<KafkaLog> => {
-  await checkReachable(options.brokers, 'ANDON_KAFKA_BROKERS')
+  await checkReachable(options.brokers, options.brokersSetting ?? 'ANDON_KAFKA_BROKERS')
   const prefix = options.namespace ?? ''
   const transport = await openTransport(options)
   const producing: ProducerOptions = {

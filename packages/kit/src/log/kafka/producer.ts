@@ -184,12 +184,24 @@ export class Producer {
           continue
         }
         calls.push(call)
-        if (!this.lanes.take(call, round, partitions)) break
+        if (!this.take(call, round, partitions)) break
       }
     } finally {
       round.close()
     }
     return round
+  }
+
+  /** A call whose records are none - a text for a value - fails by itself, for good; the others of its round go into the next one. */
+  private take(call: Call, round: Round, partitions: ReadonlyMap<string, number>): boolean {
+    try {
+      return this.lanes.take(call, round, partitions)
+    } catch (error) {
+      if (error instanceof LogError) throw error
+      const what = `Record ${call.taken} of an append cannot be written (${error instanceof Error ? error.message : String(error)})`
+      this.fail(call, logError('fatal', 'ANDON_LOG_BAD_RECORD', `${what}: values are bytes or null, keys texts or null`, error))
+      throw logError('retriable', 'ANDON_LOG_UNAVAILABLE', 'Appending: a record of another call could not be written')
+    }
   }
 
   /** Number of partitions of each topic of the call, all of whose own partition numbers exist. */
