@@ -5,6 +5,7 @@ import { AndonError, messageOf } from '@andon/kit/errors'
 import { serviceNames } from '@andon/schemas'
 import { call, decideStep, listActions, listHolds, liftHold, placeHold, showAction, watchActions } from './commands/actions.ts'
 import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
+import { approveDevice, DEVICE_MOVES, enrollDevice, listDevices, moveDevice, showDevice } from './commands/devices.ts'
 import { type ChooseOptions, discardDlq, listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
 import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
@@ -42,6 +43,10 @@ const program = (context: () => Context): Command => {
     .option('--plant <folder>', 'publish this plant folder')
     .addOption(new Option('--without <service...>', 'leave services out, to run them in a debugger').choices(serviceNames))
     .addOption(new Option('--brokers <count>', 'one broker, or a local cluster of three').choices(['1', '3']))
+    .option('--secure', 'own authority, TLS at ingest’s doors, devices by certificate')
+    .option('--site <id>', 'with --secure: the site, where no plant folder says it')
+    .option('--listen <address>', 'with --secure: where ingest’s doors listen (default: every address)')
+    .option('--name <name...>', 'with --secure: further names or addresses of this machine')
     .option('-d, --detach', 'return when everything is up')
     .action(({ brokers, ...options }: Omit<Parameters<typeof up>[1], 'brokers'> & { brokers?: string }) =>
       up(context(), { ...options, brokers: brokers === '3' ? 3 : 1 }).catch(fail(upFailure)),
@@ -375,6 +380,50 @@ const program = (context: () => Context): Command => {
     .addOption(as('shift-lead'))
     .addOption(json())
     .action((id: string, options: Parameters<typeof liftHold>[2]) => liftHold(context(), id, options))
+
+  const devices = andon.command('devices').description('who devices are, and who let them in (secure mode)')
+  devices
+    .command('ls')
+    .alias('list')
+    .option('--all', 'retired ones too')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((options: Parameters<typeof listDevices>[1]) => listDevices(context(), options))
+  devices
+    .command('show')
+    .argument('<device>')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((id: string, options: Parameters<typeof showDevice>[2]) => showDevice(context(), id, options))
+  devices
+    .command('enroll')
+    .description('a claim certificate for one enrolment (EST), or with --csr the certificate at once')
+    .argument('<device>')
+    .option('--csr <file>', 'certificate request of the device (PEM or DER): its key stays where it is')
+    .option('--out <path>', 'folder of the claim, or file of the certificate')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((id: string, options: Parameters<typeof enrollDevice>[2]) => enrollDevice(context(), id, options))
+  devices
+    .command('approve')
+    .description('let a device speak, or change the assets of one that does')
+    .argument('<device>')
+    .requiredOption('--asset <id...>', 'assets it may feed; * is all of the site')
+    .option('--reason <text>')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((id: string, options: Parameters<typeof approveDevice>[2]) => approveDevice(context(), id, options))
+  for (const [verb, description] of Object.entries(DEVICE_MOVES) as [keyof typeof DEVICE_MOVES, string][]) {
+    const command = devices
+      .command(verb)
+      .description(description)
+      .argument('<device>')
+      .option('--reason <text>')
+      .addOption(as('operator'))
+      .addOption(json())
+    if (verb === 'revoke') command.option('--certificate <sha256>', 'only this one of its certificates')
+    command.action((id: string, options: Parameters<typeof moveDevice>[3]) => moveDevice(context(), verb, id, options))
+  }
 
   const plant = andon.command('plant').description('plant documents')
   plant

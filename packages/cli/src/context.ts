@@ -1,10 +1,11 @@
 // What every command needs: the state folder, the ports, the doors and whose token to show.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { AndonError } from '@andon/kit/errors'
 import { env, portDefault, readConfig } from '@andon/kit/settings'
-import { type Home, type MeshState, homeAt, isRunning, readState } from '@andon/platform'
+import { type Home, type MeshState, caFileOf, homeAt, isRunning, readState } from '@andon/platform'
 import { EXIT } from './exit.ts'
 
 export const PRINCIPALS = ['operator', 'shift-lead', 'integrator'] as const
@@ -51,6 +52,8 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
     namespace: env.string('ANDON_NAMESPACE', 'Prefix of every topic', ''),
     blobDir: env.optional(env.path('ANDON_BLOB_DIR', 'Folder of the blob store')),
     actionsUrl: env.optional(env.url('ANDON_ACTIONS_URL', 'Door of the actions service')),
+    ingestUrl: env.optional(env.url('ANDON_INGEST_URL', 'HTTP door of ingest')),
+    caFile: env.optional(env.path('ANDON_CA_FILE', 'Authorities to trust beside those of the system, PEM')),
     actions: port('ACTIONS_HTTP_PORT', portDefault('actions', 'http')),
     video: port('VIDEO_HTTP_PORT', portDefault('video', 'http')),
     console: port('CONSOLE_HTTP_PORT', portDefault('console', 'http')),
@@ -60,15 +63,17 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
   if (config.portOffset < 0 || config.portOffset > 56_000) {
     throw new AndonError('ANDON_SETTING_INVALID', `ANDON_PORT_OFFSET: expected 0 to 56000, found ${config.portOffset}.`)
   }
+  const home = homeAt(config.home)
+  trust(config.caFile ?? caFileOf(home))
   const at = (each: number) => `http://127.0.0.1:${each}`
   return {
-    home: homeAt(config.home),
+    home,
     portOffset: config.portOffset,
     doors: {
       actions: config.actionsUrl ?? at(config.actions),
       video: at(config.video),
       console: at(config.console),
-      ingest: at(config.ingest),
+      ingest: config.ingestUrl ?? (isSecure(home) ? `https://localhost:${config.ingest}` : at(config.ingest)),
       plant: at(config.plant),
     },
     registryUrl: config.registryUrl,
@@ -78,6 +83,14 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
     minFreeDiskMb: config.minFreeDiskMb,
     blobDir: config.blobDir ?? homeAt(config.home).blobs,
   }
+}
+
+/** Whether the mesh that runs in this folder, or ran there last, has doors with TLS. */
+const isSecure = (home: Home): boolean => readState(home.stateFile)?.about?.['secure'] === true
+
+/** From now on this process trusts the authorities of the file as well, if it is there. */
+export const trust = (caFile: string): void => {
+  if (existsSync(caFile)) setDefaultCACertificates([...getCACertificates('default'), readFileSync(caFile, 'utf8')])
 }
 
 /** State of the running mesh. Ends the command with exit code 3 when none runs here. */

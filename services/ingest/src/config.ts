@@ -11,6 +11,7 @@ const mebibyte = 1024 * 1024
 const coreSettings = {
   ...sharedSettings,
   ...deviceSettings,
+  adminHost: env.optional(env.string('INGEST_ADMIN_HOST', 'Address of the admin port; default ANDON_HOST')),
   adminPort: env.port('INGEST_ADMIN_PORT', 'Admin port', portDefault('ingest', 'admin')),
   instance: env.string(
     'INGEST_INSTANCE',

@@ -16,7 +16,7 @@ export const down = async (context: Context, options: { wipe?: boolean; json?: b
   const leftovers = await clearLeftovers(home.stateFile)
   if (options.wipe) {
     // Only what Andon itself put there.
-    for (const path of [home.kafka, home.redis, home.data, home.blobs, home.logs, home.tokens, home.stateFile])
+    for (const path of [home.kafka, home.redis, home.data, home.blobs, home.logs, home.tokens, home.pki, home.stateFile])
       rmSync(path, { recursive: true, force: true })
   }
   const ended = wasRunning

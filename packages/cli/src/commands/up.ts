@@ -2,11 +2,21 @@
 
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { messageOf } from '@andon/kit/errors'
-import { type Platform, type SupervisorEvent, clearLeftovers, isRunning, platformPorts, readState, startPlatform } from '@andon/platform'
-import { type ServiceName, readPlantFolder, serviceNames } from '@andon/schemas'
+import { AndonError, messageOf } from '@andon/kit/errors'
+import {
+  type Pki,
+  type Platform,
+  type SupervisorEvent,
+  clearLeftovers,
+  ensurePki,
+  isRunning,
+  platformPorts,
+  readState,
+  startPlatform,
+} from '@andon/platform'
+import { type Plant, type ServiceName, readPlantFolder, serviceNames } from '@andon/schemas'
 import { type Context, CommandError, tokenOf } from '../context.ts'
 import { callDoor } from '../door.ts'
 import { EXIT } from '../exit.ts'
@@ -26,9 +36,23 @@ export interface UpOptions {
   readonly plant?: string
   /** Services to leave out: somebody runs them in a debugger. */
   readonly without?: readonly string[]
+  /** Own authority, TLS at ingest's doors, devices by certificate. */
+  readonly secure?: boolean
+  /** Site of the authority; the plant's with --plant. */
+  readonly site?: string
+  /** Address ingest's doors listen on in secure mode. */
+  readonly listen?: string
+  /** Further names and addresses of this machine, for the doors' certificate. */
+  readonly name?: readonly string[]
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
+
+/** The doors as this start opens them, whatever ran in the folder before. */
+const withIngest = (context: Context, isSecure: boolean): Context => {
+  const { port } = new URL(context.doors.ingest)
+  return { ...context, doors: { ...context.doors, ingest: isSecure ? `https://localhost:${port}` : `http://127.0.0.1:${port}` } }
+}
 
 /** Runs a step and prints what it took. */
 const step = async <T>(title: string, work: () => Promise<T> | T): Promise<T> => {
@@ -50,6 +74,14 @@ const eventText = (event: SupervisorEvent): string => {
       return `${event.name} did not start again: ${event.message} Next try in ${seconds(event.restartInMs)}`
   }
 }
+
+/** What is open to whom; the first thing to read after a start. */
+const modeBanner = (pki: Pki | undefined, listen: string): string =>
+  pki === undefined
+    ? 'PLAIN MODE: no door asks a device who it is, so everything listens on this machine only. `andon up --secure` opens ingest to the network.'
+    : `SECURE MODE, site ${pki.site}: ingest takes TLS on ${listen}; devices need a certificate (andon devices enroll), tools trust ${pki.caFile}.\n` +
+      'Kafka, registry, Redis, NATS and the other services stay plain, and on this machine only.' +
+      (pki.isNew ? `\nA new authority was made. Take root.key off this machine: ${dirname(pki.caFile)}` : '')
 
 const addresses = (context: Context, withDemo: boolean): string => {
   const { doors, home, brokers, registryUrl, natsUrl } = context
@@ -88,8 +120,9 @@ const waitReady = async (offset: number, services: readonly ServiceName[], patie
   }
 }
 
-export const up = async (context: Context, options: UpOptions): Promise<void> => {
-  if (options.detach) return upDetached(context, options)
+export const up = async (given: Context, options: UpOptions): Promise<void> => {
+  if (options.detach) return upDetached(given, options)
+  const context = withIngest(given, options.secure === true)
   const startedMs = Date.now()
   const { home, portOffset, namespace } = context
   const ports = platformPorts(portOffset)
@@ -98,12 +131,21 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
   checkDisk(home.root, context.minFreeDiskMb)
   checkParts()
   const plantFolder = options.plant ?? (withDemo ? demoPlantFolder : undefined)
-  if (plantFolder !== undefined) readPlantFolder(plantFolder, { portOffset }) // a fault in it is said now, not after everything has started
+  const plantDocuments = plantFolder === undefined ? [] : readPlantFolder(plantFolder, { portOffset }) // a fault in it is said now, not after everything has started
+  if (options.secure && withDemo)
+    throw new AndonError(
+      'ANDON_DEMO_IS_PLAIN',
+      'The demo plant’s simulated devices hold tokens, not certificates: start it without --secure.',
+      { status: 400 },
+    )
   const leftovers = await clearLeftovers(home.stateFile)
   if (leftovers > 0) console.log(`  ended ${leftovers} processes a killed run had left`)
   const { brokers = 1 } = options
   await checkPorts(portsInUse(ports, portOffset, withDemo, process.env, brokers))
   const { webhookSecret } = writeTokens(home.tokens)
+  const plantSite = plantDocuments.find(({ name }) => name === 'plant')?.value as Plant | undefined
+  const pki = options.secure ? await ensurePki(home, { site: plantSite?.site.id ?? options.site, names: options.name ?? [] }) : undefined
+  const listen = options.listen ?? '0.0.0.0'
   const services = serviceNames.filter((name) => !(options.without ?? []).includes(name))
 
   let line: StatusLine | undefined
@@ -120,7 +162,7 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
       home: home.root,
       portOffset,
       brokers,
-      about: { demo: withDemo },
+      about: { demo: withDemo, secure: pki !== undefined },
       onEvent: (event) => say(eventText(event)),
     })
     const { supervisor } = platform
@@ -133,7 +175,8 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
       await registerSchemas(context.registryUrl, namespace)
       await createTopics(context.brokers, namespace)
     })
-    await supervisor.startWave('services', servicePrograms(platform, services, portOffset, extra))
+    const ingest = pki === undefined ? {} : { ...pki.environment, ANDON_HOST: listen, INGEST_ADMIN_HOST: '127.0.0.1' }
+    await supervisor.startWave('services', servicePrograms(platform, services, portOffset, extra, { ingest }))
     if (plantFolder !== undefined && !services.includes('actions')) {
       console.log(`  plant documents: not sent, since actions is left out; send them with \`andon plant apply ${plantFolder}\``)
     } else if (plantFolder !== undefined) {
@@ -146,7 +189,7 @@ export const up = async (context: Context, options: UpOptions): Promise<void> =>
     await step('services ready', () => waitReady(portOffset, services, plantFolder === undefined ? 5000 : 60_000))
     if (withDemo) await supervisor.startWave('demo', [demoProgram(platform, portOffset, extra)])
     supervisor.markReady()
-    console.log(`\nAndon is up after ${seconds(Date.now() - startedMs)}\n${addresses(context, withDemo)}\n`)
+    console.log(`\nAndon is up after ${seconds(Date.now() - startedMs)}\n${addresses(context, withDemo)}\n\n${modeBanner(pki, listen)}\n`)
     line = startStatusLine(supervisor, () => openIncidents(context))
   } catch (error) {
     if (ending.hasBegun()) return ending.done
@@ -190,6 +233,10 @@ const upDetached = async (context: Context, options: UpOptions): Promise<void> =
     ...(options.demo ? ['--demo'] : []),
     ...(options.brokers === 3 ? ['--brokers', '3'] : []),
     ...(options.plant === undefined ? [] : ['--plant', options.plant]),
+    ...(options.secure ? ['--secure'] : []),
+    ...(options.site === undefined ? [] : ['--site', options.site]),
+    ...(options.listen === undefined ? [] : ['--listen', options.listen]),
+    ...(options.name === undefined ? [] : ['--name', ...options.name]),
     ...(options.without === undefined ? [] : ['--without', ...options.without]),
   ]
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] })

@@ -10,12 +10,13 @@ const HEAP_MB: Partial<Record<ServiceName, number>> = { inference: 192, console:
 const adminPort = (service: ServiceName, offset: number): number =>
   Number(process.env[`${service.toUpperCase()}_ADMIN_PORT`] || topology.services[service].admin + offset)
 
-/** One program per service; a service counts as started when it answers, and as ready when `readiness` says so. */
+/** One program per service, with settings of its own beside those of all; a service counts as started when it answers, and as ready when `readiness` says so. */
 export const servicePrograms = (
   platform: Platform,
   services: readonly ServiceName[],
   offset: number,
   extra: Readonly<Record<string, string>>,
+  own: Partial<Record<ServiceName, Readonly<Record<string, string>>>> = {},
 ): (() => Program)[] =>
   services.map(
     (name) => () =>
@@ -23,7 +24,7 @@ export const servicePrograms = (
         name,
         main: join(repositoryRoot, 'services', name, 'src', 'main.ts'),
         home: platform.home,
-        environment: { ...platform.environment, ANDON_INSTANCE: name, ...extra },
+        environment: { ...platform.environment, ANDON_INSTANCE: name, ...extra, ...own[name] },
         heapMb: HEAP_MB[name] ?? 128,
         isReady: () => answersOk(`http://127.0.0.1:${adminPort(name, offset)}/livez`),
       }),

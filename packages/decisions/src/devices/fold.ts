@@ -88,7 +88,7 @@ const apply = (state: DevicesState, record: Devices): void => {
     case 'DeviceEnrolled':
       return enrol(state, device, record)
     case 'CertificateRenewed':
-      if (record.certificate) hold(state, device, record.certificate, record.atUs + (record.overlapUs ?? 0))
+      if (record.certificate) hold(state, device, record.certificate, record.atUs, record.overlapUs ?? 0)
       return
     case 'DeviceApproved':
       device.status = 'active'
@@ -141,14 +141,14 @@ const enrol = (state: DevicesState, device: DeviceState, record: Devices): void 
   device.enrolledUs = record.atUs
   device.approvedUs = null
   device.approvedBy = null
-  if (record.certificate) hold(state, device, record.certificate, record.atUs)
+  if (record.certificate) hold(state, device, record.certificate, record.atUs, 0)
 }
 
-/** Adds a certificate; the newest before it counts until `otherEndsUs`, older ones no more. */
-const hold = (state: DevicesState, device: DeviceState, certificate: DeviceCertificate, otherEndsUs: number): void => {
+/** Adds a certificate; the newest before it counts until the overlap is over, older ones no more. */
+const hold = (state: DevicesState, device: DeviceState, certificate: DeviceCertificate, atUs: number, overlapUs: number): void => {
   const before = device.certificates.map((one, index, all) => {
-    const endsUs = index === all.length - 1 ? Math.min(one.endsUs, otherEndsUs) : 0
-    return { ...one, endsUs }
+    const lastUs = index === all.length - 1 ? atUs + overlapUs : atUs
+    return { ...one, endsUs: Math.min(one.endsUs, lastUs) }
   })
   const added: HeldCertificate = { ...certificate, der: Buffer.from(certificate.der), endsUs: certificate.notAfterUs, isRevoked: false }
   const all = [...before, added]

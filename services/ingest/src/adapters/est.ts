@@ -87,9 +87,9 @@ export const estHandler = ({ enrolment, authorities, readShown, logger }: EstDep
   }
 }
 
-/** DER in base64, lines of 64 (RFC 7030 §4, RFC 2045). */
+/** DER in base64 (RFC 7030 §4). Lines end in LF alone: what decodes CRLF decodes them too, and `base64 -d` does. */
 const answer = (response: ServerResponse, type: string, der: Buffer): void => {
-  const body = `${der.toString('base64').replace(/.{64}(?=.)/g, '$&\r\n')}\r\n`
+  const body = `${der.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n`
   response.writeHead(200, { 'content-type': type, 'content-transfer-encoding': 'base64', 'content-length': body.length })
   response.end(body)
 }
