@@ -1,10 +1,11 @@
 // Every door ingest can open, one line each.
 
 import { httpDoorKind } from './adapters/http.ts'
+import { mqttClientDoorKind } from './adapters/mqtt-client.ts'
 import { mqttDoorKind } from './adapters/mqtt.ts'
 import { natsDoorKind } from './adapters/nats.ts'
 import { sparkplugDoorKind } from './adapters/sparkplug.ts'
 import { folderDoorKind } from './adapters/folder.ts'
 import type { DoorKind } from './doors.ts'
 
-export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, natsDoorKind, sparkplugDoorKind, folderDoorKind]
+export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, mqttClientDoorKind, natsDoorKind, sparkplugDoorKind, folderDoorKind]
