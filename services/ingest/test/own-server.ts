@@ -24,11 +24,12 @@ interface Program {
 
 const isRoot = process.getuid?.() === 0
 
-export const startMosquitto = (): Promise<OwnServer> =>
+/** @param lines further lines of its configuration. */
+export const startMosquitto = (lines: readonly string[] = []): Promise<OwnServer> =>
   startOwn({
     name: 'mosquitto',
     scheme: 'mqtt',
-    config: (port) => [`listener ${port} 127.0.0.1`, 'allow_anonymous true', ...(isRoot ? ['user root'] : [])],
+    config: (port) => [`listener ${port} 127.0.0.1`, 'allow_anonymous true', ...(isRoot ? ['user root'] : []), ...lines],
   })
 
 /** NATS with JetStream on disk. */
