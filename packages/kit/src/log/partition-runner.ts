@@ -7,6 +7,7 @@ import { isRetriable } from './log-error.ts'
 import type { RecordBatch, RunContext, StartAt } from './port.ts'
 
 export interface RunnerHandlers {
+  readonly assignmentOnly?: boolean | undefined
   readonly onAssigned?:
     | ((topic: string, partition: number, committed: number | undefined) => Promise<StartAt | undefined> | StartAt | undefined)
     | undefined
@@ -74,6 +75,7 @@ export class PartitionRunner {
 
   /** Offset to fetch next; undefined while a fetched batch waits, the start is unknown or the runner is held. */
   wanted(): number | undefined {
+    if (this.handlers.assignmentOnly) return undefined
     return this.ready && !this.ahead && !this.doubtful && !this.held && !this.abort.signal.aborted ? this.fetchAt : undefined
   }
 
@@ -104,7 +106,7 @@ export class PartitionRunner {
 
   /** Position to commit, if it moved since the last time. */
   uncommitted(): number | undefined {
-    return this.ready && this.position !== this.committed ? this.position : undefined
+    return this.ready && !this.handlers.assignmentOnly && this.position !== this.committed ? this.position : undefined
   }
 
   markCommitted(position: number): void {

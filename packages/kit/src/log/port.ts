@@ -96,6 +96,8 @@ export type StartAt = 'earliest' | 'latest' | number
 export interface RunOptions {
   readonly group: string
   readonly topics: readonly string[]
+  /** Only who has which partition matters: nothing is fetched, handled or committed. */
+  readonly assignmentOnly?: boolean
   /**
    * Where to start each newly assigned partition, given the group's committed offset (next to read; undefined = none).
    * Called before the first batch of the partition; may restore state. Default: committed, else earliest.

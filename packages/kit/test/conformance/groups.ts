@@ -33,6 +33,36 @@ export const groupRules = (check: Check, subject: Subject, adapter: string): voi
     await second.stop()
   })
 
+  check(
+    'rebalance',
+    'members that want the assignment only share the partitions, and nothing is handled or committed',
+    async ({ log, again }) => {
+      const other = await again()
+      for (let p = 0; p < 4; p++) await log.append(toPartition(p, values(0, 3)))
+      const owners = Array.from({ length: 4 }, () => new Set<string>())
+      let handled = 0
+      const join = (of: Log, name: string): Promise<Run> =>
+        of.run({
+          group: 'owners',
+          topics: ['numbers'],
+          assignmentOnly: true,
+          onAssigned: (_topic, partition) => void owners[partition]!.add(name),
+          onRevoked: (_topic, partition) => void owners[partition]!.delete(name),
+          onBatch: async () => void handled++,
+        })
+      const first = await join(log, 'first')
+      await until(() => owners.every((names) => names.has('first')), 'all for the first', subject.patienceMs)
+      const second = await join(other, 'second')
+      const isEven = () => owners.every(({ size }) => size === 1) && owners.filter((names) => names.has('second')).length === 2
+      await until(isEven, 'an even split', subject.patienceMs)
+      await first.stop()
+      await until(() => owners.every((names) => names.has('second') && names.size === 1), 'the takeover', subject.patienceMs)
+      await second.stop()
+      assert.equal(handled, 0)
+      assert.equal((await log.admin.committed('owners', 'numbers')).size, 0)
+    },
+  )
+
   check('rebalance', 'a rebalance waits for the batch in hand and nothing is handled twice', async ({ log, again }) => {
     const other = await again()
     const done: string[] = []

@@ -30,11 +30,15 @@ const HURRY_MS = 25
 /** A smaller part of an answer is copied, so that a partition that stands still does not keep the whole answer in memory. */
 const SMALL_PART = 1 / 8
 const ERROR_PAUSE_MS = 200
+/** A partition whose records cannot be read - a batch that does not match its checksum - is asked for again after this time. */
+const REST_MS = 1000
 
 interface Source {
   readonly topic: string
   readonly runner: PartitionRunner
   leaderEpoch: number | undefined
+  /** Its last records could not be read. */
+  rests: boolean
 }
 
 /** What a poll wants of one partition, and how often its runner had been in doubt by then. */
@@ -74,7 +78,7 @@ export class Reader {
 
   /** `topic` as the broker knows it. `leaderEpoch` = the newest one known before the runner works out its start. */
   add(topic: string, runner: PartitionRunner, leaderEpoch: number | undefined): void {
-    this.sources.set(`${topic}/${runner.partition}`, { topic, runner, leaderEpoch })
+    this.sources.set(`${topic}/${runner.partition}`, { topic, runner, leaderEpoch, rests: false })
     this.hungry()
   }
 
@@ -126,7 +130,7 @@ export class Reader {
     }
     if (lost) this.look()
     for (const [node, sources] of nodes) {
-      if (this.busy.has(node) || !sources.some(({ runner }) => runner.wanted() !== undefined)) continue
+      if (this.busy.has(node) || !sources.some(({ runner, rests }) => !rests && runner.wanted() !== undefined)) continue
       const poll = this.poll(node, sources).finally(() => {
         this.busy.delete(node)
         this.hungry()
@@ -155,7 +159,7 @@ export class Reader {
     let hurry = false
     for (const source of sources) {
       const { partition } = source.runner
-      const offset = source.runner.wanted()
+      const offset = source.rests ? undefined : source.runner.wanted()
       if (offset === undefined) {
         hurry ||= source.runner.isFull()
         continue
@@ -177,7 +181,7 @@ export class Reader {
       let moved = false
       for (const result of results) {
         const found = asked.get(`${result.topic}/${result.partition}`)
-        if (found) moved = (await this.take(found, result, answer)) || moved
+        if (found) moved = (await this.takeAlone(found, result, answer)) || moved
       }
       this.letGo(answer)
       if (moved) await pause(50)
@@ -205,6 +209,24 @@ export class Reader {
     const copy = this.slabs.take(part.length)
     part.copy(copy)
     return copy
+  }
+
+  /** As `take`. What cannot be read of one partition holds up that partition alone. */
+  private async takeAlone(asked: Asked, result: FetchResult, answer: Answer): Promise<boolean> {
+    try {
+      return await this.take(asked, result, answer)
+    } catch (error) {
+      const failure = toLogError(error, `Reading ${result.topic}/${result.partition}`)
+      if (failure.kind === 'fatal') throw failure
+      const { source } = asked
+      source.rests = true
+      source.runner.doubt()
+      setTimeout(() => {
+        source.rests = false
+        this.hungry()
+      }, REST_MS).unref()
+      return false
+    }
   }
 
   /** True if the leader has to be found again. */
