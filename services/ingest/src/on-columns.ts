@@ -4,7 +4,7 @@
 import { historicalAfterUs } from './block-builder.ts'
 import type { ReadingColumns } from './columns.ts'
 import type { Layout } from './layout.ts'
-import { columnsFault, isRefusal, refusal, timeFault } from './reading.ts'
+import { columnsFault, isRefusal, refusal, reservedFault, timeFault } from './reading.ts'
 import type { Refusal } from './reading.ts'
 import type { Taking } from './taking.ts'
 
@@ -19,7 +19,8 @@ export const takeColumns = (taking: Taking, sent: ReadingColumns, key: string | 
   const { blocks, memory } = taking.deps
   const first = taking.rows
   taking.rows += rows
-  const placed = columnsFault(sent, taking.delivery.source) ?? taking.lookup.placeColumns(sent, taking.delivery.device)
+  const reserved = taking.isOwn ? undefined : reservedFault(source)
+  const placed = columnsFault(sent, taking.delivery.source) ?? reserved ?? taking.lookup.placeColumns(sent, taking.delivery.device)
   if (isRefusal(placed)) {
     for (let row = 0; row < rows; row++) taking.refuse(first + row, sent.bytesOf(row), sent.refused?.get(row) ?? ofRow(placed, sent, row))
     return

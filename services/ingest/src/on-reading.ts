@@ -4,13 +4,15 @@
 // Up to the first await everything happens in one turn, so receive times and places in the lanes have the same order.
 
 import { AndonError, uuid8 } from '@andon/kit'
+import type { Correction } from './amendments.ts'
 import type { BytesDelivery, Delivery, Intake, ReadingsDelivery, Receipt } from './adapters/source.ts'
 import { historicalAfterUs } from './block-builder.ts'
 import type { Received } from './block-builder.ts'
+import { readingsOf } from './json-payload.ts'
 import type { Layout } from './layout.ts'
 import { takeColumns } from './on-columns.ts'
 import type { OpenBlock } from './open-blocks.ts'
-import { checkReading, isRefusal, maxValues, maxWaveformBytes, readingsOf, timeFault } from './reading.ts'
+import { checkReading, isRefusal, maxValues, maxWaveformBytes, reservedFault, timeFault } from './reading.ts'
 import type { RawReading, Reading, Waveform } from './reading.ts'
 import { Taking } from './taking.ts'
 import type { TakingDeps } from './taking.ts'
@@ -41,10 +43,11 @@ export const onReading = (deps: ReadingDeps): Intake => {
 const row = new Float64Array(maxValues)
 
 const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery): void => {
-  const { lookup, receivedUs, times, deps } = taking
+  const { lookup, receivedUs, times, isOwn, deps } = taking
   const { source: doorSource, device } = delivery
   const readings = rawReadingsOf(delivery)
   taking.rows = readings.length
+  if (readings.length === 0 && delivery.correction !== undefined) return deleteRange(taking, delivery.correction)
   const received = { receivedUs, historical: false, sender: taking.sender }
   for (let index = 0; index < readings.length; index++) {
     const raw = readings[index]!
@@ -53,7 +56,8 @@ const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery
       taking.refuse(index, raw.bytes(), reading)
       continue
     }
-    const layout = timeFault(reading, reading.timeUs, times) ?? lookup.place(reading, row, device)
+    const layout =
+      (isOwn ? undefined : reservedFault(reading.source)) ?? timeFault(reading, reading.timeUs, times) ?? lookup.place(reading, row, device)
     if (isRefusal(layout)) {
       taking.refuse(index, raw.bytes(), layout)
       continue
@@ -63,6 +67,16 @@ const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery
     if (reading.seq === undefined) takeUnnumbered(taking, reading, layout, index, received)
     else taking.wait(deps.blocks.add(layout, reading, row, reading.epoch!, reading.seq, received).safe)
   }
+}
+
+/** A correction that puts nothing in the place of what it supersedes: a block without rows says so. */
+const deleteRange = (taking: Taking, { id, assetId, channels }: Correction): void => {
+  const { deps, lookup, sender, receivedUs } = taking
+  if (!lookup.knows(assetId, channels)) {
+    const message = `plant.yaml has no asset ${assetId} with all of these channels: ${channels.join(', ')}`
+    throw new AndonError('ANDON_INGEST_UNKNOWN_CHANNEL', message, { status: 400 })
+  }
+  taking.wait(deps.blocks.withhold({ sourceId: `correction:${id}`, assetId, epoch: 0, sender }, 1, receivedUs))
 }
 
 const takeUnnumbered = (taking: Taking, reading: Reading, layout: Layout, index: number, received: Received): void => {

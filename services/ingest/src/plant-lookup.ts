@@ -20,6 +20,8 @@ export interface PlantLookup {
   place(reading: Reading, row: Float64Array, device?: Device): Layout | Refusal
   /** The same for columns, but for their values, which stay in the sender's units: a layout, or why no row of them can be taken. */
   placeColumns(columns: ReadingColumns, device?: Device): Layout | Refusal
+  /** True when the plant has this asset with all of these channels. */
+  knows(assetId: string, channels: readonly string[]): boolean
   /** Why a value of a layout's channel is not taken. */
   outOfRange(layout: Layout, channel: number, value: number, of: Named): Refusal
 }
@@ -171,6 +173,10 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
       const conversion = units === undefined ? undefined : conversionsOf(channels, units, of)
       if (conversion !== undefined && isRefusal(conversion)) return conversion
       return remember(layoutOf(asset, columns.source, channels, conversion))
+    },
+    knows: (assetId, channels) => {
+      const asset = assets.get(assetId)
+      return asset !== undefined && channels.every((id) => asset.channels.has(id))
     },
     outOfRange,
   }

@@ -2,7 +2,7 @@
 
 import type { Plant } from '@andon/schemas'
 import type { Delivery } from './adapters/source.ts'
-import { readingsOf } from './reading.ts'
+import { readingsOf } from './json-payload.ts'
 
 /** Assets of control classes, and those that are control-class themselves. */
 export const controlAssets = (plant: Plant): ReadonlySet<string> => {

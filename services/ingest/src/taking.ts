@@ -21,6 +21,8 @@ export interface TakingDeps {
   readonly maxBehindUs: number
 }
 
+const fileDoors: ReadonlySet<Delivery['door']> = new Set(['tus', 'sftp', 'folder'])
+
 export class Taking {
   readonly delivery: Delivery
   readonly deps: TakingDeps
@@ -28,6 +30,8 @@ export class Taking {
   readonly receivedUs: number
   readonly times: TimeBounds
   readonly sender: Sender
+  /** May it speak as a source of ingest's own: a release, a correction, a file? */
+  readonly isOwn: boolean
   /** Rows looked at so far, of whatever outcome. */
   rows = 0
   historical = 0
@@ -42,6 +46,7 @@ export class Taking {
     this.lookup = deps.lookup()
     this.receivedUs = deps.clock.nowUs()
     this.sender = { door: delivery.door, device: delivery.device, correction: delivery.correction }
+    this.isOwn = delivery.isOwn === true || fileDoors.has(delivery.door)
     this.times = timeBounds(this.receivedUs, deps.maxAheadUs, deps.maxBehindUs)
     deps.memory.age(deps.clock.monotonicMs())
   }

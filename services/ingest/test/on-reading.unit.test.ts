@@ -163,11 +163,10 @@ test('a full spool refuses with a retriable error and takes again once the broke
   const rig = await joined({ settings: { inFlightMaxBytes: 1 << 24 } })
   rig.log.failAppends(() => ({ error: new Error('away') }))
   let seq = 1
-  while (rig.wiring.refusing() === undefined) {
-    const readings = Array.from({ length: 100 }, () => reading(seq++))
-    await deliver(rig, { readings })
+  const untilFull = async () => {
+    for (; ; seq += 100) await deliver(rig, { readings: Array.from({ length: 100 }, (_, at) => reading(seq + at)) })
   }
-  await assert.rejects(rig.send({ readings: reading(seq) }), { code: 'ANDON_INGEST_SPOOL_FULL', status: 503, retriable: true })
+  await assert.rejects(untilFull(), { code: 'ANDON_INGEST_SPOOL_FULL', status: 503, retriable: true })
   rig.log.failAppends(undefined)
   for (let second = 0; second < 20; second++) await rig.second()
   await rig.flush()

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { checkReading, elementsOf, isRefusal, readingsOf } from '../src/reading.ts'
+import { elementsOf, readingsOf } from '../src/json-payload.ts'
+import { checkReading, isRefusal } from '../src/reading.ts'
 
 const valid = {
   source: 'oven-plc',

@@ -3,7 +3,8 @@
 
 import { isUtf8 } from 'node:buffer'
 import { AndonError, messageOf } from '@andon/kit'
-import { checkReading, elementsOf, refusal } from '../reading.ts'
+import { elementsOf } from '../json-payload.ts'
+import { checkReading, refusal } from '../reading.ts'
 import type { RawReading } from '../reading.ts'
 import { columnsOfJson, isColumnar } from './http-columns.ts'
 import { maxDepth, maxReadings, maxValues } from './http-content.ts'
