@@ -55,7 +55,7 @@ export const createIngestService = (config: IngestConfig): Service => {
   const doors = config.doors.map(({ kind, settings }) => kind.open(settings as never, context))
   return {
     name: 'ingest',
-    admin: { host: config.adminHost ?? config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
+    admin: { host: config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
     logger,
     metrics,
     about: () => ({

@@ -3,6 +3,7 @@
 
 import { Redis } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
+import { messageOf } from '@andon/kit'
 import type { AndonError, Logger } from '@andon/kit'
 import { tryAgain } from '../pressure.ts'
 
@@ -124,7 +125,7 @@ const connect = (url: string, logger: Logger): Redis => {
   })
   let isLost = false
   redis.on('error', (error: unknown) => {
-    if (!isLost) logger.warn({ err: error }, 'Redis is not reachable: rates of devices are counted by this process alone')
+    if (!isLost) logger.warn({ reason: messageOf(error) }, 'Redis is not reachable: rates of devices are counted by this process alone')
     isLost = true
   })
   redis.on('ready', () => {

@@ -44,6 +44,7 @@ export const takeTelemetry = async (
     const { indexOf, ...content } = decode(await bodies.read(request), sender)
     const receipt = await intake({
       door: 'http',
+      principal: id,
       ...content,
       ...(device === undefined ? {} : { device }),
       ...(key === undefined ? {} : { idempotencyKey: `${id} ${key}` }),
