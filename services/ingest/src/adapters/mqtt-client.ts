@@ -26,7 +26,7 @@ export interface MqttClientOptions {
   readonly caFile: string | null
   readonly certFile: string | null
   readonly keyFile: string | null
-  /** Name under which instances share the messages; `none`: each takes all. */
+  /** Name under which instances share the messages; `none`: each takes all, and no broker forgets the subscription when it restarts. */
   readonly share: string
   readonly maxInFlight: number
   readonly sessionExpiryS: number
@@ -51,8 +51,8 @@ export const mqttClientDoorKind = defineDoor({
     keyFile: env.optional(path('INGEST_MQTT_CLIENT_KEY_FILE', 'Its key, PEM')),
     share: text(
       'INGEST_MQTT_CLIENT_SHARE',
-      'Shared subscription under which instances divide the messages; `none`: each takes all',
-      'andon',
+      'Shared subscription under which several instances divide the messages, e.g. andon; `none`: each takes all',
+      'none',
     ),
     maxInFlight: env.integer('INGEST_MQTT_CLIENT_IN_FLIGHT_MAX', 'Messages taken from the broker and not acknowledged yet', 1000),
     sessionExpiryS: env.integer(
