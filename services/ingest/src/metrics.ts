@@ -4,7 +4,7 @@ import type { Metrics } from '@andon/kit'
 import type { DoorName, Receipt } from './adapters/source.ts'
 
 export interface IngestMetrics {
-  readonly received: (door: DoorName, receipt: Receipt, of: { rows: number; historical: number }) => void
+  readonly received: (door: DoorName, receipt: Receipt, of: { rows: number; historical: number; leftOut: number }) => void
   readonly refused: (door: DoorName) => void
   readonly acknowledged: (door: DoorName, seconds: number) => void
   readonly published: (records: number, kind: 'block' | 'tick') => void
@@ -26,6 +26,7 @@ export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
     'outcome',
   ])
   const historical = metrics.counter('andon_ingest_historical_readings_total', 'Accepted readings older than 10 minutes on receipt')
+  const leftOut = metrics.counter('andon_ingest_left_out_rows_total', 'Accepted rows that down-sampling has left out')
   const refused = metrics.counter('andon_ingest_refused_deliveries_total', 'Deliveries of which nothing was acknowledged', ['door'])
   const seconds = metrics.histogram('andon_ingest_acknowledge_seconds', 'From the delivery to its acknowledgement', ['door'])
   const published = metrics.counter('andon_ingest_published_records_total', 'Records the brokers have answered, repeats included', ['kind'])
@@ -44,7 +45,9 @@ export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
     received: (door, receipt, of) => {
       readings.inc({ door, outcome: 'accepted' }, receipt.accepted)
       readings.inc({ door, outcome: 'quarantined' }, receipt.quarantined.length)
+      readings.inc({ door, outcome: 'duplicate' }, receipt.duplicates)
       historical.inc(of.historical)
+      leftOut.inc(of.leftOut)
     },
     refused: (door) => refused.inc({ door }),
     acknowledged: (door, took) => seconds.observe({ door }, took),
