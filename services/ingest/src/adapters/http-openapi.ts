@@ -4,6 +4,9 @@ import { errorsPath } from './http-answers.ts'
 import { mediaTypes } from './http-media.ts'
 import { telemetryPath } from './http-telemetry.ts'
 
+/** Where the schema of Avro bodies is served. */
+export const schemaPath = '/docs/telemetry-batch.avsc'
+
 const reference = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 const problem = (description: string, headers: object = {}) => ({
   description,
@@ -13,7 +16,12 @@ const problem = (description: string, headers: object = {}) => ({
 const retryAfter = { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' } } }
 
 const bodies: Readonly<Record<string, object>> = {
-  'application/json': { schema: { oneOf: [reference('Reading'), { type: 'array', items: reference('Reading') }] } },
+  'application/json': { schema: { oneOf: [reference('Reading'), { type: 'array', items: reference('Reading') }, reference('Columns')] } },
+  'text/csv': {
+    schema: { type: 'string', description: 'Column names in the first row: timeUs or time, source, asset, epoch, seq, quality, channels' },
+  },
+  'application/avro': { schema: { type: 'string', format: 'binary', description: `Object container file of batches, ${schemaPath}` } },
+  'application/vnd.andon.telemetry+avro': { schema: { type: 'string', format: 'binary', description: `One batch, ${schemaPath}` } },
 }
 
 /** The document; every object in it is fresh. */
@@ -58,9 +66,19 @@ export const openApi = (): object => ({
           '411': problem('Neither Content-Length nor chunked'),
           '413': problem('Too large'),
           '415': problem('Media type or content encoding not supported'),
+          '417': problem('Expect: something else than 100-continue'),
+          '431': problem('Headers too large'),
           '429': problem('Too much at once', retryAfter),
           '503': problem('Cannot be made safe now', retryAfter),
         },
+      },
+    },
+    [schemaPath]: {
+      get: {
+        operationId: 'getBatchSchema',
+        summary: 'Avro schema of a batch',
+        security: [],
+        responses: { '200': { description: 'The schema', content: { 'application/json': { schema: { type: 'object' } } } } },
       },
     },
     [errorsPath]: {
@@ -98,6 +116,26 @@ export const openApi = (): object => ({
           },
           recordedUs: { type: ['integer', 'null'], description: 'Original time of a replayed recording' },
         },
+      },
+      Columns: {
+        type: 'object',
+        description: 'Rows of one source; all lists have one entry per row',
+        required: ['source', 'timesUs', 'channels'],
+        properties: {
+          source: { type: 'string' },
+          asset: { type: ['string', 'null'] },
+          epoch: { type: ['integer', 'null'], minimum: 0 },
+          seq: { type: ['integer', 'null'], minimum: 0, description: 'Of the first row' },
+          timesUs: { type: 'array', items: { type: 'integer' } },
+          channels: { type: 'object', additionalProperties: { type: 'array', items: { type: ['number', 'null'] } } },
+          units: {
+            type: ['object', 'null'],
+            additionalProperties: { type: 'string' },
+            description: 'UCUM, by channel, where not the plant’s',
+          },
+          qualities: { type: ['array', 'null'], items: { enum: [0, 1, 2] } },
+        },
+        additionalProperties: false,
       },
       Receipt: {
         type: 'object',

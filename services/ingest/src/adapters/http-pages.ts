@@ -6,7 +6,8 @@ import type { Express, RequestHandler } from 'express'
 import { AndonError, notFoundHandler } from '@andon/kit'
 import type { Logger } from '@andon/kit'
 import { answerProblem, errorsPath } from './http-answers.ts'
-import { openApi } from './http-openapi.ts'
+import { batchSchemaText } from './http-avro.ts'
+import { openApi, schemaPath } from './http-openapi.ts'
 
 // The README's tables are the one place where codes are explained; the page shows them.
 const readmeFile = new URL('../../README.md', import.meta.url)
@@ -14,6 +15,7 @@ const readmeFile = new URL('../../README.md', import.meta.url)
 export const pages = (logger: Logger): Express => {
   const app = express().disable('x-powered-by').disable('etag')
   serve(app, '/openapi.json', (_request, response) => void response.json(openApi()))
+  serve(app, schemaPath, (_request, response) => void response.type('json').send(batchSchemaText))
   serve(app, errorsPath, (_request, response) => void response.type('html').send(errorsPage(readFileSync(readmeFile, 'utf8'))))
   app.use(notFoundHandler)
   app.use(((error: unknown, request, response, _next) => {

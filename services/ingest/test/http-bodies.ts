@@ -1,0 +1,385 @@
+// Bad bodies by name: those of which nothing can be taken, and those whose bad items go to quarantine while the good ones are kept.
+
+import { deflateRawSync } from 'node:zlib'
+import { compileEncoder } from '@andon/kit'
+import { batchSchemaText } from '../src/adapters/http-avro.ts'
+
+const [json, ndjson, csv] = ['application/json', 'application/x-ndjson', 'text/csv'] as const
+export const [rawAvro, avroFile] = ['application/vnd.andon.telemetry+avro', 'application/avro'] as const
+
+const nowUs = () => Date.now() * 1000
+let sequence = 0
+
+/** A reading of the oven that is good, but for what is given. */
+export const reading = (fields: Record<string, unknown> = {}): Record<string, unknown> => ({
+  source: 'oven-plc',
+  asset: 'oven',
+  epoch: 1,
+  seq: ++sequence,
+  timeUs: nowUs(),
+  values: { temperatureC: 20 },
+  ...fields,
+})
+
+const text = (fields: Record<string, unknown> = {}) => JSON.stringify(reading(fields))
+const nested = (open: string, close: string, levels: number) => `${open.repeat(levels)}1${close.repeat(levels)}`
+
+// --- Avro -------------------------------------------------------------------------------------------------------------------------
+
+const encode = compileEncoder(JSON.parse(batchSchemaText) as object)
+const slab = Buffer.alloc(1 << 16)
+
+/** One row of the oven in Avro, but for what is given. */
+export const batch = (fields: Record<string, unknown> = {}): Buffer => {
+  const value = {
+    source: 'oven-plc',
+    asset: 'oven',
+    epoch: 1,
+    seqFrom: ++sequence,
+    channels: ['temperatureC'],
+    units: [],
+    timesUs: Buffer.from(BigInt64Array.of(BigInt(nowUs())).buffer),
+    values: Buffer.from(Float64Array.of(20).buffer),
+    qualities: Buffer.alloc(0),
+    ...fields,
+  }
+  return Buffer.from(slab.subarray(0, encode(value, slab, 0)))
+}
+
+const long = (value: number): Buffer => {
+  const bytes: number[] = []
+  let left = value < 0 ? -value * 2 - 1 : value * 2
+  for (; left > 127; left = Math.floor(left / 128)) bytes.push((left % 128) + 128)
+  return Buffer.from([...bytes, left])
+}
+const bytes = (content: Buffer | string): Buffer => Buffer.concat([long(Buffer.byteLength(content)), Buffer.from(content)])
+const sync = Buffer.alloc(16, 7)
+
+/** An object container file. */
+export const container = (
+  blocks: readonly { count: number; data: Buffer; size?: number; sync?: Buffer }[],
+  metadata: Readonly<Record<string, string>> = { 'avro.schema': batchSchemaText },
+  entries = Object.keys(metadata).length,
+): Buffer =>
+  Buffer.concat([
+    Buffer.from('Obj\u0001', 'latin1'),
+    long(entries),
+    ...Object.entries(metadata).flatMap(([key, value]) => [bytes(key), bytes(value)]),
+    long(0),
+    sync,
+    ...blocks.flatMap(({ count, data, size = data.length, sync: marker = sync }) => [long(count), long(size), data, marker]),
+  ])
+
+const good = { count: 1, data: batch() }
+const schemaOf = (schema: unknown) => ({ 'avro.schema': typeof schema === 'string' ? schema : JSON.stringify(schema) })
+const deepSchema = `${'{"type":"array","items":'.repeat(100)}"int"${'}'.repeat(100)}`
+const bomb = { count: 1, data: deflateRawSync(Buffer.alloc(32 * 1024 * 1024)) }
+
+// --- refused as a whole -----------------------------------------------------------------------------------------------------------
+
+const columnar = (fields: Record<string, unknown> = {}) =>
+  JSON.stringify({
+    source: 'oven-plc',
+    asset: 'oven',
+    epoch: 1,
+    seq: (sequence += 2) - 1,
+    timesUs: [nowUs(), nowUs()],
+    channels: { temperatureC: [20, 21] },
+    ...fields,
+  })
+
+type RefusedBody = readonly [name: string, contentType: string, status: number, code: string, body: Buffer | string]
+
+export const refusedBodies: readonly RefusedBody[] = [
+  ['JSON that is cut', json, 400, 'ANDON_INGEST_NOT_JSON', text().slice(0, -2)],
+  ['JSON with a comma too many', json, 400, 'ANDON_INGEST_NOT_JSON', `[${text()},]`],
+  ['JSON with NaN', json, 400, 'ANDON_INGEST_NOT_JSON', text().replace('20}', 'NaN}')],
+  ['JSON with -Infinity', json, 400, 'ANDON_INGEST_NOT_JSON', text().replace('20}', '-Infinity}')],
+  ['JSON with a leading zero', json, 400, 'ANDON_INGEST_NOT_JSON', text().replace('20}', '020}')],
+  ['JSON with single quotes', json, 400, 'ANDON_INGEST_NOT_JSON', text().replaceAll('"', "'")],
+  ['JSON with a comment', json, 400, 'ANDON_INGEST_NOT_JSON', `/* */${text()}`],
+  ['JSON with a byte order mark', json, 400, 'ANDON_INGEST_NOT_JSON', `\ufeff${text()}`],
+  ['JSON in UTF-16', json, 400, 'ANDON_INGEST_NOT_JSON', Buffer.from(text(), 'utf16le')],
+  ['JSON with a NUL in a text', json, 400, 'ANDON_INGEST_NOT_JSON', text({ source: 'x' }).replace('"x"', '"\u0000"')],
+  ['JSON with something behind it', json, 400, 'ANDON_INGEST_NOT_JSON', `${text()}}`],
+  ['NDJSON sent as JSON', json, 400, 'ANDON_INGEST_NOT_JSON', `${text()}\n${text()}`],
+  ['random bytes as JSON', json, 400, 'ANDON_INGEST_NOT_JSON', Buffer.from([0xde, 0xad, 0xbe, 0xef, 0, 1, 2])],
+  ['blanks as JSON', json, 400, 'ANDON_INGEST_NOT_JSON', '   \n'],
+  ['arrays nested 100 000 deep', json, 400, 'ANDON_INGEST_TOO_DEEP', nested('[', ']', 100_000)],
+  ['objects nested 10 000 deep', json, 400, 'ANDON_INGEST_TOO_DEEP', nested('{"a":', '}', 10_000)],
+  ['arrays that are opened 500 000 times', json, 400, 'ANDON_INGEST_TOO_DEEP', '['.repeat(500_000)],
+  ['too many readings', json, 413, 'ANDON_INGEST_TOO_MANY', `[${'{},'.repeat(10_000)}{}]`],
+  ['too many lines', ndjson, 413, 'ANDON_INGEST_TOO_MANY', '{}\n'.repeat(10_001)],
+  ['empty lines', ndjson, 400, 'ANDON_INGEST_NO_BODY', '\n\r\n  \n'],
+
+  ['columns of different lengths', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ channels: { temperatureC: [20] } })],
+  ['columns without a list of times', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ timesUs: 'now' })],
+  ['columns without source', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ source: undefined })],
+  ['columns with a field of nobody', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ color: 'red' })],
+  ['columns with an epoch without a number', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ seq: undefined })],
+  ['columns with a list of channels', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ channels: [[20, 21]] })],
+  ['columns with a unit of no channel', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ units: { colour: 'red' } })],
+  ['columns with too few qualities', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ qualities: [0] })],
+  ['columns with a key twice', json, 400, 'ANDON_INGEST_BAD_KEY', columnar().replace('{', '{"seq":1,')],
+
+  ['CSV without a column of time', csv, 400, 'ANDON_INGEST_BAD_CSV', `source,temperatureC\noven-plc,20\n`],
+  ['CSV with both columns of time', csv, 400, 'ANDON_INGEST_BAD_CSV', `source,time,timeUs,temperatureC\n`],
+  ['CSV without source', csv, 400, 'ANDON_INGEST_BAD_CSV', `timeUs,temperatureC\n${nowUs()},20\n`],
+  ['CSV without a channel', csv, 400, 'ANDON_INGEST_BAD_CSV', `timeUs,source\n${nowUs()},oven-plc\n`],
+  ['CSV with a column twice', csv, 400, 'ANDON_INGEST_BAD_CSV', `timeUs,source,temperatureC,temperatureC\n`],
+  ['CSV with an epoch without seq', csv, 400, 'ANDON_INGEST_BAD_CSV', `timeUs,source,epoch,temperatureC\n`],
+  ['CSV of empty lines', csv, 400, 'ANDON_INGEST_NO_BODY', '\n\n'],
+  ['CSV in UTF-16', csv, 400, 'ANDON_INGEST_BAD_CSV', Buffer.from(`timeUs,source,temperatureC\n`, 'utf16le')],
+  ['CSV of too many rows', csv, 413, 'ANDON_INGEST_TOO_MANY', `timeUs,source,t\n${'1,a,2\n'.repeat(10_001)}`],
+
+  ['Avro that is cut', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', batch().subarray(0, -3)],
+  ['Avro with something behind it', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', Buffer.concat([batch(), Buffer.from('x')])],
+  ['JSON sent as Avro', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', text()],
+  ['Avro with a text of 2^40 bytes', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', Buffer.concat([long(2 ** 40), Buffer.from('abc')])],
+  ['Avro with a text of negative length', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', Buffer.concat([long(-5), batch()])],
+  ['Avro with half a time', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', batch({ timesUs: Buffer.alloc(7) })],
+  ['Avro with values for other rows', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', batch({ values: Buffer.alloc(24) })],
+  ['Avro with qualities for other rows', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', batch({ qualities: Buffer.alloc(3) })],
+  ['Avro with units for other channels', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', batch({ units: ['Cel', 'bar'] })],
+  ['Avro with an epoch without a number', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', batch({ seqFrom: null })],
+  ['Avro of too many rows', rawAvro, 413, 'ANDON_INGEST_TOO_MANY', manyRows(10_001)],
+  ['a container without its magic', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', batch()],
+  ['a container that ends in its header', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([]).subarray(0, 40)],
+  ['a container without a schema', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([good], {})],
+  ['a container of 2^40 metadata entries', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([good], schemaOf('"int"'), 2 ** 40)],
+  ['a schema that is no JSON', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([good], schemaOf('{'))],
+  ['a schema that is none', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([good], schemaOf({ type: 'everything' }))],
+  ['a schema of something else', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([good], schemaOf('"string"'))],
+  ['a schema nested 100 deep', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([good], schemaOf(deepSchema))],
+  [
+    'a schema of 100 kB',
+    avroFile,
+    400,
+    'ANDON_INGEST_BAD_AVRO',
+    container([good], schemaOf(batchSchemaText.replace('Rows', 'R'.repeat(100_000)))),
+  ],
+  [
+    'a schema with a field named __proto__',
+    avroFile,
+    400,
+    'ANDON_INGEST_BAD_AVRO',
+    container([good], schemaOf(batchSchemaText.replace('"qualities"', '"__proto__"'))),
+  ],
+  [
+    'a schema that contains itself',
+    avroFile,
+    400,
+    'ANDON_INGEST_BAD_AVRO',
+    container([good], schemaOf({ type: 'record', name: 'A', fields: [{ name: 'a', type: 'A' }] })),
+  ],
+  [
+    'a schema without the source',
+    avroFile,
+    400,
+    'ANDON_INGEST_BAD_AVRO',
+    container([good], schemaOf(batchSchemaText.replace('"source"', '"origin"'))),
+  ],
+  [
+    'a codec that nobody knows',
+    avroFile,
+    400,
+    'ANDON_INGEST_BAD_AVRO',
+    container([good], { ...schemaOf(batchSchemaText), 'avro.codec': 'lzma' }),
+  ],
+  [
+    'a bomb in a container',
+    avroFile,
+    400,
+    'ANDON_INGEST_BAD_AVRO',
+    container([bomb], { ...schemaOf(batchSchemaText), 'avro.codec': 'deflate' }),
+  ],
+  ['a block with another sync marker', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([{ ...good, sync: Buffer.alloc(16) }])],
+  ['a block of 2^40 batches', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([{ ...good, count: 2 ** 40 }])],
+  ['a block of -1 batches', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([{ ...good, count: -1 }])],
+  ['a block with fewer batches than it says', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([{ ...good, count: 2 }])],
+  [
+    'a block with more batches than it says',
+    avroFile,
+    400,
+    'ANDON_INGEST_BAD_AVRO',
+    container([{ count: 1, data: Buffer.concat([batch(), batch()]) }]),
+  ],
+  ['a block larger than the body', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([{ ...good, size: 2 ** 40 }])],
+  ['a block that is cut', avroFile, 400, 'ANDON_INGEST_BAD_AVRO', container([good]).subarray(0, -20)],
+]
+
+function manyRows(rows: number): Buffer {
+  const value = {
+    source: 'oven-plc',
+    asset: null,
+    epoch: null,
+    seqFrom: null,
+    channels: ['temperatureC'],
+    units: [],
+    qualities: Buffer.alloc(0),
+    timesUs: Buffer.alloc(rows * 8),
+    values: Buffer.alloc(rows * 8),
+  }
+  const large = Buffer.alloc(1 << 20)
+  return Buffer.from(large.subarray(0, encode(value, large, 0)))
+}
+
+// --- items in quarantine ----------------------------------------------------------------------------------------------------------
+
+type QuarantinedBody = readonly [name: string, contentType: string, body: Buffer | string, accepted: number, codes: readonly string[]]
+
+/** A bad reading between two good ones. */
+const between = (bad: string | Buffer) => Buffer.concat([Buffer.from(`[${text()},`), Buffer.from(bad), Buffer.from(`,${text()}]`)])
+const item = (name: string, code: string, bad: string | Buffer): QuarantinedBody => [name, json, between(bad), 2, [code]]
+const field = (name: string, fields: Record<string, unknown>, code = 'ANDON_INGEST_BAD_FIELD') => item(name, code, text(fields))
+
+const csvHead = 'timeUs,source,asset,temperatureC,pressureBar'
+const csvRow = (cells = '20,1') => `${nowUs() + ++sequence},oven-csv,oven,${cells}`
+const csvItem = (name: string, code: string, row: string | Buffer): QuarantinedBody => [
+  name,
+  csv,
+  Buffer.concat([Buffer.from(`${csvHead}\n${csvRow()}\n`), Buffer.from(row), Buffer.from(`\n${csvRow()}\n`)]),
+  2,
+  [code],
+]
+
+export const quarantinedBodies: readonly QuarantinedBody[] = [
+  item('a number', 'ANDON_INGEST_NOT_A_READING', '42'),
+  item('a text', 'ANDON_INGEST_NOT_A_READING', '"reading"'),
+  item('null', 'ANDON_INGEST_NOT_A_READING', 'null'),
+  item('an array in an array', 'ANDON_INGEST_NOT_A_READING', '[[]]'),
+  item('an empty object', 'ANDON_INGEST_BAD_FIELD', '{}'),
+  item('bytes that are no UTF-8', 'ANDON_INGEST_NOT_UTF8', Buffer.from(text({ unit: 'X' }).replace('"X"', '"\u00ff\u00fe"'), 'latin1')),
+  item('a key twice', 'ANDON_INGEST_BAD_KEY', text().replace('"seq"', '"quality":0,"quality":2,"seq"')),
+  item('a number twice', 'ANDON_INGEST_BAD_KEY', text().replace('"seq"', '"seq":1,"seq"')),
+  item('a key twice, once in disguise', 'ANDON_INGEST_BAD_KEY', text().replace('"seq"', '"s\\u0065q":1,"seq"')),
+  item('a channel twice', 'ANDON_INGEST_BAD_KEY', text().replace('20}', '20,"temperatureC":21}')),
+  item('a key __proto__', 'ANDON_INGEST_BAD_KEY', text().replace('{', '{"__proto__":{"source":"x"},')),
+  item('a channel __proto__', 'ANDON_INGEST_BAD_KEY', text().replace('20}', '20,"__proto__":21}')),
+  item('a key __proto__ in disguise', 'ANDON_INGEST_BAD_KEY', text().replace('{', '{"\\u005f_proto__":{},')),
+  field('a channel named constructor', { values: { constructor: 1 } }, 'ANDON_INGEST_UNKNOWN_CHANNEL'),
+  item('1e999', 'ANDON_INGEST_BAD_FIELD', text().replace('20}', '1e999}')),
+  item('-1e999', 'ANDON_INGEST_BAD_FIELD', text().replace('20}', '-1e999}')),
+  field('a value in quotes', { values: { temperatureC: '20' } }),
+  field('a value that is true', { values: { temperatureC: true } }),
+  field('a value that is an object', { values: { temperatureC: { value: 20 } } }),
+  field('no values', { values: {} }),
+  field('neither values nor waveform', { values: undefined }),
+  field('values as a list', { values: [20] }),
+  field('more channels than anything has', { values: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`c${i}`, i])) }),
+  field('a negative seq', { seq: -1 }),
+  field('half a seq', { seq: 1.5 }),
+  field('a seq in quotes', { seq: '12' }),
+  field('a seq beyond numbers', { seq: 2 ** 53 }),
+  field('an epoch without seq', { seq: undefined }),
+  field('a negative epoch', { epoch: -1 }),
+  field('a time in seconds', { timeUs: Math.floor(Date.now() / 1000) }),
+  field('a time in milliseconds', { timeUs: Date.now() }),
+  field('a time as a text', { timeUs: '2026-11-23T08:00:00Z' }),
+  field('no time', { timeUs: undefined }),
+  field('a clock years ahead', { timeUs: nowUs() + 3 * 365 * 86_400e6 }, 'ANDON_INGEST_TIME_AHEAD'),
+  field('a quality of 7', { quality: 7 }),
+  field('no source', { source: undefined }),
+  field('a source that climbs', { source: '../../etc/passwd' }),
+  field('a source with a NUL', { source: 'oven\u0000plc' }),
+  field('a source of 129 characters', { source: 's'.repeat(129) }),
+  field('an empty source', { source: '' }),
+  field('an asset that is a number', { asset: 12 }),
+  field('a source of nobody', { source: 'stranger', asset: undefined }, 'ANDON_INGEST_UNKNOWN_SOURCE'),
+  field('an asset of nobody', { source: 'stranger', asset: 'engine' }, 'ANDON_INGEST_UNKNOWN_ASSET'),
+  field('a source of another asset', { asset: 'spindle' }, 'ANDON_INGEST_SOURCE_OF_ANOTHER_ASSET'),
+  field('an unknown channel', { values: { colour: 1 } }, 'ANDON_INGEST_UNKNOWN_CHANNEL'),
+  field('a value out of range', { values: { temperatureC: 2000 } }, 'ANDON_INGEST_OUT_OF_RANGE'),
+  field('a waveform as a value', { source: 'spindle-vib', asset: 'spindle', values: { vibrationG: 1 } }, 'ANDON_INGEST_WRONG_KIND'),
+  field('a waveform that is cut', {
+    source: 'spindle-vib',
+    asset: 'spindle',
+    values: undefined,
+    waveform: { channel: 'vibrationG', sampleRateHz: 1000, f32: 'AAAA' },
+  }),
+  field('a waveform with a NaN', {
+    source: 'spindle-vib',
+    asset: 'spindle',
+    values: undefined,
+    waveform: { channel: 'vibrationG', sampleRateHz: 1000, f32: Buffer.from(Float32Array.of(1, Number.NaN).buffer).toString('base64') },
+  }),
+  field('a waveform without a rate', {
+    source: 'spindle-vib',
+    asset: 'spindle',
+    values: undefined,
+    waveform: { channel: 'vibrationG', f32: 'AAAAAA==' },
+  }),
+
+  ['a line that is cut', ndjson, `${text()}\n${text().slice(0, -1)}\n${text()}\n`, 2, ['ANDON_INGEST_NOT_JSON']],
+  ['a line nested too deep', ndjson, `${text()}\n${nested('[', ']', 50_000)}\n${text()}\n`, 2, ['ANDON_INGEST_TOO_DEEP']],
+  ['a line with a byte order mark', ndjson, `\ufeff${text()}\n${text()}\n`, 1, ['ANDON_INGEST_NOT_JSON']],
+  [
+    'a line that is no UTF-8',
+    ndjson,
+    Buffer.concat([Buffer.from(`${text()}\n{"source":"`), Buffer.from([0xff]), Buffer.from(`"}\n${text()}`)]),
+    2,
+    ['ANDON_INGEST_NOT_UTF8'],
+  ],
+  ['a JSON array as lines', ndjson, `[${text()}]\n${text()}`, 1, ['ANDON_INGEST_NOT_A_READING']],
+
+  ['columns with a text for a value', json, columnar({ channels: { temperatureC: [20, '21'] } }), 1, ['ANDON_INGEST_BAD_FIELD']],
+  ['columns with a hole for a time', json, columnar({ timesUs: [nowUs(), null] }), 1, ['ANDON_INGEST_BAD_FIELD']],
+  ['columns with a quality of 3', json, columnar({ qualities: [0, 3] }), 1, ['ANDON_INGEST_BAD_FIELD']],
+  ['columns with a value out of range', json, columnar({ channels: { temperatureC: [20, 2000] } }), 1, ['ANDON_INGEST_OUT_OF_RANGE']],
+  [
+    'columns of a channel of nobody',
+    json,
+    columnar({ channels: { colour: [1, 2] } }),
+    0,
+    ['ANDON_INGEST_UNKNOWN_CHANNEL', 'ANDON_INGEST_UNKNOWN_CHANNEL'],
+  ],
+  ['columns without a channel', json, columnar({ channels: {} }), 0, ['ANDON_INGEST_BAD_FIELD', 'ANDON_INGEST_BAD_FIELD']],
+
+  csvItem('a row with a cell too few', 'ANDON_INGEST_NOT_A_READING', csvRow('20')),
+  csvItem('a row with a cell too many', 'ANDON_INGEST_NOT_A_READING', csvRow('20,1,2')),
+  csvItem('a word for a number', 'ANDON_INGEST_BAD_FIELD', csvRow('warm,1')),
+  csvItem('a decimal comma', 'ANDON_INGEST_BAD_FIELD', csvRow('"20,5",1')),
+  csvItem('a hexadecimal number', 'ANDON_INGEST_BAD_FIELD', csvRow('0x14,1')),
+  csvItem('NaN in a cell', 'ANDON_INGEST_BAD_FIELD', csvRow('NaN,1')),
+  csvItem('1e999 in a cell', 'ANDON_INGEST_BAD_FIELD', csvRow('1e999,1')),
+  csvItem('a formula', 'ANDON_INGEST_BAD_FIELD', csvRow('=1+1,1')),
+  csvItem('a row without time', 'ANDON_INGEST_BAD_FIELD', ',oven-csv,oven,20,1'),
+  csvItem('a row without source', 'ANDON_INGEST_BAD_FIELD', `${nowUs()},,oven,20,1`),
+  csvItem('a row that is no UTF-8', 'ANDON_INGEST_NOT_UTF8', Buffer.from(csvRow('\u00ff,1'), 'latin1')),
+  csvItem('a row of an asset of nobody', 'ANDON_INGEST_UNKNOWN_ASSET', `${nowUs()},stranger,engine,20,1`),
+  csvItem('a row out of range', 'ANDON_INGEST_OUT_OF_RANGE', csvRow('2000,1')),
+  ['a quote that is never closed', csv, `${csvHead}\n${csvRow()}\n"${csvRow()}\n`, 1, ['ANDON_INGEST_NOT_A_READING']],
+
+  [
+    'Avro with an infinite value',
+    rawAvro,
+    batch({ values: Buffer.from(Float64Array.of(Number.POSITIVE_INFINITY).buffer) }),
+    0,
+    ['ANDON_INGEST_BAD_FIELD'],
+  ],
+  ['Avro with a time before 1970', rawAvro, batch({ timesUs: Buffer.from(BigInt64Array.of(-1n).buffer) }), 0, ['ANDON_INGEST_BAD_FIELD']],
+  [
+    'Avro with a clock years ahead',
+    rawAvro,
+    batch({ timesUs: Buffer.from(BigInt64Array.of(BigInt(nowUs()) + 3n * 365n * 86_400_000_000n).buffer) }),
+    0,
+    ['ANDON_INGEST_TIME_AHEAD'],
+  ],
+  ['Avro with a quality of 9', rawAvro, batch({ qualities: Buffer.of(9) }), 0, ['ANDON_INGEST_BAD_FIELD']],
+  ['Avro with a source that climbs', rawAvro, batch({ source: '../etc' }), 0, ['ANDON_INGEST_BAD_FIELD']],
+  [
+    'Avro with a channel twice',
+    rawAvro,
+    batch({ channels: ['temperatureC', 'temperatureC'], values: Buffer.alloc(16) }),
+    0,
+    ['ANDON_INGEST_BAD_FIELD'],
+  ],
+  ['Avro with a number below 0', rawAvro, batch({ seqFrom: -1 }), 0, ['ANDON_INGEST_BAD_FIELD']],
+  [
+    'one bad batch of two',
+    avroFile,
+    container([{ count: 2, data: Buffer.concat([batch(), batch({ asset: 'engine', source: 'stranger' })]) }]),
+    1,
+    ['ANDON_INGEST_UNKNOWN_ASSET'],
+  ],
+]
