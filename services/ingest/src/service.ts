@@ -4,6 +4,7 @@ import { createLogger, createMetrics, followDocuments, loadPrincipals, openLog }
 import type { AndonError, Codec, Documents, Log, Logger, Metrics, Part, Service } from '@andon/kit'
 import { topology } from '@andon/schemas'
 import type { Plant } from '@andon/schemas'
+import { groupAssignment } from './adapters/assignment.ts'
 import { deviceRates } from './adapters/device-rates.ts'
 import type { DeviceRates } from './adapters/device-rates.ts'
 import { openDisk } from './adapters/disk.ts'
@@ -39,13 +40,14 @@ export const createIngestService = (config: IngestConfig): Service => {
   const log = () => opened.log!
   const codec = () => opened.codec!
   const devices = devicesPart({ config, http, log, codec, principals, logger, metrics })
+  const assignment = groupAssignment({ log, logger })
   const context: DoorContext = {
     config,
     logger,
     metrics,
     principals,
     sources: sourceFiles(() => opened.documents!),
-    assignment: { isMine: () => true, onChange: () => () => undefined },
+    assignment,
     devices: devices.devices,
     http,
     documents: () => opened.documents!,
@@ -55,7 +57,7 @@ export const createIngestService = (config: IngestConfig): Service => {
   const doors = config.doors.map(({ kind, settings }) => kind.open(settings as never, context))
   return {
     name: 'ingest',
-    admin: { host: config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
+    admin: { host: config.adminHost ?? config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
     logger,
     metrics,
     about: () => ({
@@ -74,6 +76,7 @@ export const createIngestService = (config: IngestConfig): Service => {
     parts: [
       logPart(config, opened),
       intakePart(config, opened, logger, metrics),
+      { name: 'assignment', start: () => Promise.resolve(), stop: () => assignment.close() }, // it starts when a door asks
       plantPart(config, opened, devices, logger),
       devices,
       ...doors.map((door) => doorPart(door, opened)),
