@@ -151,6 +151,17 @@ test('roles: an integrator brings a device in, and does not approve it', () => {
   assert.equal(mesh.ask(asks('RevokeRequested', 'press-1-plc', integrator)), 'ANDON_INGEST_DEVICE_ROLE')
 })
 
+test('a device in use is enrolled anew only by those who decide about it', () => {
+  const mesh = active()
+  const integrator = { by: 'p-integrator', roles: ['integrator'] }
+  const claim = { serial: 'c', sha256: 'c', notAfterUs: T0 + DAY }
+  assert.equal(mesh.ask(request('ClaimRequested', 'press-1-plc', { ...integrator, claim })), 'ANDON_INGEST_DEVICE_ROLE')
+  const again = { ...integrator, certificate: certificateOf('c2') }
+  assert.equal(mesh.ask(request('EnrolRequested', 'press-1-plc', again)), 'ANDON_INGEST_DEVICE_ROLE')
+  assert.equal(mesh.ask(request('EnrolRequested', 'press-1-plc', { ...again, ...OPERATOR })), 'DeviceEnrolled')
+  assert.equal(mesh.speaks('c1'), 'ANDON_INGEST_CERTIFICATE_SUPERSEDED')
+})
+
 test('an approval names assets, and the certificate that was looked at if it names one', () => {
   const mesh = new Mesh()
   mesh.ask(asksFor('press-1-plc', 'claim-1'))

@@ -166,7 +166,8 @@ export class SecureDevices implements Devices {
 
   /** Cuts off whoever may no longer speak. */
   sweep(): void {
-    const { state } = this.#deps.registry()
+    const { state, isRead } = this.#deps.registry()
+    if (!isRead) return
     const nowUs = this.#deps.nowUs()
     const objection = (sha256: string): string | undefined => {
       const found = standing(state, sha256, nowUs)

@@ -370,6 +370,36 @@ test('an operator enrols a device at once with its request', async () => {
   assert.equal((await rig.send(a.url, 'meter-9')).status, 202)
 })
 
+test('what the broker lost is read again, and nobody is judged by half of the log meanwhile', async () => {
+  const kept = keepAlive(b.url, 'gateway-1')
+  assert.equal(await kept.post(), 202)
+  const { high } = (await rig.log.admin.watermarks('devices'))[0]!
+  await rig.api(a.url, '/gateway-1/suspend', {})
+  await kept.ended
+  rig.log.cut('devices', 0, high)
+  await until(async () => (await rig.api(b.url, '/gateway-1')).json.status === 'active', 'the suspension is gone with its records')
+  const again = keepAlive(b.url, 'gateway-1')
+  await until(async () => (await again.post()) === 202, 'it speaks again')
+  kept.close()
+  again.close()
+})
+
+test('the document of the door describes what the door says', async () => {
+  interface Document {
+    readonly paths: Readonly<Record<string, object>>
+    readonly components: { readonly schemas: Readonly<Record<string, { readonly required: readonly string[] }>> }
+  }
+  const { body } = await rig.curl(`${a.url}/v1/devices/openapi.json`)
+  const document = JSON.parse(body) as Document
+  const references = [...body.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1] ?? '')
+  assert.ok(references.length > 9)
+  for (const name of references) assert.ok(document.components.schemas[name], name)
+  const { json } = await rig.api(a.url, '/gateway-1')
+  assert.deepEqual(Object.keys(json).toSorted(), [...document.components.schemas['Device']!.required].toSorted())
+  assert.deepEqual(Object.keys(json.certificates![0]!).toSorted(), [...document.components.schemas['Certificate']!.required].toSorted())
+  assert.equal(Object.keys(document.paths).length, 9)
+})
+
 test('a new instance knows all that was decided before it came', async () => {
   const c = await rig.openInstance()
   const ids = async (url: string) => (await rig.api(url, '')).json.devices!.map(({ id, status }) => `${id} ${status}`)

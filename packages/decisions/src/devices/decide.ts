@@ -43,6 +43,10 @@ const demandStatus = (device: DeviceState, ...statuses: readonly DeviceStatus[])
     )
 }
 
+/** Whoever enrols a device anew silences it until it is approved: for one that is in use, that is a decision about it. */
+const enrollersOf = (device: DeviceState | undefined): readonly string[] =>
+  device?.status === 'active' || device?.status === 'suspended' ? DEVICE_APPROVERS : DEVICE_ENROLLERS
+
 /** What may come in again: anything but a retired device, and none of another site. */
 const mayComeIn = (request: Devices, state: DevicesState): DeviceState | undefined => {
   const device = state.devices.get(request.deviceId)
@@ -65,15 +69,14 @@ const demandCertificate = (request: Devices, state: DevicesState): DeviceCertifi
 }
 
 const claim: Rule = (request, state, { atUs }) => {
-  demandRole(request, DEVICE_ENROLLERS)
-  mayComeIn(request, state)
+  demandRole(request, enrollersOf(mayComeIn(request, state)))
   if (!request.claim) throw new Refusal('ANDON_INGEST_DEVICE_MALFORMED', 'ClaimRequested carries no claim')
   return deviceFact('ClaimIssued', request, atUs, { claim: request.claim })
 }
 
 const enrol: Rule = (request, state, { atUs }) => {
   const device = mayComeIn(request, state)
-  if (request.credentialDigest === '') demandRole(request, DEVICE_ENROLLERS)
+  if (request.credentialDigest === '') demandRole(request, enrollersOf(device))
   else demandClaim(request, device, atUs)
   const certificate = demandCertificate(request, state)
   return deviceFact('DeviceEnrolled', request, atUs, { certificate, credentialDigest: request.credentialDigest })

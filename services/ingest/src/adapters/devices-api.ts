@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import express from 'express'
 import type { ErrorRequestHandler, Express, Request, RequestHandler } from 'express'
-import { AndonError, asyncRoute, notFoundHandler, requireRole, uuid8 } from '@andon/kit'
+import { AndonError, asyncRoute, notFoundHandler, problemOf, requireRole, uuid8 } from '@andon/kit'
 import type { Logger, Principals } from '@andon/kit'
 import { DEVICE_ID, pemOf } from '@andon/kit/pki'
 import { deviceRequest } from '@andon/decisions/devices'
@@ -134,7 +134,7 @@ export const devicesApi = (deps: DevicesApiDeps): Express => {
 
   app.use(notFoundHandler)
   app.use(((error: unknown, request, response, _next) => {
-    if (!(error instanceof AndonError)) logger.error({ err: error, path: request.path }, 'request failed')
+    if (problemOf(error).status === 500) logger.error({ err: error, path: request.path }, 'request failed')
     answerProblem(request, response, error)
   }) satisfies ErrorRequestHandler)
   return app

@@ -119,6 +119,7 @@ const securePart = (deps: DevicesPartDeps, tls: NonNullable<Devices['tls']>): De
       await opened.start()
       devices.start()
     },
+    ended: () => opened?.ended() ?? Promise.resolve(),
     stop: async () => {
       devices.stop()
       await opened?.stop()

@@ -66,17 +66,22 @@ export class DeviceRegistry {
       devicesTopic,
       ({ value, position, timestampMs }) => this.#fold(owned(value), position.offset, timestampMs * 1000),
       {
+        // The log lost records: everything is read again, and nobody is judged by half of it.
         onReset: () => {
           this.#state = emptyDevices()
           this.#isRead = false
+          this.#readWhole().catch(() => undefined) // a failure has ended the follow, which is heeded
         },
         onUndecodable: (record, error) => logger.error({ err: error, offset: record.offset }, 'undecodable record on devices is left out'),
       },
     )
-    await this.#follow.caughtUp()
-    this.#isRead = true
-    this.#changed()
+    await this.#readWhole()
     this.#timer = setInterval(() => this.#tend(), tendMs)
+  }
+
+  /** Rejects when the topic cannot be followed any more. */
+  ended(): Promise<void> {
+    return this.#follow?.ended ?? Promise.resolve()
   }
 
   async stop(): Promise<void> {
@@ -100,6 +105,12 @@ export class DeviceRegistry {
       clearTimeout(late)
       this.#waiting.delete(request.id)
     }
+  }
+
+  async #readWhole(): Promise<void> {
+    await this.#follow?.caughtUp()
+    this.#isRead = true
+    this.#changed()
   }
 
   #fold(record: DeviceRecord, offset: number, appendedUs: number): void {

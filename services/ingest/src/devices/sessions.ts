@@ -26,6 +26,7 @@ export interface SessionsDeps {
 
 export class DeviceSessions {
   readonly #sessions = new Map<Socket, Session>()
+  readonly #byCertificate = new Map<string, Set<Session>>()
   readonly #ending = new WeakSet<Socket>()
   readonly #reported = new Map<string, number>()
   readonly #deps: SessionsDeps
@@ -42,12 +43,20 @@ export class DeviceSessions {
   add(socket: Socket, door: DoorName, deviceId: string, sha256: string): void {
     if (this.#sessions.has(socket) || socket.destroyed) return
     const session = { deviceId, sha256, door, address: socket.remoteAddress ?? '' }
-    const other = [...this.#sessions.values()].find((one) => one.sha256 === sha256 && one.address !== session.address)
-    if (other) this.#report(session, other)
+    const same = this.#byCertificate.get(sha256) ?? new Set()
+    for (const other of same)
+      if (other.address !== session.address) {
+        this.#report(session, other)
+        break
+      }
+    this.#byCertificate.set(sha256, same.add(session))
     this.#sessions.set(socket, session)
     this.#open.inc({ door })
     socket.once('close', () => {
-      if (this.#sessions.delete(socket)) this.#open.dec({ door })
+      this.#sessions.delete(socket)
+      this.#open.dec({ door })
+      same.delete(session)
+      if (same.size === 0 && this.#byCertificate.get(sha256) === same) this.#byCertificate.delete(sha256)
     })
   }
 
