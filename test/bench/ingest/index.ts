@@ -2,5 +2,6 @@
 
 import type { Benchmark } from '../benchmark.ts'
 import { httpAvro, httpBatches, httpMemory, httpSingles } from './http.ts'
+import { mqttMessages } from './mqtt.ts'
 
-export const INGEST: readonly Benchmark[] = [httpBatches, httpAvro, httpSingles, httpMemory]
+export const INGEST: readonly Benchmark[] = [httpBatches, httpAvro, httpSingles, httpMemory, mqttMessages]
