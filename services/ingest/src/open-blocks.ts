@@ -44,6 +44,9 @@ interface Open extends OpenBlock {
   seenCount: number
 }
 
+/** At so many sources those without an open block are forgotten, or at twice as many as have one. */
+const fewestLanes = 10_000
+
 /** A source, and its block while one is open. */
 interface Lane {
   readonly source: string
@@ -64,6 +67,7 @@ export class OpenBlocks {
   readonly #lanes = new Map<string, Lane>()
   /** Lanes with an open block. */
   readonly #open = new Set<Lane>()
+  #mostLanes = fewestLanes
   readonly #soon = new Set<Lane>()
   readonly #later = new Set<Lane>()
   /** The lane of the row before: rows of a source mostly follow each other. */
@@ -152,11 +156,19 @@ export class OpenBlocks {
     if (this.#last?.source === source) return this.#last
     let lane = this.#lanes.get(source)
     if (lane === undefined) {
+      if (this.#lanes.size >= this.#mostLanes) this.#forgetIdle()
       lane = { source, open: undefined, lastRowMs: Number.NEGATIVE_INFINITY, lastRows: 0, sampler: undefined, unsafe: 0 }
       this.#lanes.set(source, lane)
     }
     this.#last = lane
     return lane
+  }
+
+  /** A source that comes back after this is as a new one, which costs nothing but a row that down-sampling could have left out. */
+  #forgetIdle(): void {
+    for (const [source, lane] of this.#lanes) if (lane.open === undefined) this.#lanes.delete(source)
+    this.#last = undefined
+    this.#mostLanes = Math.max(fewestLanes, this.#lanes.size * 2)
   }
 
   #samplerOf(lane: Lane, sampling: Sampling): DownSampler {

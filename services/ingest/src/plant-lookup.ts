@@ -11,7 +11,7 @@ import type { Reading, Refusal, Waveform } from './reading.ts'
 import { isRefusal, refusal } from './reading.ts'
 
 export interface PlantLookup {
-  /** Asset of a source: as the plant file names it, else as the source's first reading did. */
+  /** Asset of a source: as the plant file names it, else as the source's first reading did, of the last hundred thousand such sources. */
   assetOf(source: string): string | undefined
   /**
    * Checks a reading against the plant and, where its sender showed a certificate, against what that device may do. The values
@@ -29,6 +29,9 @@ export interface PlantLookup {
 /** Who and what a refusal is about. */
 type Named = Pick<Reading, 'source' | 'asset' | 'epoch' | 'seq'>
 
+/** Sources whose layouts are remembered, and sources whose asset is known from their first reading alone. Senders invent names. */
+const maxSources = 10_000
+const maxBound = 100_000
 /** Layouts remembered per source; a sender with more of them changes its channels from reading to reading. */
 const layoutsPerSource = 8
 
@@ -47,6 +50,12 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
   let last: KnownSource | undefined
 
   const assetOf = (source: string) => named.get(source) ?? bound.get(source)
+
+  const bind = (source: string, assetId: string) => {
+    const [oldest] = bound.size >= maxBound ? bound.keys() : []
+    if (oldest !== undefined) bound.delete(oldest)
+    bound.set(source, assetId)
+  }
 
   const knownSource = (id: string): KnownSource | undefined => {
     if (last?.id === id) return last
@@ -84,8 +93,9 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
     let known = sources.get(source)
     if (known === undefined) {
       known = { id: source, asset, layouts: [] }
+      if (sources.size >= maxSources) sources.clear()
       sources.set(source, known)
-      if (!named.has(source)) bound.set(source, asset.id)
+      if (!named.has(source)) bind(source, asset.id)
     }
     last = known
     known.layouts.unshift(layout)

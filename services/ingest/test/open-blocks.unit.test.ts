@@ -33,19 +33,20 @@ const open = () => {
     }
   }
   let seq = 0
-  const row = () => {
-    const checked = checkReading(reading(++seq))
+  const row = () => rowOf('oven-plc', ++seq)
+  const rowOf = (source: string, number: number) => {
+    const checked = checkReading(reading(number, { source, asset: 'oven' }))
     assert.ok(!isRefusal(checked))
     const values = new Float64Array(maxValues)
     const layout = lookup.place(checked, values)
     assert.ok(!isRefusal(layout))
-    blocks.add(layout, checked, values, 1, seq, {
+    blocks.add(layout, checked, values, 1, number, {
       receivedUs: startUs,
       historical: false,
       sender: { door: 'http', device: undefined, correction: undefined },
     })
   }
-  return { pass, row, closed }
+  return { pass, row, rowOf, closed }
 }
 
 test('rows of one turn share a block, and a slow source does not wait', () => {
@@ -83,4 +84,15 @@ test('a steady stream closes every linger', () => {
     closed.slice(1).map(() => true),
   )
   assert.ok(closed.length >= 4)
+})
+
+test('however many sources there are, none loses its place in an open block', () => {
+  const { pass, rowOf, closed } = open()
+  const sources = Array.from({ length: 12_000 }, (_, at) => `source-${at}`)
+  for (const round of [0, 1]) {
+    for (const number of [1, 2]) for (const source of sources) rowOf(source, 2 * round + number)
+    pass(1000)
+    assert.equal(closed.length, sources.length * (round + 1))
+  }
+  assert.ok(closed.every(({ rows }) => rows === 2))
 })
