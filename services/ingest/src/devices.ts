@@ -4,6 +4,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import type { Server } from 'node:tls'
 import { AndonError, codeOf } from '@andon/kit'
 import type { Logger, Metrics } from '@andon/kit'
 import { standing } from '@andon/decisions/devices'
@@ -36,6 +37,10 @@ export interface Devices {
    */
   admit(socket: Socket, door: DoorName): Device | undefined
   /**
+   * Gives a door's server the renewed certificate and issuers, whenever there are some, until it closes. Connections that are open go on.
+   */
+  keepFresh(server: Server): void
+  /**
    * Called when a device that was identified before may no longer speak at all, before its connections are cut. For doors that say
    * goodbye, or keep something of a device beyond its connection. Returns what ends it.
    */
@@ -49,6 +54,7 @@ export const noDevices: Devices = {
     throw new Error('Plain mode asks for no certificates')
   },
   admit: () => undefined,
+  keepFresh: () => undefined,
   onCutOff: () => () => undefined,
 }
 
@@ -67,9 +73,10 @@ export interface SecureDevicesDeps {
 
 /** Devices known by their certificates. `start` once the registry is read. */
 export class SecureDevices implements Devices {
-  readonly tls: DoorTls
+  #tls: DoorTls
   readonly #deps: SecureDevicesDeps
-  readonly #issuers: readonly X509Certificate[]
+  #issuers: readonly X509Certificate[]
+  readonly #servers = new Set<Server>()
   readonly #sessions: DeviceSessions
   readonly #read = new Map<string, ShownCertificate>()
   /** Identified and not cut off since: device by certificate. */
@@ -83,7 +90,7 @@ export class SecureDevices implements Devices {
   #unwatch: (() => void) | undefined
 
   constructor(deps: SecureDevicesDeps) {
-    this.tls = deps.tls
+    this.#tls = deps.tls
     this.#deps = deps
     this.#issuers = certificatesOf(deps.tls.ca)
     this.#sessions = new DeviceSessions(deps)
@@ -95,9 +102,27 @@ export class SecureDevices implements Devices {
     )
   }
 
+  get tls(): DoorTls {
+    return this.#tls
+  }
+
+  keepFresh(server: Server): void {
+    this.#servers.add(server)
+    server.once('close', () => this.#servers.delete(server))
+  }
+
+  /** The doors go on with this from now on. */
+  renew(tls: DoorTls): void {
+    this.#tls = tls
+    this.#issuers = certificatesOf(tls.ca)
+    this.#read.clear()
+    const { key, cert, ca } = tls
+    for (const server of this.#servers) server.setSecureContext({ key, cert, ca, minVersion: 'TLSv1.2' })
+    this.#noteDoorExpiry()
+  }
+
   start(): void {
-    const [door] = certificatesOf(this.tls.cert)
-    if (door) this.#expires.set({ of: 'door' }, door.validToDate.getTime() / 1000)
+    this.#noteDoorExpiry()
     this.#unwatch = this.#deps.registry().onChange(() => this.sweep())
     this.#timer = setInterval(() => this.sweep(), sweepMs)
     this.sweep()
@@ -235,6 +260,11 @@ export class SecureDevices implements Devices {
         return assetId !== undefined && feeds(assetId) && !current().has(named)
       },
     }
+  }
+
+  #noteDoorExpiry(): void {
+    const [door] = certificatesOf(this.#tls.cert)
+    if (door) this.#expires.set({ of: 'door' }, door.validToDate.getTime() / 1000)
   }
 
   #noteExpiry(): void {

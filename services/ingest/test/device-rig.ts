@@ -103,6 +103,7 @@ export const openDeviceRig = async () => {
       principals: () => principals,
       logger,
       metrics,
+      renewalCheckMs: 50,
     })
     part.usePlant(plant)
     await part.start()

@@ -10,7 +10,7 @@ import { connect } from 'node:tls'
 import { after, before, test } from 'node:test'
 import mqtt from 'mqtt'
 import { createLogger, LogError } from '@andon/kit'
-import { issueFor, makeSiteAuthority, openAuthority, pemOf } from '@andon/kit/pki'
+import { issueFor, makeServerCertificate, makeSiteAuthority, openAuthority, pemOf } from '@andon/kit/pki'
 import { mqttDoor, plainMqtt } from '../src/adapters/mqtt.ts'
 import { openDeviceRig, principals, SITE } from './device-rig.ts'
 import type { DeviceRig } from './device-rig.ts'
@@ -398,6 +398,30 @@ test('the document of the door describes what the door says', async () => {
   assert.deepEqual(Object.keys(json).toSorted(), [...document.components.schemas['Device']!.required].toSorted())
   assert.deepEqual(Object.keys(json.certificates![0]!).toSorted(), [...document.components.schemas['Certificate']!.required].toSorted())
   assert.equal(Object.keys(document.paths).length, 9)
+})
+
+test('a renewed certificate of the doors is served without a restart, and open connections go on', async () => {
+  const kept = keepAlive(a.url, 'gateway-1')
+  assert.equal(await kept.post(), 202)
+  const serial = () =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ host: 'localhost', port: a.http.port(), ca: readFileSync(rig.config.tlsCa!) })
+      socket.once('error', reject)
+      socket.once('secureConnect', () => {
+        resolve(socket.getPeerX509Certificate()?.serialNumber ?? '')
+        socket.destroy()
+      })
+    })
+  const before = await serial()
+  const next = await makeServerCertificate(rig.authority, SITE, ['localhost', '127.0.0.1'])
+  rig.file('door.key', next.key)
+  await until(() => rig.lines.some(({ msg }) => msg.includes('cannot be used yet')), 'half a renewal is told')
+  assert.equal(await serial(), before, 'and not used')
+  rig.file('door.pem', next.certificate + readFileSync(rig.file('site.pem'), 'utf8'))
+  await until(async () => (await serial()) !== before, 'the new one is served')
+  assert.equal(await kept.post(), 202)
+  assert.equal(kept.connections(), 1)
+  kept.close()
 })
 
 test('a new instance knows all that was decided before it came', async () => {

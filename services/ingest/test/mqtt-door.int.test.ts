@@ -421,6 +421,7 @@ test('secure mode: the certificate says who it is, and what it may write', async
       }
     },
     admit: (socket: TLSSocket) => devices.identify(socket.getPeerX509Certificate()!.raw),
+    keepFresh: never,
     onCutOff: (listener: (deviceId: string) => void) => {
       cutOff.push(listener)
       return never

@@ -26,7 +26,7 @@ export interface DevicesApiDeps {
   readonly assets: () => readonly string[] | undefined
   readonly site: () => string | undefined
   /** Root first, then what it issued; PEM. */
-  readonly authorities: string
+  readonly authorities: () => string
   readonly nowUs: () => number
   readonly logger: Logger
 }
@@ -89,7 +89,9 @@ export const devicesApi = (deps: DevicesApiDeps): Express => {
       const deviceId = deviceIdOf(request)
       const pair = await enrolment.claim(deviceId, requestIdOf(request), askerOf(request))
       const expiresUs = deviceOf(registry(), deviceId).claim?.notAfterUs ?? null
-      response.status(201).json({ deviceId, site: siteOf(), certificate: pair.certificate, key: pair.key, authorities, expiresUs })
+      response
+        .status(201)
+        .json({ deviceId, site: siteOf(), certificate: pair.certificate, key: pair.key, authorities: authorities(), expiresUs })
     }),
   )
   app.post(
@@ -98,7 +100,9 @@ export const devicesApi = (deps: DevicesApiDeps): Express => {
       const { csr } = parse(bodies.enrol, request.body)
       const deviceId = deviceIdOf(request)
       const der = await enrolment.enrol(deviceId, Buffer.from(csr), askerOf(request))
-      response.status(201).json({ device: deviceView(deviceOf(registry(), deviceId), nowUs()), certificate: pemOf(der), authorities })
+      response
+        .status(201)
+        .json({ device: deviceView(deviceOf(registry(), deviceId), nowUs()), certificate: pemOf(der), authorities: authorities() })
     }),
   )
   app.post(

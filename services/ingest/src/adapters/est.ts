@@ -20,14 +20,13 @@ const pkcs7 = 'application/pkcs7-mime'
 export interface EstDeps {
   readonly enrolment: Enrolment
   /** Root first, then what it issued; PEM. */
-  readonly authorities: string | Buffer
+  readonly authorities: () => string
   readonly readShown: (certificate: Buffer) => ShownCertificate
   readonly logger: Logger
 }
 
 export const estHandler = ({ enrolment, authorities, readShown, logger }: EstDeps): RequestListener => {
   const bodies = new Bodies({ maxBytes: maxBodyBytes, maxReceivingBytes: 64 * maxBodyBytes })
-  const cacerts = certsOnly(certificatesOf(authorities).map(({ raw }) => raw))
 
   /** Who asks, by the certificate of the connection. */
   const asker = (request: IncomingMessage, expected: ShownCertificate['name']['kind']): ShownCertificate => {
@@ -74,7 +73,7 @@ export const estHandler = ({ enrolment, authorities, readShown, logger }: EstDep
         status: 405,
         fields: { allow: expected },
       })
-    if (operation === 'cacerts') answer(response, pkcs7, cacerts)
+    if (operation === 'cacerts') answer(response, pkcs7, certsOnly(certificatesOf(authorities()).map(({ raw }) => raw)))
     else await enrol(request, response, operation === 'simplereenroll')
   }
 

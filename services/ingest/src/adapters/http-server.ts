@@ -3,6 +3,7 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
+import { Server as TlsServer } from 'node:tls'
 import type { Duplex } from 'node:stream'
 import { AndonError, codeOf, listen, messageOf } from '@andon/kit'
 import type { Logger } from '@andon/kit'
@@ -57,6 +58,7 @@ export const doorServer = (options: ServerOptions, onRequest: RequestListener, o
           minVersion: 'TLSv1.2',
           handshakeTimeout: headersTimeoutMs,
         })
+  if (server instanceof TlsServer) devices.keepFresh(server)
   server.maxConnections = options.maxConnections
   const inHand = new InHand()
   server.on('request', inHand.counted(onRequest))

@@ -154,7 +154,7 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
           open.set(connections.size)
         })
       }
-      server = tls === undefined ? createServer(welcome) : secureServer(tls, welcome, logger)
+      server = tls === undefined ? createServer(welcome) : secureServer(devices, tls, welcome, logger)
       const setting = tls === undefined ? 'INGEST_MQTT_PORT' : 'INGEST_MQTTS_PORT'
       port = await listen(server, { host: options.host, port, setting })
       const timer = setInterval(() => {
@@ -172,7 +172,7 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
   }
 }
 
-const secureServer = (tls: NonNullable<Devices['tls']>, welcome: (socket: Socket) => void, logger: Logger): Server => {
+const secureServer = (devices: Devices, tls: NonNullable<Devices['tls']>, welcome: (socket: Socket) => void, logger: Logger): Server => {
   const server = createTlsServer(
     {
       key: tls.key,
@@ -185,6 +185,7 @@ const secureServer = (tls: NonNullable<Devices['tls']>, welcome: (socket: Socket
     },
     welcome,
   )
+  devices.keepFresh(server)
   server.on('tlsClientError', (error) => logger.info({ why: messageOf(error) }, 'an MQTT client failed at TLS'))
   return server
 }

@@ -18,9 +18,10 @@ import type { Devices } from '../devices.ts'
 import type { HttpRoutes } from '../http-routes.ts'
 import { Enrolment } from './enrolment.ts'
 import { DeviceRegistry, devicesTopic } from './registry.ts'
-import { readTls } from './settings.ts'
+import { TlsFiles } from './tls-files.ts'
 
 const answerWithinMs = 5000
+const renewalCheckMs = 10_000
 
 export interface DevicesPartDeps {
   readonly config: CoreConfig
@@ -30,6 +31,8 @@ export interface DevicesPartDeps {
   readonly principals: () => Principals
   readonly logger: Logger
   readonly metrics: Metrics
+  /** How often the files of the doors' certificate are looked at. */
+  readonly renewalCheckMs?: number
 }
 
 export interface DevicesPart extends Part {
@@ -38,8 +41,8 @@ export interface DevicesPart extends Part {
 }
 
 export const devicesPart = (deps: DevicesPartDeps): DevicesPart => {
-  const tls = readTls(deps.config)
-  return tls === undefined ? plainPart(deps) : securePart(deps, tls)
+  const files = TlsFiles.open(deps.config, deps.logger)
+  return files === undefined ? plainPart(deps) : securePart(deps, files)
 }
 
 const plainPart = ({ http, logger }: DevicesPartDeps): DevicesPart => {
@@ -66,7 +69,7 @@ const plainPart = ({ http, logger }: DevicesPartDeps): DevicesPart => {
   }
 }
 
-const securePart = (deps: DevicesPartDeps, tls: NonNullable<Devices['tls']>): DevicesPart => {
+const securePart = (deps: DevicesPartDeps, files: TlsFiles): DevicesPart => {
   const { config, http, logger, metrics } = deps
   const nowUs = () => Date.now() * 1000
   const monotonicMs = () => performance.now()
@@ -77,7 +80,7 @@ const securePart = (deps: DevicesPartDeps, tls: NonNullable<Devices['tls']>): De
   }
   let authority: Authority | undefined
   let plant: Plant | undefined
-  const devices = new SecureDevices({ tls, registry, logger, metrics, nowUs, monotonicMs })
+  const devices = new SecureDevices({ tls: files.current, registry, logger, metrics, nowUs, monotonicMs })
   const site = () => plant?.site.id
   const enrolment = new Enrolment({
     settings: { ...config, answerWithinMs },
@@ -86,7 +89,8 @@ const securePart = (deps: DevicesPartDeps, tls: NonNullable<Devices['tls']>): De
     site,
     nowMs: Date.now,
   })
-  const authorities = tls.ca.toString()
+  const authorities = () => files.current.ca.toString()
+  let checking: NodeJS.Timeout | undefined
   http.mount(estPrefix, estHandler({ enrolment, authorities, readShown: (certificate) => devices.readShown(certificate), logger }))
   http.mount(
     devicesPrefix,
@@ -118,9 +122,14 @@ const securePart = (deps: DevicesPartDeps, tls: NonNullable<Devices['tls']>): De
       opened = new DeviceRegistry({ log: deps.log(), codec: deps.codec(), logger, nowUs, monotonicMs })
       await opened.start()
       devices.start()
+      checking = setInterval(() => {
+        const renewed = files.renewed()
+        if (renewed) devices.renew(renewed)
+      }, deps.renewalCheckMs ?? renewalCheckMs)
     },
     ended: () => opened?.ended() ?? Promise.resolve(),
     stop: async () => {
+      clearInterval(checking)
       devices.stop()
       await opened?.stop()
     },

@@ -1,7 +1,8 @@
 // Settings of who may come in: certificates of the doors, the authority that issues, the cluster this process runs in.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { AndonError, env } from '@andon/kit'
+import type { TlsPaths } from './tls-files.ts'
 
 const file = (name: string, doc: string) => env.optional(env.path(name, doc))
 
@@ -19,11 +20,8 @@ export const deviceSettings = {
   ),
 }
 
-interface TlsFiles {
+interface DoorMode extends TlsPaths {
   readonly host: string
-  readonly tlsKey: string | null
-  readonly tlsCert: string | null
-  readonly tlsCa: string | null
   readonly caKey: string | null
   readonly caCert: string | null
 }
@@ -32,7 +30,7 @@ const invalid = (setting: string, expected: string, found: string) =>
   new AndonError('ANDON_SETTING_INVALID', `${setting}: expected ${expected}, found ${found}. Correct ${setting} and start again.`)
 
 /** Plain mode never leaves the machine, and half a configuration is none: both are refused at the start, naming the setting. */
-export const checkDoorMode = (config: TlsFiles): void => {
+export const checkDoorMode = (config: DoorMode): void => {
   const { host, tlsKey, tlsCert, tlsCa, caKey, caCert } = config
   const given = { INGEST_TLS_KEY: tlsKey, INGEST_TLS_CERT: tlsCert, INGEST_TLS_CA: tlsCa }
   const isSecure = Object.values(given).some((path) => path !== null)
@@ -50,10 +48,4 @@ export const checkDoorMode = (config: TlsFiles): void => {
     )
 }
 
-export const isLoopback = (host: string): boolean => /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
-
-/** Bytes of the TLS files; undefined in plain mode. */
-export const readTls = ({ tlsKey, tlsCert, tlsCa }: TlsFiles) =>
-  tlsKey === null || tlsCert === null || tlsCa === null
-    ? undefined
-    : { key: readFileSync(tlsKey), cert: readFileSync(tlsCert), ca: readFileSync(tlsCa) }
+const isLoopback = (host: string): boolean => /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
