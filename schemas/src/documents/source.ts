@@ -7,7 +7,7 @@ import type { Fault, ReadOptions } from './read.ts'
 import { idShape } from './plant.ts'
 import type { Plant } from './plant.ts'
 import { fileFaults, fileSource } from './sources/file.ts'
-import { kafkaSource, kinesisSource } from './sources/streams.ts'
+import { kafkaFaults, kafkaSource, kinesisSource } from './sources/streams.ts'
 import { buttonFaults, buttonSource } from './sources/button.ts'
 import { mqttFaults, mqttSource, natsFaults, natsSource } from './sources/messages.ts'
 import { opcuaSource } from './sources/opcua.ts'
@@ -52,6 +52,7 @@ const faults = (source: PlantSource): Fault[] => {
     case 'button':
       return buttonFaults(source)
     case 'kafka':
+      return kafkaFaults(source)
     case 'kinesis':
       return payloadFaults(source.mapping, ['mapping'])
     case 'file':

@@ -1,6 +1,8 @@
 // Every door ingest can open, one line each.
 
 import { httpDoorKind } from './adapters/http.ts'
+import { kafkaDoorKind } from './adapters/kafka.ts'
+import { kinesisDoorKind } from './adapters/kinesis.ts'
 import { mqttClientDoorKind } from './adapters/mqtt-client.ts'
 import { mqttDoorKind } from './adapters/mqtt.ts'
 import { natsDoorKind } from './adapters/nats.ts'
@@ -8,4 +10,13 @@ import { sparkplugDoorKind } from './adapters/sparkplug.ts'
 import { folderDoorKind } from './adapters/folder.ts'
 import type { DoorKind } from './doors.ts'
 
-export const doorKinds: readonly DoorKind[] = [httpDoorKind, mqttDoorKind, mqttClientDoorKind, natsDoorKind, sparkplugDoorKind, folderDoorKind]
+export const doorKinds: readonly DoorKind[] = [
+  httpDoorKind,
+  mqttDoorKind,
+  mqttClientDoorKind,
+  natsDoorKind,
+  sparkplugDoorKind,
+  kafkaDoorKind,
+  kinesisDoorKind,
+  folderDoorKind,
+]

@@ -1,31 +1,34 @@
-// Payload of a stream's message → readings, as its source file maps it; shared by the doors that read NATS, Kafka and Kinesis.
+// Messages of a stream → deliveries, as its source file maps them; shared by the doors that read NATS, Kafka and Kinesis.
 
 import type { PayloadMapping } from '@andon/schemas'
-import { compileMapping } from '../mapping.ts'
-import type { Arrival, Mapping } from '../mapping.ts'
 import type { RawReading } from '../reading.ts'
+import type { Delivery, DoorName, Intake } from './source.ts'
 
-/** Tells a message among all of its stream, over redeliveries and restarts. */
+/** A message that was mapped. */
 export interface MappedMessage {
-  readonly payload: Buffer
+  readonly readings: readonly RawReading[]
+  readonly bytes: number
+  /** Tells the message among all of its stream, over redeliveries and restarts. */
   readonly identity: string
-  readonly arrival: Arrival
 }
 
-export interface PayloadMapper {
-  readonly mapping: Mapping
-  /** At least one reading per message; without a number of its own it has the message's identity and its place in it. */
-  readingsOf(message: MappedMessage): RawReading[]
+/** One delivery for all where readings have numbers of their own, else one per message, under its identity. */
+const deliveriesOf = (door: DoorName, { seq }: PayloadMapping, messages: readonly MappedMessage[]): Delivery[] => {
+  if (seq === undefined) return messages.map(({ readings, bytes, identity }) => ({ door, readings, bytes, idempotencyKey: identity }))
+  const bytes = messages.reduce((sum, message) => sum + message.bytes, 0)
+  return [{ door, readings: messages.flatMap(({ readings }) => readings), bytes }]
 }
 
-export const payloadMapper = (file: { readonly id: string; readonly mapping: PayloadMapping }): PayloadMapper => {
-  const mapping = compileMapping(file.mapping, file)
-  return {
-    mapping,
-    readingsOf: ({ payload, identity, arrival }) => identified(mapping.ofPayload(payload, arrival), identity),
-  }
+/**
+ * Hands messages to the intake, in order and in one turn, so that they share blocks. Resolves when all are safe; rejects when one was
+ * refused, once the others are settled: all may be handed over again, those that are safe are known by their identity.
+ */
+export const takeMessages = async (
+  intake: Intake,
+  door: DoorName,
+  mapping: PayloadMapping,
+  messages: readonly MappedMessage[],
+): Promise<void> => {
+  const settled = await Promise.allSettled(deliveriesOf(door, mapping, messages).map((delivery) => intake(delivery)))
+  for (const { status, ...outcome } of settled) if (status === 'rejected' && 'reason' in outcome) throw outcome.reason
 }
-
-/** Readings of one message, told apart by their place. */
-export const identified = (readings: readonly RawReading[], identity: string): RawReading[] =>
-  readings.map((raw, index) => ({ ...raw, identity: `${identity}/${index}` }))

@@ -7,9 +7,10 @@ import type { ConsumerMessages, JsMsg, NatsConnection } from 'nats'
 import { AndonError, messageOf } from '@andon/kit'
 import type { Logger } from '@andon/kit'
 import type { PlantSource } from '@andon/schemas'
+import { compileMapping } from '../mapping.ts'
 import type { Link } from '../pull-sources.ts'
 import { refusal } from '../reading.ts'
-import { payloadMapper } from './mapped-payload.ts'
+import { takeMessages } from './mapped-payload.ts'
 import { isRetriable } from './patient-intake.ts'
 import type { Intake } from './source.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
@@ -32,7 +33,7 @@ const againMs = 1000
 
 export const openJetStreamLink = ({ file, connection, intake, maxInFlight, logger, metrics }: JetStreamDeps): Link => {
   const { stream, durable } = file.jetstream
-  const mapper = payloadMapper(file)
+  const mapping = compileMapping(file.mapping, file)
   const inHand = new Set<Promise<void>>()
   const abort = new AbortController()
   let state: true | string = 'not started'
@@ -45,8 +46,8 @@ export const openJetStreamLink = ({ file, connection, intake, maxInFlight, logge
     const receivedUs = Math.round(message.info.timestampNanos / 1000)
     const working = setInterval(() => message.working(), ackWaitMs / 3)
     try {
-      const readings = mapper.readingsOf({ payload, identity, arrival: { levels: message.subject.split('.'), receivedUs } })
-      await intake({ door: 'nats', readings, bytes: payload.length })
+      const readings = mapping.ofPayload(payload, { levels: message.subject.split('.'), receivedUs })
+      await takeMessages(intake, 'nats', file.mapping, [{ readings, bytes: payload.length, identity }])
       message.ack()
       metrics.taken(file.id, 1)
     } catch (error) {

@@ -8,9 +8,9 @@ import { AndonError, env, messageOf } from '@andon/kit'
 import type { Logger, Metrics } from '@andon/kit'
 import { defineDoor } from '../doors.ts'
 import type { Assignment, SourceFiles } from '../doors.ts'
+import { compileMapping } from '../mapping.ts'
 import { pullSources } from '../pull-sources.ts'
 import type { Link, PullSources } from '../pull-sources.ts'
-import { payloadMapper } from './mapped-payload.ts'
 import { connectNats, natsAccessSettings } from './nats-connection.ts'
 import type { NatsAccess } from './nats-connection.ts'
 import { openJetStreamLink } from './nats-jetstream.ts'
@@ -97,10 +97,10 @@ export const natsDoor = (options: NatsDoorOptions): Source => {
 
   /** Core NATS on a mapped subject: every instance is in the queue group. */
   const openMapped = (opened: NatsConnection, file: NatsFile, intake: Intake): Link => {
-    const mapper = payloadMapper(file)
+    const mapping = compileMapping(file.mapping, file)
     const subscription = subscribe(opened, file.subject, intake, ({ subject }, payload) => {
       const arrival = { levels: subject.split('.'), receivedUs: Date.now() * 1000 }
-      return { door: 'nats', readings: mapper.mapping.ofPayload(payload, arrival), bytes: payload.length }
+      return { door: 'nats', readings: mapping.ofPayload(payload, arrival), bytes: payload.length }
     })
     return {
       up: () => isConnected || 'NATS is not connected',

@@ -2,7 +2,6 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { AndonError } from '@andon/kit'
-import type { Delivery, Intake, Receipt } from './source.ts'
 
 const firstPauseMs = 100
 const longestPauseMs = 5000
@@ -16,11 +15,11 @@ export interface PatientOptions {
 
 export const isRetriable = (error: unknown): boolean => !(error instanceof AndonError) || error.retriable
 
-/** Hands a delivery to the intake until it is safe. Rejects with what no other try can help, or with the last refusal after a stop. */
-export const takePatiently = async (intake: Intake, delivery: Delivery, { signal, onRefused }: PatientOptions): Promise<Receipt> => {
+/** Tries until it succeeds. Rejects with what no other try can help, or with the last refusal after a stop. */
+export const patiently = async <T>(take: () => Promise<T>, { signal, onRefused }: PatientOptions): Promise<T> => {
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
-      return await intake(delivery)
+      return await take()
     } catch (error) {
       onRefused?.(error)
       if (!isRetriable(error) || signal.aborted) throw error

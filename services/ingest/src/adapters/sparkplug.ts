@@ -19,7 +19,7 @@ import { rebirthCommand } from '../sparkplug/payload.ts'
 import { SparkplugHost } from '../sparkplug/host.ts'
 import type { HostOutcome } from '../sparkplug/host.ts'
 import { nodeCommandTopic, stateTopic } from '../sparkplug/topic.ts'
-import { takePatiently } from './patient-intake.ts'
+import { patiently } from './patient-intake.ts'
 import type { Intake, Source } from './source.ts'
 
 export interface SparkplugDoorOptions {
@@ -107,7 +107,7 @@ export const sparkplugDoor = (options: SparkplugDoorOptions): Source => {
   }
 
   const deliver = (readings: HostOutcome['readings'], bytes: number): Promise<unknown> => {
-    const taken = takePatiently(intake, { door: 'sparkplug', readings, bytes }, { signal: abort.signal, onRefused: refused }).then(
+    const taken = patiently(() => intake({ door: 'sparkplug', readings, bytes }), { signal: abort.signal, onRefused: refused }).then(
       accepted,
       (error: unknown) => logger.error({ err: error, readings: readings.length }, 'Sparkplug readings were lost'),
     )
