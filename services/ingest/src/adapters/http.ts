@@ -4,11 +4,13 @@
 import type { RequestListener } from 'node:http'
 import { env, portDefault } from '@andon/kit'
 import type { Logger, Principals } from '@andon/kit'
+import { buttonsOf } from '../buttons.ts'
 import { defineDoor } from '../doors.ts'
 import { noDevices } from '../devices.ts'
 import type { Devices } from '../devices.ts'
 import { HttpRoutes } from '../http-routes.ts'
 import { Bodies } from './http-body.ts'
+import { callsHandler, callsPrefix } from './http-calls.ts'
 import { Senders } from './http-identity.ts'
 import { pages } from './http-pages.ts'
 import { doorServer } from './http-server.ts'
@@ -44,8 +46,10 @@ export const httpDoorKind = defineDoor({
     maxConnections: env.integer('INGEST_HTTP_CONNECTIONS_MAX', 'Connections of the HTTP door at once; further ones are closed', 4096),
     requestTimeoutMs: env.integer('INGEST_HTTP_REQUEST_TIMEOUT_MS', 'A request must have come in whole within this', 30_000),
   },
-  open: (settings, { config, principals, logger, devices, http }) =>
-    httpDoor({
+  open: (settings, context) => {
+    const { config, principals, logger, devices, http } = context
+    http.mount(callsPrefix, callsHandler({ buttons: buttonsOf(context), principals, devices, logger }))
+    return httpDoor({
       ...settings,
       host: config.host,
       principals: principals(),
@@ -53,7 +57,8 @@ export const httpDoorKind = defineDoor({
       logger,
       devices,
       routes: http,
-    }),
+    })
+  },
 })
 
 export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } => {
