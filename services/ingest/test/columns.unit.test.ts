@@ -58,7 +58,8 @@ const plainly = (rows: number): Row[] =>
 // JSON has no -0.
 const row = fc.record({
   timeUs: fc.oneof(
-    { weight: 6, arbitrary: fc.integer({ min: startUs - 5_000_000, max: startUs }) },
+    { weight: 3, arbitrary: fc.integer({ min: startUs - 5_000_000, max: startUs }) },
+    { weight: 3, arbitrary: fc.integer({ min: startUs - 3, max: startUs }) },
     { weight: 1, arbitrary: fc.constantFrom(startUs - 700_000_000, startUs + 90_000_000_000, 12, startUs - 1e15, startUs - 0.5) },
   ),
   temperatureC: fc.oneof(fc.integer({ min: -50, max: 900 }), fc.constantFrom(null, 901, -51)),
@@ -68,7 +69,7 @@ const row = fc.record({
   ),
   quality: fc.constantFrom(0, 0, 0, 1, 2, 3),
 })
-const numbers = fc.option(fc.record({ epoch: fc.nat(5), seqFrom: fc.nat(1000) }), { nil: undefined })
+const numbers = fc.option(fc.record({ epoch: fc.nat(5), seqFrom: fc.nat(1000) }), { nil: undefined, freq: 1 })
 
 test('rows in columns become the same blocks, receipts and refusals as the same readings in JSON', async () => {
   await fc.assert(
@@ -128,6 +129,17 @@ test('rows of several columns are counted on, and a layout that the plant does n
       [0, 'ANDON_INGEST_UNKNOWN_CHANNEL'],
       [1, 'ANDON_INGEST_UNKNOWN_CHANNEL'],
     ],
+  )
+})
+
+test('numbers of columns that are refused as a whole are withheld, those of another source are not', async () => {
+  const rig = await joined()
+  const strange = { channels: ['temperatureC', 'colour'], epoch: 1, seqFrom: 4 }
+  await deliver(rig, inColumns(columnsOf(plainly(3), strange)))
+  await deliver(rig, inColumns(columnsOf(plainly(3), { ...strange, seqFrom: 90 }), { source: 'spindle-vib' }))
+  assert.deepEqual(
+    blocksOf(await logged(rig.log)).map(({ seqFrom, seqTo, rows, withheld }) => [seqFrom, seqTo, rows, withheld]),
+    [[4, 6, 0, [4, 5, 6]]],
   )
 })
 

@@ -183,6 +183,44 @@ test('a row that is missing, of other quality, or older than the one before is k
   assert.equal(isKept(5000, [1, Number.NaN], 1), true)
   assert.equal(isKept(5000, [1, Number.NaN], 1), true)
   assert.equal(isKept(4500, [1, Number.NaN], 1), true)
+  assert.equal(isKept(6000, [1, Number.NaN], 1), false)
+  assert.equal(isKept(5500, [1, Number.NaN], 1), true)
+})
+
+test('a kept row has its own quality, not that of the row left out in its place', async () => {
+  const rig = await joined(downsample('dead-band'), downsample('dead-band'))
+  const readings = [1, 1, 0].map((quality, at) => ({
+    source: 'oven-plc',
+    epoch: 1,
+    seq: at + 1,
+    timeUs: startUs + at,
+    values: { temperatureC: 20, pressureBar: 1 },
+    quality,
+  }))
+  await Promise.all([rig.send({ readings }), rig.flush()])
+  await rig.pump()
+  const [block] = blocksOf(await logged(rig.log))
+  assert.deepEqual([block?.withheld, [...block!.qualities]], [[2], [1, 0]])
+})
+
+test('rows that are down-sampled share no block with rows that are not', async () => {
+  const rig = await joined(downsample('dead-band'), undefined)
+  const readings = [{ pressureBar: 1 }, {}, {}].map((more, at) => ({
+    source: 'oven-plc',
+    epoch: 1,
+    seq: at + 1,
+    timeUs: startUs + at,
+    values: { temperatureC: 20, ...more },
+  }))
+  await Promise.all([rig.send({ readings }), rig.flush()])
+  await rig.pump()
+  assert.deepEqual(
+    blocksOf(await logged(rig.log)).map(({ seqFrom, withheld, errorBounds }) => [seqFrom, withheld, errorBounds]),
+    [
+      [1, [], []],
+      [2, [3], [0.5]],
+    ],
+  )
 })
 
 test('hints of the plant file about retention are in the block', async () => {
