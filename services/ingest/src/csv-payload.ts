@@ -10,7 +10,7 @@ export interface CsvRow {
 const quote = 0x22
 const newline = 0x0a
 
-/** Rows without the empty lines. A quote that is never closed makes one row of all that follows. */
+/** Rows without the empty lines. A quote that is never closed makes one row without fields of all that follows. */
 export const csvRows = (payload: Buffer, delimiter: string): CsvRow[] => {
   const rows: CsvRow[] = []
   const from0 = payload.length >= 3 && payload.readUIntBE(0, 3) === 0xefbbbf ? 3 : 0 // a byte order mark
@@ -23,7 +23,7 @@ export const csvRows = (payload: Buffer, delimiter: string): CsvRow[] => {
     }
     const bytes = payload.subarray(from, to + 1)
     const line = bytes.toString('utf8').replace(/\r?\n$/, '')
-    if (line.trim() !== '') rows.push({ fields: fieldsOf(line, delimiter), bytes })
+    if (line.trim() !== '') rows.push({ fields: isQuoted ? [] : fieldsOf(line, delimiter), bytes })
     from = to + 1
   }
   return rows

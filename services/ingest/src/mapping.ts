@@ -59,6 +59,7 @@ export const compileMapping = (mapping: PayloadMapping, file: { readonly id: str
     if (rows.length === 0) return [unreadable(file.id, 'found no rows below the line of column names', () => payload)]
     return rows.map(({ fields, bytes }) => {
       const whole = () => (header === undefined ? bytes : Buffer.concat([header.bytes, bytes]))
+      if (fields.length === 0) return unreadable(file.id, 'found a quote that is never closed', whole)
       if (fields.length !== names.length) {
         return unreadable(file.id, `found a row of ${fields.length} fields, expected ${names.length}`, whole)
       }

@@ -57,7 +57,6 @@ export interface Row {
   readonly timeUs: number
   readonly quality: number
   readonly values: Record<string, number | null>
-  readonly historical?: boolean
 }
 
 export const rows = ({ readings }: Pick<Outcome, 'readings'>): Row[] =>

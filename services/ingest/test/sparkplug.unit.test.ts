@@ -239,10 +239,13 @@ test('a device may be born again with the aliases it had', () => {
   for (const seq of [1, 2]) assert.deepEqual(refusals(tell(edge, 'DBIRTH', deviceBirth(seq, startMs + seq), startMs, 'D')), [])
 })
 
-test('historical metrics say so, at their own time [tck-id-payloads-metric-historical]', () => {
-  const metrics = [{ alias: 1, timestamp: startMs - 60_000, isHistorical: true, doubleValue: 3 }]
-  const [row] = rows(tell(born(), 'NDATA', encodeRaw({ timestamp: startMs, seq: 1, metrics })))
-  assert.deepEqual([row?.historical, row?.timeUs], [true, (startMs - 60_000) * 1000])
+test('historical metrics keep their own time, in data and in births [tck-id-payloads-metric-historical]', () => {
+  const [timestamp, isHistorical] = [startMs - 60_000, true]
+  const sent = encodeRaw({ timestamp: startMs, seq: 1, metrics: [{ alias: 1, timestamp, isHistorical, doubleValue: 3 }] })
+  assert.equal(rows(tell(born(), 'NDATA', sent))[0]?.timeUs, timestamp * 1000)
+  const old = { name: 'count', type: 'Int32', value: 4, timestamp, isHistorical } as const
+  const [now, before] = rows(tell(newNode(), 'NBIRTH', birth({ metrics: [old] })))
+  assert.deepEqual([now?.timeUs, before?.timeUs, before?.values], [startMs * 1000, timestamp * 1000, { count: 4 }])
 })
 
 test('metrics of one time share a reading, those of others have their own', () => {

@@ -26,7 +26,7 @@ export interface FedChannel {
 export interface MessageOfMetrics {
   readonly metrics: readonly Metric[]
   readonly timestampMs: number | undefined
-  /** A birth says what holds at its own time, whenever it was measured. */
+  /** A birth says what holds at its own time, whenever it was measured; historical metrics keep theirs. */
   readonly isBirth: boolean
   /** The whole payload, for quarantine. */
   readonly bytes: Buffer
@@ -40,7 +40,7 @@ export interface Rows {
 
 export const metricCode = 'ANDON_INGEST_SPARKPLUG_METRIC'
 
-/** Readings of a message for its feeds. Metrics with the same time, quality and history share a reading. */
+/** Readings of a message for its feeds. Metrics with the same time and quality share a reading. */
 export const rowsOf = (state: NodeState, part: Part, message: MessageOfMetrics, feeds: readonly Feed[]): Rows => {
   const readings: RawReading[] = []
   const unknown: Metric[] = []
@@ -61,11 +61,12 @@ export const rowsOf = (state: NodeState, part: Part, message: MessageOfMetrics, 
       const fed = definition === undefined ? undefined : feed.channels.get(definition.name)
       if (definition === undefined || fed === undefined) continue
       const sent = numberOf(metric, definition.type)
-      const timeMs = message.isBirth ? message.timestampMs : (metric.timestampMs ?? message.timestampMs)
+      const isOfNow = message.isBirth && !metric.isHistorical
+      const timeMs = isOfNow ? message.timestampMs : (metric.timestampMs ?? message.timestampMs)
       if (typeof sent === 'string') refuse(`${definition.name}: ${sent}`)
       else if (timeMs === undefined || Number.isNaN(timeMs)) refuse(`${definition.name}: found no time, expected milliseconds since 1970`)
       else {
-        const key = `${timeMs} ${metric.quality} ${metric.isHistorical}`
+        const key = `${timeMs} ${metric.quality}`
         const value = sent === null ? null : sent * fed.scale + fed.offset
         const values = open.get(key)
         // A metric twice at one time: both are kept, in readings of their own.
@@ -75,7 +76,7 @@ export const rowsOf = (state: NodeState, part: Part, message: MessageOfMetrics, 
         }
         const started = { [fed.channel]: value }
         open.set(key, started)
-        readings.push(reading(state, feed, { timeMs, quality: metric.quality, isHistorical: metric.isHistorical, values: started }))
+        readings.push(reading(state, feed, { timeMs, quality: metric.quality, values: started }))
       }
     }
   }
@@ -88,13 +89,12 @@ export const staleRows = (state: NodeState, part: Part, feeds: readonly Feed[], 
     const channels = [...feed.channels].filter(([metric]) => part.metrics.has(metric)).map(([, { channel }]) => channel)
     if (channels.length === 0) return []
     const values = Object.fromEntries(channels.map((channel) => [channel, null]))
-    return [reading(state, feed, { timeMs, quality: 2, isHistorical: false, values })]
+    return [reading(state, feed, { timeMs, quality: 2, values })]
   })
 
 interface Row {
   readonly timeMs: number
   readonly quality: 0 | 1 | 2
-  readonly isHistorical: boolean
   readonly values: Record<string, number | null>
 }
 
@@ -107,7 +107,6 @@ const reading = (state: NodeState, { source, asset, units }: Feed, row: Row): Ra
     timeUs: row.timeMs * 1000,
     quality: row.quality,
     values: row.values,
-    ...(row.isHistorical && { historical: true }),
     ...(units && { units }),
   }
   return { value, bytes: () => Buffer.from(JSON.stringify(value)) }
