@@ -3,6 +3,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-const server = createServer((_request, response) => response.writeHead(202, { 'content-length': 0 }).end())
+// Connections wait while others are measured.
+const server = createServer({ keepAliveTimeout: 65_000 }, (_request, response) => response.writeHead(202, { 'content-length': 0 }).end())
 server.listen(0, '127.0.0.1', () => process.stdout.write(`${(server.address() as AddressInfo).port}\n`))
 process.on('disconnect', () => process.exit(0))

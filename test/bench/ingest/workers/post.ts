@@ -50,7 +50,8 @@ class Client {
   send(): Promise<void> {
     this.#done = Promise.withResolvers()
     this.#sent = 0
-    this.#next()
+    if (this.#socket.destroyed) this.#done.reject(new Error('the connection was closed'))
+    else this.#next()
     return this.#done.promise
   }
 
