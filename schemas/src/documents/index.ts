@@ -22,6 +22,8 @@ export * from './plant.ts'
 export * from './policy.ts'
 export * from './source.ts'
 export type { PayloadMapping, TimeFormat } from './sources/payload.ts'
+export { modbusTypeOf, registersOf } from './sources/registers.ts'
+export type { RegisterType } from './sources/registers.ts'
 export { DocumentError, resolvePorts } from './read.ts'
 export type { ReadOptions } from './read.ts'
 

@@ -11,7 +11,7 @@ import { kafkaFaults, kafkaSource, kinesisSource } from './sources/streams.ts'
 import { buttonFaults, buttonSource } from './sources/button.ts'
 import { mqttFaults, mqttSource, natsFaults, natsSource } from './sources/messages.ts'
 import { opcuaSource } from './sources/opcua.ts'
-import { ethernetIpSource, modbusSource, s7Source } from './sources/registers.ts'
+import { ethernetIpSource, modbusFaults, modbusSource, s7Source } from './sources/registers.ts'
 import { payloadFaults } from './sources/payload.ts'
 import { sparkplugSource } from './sources/sparkplug.ts'
 
@@ -57,6 +57,8 @@ const faults = (source: PlantSource): Fault[] => {
       return payloadFaults(source.mapping, ['mapping'])
     case 'file':
       return fileFaults(source)
+    case 'modbus':
+      return modbusFaults(source)
     default:
       return []
   }

@@ -4,9 +4,13 @@ import { httpDoorKind } from './adapters/http.ts'
 import { kafkaDoorKind } from './adapters/kafka.ts'
 import { kinesisDoorKind } from './adapters/kinesis.ts'
 import { mqttClientDoorKind } from './adapters/mqtt-client.ts'
+import { modbusDoorKind } from './adapters/modbus.ts'
 import { mqttDoorKind } from './adapters/mqtt.ts'
 import { natsDoorKind } from './adapters/nats.ts'
+import { opcuaDoorKind } from './adapters/opcua.ts'
+import { s7DoorKind } from './adapters/s7.ts'
 import { sparkplugDoorKind } from './adapters/sparkplug.ts'
+import { ethernetIpDoorKind } from './adapters/ethernet-ip.ts'
 import { folderDoorKind } from './adapters/folder.ts'
 import type { DoorKind } from './doors.ts'
 
@@ -19,4 +23,8 @@ export const doorKinds: readonly DoorKind[] = [
   kafkaDoorKind,
   kinesisDoorKind,
   folderDoorKind,
+  opcuaDoorKind,
+  modbusDoorKind,
+  s7DoorKind,
+  ethernetIpDoorKind,
 ]

@@ -40,7 +40,8 @@ export const opcuaSource = {
       }),
     )
     .refine((channels) => Object.keys(channels).length > 0, 'at least one channel'),
-  samplingMs: z.number().positive().default(100),
+  /** How often the server looks at a node; 0: at every change, where it can. */
+  samplingMs: z.number().min(0).default(100),
   publishingMs: z.number().positive().default(500),
   /** How long an outage of the connection the server is asked to bridge with its own queues. */
   bufferS: z.number().positive().max(86_400).default(60),
