@@ -12,6 +12,8 @@ import { s7DoorKind } from './adapters/s7.ts'
 import { sparkplugDoorKind } from './adapters/sparkplug.ts'
 import { ethernetIpDoorKind } from './adapters/ethernet-ip.ts'
 import { folderDoorKind } from './adapters/folder.ts'
+import { tusDoorKind } from './adapters/tus.ts'
+import { sftpDoorKind } from './adapters/sftp.ts'
 import type { DoorKind } from './doors.ts'
 
 export const doorKinds: readonly DoorKind[] = [
@@ -27,4 +29,6 @@ export const doorKinds: readonly DoorKind[] = [
   modbusDoorKind,
   s7DoorKind,
   ethernetIpDoorKind,
+  tusDoorKind,
+  sftpDoorKind,
 ]

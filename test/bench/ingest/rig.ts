@@ -31,6 +31,7 @@ const plant = parsePlant({
       { id: 'temperatureC', unit: 'Cel', kind: 'scalar', range: [-50, 900] },
       { id: 'pressureBar', unit: 'bar', kind: 'scalar', range: [0, 400] },
       { id: 'speedRpm', unit: '/min', kind: 'scalar' },
+      { id: 'powerKw', unit: 'kW', kind: 'scalar' },
     ],
   })),
 })

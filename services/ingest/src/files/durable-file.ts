@@ -5,8 +5,8 @@ import { dirname } from 'node:path'
 import { syncFolder } from '@andon/kit'
 
 /** When it resolves, the file has this content and survives a power loss. */
-export const writeFileDurably = async (path: string, content: Uint8Array | string): Promise<void> => {
-  const handle = await open(`${path}.new`, 'w')
+export const writeFileDurably = async (path: string, content: Uint8Array | string, mode = 0o644): Promise<void> => {
+  const handle = await open(`${path}.new`, 'w', mode)
   try {
     await handle.writeFile(content)
     await handle.sync()

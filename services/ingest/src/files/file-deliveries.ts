@@ -117,7 +117,8 @@ const columnsOf = (
   const used = isLong ? usedChannels(batch, rows, names.length) : undefined
   const channels = used === undefined ? names : used.map((channel) => names[channel]!)
   const timesUs = isRun ? batch.timesUs.subarray(first, first + count) : new Float64Array(count)
-  const values = isRun && !isLong && count === capacity ? batch.values : new Float64Array(count * channels.length)
+  const isWhole = isRun && !isLong && count === batch.rows
+  const values = isWhole ? compacted(batch) : new Float64Array(count * channels.length)
   const qualities = batch.anyQuality ? new Uint8Array(count) : undefined
   if (!isRun) for (let at = 0; at < count; at++) timesUs[at] = batch.timesUs[rows[at]!]!
   if (qualities !== undefined) for (let at = 0; at < count; at++) qualities[at] = batch.qualities[rows[at]!]!
@@ -127,7 +128,7 @@ const columnsOf = (
       const channel = batch.longChannels[rows[at]!]!
       if (channel >= 0) values[used.indexOf(channel) * count + at] = batch.values[rows[at]!]!
     }
-  } else if (values !== batch.values) {
+  } else if (!isWhole) {
     for (let channel = 0; channel < channels.length; channel++) {
       const base = channel * capacity
       if (isRun) values.set(batch.values.subarray(base + first, base + first + count), channel * count)
@@ -160,6 +161,14 @@ const columnsOf = (
     ...(refused.size === 0 ? {} : { refused }),
     bytesOf: (row) => batch.bytesOf(rows[row]!),
   }
+}
+
+/** The values of a batch whose rows all go together, moved up in place: nothing is allocated on the usual path. */
+const compacted = ({ values, capacity, channels, rows }: RowBatch): Float64Array => {
+  for (let channel = 1; channel < channels && rows < capacity; channel++) {
+    values.copyWithin(channel * rows, channel * capacity, channel * capacity + rows)
+  }
+  return values.subarray(0, channels * rows)
 }
 
 const usedChannels = ({ longChannels }: RowBatch, rows: Int32Array, channels: number): number[] => {

@@ -17,8 +17,11 @@ const main = new URL('../../src/main.ts', import.meta.url).pathname
 export interface FileProcess {
   readonly folder: string
   readonly inbox: string
+  readonly sftpKeys: string
   readonly ports: { readonly admin: number; readonly http: number; readonly sftp: number }
   readonly log: Log
+  /** Of the running process. */
+  pid(): number
   start(): Promise<void>
   /** Ends the process; gives its exit code. */
   kill(signal: NodeJS.Signals): Promise<number | null>
@@ -70,6 +73,7 @@ export const startFileProcess = async (doors: string, settings: Readonly<Record<
     INGEST_SFTP_PORT: String(sftp),
     INGEST_FOLDER: join(folder, 'inbox'),
     INGEST_FOLDER_SETTLE_MS: '100',
+    INGEST_SFTP_KEYS: join(folder, 'keys'),
     ...settings,
   }
 
@@ -82,8 +86,10 @@ export const startFileProcess = async (doors: string, settings: Readonly<Record<
   const fileProcess: FileProcess = {
     folder,
     inbox: join(folder, 'inbox'),
+    sftpKeys: join(folder, 'keys'),
     ports: { admin, http, sftp },
     log,
+    pid: () => child?.pid ?? 0,
     start: async () => {
       child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'inherit', 'inherit'] })
       await until('ingest is ready', isReady)
