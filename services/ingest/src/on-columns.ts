@@ -4,7 +4,7 @@
 import { historicalAfterUs } from './block-builder.ts'
 import type { ReadingColumns } from './columns.ts'
 import type { Layout } from './layout.ts'
-import { columnsFault, isRefusal, refusal, reservedFault, timeFault } from './reading.ts'
+import { columnsFault, firstOf, isRefusal, refusal, reservedFault, timeFault } from './reading.ts'
 import type { Refusal } from './reading.ts'
 import type { Taking } from './taking.ts'
 
@@ -22,7 +22,7 @@ export const takeColumns = (taking: Taking, sent: ReadingColumns, key: string | 
   const reserved = taking.isOwn ? undefined : reservedFault(source)
   const placed = columnsFault(sent, taking.delivery.source) ?? reserved ?? taking.lookup.placeColumns(sent, taking.delivery.device)
   if (isRefusal(placed)) {
-    for (let row = 0; row < rows; row++) taking.refuse(first + row, sent.bytesOf(row), sent.refused?.get(row) ?? ofRow(placed, sent, row))
+    for (let row = 0; row < rows; row++) taking.refuse(first + row, sent.bytesOf(row), sent.refused?.get(row) ?? ofRow(placed, row))
     return
   }
   const columns = inUnitsOf(placed, sent)
@@ -125,7 +125,8 @@ const markRepeats = (
 const whyNot = (taking: Taking, columns: ReadingColumns, layout: Layout, row: number): Refusal => {
   const own = columns.refused?.get(row)
   if (own !== undefined) return own
-  const of = nameOf(columns, row)
+  const first = firstOf(columns)
+  const of = { ...first, seq: first.seq === undefined ? undefined : first.seq + row }
   const time = timeFault(of, columns.timesUs[row]!, taking.times)
   if (time?.code === 'ANDON_INGEST_BAD_FIELD') return time
   const quality = columns.qualities?.[row] ?? 0
@@ -137,13 +138,5 @@ const whyNot = (taking: Taking, columns: ReadingColumns, layout: Layout, row: nu
 
 const isOutside = ({ lows, highs }: Layout, channel: number, value: number): boolean => value < lows[channel]! || value > highs[channel]!
 
-const nameOf = ({ source, asset, epoch, seqFrom }: ReadingColumns, row: number) => ({
-  source,
-  asset,
-  epoch: seqFrom === undefined ? undefined : (epoch ?? 0),
-  seq: seqFrom === undefined ? undefined : seqFrom + row,
-})
-
-/** The refusal of all rows, as that of one: with its number, if the refusal says whose it is. */
-const ofRow = (all: Refusal, columns: ReadingColumns, row: number): Refusal =>
-  all.source === columns.source ? { ...all, ...nameOf(columns, row) } : all
+/** The refusal of all rows, as that of one: the first one's number, if it has one, becomes this one's. */
+const ofRow = (all: Refusal, row: number): Refusal => (all.seq === undefined ? all : { ...all, seq: all.seq + row })

@@ -8,7 +8,7 @@ import { conversionOf } from '@andon/schemas/ucum'
 import { knownAsset, layoutOf } from './layout.ts'
 import type { Conversions, KnownAsset, Layout } from './layout.ts'
 import type { Reading, Refusal, Waveform } from './reading.ts'
-import { isRefusal, refusal } from './reading.ts'
+import { firstOf, isRefusal, refusal } from './reading.ts'
 
 export interface PlantLookup {
   /** Asset of a source: as the plant file names it, else as the source's first reading did, of the last hundred thousand such sources. */
@@ -169,7 +169,7 @@ export const plantLookup = (plant: Plant, bound: Map<string, string>): PlantLook
         ? placeValues(reading, reading.values ?? {}, row, device)
         : placeWaveform(reading, reading.waveform, device),
     placeColumns: (columns, device) => {
-      const of = { source: columns.source, asset: columns.asset, epoch: undefined, seq: undefined }
+      const of = firstOf(columns)
       const asset = assetFor(of, device)
       if (isRefusal(asset)) return asset
       const channels = channelsOf(asset, columns.channels, 'scalar', of)

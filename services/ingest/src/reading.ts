@@ -70,7 +70,7 @@ export interface RawReading {
 /** Longest waveform snippet: 512 KiB, so that a block and a quarantined reading stay below 1 MiB. */
 export const maxWaveformBytes = 512 * 1024
 /** Longest waveform that the door splits into such snippets itself: those need numbers, so it has to be one that the door numbers. */
-export const maxSplitBytes = 8 * 1024 * 1024
+const maxSplitBytes = 8 * 1024 * 1024
 const maxParts = 10_000
 /** Channels in one reading; more than any plant names on one asset. */
 export const maxValues = 256
@@ -184,6 +184,14 @@ export const timeFault = (of: Identity, timeUs: number, { receivedUs, earliestUs
   return refusal(isAhead ? 'ANDON_INGEST_TIME_AHEAD' : 'ANDON_INGEST_TIME_BEHIND', message, of)
 }
 
+/** Who and what the first row of columns is; its epoch and number where the rows have numbers. */
+export const firstOf = ({ source, asset, epoch, seqFrom }: ReadingColumns) => ({
+  source,
+  asset,
+  epoch: seqFrom === undefined ? undefined : (epoch ?? 0),
+  seq: seqFrom,
+})
+
 /** Why no row of these columns can be a reading; throws where the door has put them together wrongly. */
 export const columnsFault = (columns: ReadingColumns, doorSource: string | undefined): Refusal | undefined => {
   const { source, epoch, seqFrom, rows, channels, units, timesUs, values, qualities } = columns
@@ -194,10 +202,13 @@ export const columnsFault = (columns: ReadingColumns, doorSource: string | undef
   }
   const fault = sourceFault(source, doorSource)
   if (fault !== undefined) return fault
-  if (seqFrom !== undefined && !isCount(seqFrom)) return badField('seqFrom', seqFrom, 'an integer ≥ 0, or nothing', { source })
+  if (epoch !== undefined && seqFrom === undefined)
+    return badField('seqFrom', seqFrom, 'a sequence number, since an epoch is given', { source })
+  if (seqFrom !== undefined && !(isCount(seqFrom) && isCount(seqFrom + rows)))
+    return badField('seqFrom', seqFrom, 'an integer ≥ 0, or nothing', { source })
   if (epoch !== undefined && !isCount(epoch)) return badField('epoch', epoch, 'an integer ≥ 0, or nothing', { source })
   if (channels.length > 0 && channels.length <= maxValues && new Set(channels).size === channels.length) return undefined
-  return badField('channels', channels, `1 to ${maxValues} different channels`, { source })
+  return badField('channels', channels, `1 to ${maxValues} different channels`, firstOf(columns))
 }
 
 type Bad = (field: string, what: unknown, expected: string) => Refusal

@@ -156,6 +156,22 @@ test('a key knows the rows it brought, also when the delivery comes again with m
   assert.ok(identities <= 4, `${identities} texts for 14 rows`)
 })
 
+for (const [what, columns] of [
+  ['an epoch without a number', { epoch: 1 }],
+  ['a number that is none', { seqFrom: -1 }],
+  ['numbers beyond those that can be told apart', { seqFrom: Number.MAX_SAFE_INTEGER }],
+  ['a channel twice', { channels: ['temperatureC', 'temperatureC'] }],
+  ['a source that is no id', { source: '../x' }],
+] as const) {
+  test(`columns with ${what} are refused whole`, async () => {
+    const receipt = await deliver(await joined(), inColumns(columnsOf(plainly(2), columns)))
+    assert.deepEqual(
+      receipt.quarantined.map(({ code }) => code),
+      ['ANDON_INGEST_BAD_FIELD', 'ANDON_INGEST_BAD_FIELD'],
+    )
+  })
+}
+
 test('rows in columns that do not fit their channels are a fault of the door, not of the sender', async () => {
   const rig = await joined()
   await assert.rejects(rig.wiring.intake(inColumns(columnsOf(plainly(2), { rows: 3 }))), RangeError)

@@ -223,6 +223,14 @@ test('rows that are down-sampled share no block with rows that are not', async (
   )
 })
 
+test('a plant file with a bound of 0, an unknown method or a down-sampled waveform does not load', () => {
+  const error = { code: 'ANDON_DOCUMENT_INVALID' }
+  assert.throws(() => sampledPlant(downsample('dead-band', 0), undefined), error)
+  assert.throws(() => sampledPlant({ ...downsample('dead-band'), method: 'boxcar' }, undefined), error)
+  const channels = [{ ...plant.assets[1]!.channels[0]!, downsample: downsample('dead-band') }]
+  assert.throws(() => parsePlant({ ...plant, assets: [{ ...plant.assets[1]!, channels }] }), error)
+})
+
 test('hints of the plant file about retention are in the block', async () => {
   const rig = await joined(undefined, downsample('dead-band'))
   await deliver(rig, flat(1), 1, false)
