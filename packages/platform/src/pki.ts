@@ -1,5 +1,5 @@
 // The own certificate authority of one mesh (`andon up --secure`), in the state folder: a root, the authority of the site that issues
-// to devices, and the certificate of ingest's doors, made anew with every start. The root's key is not needed again before the
+// to devices, and the certificate of ingest's doors, made anew with every start and every day. The root's key is not needed again before the
 // site's authority ends: it belongs off this machine.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,7 @@
 // andon doctor: what this machine has and lacks for the mesh, and whether a running one is well. Every finding says what to do.
 
-import { existsSync, statfsSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   type PartName,
@@ -70,6 +71,26 @@ const disk = (context: Context): Finding => {
   return { what: 'Free disk', ok, found: `${freeMb} MiB at ${folder}`, ...(ok ? {} : { fix: 'Make room, or choose another ANDON_HOME.' }) }
 }
 
+/** Fewer days than this are told: somebody has to restart, or to make a new authority. */
+const CERTIFICATE_DAYS = 14
+
+const certificates = (context: Context): Finding[] =>
+  ['site', 'door'].flatMap((name) => {
+    const file = join(context.home.pki, `${name}.pem`)
+    if (!existsSync(file)) return []
+    const days = Math.floor((new X509Certificate(readFileSync(file)).validToDate.getTime() - Date.now()) / 86_400_000)
+    const ok = days >= CERTIFICATE_DAYS
+    const what = name === 'site' ? 'Authority of the site' : 'Certificate of the doors'
+    return [
+      {
+        what,
+        ok,
+        found: `${days} days left (${file})`,
+        ...(ok ? {} : { fix: 'Restart with `andon up --secure`; an authority is renewed in INGEST_TLS_CA first.' }),
+      },
+    ]
+  })
+
 const ports = async (context: Context): Promise<Finding> => {
   const uses = portsInUse(platformPorts(context.portOffset), context.portOffset, true, process.env)
   const busy = (await Promise.all(uses.map(async (use) => ((await isPortFree(use.port)) ? [] : [use])))).flat()
@@ -105,7 +126,15 @@ export const doctor = async (context: Context, options: { json?: boolean }): Pro
   const state = readState(context.home.stateFile)
   const runs = state !== undefined && isRunning(state.supervisor)
   const needed: PartName[] = ['redis', 'nats', 'ffmpeg', ...(existsSync(join(kafkaCache().folder, 'lib')) ? [] : (['maven'] as const))]
-  const findings = [node(), java(), ...needed.map(part), jars(), disk(context), ...(runs ? await mesh(context) : [await ports(context)])]
+  const findings = [
+    node(),
+    java(),
+    ...needed.map(part),
+    jars(),
+    disk(context),
+    ...certificates(context),
+    ...(runs ? await mesh(context) : [await ports(context)]),
+  ]
   const failed = findings.filter((finding) => !finding.ok)
   print(options.json === true, { running: runs, ok: failed.length === 0, findings }, () =>
     findings.map(({ what, ok, found, fix }) => `${ok ? '✔' : '✖'} ${what}: ${found}${fix === undefined ? '' : `\n    ${fix}`}`).join('\n'),

@@ -46,6 +46,9 @@ export interface UpOptions {
   readonly name?: readonly string[]
 }
 
+/** Ingest's doors get a new certificate so often; they take it up by themselves. */
+const DAY_MS = 86_400_000
+
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
 
 /** The doors as this start opens them, whatever ran in the folder before. */
@@ -144,14 +147,18 @@ export const up = async (given: Context, options: UpOptions): Promise<void> => {
   await checkPorts(portsInUse(ports, portOffset, withDemo, process.env, brokers))
   const { webhookSecret } = writeTokens(home.tokens)
   const plantSite = plantDocuments.find(({ name }) => name === 'plant')?.value as Plant | undefined
-  const pki = options.secure ? await ensurePki(home, { site: plantSite?.site.id ?? options.site, names: options.name ?? [] }) : undefined
+  const certify = () => ensurePki(home, { site: plantSite?.site.id ?? options.site, names: options.name ?? [] })
+  const pki = options.secure ? await certify() : undefined
   const listen = options.listen ?? '0.0.0.0'
   const services = serviceNames.filter((name) => !(options.without ?? []).includes(name))
 
   let line: StatusLine | undefined
   let platform: Platform | undefined
   const say = (text: string) => (line === undefined ? console.log(text) : line.say(text))
+  const renewing =
+    pki && setInterval(() => void certify().catch((error: unknown) => say(`No new certificate for the doors: ${messageOf(error)}`)), DAY_MS)
   const ending = endOnSignal(async () => {
+    clearInterval(renewing)
     line?.stop()
     await platform?.stop()
   }, say)
@@ -193,6 +200,7 @@ export const up = async (given: Context, options: UpOptions): Promise<void> => {
     line = startStatusLine(supervisor, () => openIncidents(context))
   } catch (error) {
     if (ending.hasBegun()) return ending.done
+    clearInterval(renewing)
     await platform?.stop()
     throw error
   }

@@ -7,20 +7,24 @@ import { parse } from '../door.ts'
 
 export const QUARANTINE_TOPIC = 'telemetry.ingest.quarantine'
 
-/** What the ingest door takes at /v1/releases: a reading, and the id of the quarantine record it comes from. */
-export interface Release {
-  readonly quarantineId: string
-  readonly reading: Readonly<Record<string, unknown>>
-}
+/** What the ingest door takes at /v1/releases: a reading, or a payload to map again, and the id of the quarantine record it comes from. */
+export type Release =
+  | { readonly quarantineId: string; readonly reading: Readonly<Record<string, unknown>> }
+  | { readonly quarantineId: string; readonly mapped: { readonly file: string; readonly arrival: unknown; readonly payload: string } }
 
 /**
- * The reading of a quarantined record: what a mapping had made of it, else its JSON. With why not, when nobody has read the
- * bytes as a reading yet: correct the source file and let the device or the file be sent again.
+ * The reading of a quarantined record: what a mapping had made of it, else its JSON. Bytes that a mapping could make nothing of are mapped
+ * again, by the source file as it is now. With why not, when the bytes are no reading and no mapping was there.
  */
 export const releaseOf = (record: LogRecord): Release | { readonly whyNot: string } => {
   const id = record.header(HEADER.id)
   if (id === undefined) return { whyNot: 'the record carries no id' }
   if (record.header('andon-quarantine-original-bytes') !== undefined) return { whyNot: 'its bytes were cut when it was quarantined' }
+  const file = record.header('andon-quarantine-mapping')
+  if (file !== undefined && record.header('andon-quarantine-reading') === undefined && record.value !== null) {
+    const arrival = parse(record.header('andon-quarantine-arrival') ?? '')
+    return { quarantineId: id, mapped: { file, arrival, payload: Buffer.from(record.value).toString('base64') } }
+  }
   const reading = parse(record.header('andon-quarantine-reading') ?? record.value?.toString('utf8') ?? '')
   if (typeof reading !== 'object' || reading === null || Array.isArray(reading))
     return { whyNot: 'its bytes are no reading; correct the source file, then send the original again' }
