@@ -34,6 +34,8 @@ export interface Service {
     /** Asked for after the start: resolves when the range was handled, rejects when it cannot be. */
     finished(): Promise<unknown>
   }
+  /** How long all parts together may take to stop, ms. Default 10 000. */
+  readonly stopWithinMs?: number
   /** Shown by /version, e.g. `{ durability: 'single-node' }`. */
   readonly about?: () => Readonly<Record<string, unknown>>
 }
@@ -47,8 +49,7 @@ export interface RunningService {
   stop(): Promise<void>
 }
 
-/** How long all parts together may take to stop. */
-const stopDeadlineMs = 10_000
+const defaultStopMs = 10_000
 /** How long parts may take to stop after a start that failed. */
 const failedStartGraceMs = 2000
 
@@ -133,7 +134,7 @@ const stopAll = async (service: Service, started: readonly Part[], admin: Server
 }
 
 /**
- * Runs a service as this process: starts it, stops it on SIGTERM or SIGINT (deadline 10 s, a second signal ends at
+ * Runs a service as this process: starts it, stops it on SIGTERM or SIGINT (deadline 10 s unless it says otherwise, a second signal ends at
  * once), when a part fails for good, or when the process named by ANDON_PARENT_PID is gone. A failed start, a bad
  * setting included when `create` is a function, ends the process with one message and exit code 1. With ANDON_REPLAY_PLAN
  * it ends by itself, exit code 0, when the run's range was handled.
@@ -150,10 +151,11 @@ export const runService = async (create: Service | (() => Service | Promise<Serv
     if (isEnding) process.exit(1)
     isEnding = true
     service?.logger.info({ reason }, 'service stops')
+    const stopWithinMs = service?.stopWithinMs ?? defaultStopMs
     setTimeout(() => {
-      service?.logger.error({ stopDeadlineMs }, 'stop took too long, ending anyway')
+      service?.logger.error({ stopWithinMs }, 'stop took too long, ending anyway')
       process.exit(1)
-    }, stopDeadlineMs).unref()
+    }, stopWithinMs).unref()
     abort.abort()
     const stopped = started.then(
       () => running?.stop(),

@@ -25,6 +25,8 @@ const coreSettings = {
     'spooled',
   ),
   spoolMaxBytes: env.integer('INGEST_SPOOL_MAX_BYTES', 'Disk the spool may use; beyond it devices are told to wait', 1024 * mebibyte),
+  drainOnStop: env.boolean('INGEST_DRAIN_ON_STOP', 'On SIGTERM wait for an empty spool: where the disk goes with the instance', false),
+  drainMaxS: env.integer('INGEST_DRAIN_MAX_S', 'How long to wait for an empty spool; the orchestrator’s grace has to be longer', 300),
   inFlightMaxBytes: env.integer(
     'INGEST_IN_FLIGHT_MAX_BYTES',
     'Deliveries worked on at once, bytes; beyond it devices are told to wait',

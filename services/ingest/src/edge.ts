@@ -45,8 +45,11 @@ export interface Edge {
   readonly pump: Pump
   /** Identities of readings that the spool still held. */
   readonly restored: readonly string[]
-  /** Sends what it can within the time, then lets go of the disk. What is not sent is sent by the next process. */
-  readonly stop: (withinMs: number) => Promise<void>
+  /**
+   * Sends what it can within `sendMs` and, where `drainMs` is more, waits so long for an empty spool; then lets go of the disk.
+   * What is not sent is sent by the next process.
+   */
+  readonly stop: (sendMs: number, drainMs?: number) => Promise<void>
 }
 
 const cachedMaxBytes = 32 * 1024 * 1024
@@ -81,6 +84,8 @@ export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
     )
   }
 
+  let lettingGo: Promise<unknown> = Promise.resolve()
+
   // Identities move to the journal before the spool forgets them.
   const letGo = async (entries: readonly HeldEntry[]) => {
     const identities = entries.flatMap((entry) => entry.identities)
@@ -99,7 +104,9 @@ export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
     shape,
     clock,
     oldestWaitingUs: deps.oldestWaitingUs,
-    onSafe: (entries) => void letGo(entries), // cannot reject
+    onSafe: (entries) => {
+      lettingGo = Promise.all([lettingGo, letGo(entries)])
+    },
     onDamaged: ({ ref }) => void spool.raw(ref).then((bytes) => quarantine(ref, bytes, 'read back')),
     onDoubt: (why, partitions, error) => {
       metrics.doubt()
@@ -114,6 +121,18 @@ export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
     backOff: deps.sleep ?? sleeper.backOff,
     wakeAll: sleeper.wakeAll,
   })
+  // An entry leaves 15 s after the brokers answered it, so this takes at least as long.
+  const drained = async (withinMs: number) => {
+    const until = clock.monotonicMs() + withinMs
+    while (held.counts().held > 0 && clock.monotonicMs() < until) await pause(20)
+    return held.counts()
+  }
+
+  const closed = async () => {
+    await lettingGo
+    await spool.close()
+  }
+
   for (const { ref, bytes, segment } of damages) quarantine(ref, bytes, `${segment} at ${ref.at}`)
 
   return {
@@ -122,9 +141,14 @@ export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
     held,
     pump,
     restored,
-    stop: async (withinMs) => {
-      await pump.stop(withinMs)
-      await Promise.race([spool.close(), pause(withinMs, undefined, { ref: false })]) // a disk that hangs does not keep the process
+    stop: async (sendMs, drainMs = 0) => {
+      const { held: left } = await drained(drainMs)
+      if (drainMs > 0) {
+        if (left === 0) logger.info('the spool is empty')
+        else logger.warn({ records: left }, 'the spool is not empty: start this instance again before its disk goes')
+      }
+      await pump.stop(left === 0 ? 0 : sendMs)
+      await Promise.race([closed(), pause(sendMs, undefined, { ref: false })]) // a disk that hangs does not keep the process
     },
   }
 }

@@ -61,8 +61,8 @@ export interface IntakeWiring {
   readonly edge: Edge
   /** Closes the blocks that wait now. */
   readonly flush: () => void
-  /** Takes nothing more, makes what is in hand safe, and sends what it can. What is not sent is sent by the next process. */
-  readonly stop: () => Promise<void>
+  /** Takes nothing more, makes what is in hand safe, and sends what it can; with `drainMs` it waits so long for an empty spool. What is not sent is sent by the next process. */
+  readonly stop: (drainMs?: number) => Promise<void>
 }
 
 // A single waveform may be longer; it then has a block of its own.
@@ -136,7 +136,7 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
   }
 
   const refusing = (): AndonError | undefined => {
-    if (isStopping) return tryAgain('ANDON_INGEST_STOPPING', 'Ingest is stopping', 1)
+    if (isStopping) return tryAgain('ANDON_INGEST_STOPPING', `Ingest is stopping; ${edge.held.counts().held} records are in its spool`, 1)
     if (!pump.hasJoined) return tryAgain('ANDON_INGEST_NOT_JOINED', 'The first tick of this process is not on the log yet', 2)
     if (lookup === undefined)
       return tryAgain('ANDON_INGEST_NO_PLANT', 'No plant file is published on config; `andon plant apply` does that', 10)
@@ -198,11 +198,11 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
     },
     edge,
     flush: () => blocks.flush(),
-    stop: async () => {
+    stop: async (drainMs) => {
       isStopping = true
       blocks.flush()
       await Promise.race([Promise.allSettled(inHand), pause(stopMs, undefined, { ref: false })])
-      await edge.stop(stopMs)
+      await edge.stop(stopMs, drainMs)
     },
   }
 }

@@ -57,6 +57,7 @@ export const createIngestService = (config: IngestConfig): Service => {
   const doors = config.doors.map(({ kind, settings }) => kind.open(settings as never, context))
   return {
     name: 'ingest',
+    stopWithinMs: 10_000 + drainMsOf(config),
     admin: { host: config.adminHost ?? config.host, port: config.adminPort, setting: 'INGEST_ADMIN_PORT' },
     logger,
     metrics,
@@ -83,6 +84,8 @@ export const createIngestService = (config: IngestConfig): Service => {
     ],
   }
 }
+
+const drainMsOf = ({ drainOnStop, drainMaxS }: IngestConfig): number => (drainOnStop ? drainMaxS * 1000 : 0)
 
 /** What the parts before have opened. */
 interface Opened {
@@ -148,7 +151,7 @@ const intakePart = (config: IngestConfig, opened: Opened, logger: Logger, metric
     },
     ready: () => failure() ?? opened.intake?.refusing()?.message ?? true,
     stop: async () => {
-      await opened.intake?.stop()
+      await opened.intake?.stop(drainMsOf(config))
       await journal?.close()
       await rates?.close()
       await folder?.release()

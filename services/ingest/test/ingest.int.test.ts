@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -58,8 +58,8 @@ const isReady = async () => {
   }
 }
 
-const startIngest = async () => {
-  ingest = spawn(process.execPath, [main], { env: settings(), stdio: ['ignore', 'inherit', 'inherit'] })
+const startIngest = async (extra: Record<string, string> = {}) => {
+  ingest = spawn(process.execPath, [main], { env: { ...settings(), ...extra }, stdio: ['ignore', 'inherit', 'inherit'] })
   await until('ingest is ready', isReady)
 }
 
@@ -246,6 +246,21 @@ test('SIGTERM: the process ends in order, and its spool has nothing left to tell
   assert.equal((await post(reading('last', 1))).status, 202)
   assert.equal(await killIngest('SIGTERM'), 0)
   assert.deepEqual(seqsOf(await blocks('last')), [1])
+})
+
+test('a scale-down waits for an empty spool, and says meanwhile what is left', { timeout: 120_000 }, async () => {
+  await killIngest('SIGTERM')
+  await startIngest({ INGEST_DRAIN_ON_STOP: 'true', INGEST_DRAIN_MAX_S: '90' })
+  assert.equal((await post(reading('drained', 1))).status, 202)
+  const end = killIngest('SIGTERM')
+  const answers: string[] = []
+  await until('readiness says what is left', async () => {
+    answers.push(await (await fetch(`http://127.0.0.1:${ports.admin}/readyz`)).text())
+    return /[1-9]\d* records are in its spool/.test(answers.at(-1)!)
+  })
+  assert.equal(await end, 0)
+  assert.deepEqual(await readdir(join(folder, 'data', 'ingest', 'ingest-0', 'spool')), [])
+  assert.deepEqual(seqsOf(await blocks('drained')), [1])
 })
 
 test('a start without a broker ends in seconds with one message', { timeout: 60_000 }, async () => {

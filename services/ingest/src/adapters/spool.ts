@@ -303,6 +303,7 @@ const spoolOf = (disk: Disk, limits: SpoolLimits, segments: Segment[], monotonic
     failure: () => failure,
     close: async () => {
       while (writer !== undefined) await writer
+      trim()
       leaveFile()
       await letGo
     },
