@@ -8,10 +8,27 @@ import { isOwnSource } from './reading.ts'
 const releasePrefix = 'release:'
 const correctionPrefix = 'correction:'
 
+/** A payload that its source file could not map, to be mapped again: base64, with what it came with. */
+const mapped = z.strictObject({
+  file: z.string().min(1),
+  arrival: z.strictObject({
+    levels: z.array(z.string()).optional(),
+    names: z.record(z.string(), z.string()).optional(),
+    receivedUs: z.int().positive(),
+    deviceId: z.string().optional(),
+  }),
+  payload: z.base64(),
+})
+
 export const releasesShape = z.strictObject({
   reason: z.string().min(1),
   releases: z
-    .array(z.strictObject({ quarantineId: z.uuid(), reading: z.record(z.string(), z.unknown()) }))
+    .array(
+      z.union([
+        z.strictObject({ quarantineId: z.uuid(), reading: z.record(z.string(), z.unknown()) }),
+        z.strictObject({ quarantineId: z.uuid(), mapped }),
+      ]),
+    )
     .min(1)
     .max(1000),
 })
@@ -51,7 +68,7 @@ export interface Correction {
 
 /** A reading in the form of a device's, under its release's source. `assetOf`: asset of the source that sent it. */
 export const releasedReading = (
-  { quarantineId, reading }: z.output<typeof releasesShape>['releases'][number],
+  { quarantineId, reading }: { readonly quarantineId: string; readonly reading: Readonly<Record<string, unknown>> },
   assetOf: (source: string) => string | undefined,
 ): Record<string, unknown> => {
   const { source, asset } = reading

@@ -157,7 +157,7 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
     lookup: () => lookup!, // refusing() has seen it
     blocks,
     memory,
-    quarantine: (delivery, bytes, refusal, receivedUs) => edge.keep(quarantineRecord(shape, delivery, bytes, refusal, receivedUs)),
+    quarantine: (...refused) => edge.keep(quarantineRecord(shape, ...refused)),
     clock,
     maxAheadUs: settings.maxAheadS * 1e6,
     maxBehindUs: settings.maxBehindDays * 86_400e6,

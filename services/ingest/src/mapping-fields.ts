@@ -3,13 +3,13 @@
 /** What a payload came with. */
 export interface Arrival {
   /** Levels of the topic or subject, or what the wildcards of a file name stand for: `{0}`, `{1}`… */
-  readonly levels?: readonly string[]
+  readonly levels?: readonly string[] | undefined
   /** Levels that have a name: `{machine}`. */
-  readonly names?: Readonly<Record<string, string>>
+  readonly names?: Readonly<Record<string, string>> | undefined
   /** The time of readings whose mapping names none, microseconds UTC. */
   readonly receivedUs: number
   /** The device that showed a certificate; its id then leads the default source ids. */
-  readonly deviceId?: string
+  readonly deviceId?: string | undefined
 }
 
 /** One reading in its payload. */

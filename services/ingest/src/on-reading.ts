@@ -53,13 +53,13 @@ const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery
     const raw = readings[index]!
     const reading = raw.refused ?? checkReading(raw.value, doorSource)
     if (isRefusal(reading)) {
-      taking.refuse(index, raw.bytes(), reading)
+      taking.refuse(index, raw.bytes(), reading, raw.value)
       continue
     }
     const layout =
       (isOwn ? undefined : reservedFault(reading.source)) ?? timeFault(reading, reading.timeUs, times) ?? lookup.place(reading, row, device)
     if (isRefusal(layout)) {
-      taking.refuse(index, raw.bytes(), layout)
+      taking.refuse(index, raw.bytes(), layout, raw.value)
       continue
     }
     received.historical = reading.timeUs < receivedUs - historicalAfterUs

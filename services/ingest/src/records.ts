@@ -12,6 +12,8 @@ import type { Refusal } from './reading.ts'
 export const telemetryTopic = 'telemetry'
 export const quarantineTopic = 'telemetry.ingest.quarantine'
 
+// A mapped reading that is longer is mapped again when it is released.
+const maxHeaderLength = 16 * 1024
 // A quarantined reading keeps its original bytes up to this; a longer one says so in a header.
 const maxQuarantineBytes = 512 * 1024
 
@@ -60,12 +62,25 @@ export const tickRecord = (shape: RecordShape, partition: number, upToUs: number
 }
 
 /** The original bytes, and in headers why they were not taken and whose they are. */
-export const quarantineRecord = (shape: RecordShape, delivery: Delivery, bytes: Buffer, refused: Refusal, receivedUs: number): Outgoing => {
+export const quarantineRecord = (
+  shape: RecordShape,
+  delivery: Delivery,
+  bytes: Buffer,
+  refused: Refusal,
+  receivedUs: number,
+  reading?: unknown,
+): Outgoing => {
   const { source, epoch, seq } = refused
   const id = uuid8('quarantine', source ?? '', epoch ?? '', seq ?? '', bytes.toString('base64'))
   const where: Record<string, string> = { [HEADER.contentType]: 'application/json', 'andon-quarantine-door': delivery.door }
   if (epoch !== undefined) where['andon-quarantine-epoch'] = String(epoch)
   if (seq !== undefined) where['andon-quarantine-seq'] = String(seq)
+  if (delivery.mapped !== undefined) {
+    where['andon-quarantine-mapping'] = delivery.mapped.file
+    where['andon-quarantine-arrival'] = JSON.stringify(delivery.mapped.arrival)
+    const mapped = reading === undefined ? undefined : JSON.stringify(reading)
+    if (mapped !== undefined && mapped.length <= maxHeaderLength) where['andon-quarantine-reading'] = mapped
+  }
   return quarantined(shape, { id, key: source ?? null, bytes, refused, where, receivedUs })
 }
 

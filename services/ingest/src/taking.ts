@@ -14,7 +14,8 @@ export interface TakingDeps {
   readonly lookup: () => PlantLookup
   readonly blocks: OpenBlocks
   readonly memory: DoorMemory
-  readonly quarantine: (delivery: Delivery, bytes: Buffer, refusal: Refusal, receivedUs: number) => Promise<void>
+  /** `reading`: what a mapping had made of the bytes. */
+  readonly quarantine: (delivery: Delivery, bytes: Buffer, refusal: Refusal, receivedUs: number, reading?: unknown) => Promise<void>
   readonly clock: Clock
   /** How far ahead of receive time and behind it a source time may be, microseconds. */
   readonly maxAheadUs: number
@@ -63,9 +64,9 @@ export class Taking {
   }
 
   /** Sends a row to quarantine, and withholds its number where that is the sender's to use. */
-  refuse(index: number, bytes: Buffer, refused: Refusal): void {
+  refuse(index: number, bytes: Buffer, refused: Refusal, reading?: unknown): void {
     this.#quarantined.push({ index, code: refused.code, message: refused.message })
-    this.wait(this.deps.quarantine(this.delivery, bytes, refused, this.receivedUs))
+    this.wait(this.deps.quarantine(this.delivery, bytes, refused, this.receivedUs, reading))
     const { source, epoch, seq } = refused
     if (source === undefined || epoch === undefined || seq === undefined) return
     const assetId = this.lookup.assetOf(source)

@@ -3,12 +3,15 @@
 import express from 'express'
 import { AndonError, asyncRoute, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
 import type { Documents, Logger, Principals } from '@andon/kit'
-import type { Plant } from '@andon/schemas'
+import type { Plant, PlantSource } from '@andon/schemas'
 import type { z } from 'zod'
 import { correctionReadings, correctionShape, releasedReading, releasesShape } from '../amendments.ts'
 import type { HttpRoutes } from '../http-routes.ts'
+import { compileMapping } from '../mapping.ts'
 import type { RawReading } from '../reading.ts'
 import type { Intake, Receipt } from './source.ts'
+
+type Mapped = Extract<z.output<typeof releasesShape>['releases'][number], { mapped: unknown }>['mapped']
 
 export interface AmendOptions {
   readonly principals: () => Principals
@@ -38,7 +41,12 @@ export const mountAmendments = (routes: HttpRoutes, options: AmendOptions): void
       const assetOf = (source: string) => plant?.assets.find(({ sources }) => sources.includes(source))?.id
       const results: Receipt[] = []
       for (const release of releases) {
-        const readings = [raw(releasedReading(release, assetOf))]
+        const reading = 'mapped' in release ? mappedAgain(release.mapped, options.documents()) : raw(release.reading)
+        const { quarantineId } = release
+        const readings =
+          reading.refused === undefined
+            ? [raw(releasedReading({ quarantineId, reading: reading.value as Record<string, unknown> }, assetOf))]
+            : [reading]
         results.push(await options.intake({ door: 'http', readings, bytes: readings[0]!.bytes().length, isOwn: true }))
       }
       const receipt = joined(results)
@@ -80,6 +88,16 @@ const orRefused = <T>(work: () => T): T => {
     if (error instanceof RangeError) throw refused(error.message)
     throw error
   }
+}
+
+/** What the source file, as it is now, makes of a payload that it could not map. */
+const mappedAgain = ({ file, arrival, payload }: Mapped, documents: Documents): RawReading => {
+  const source = documents.get<PlantSource>(`sources/${file}`)?.value
+  if (source === undefined || !('mapping' in source)) throw refused(`mapped.file: found ${file}, expected a source file with a mapping`)
+  // Quarantine keeps each reading of a payload by itself.
+  const [reading] = compileMapping(source.mapping, source).ofPayload(Buffer.from(payload, 'base64'), arrival)
+  if (reading === undefined) throw refused('mapped.payload: found no reading in it')
+  return reading
 }
 
 const refused = (message: string) => new AndonError('ANDON_INGEST_BAD_AMENDMENT', message, { status: 400 })

@@ -2,6 +2,7 @@
 
 import type { Correction } from '../amendments.ts'
 import type { ReadingColumns } from '../columns.ts'
+import type { Arrival } from '../mapping-fields.ts'
 import type { Format, RawReading } from '../reading.ts'
 
 export type DoorName =
@@ -41,6 +42,8 @@ interface From {
   readonly principal?: string
   /** Sender's key of this delivery, unique per sender: with the index it identifies readings without a sequence number. */
   readonly idempotencyKey?: string
+  /** The source file that mapped these readings, and what they came with: kept with what goes to quarantine, to map it again. */
+  readonly mapped?: { readonly file: string; readonly arrival: Arrival }
   /** Set by ingest itself: releases, corrections and files speak as sources that nobody else may name (`isOwnSource`). */
   readonly isOwn?: true
   /** These readings supersede what is in a range. */

@@ -44,7 +44,13 @@ export const messages = (options: MessagesOptions): Messages => {
 
   const mapped = ({ mapping, levels, names }: Extract<Route, { kind: 'mapped' }>, { payload, device }: Message) => {
     const arrival = { levels, names, receivedUs: options.nowUs(), ...(device && { deviceId: device.id }) }
-    return deliver({ door, readings: mapping.ofPayload(payload, arrival), bytes: payload.length, ...(device && { device }) })
+    return deliver({
+      door,
+      readings: mapping.ofPayload(payload, arrival),
+      bytes: payload.length,
+      mapped: { file: mapping.id, arrival },
+      ...(device && { device }),
+    })
   }
 
   return {
