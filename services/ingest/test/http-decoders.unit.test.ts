@@ -114,6 +114,13 @@ test('rows of several sources in one CSV keep their places', () => {
   assert.equal(content.indexOf!(4), 3)
 })
 
+test('a column of CSV says its unit in brackets, and a customary unit needs no second pair', () => {
+  const content = csvContent(Buffer.from('timeUs,source,t[degF],p[kPa],n[[in_i]],q\n1795000000000000,a,1,1,1,1\n'), undefined)
+  assert.ok('columns' in content)
+  assert.deepEqual(content.columns[0]!.channels, ['t', 'p', 'n', 'q'])
+  assert.deepEqual(content.columns[0]!.units, ['[degF]', 'kPa', '[in_i]', undefined])
+})
+
 test('a channel that no row of a source has is none of its asset', () => {
   const content = csvContent(Buffer.from('timeUs,source,t,p\n1795000000000000,a,1,\n1795000000000000,b,,2\n'), undefined)
   assert.ok('columns' in content)

@@ -160,7 +160,9 @@ const float64s = (bytes: Buffer): Float64Array => {
 
 const int64s = (bytes: Buffer): Float64Array => {
   const values = new Float64Array(bytes.length / 8)
-  for (let row = 0; row < values.length; row++) values[row] = bytes.readInt32LE(row * 8 + 4) * 2 ** 32 + bytes.readUInt32LE(row * 8)
+  const words = new Int32Array(bytes.length / 4)
+  bytes.copy(new Uint8Array(words.buffer))
+  for (let row = 0; row < values.length; row++) values[row] = words[row * 2 + 1]! * 2 ** 32 + (words[row * 2]! >>> 0)
   return values
 }
 

@@ -41,6 +41,8 @@ interface Row {
 
 const reserved = ['time', 'timeUs', 'source', 'asset', 'epoch', 'seq', 'quality'] as const
 const decimalForm = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+// UCUM writes customary units in brackets of their own; in the name of a column one pair is enough.
+const customary = /^(?:degF|psi|in_i|ft_i|yd_i|mi_i|nmi_i|kn_i|lb_av|oz_av|lbf_av|gal_us|cfm_i|Btu_IT|HP|ppth|ppm|ppb)$/
 const countForm = /^\d{1,15}$/
 
 /** @param defaultSource source of the rows where no column names it: the device's id. */
@@ -72,8 +74,8 @@ const headerOf = ({ fields }: CsvRow, defaultSource: string | undefined): Header
   const at = (name: (typeof reserved)[number]) => names.indexOf(name)
   const channels = names.flatMap((name, place) => {
     if ((reserved as readonly string[]).includes(name)) return []
-    const [, id = name, unit] = /^(.+?)\[(.*)\]$/.exec(name) ?? []
-    return [{ id: id.trim(), unit: unit === '' ? undefined : unit, at: place }]
+    const [, id = name, unit = ''] = /^(.+?)\[(.*)\]$/.exec(name) ?? []
+    return [{ id: id.trim(), unit: unit === '' ? undefined : customary.test(unit) ? `[${unit}]` : unit, at: place }]
   })
   if (at('time') < 0 === at('timeUs') < 0) throw badCsv(`columns ${names.join(', ').slice(0, 200)}`, 'one of time (ISO 8601) and timeUs')
   if (channels.length === 0) throw badCsv('no column of a channel', 'at least one beside time, source, asset, epoch, seq and quality')
