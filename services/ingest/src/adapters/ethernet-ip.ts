@@ -5,6 +5,7 @@
 
 import { lookup } from 'node:dns/promises'
 import { createRequire } from 'node:module'
+import { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Controller as ControllerType, Tag as TagType } from 'st-ethernet-ip'
 import { messageOf } from '@andon/kit'
@@ -19,12 +20,25 @@ export const ethernetIpDoorKind = defineDoor({
   open: (_settings, context) => pollingDoor({ kind: 'ethernet-ip', connect: connectEthernetIp }, context),
 })
 
-// The package loads half of its code on import: only where the door is open.
 const require = createRequire(import.meta.url)
-const load = () => ({
-  library: require('st-ethernet-ip') as { Controller: typeof ControllerType; Tag: typeof TagType },
-  config: require('st-ethernet-ip/dist/config.js') as { EIP_PORT: number },
-})
+
+/** Loads the package where the door is open. Its timeouts are never cleared: ours are. */
+const load = () => {
+  const utilities = require('st-ethernet-ip/dist/utilities/index.js') as { promiseTimeout: typeof clearedTimeout }
+  utilities.promiseTimeout = clearedTimeout
+  return {
+    library: require('st-ethernet-ip') as { Controller: typeof ControllerType; Tag: typeof TagType },
+    config: require('st-ethernet-ip/dist/config.js') as { EIP_PORT: number },
+  }
+}
+
+const clearedTimeout = <T>(work: Promise<T>, ms: number, error: Error = new Error('no answer')): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(error), ms)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
 
 let opening: Promise<unknown> = Promise.resolve()
 
@@ -38,10 +52,12 @@ const connectEthernetIp = async (file: PolledFile<'ethernet-ip'>): Promise<PlcCo
   const failed = new Promise<never>((_, reject) => (fail = reject))
   failed.catch(() => undefined) // watched while connecting and reading
   const close = (): void => {
-    fail(new Error('the connection was closed'))
+    const closed = new Error('the connection was closed')
+    fail(closed)
     controller.removeAllListeners('close') // its own handler tries to say goodbye
-    controller.on('error', () => undefined)
-    controller.destroy()
+    controller.emit('Session Registration Failed', closed.message) // ends what it waits for
+    controller.emit('Read Tag', closed)
+    Socket.prototype.destroy.call(controller, closed)
   }
   guard(controller, (error) => {
     fail(new Error(`the answer${asked === '' ? '' : ` for tag ${asked}`} cannot be used: ${reasonOf(error)}`, { cause: error }))
@@ -58,13 +74,13 @@ const connectEthernetIp = async (file: PolledFile<'ethernet-ip'>): Promise<PlcCo
       () => (isSettled = true),
       () => (isSettled = true),
     )
-    while (!isSettled && !controller.connecting && !controller.destroyed) await turn() // until it has used the port
+    while (!isSettled && controller.pending && !controller.connecting && !controller.destroyed) await turn() // until it has used the port
     return { connected }
   })
   opening = connecting.catch(() => undefined)
   try {
     const { connected } = await connecting
-    await Promise.race([connected, failed])
+    await clearedTimeout(Promise.race([connected, failed]), file.timeoutMs, new Error(`not connected within ${file.timeoutMs} ms`))
   } catch (error) {
     close()
     throw error instanceof Error ? error : new Error(reasonOf(error))

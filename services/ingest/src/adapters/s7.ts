@@ -22,10 +22,13 @@ interface Client {
   initiateConnection(options: object, done: (error?: unknown) => void): void
   addItems(addresses: readonly string[]): void
   readAllItems(done: (isAnyBad: boolean, values: Readonly<Record<string, unknown>>) => void): void
-  dropConnection(done: () => void): void
+  connectionCleanup(): void
   connectNow(options: object): void
   [method: string]: unknown
 }
+
+// Timers that its cleanup leaves.
+const timers = ['reconnectTimer', 'rereadTimer', 'resetTimeout', 'dropConnectionTimer'] as const
 
 // It brings no types.
 const NodeS7 = createRequire(import.meta.url)('nodes7') as new (options: object) => Client
@@ -42,9 +45,8 @@ const connectS7 = async (file: PolledFile<'s7'>): Promise<PlcConnection> => {
   const close = (): void => {
     if (isClosed) return
     isClosed = true
-    client.connectNow = () => undefined // its timers may still come
-    client.isoclient?.destroy()
-    client.dropConnection(() => undefined)
+    if (client.isoclient !== undefined) client.connectionCleanup()
+    for (const timer of timers) clearTimeout(client[timer] as NodeJS.Timeout | undefined)
     fail(new Error('the connection was closed'))
   }
   for (const name of handlers) {
