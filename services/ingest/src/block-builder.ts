@@ -43,7 +43,7 @@ const liveWithinUs = 10_000_000
 /** Rows of at most this age on receipt are not historical; older ones page nobody. DESIGN §3.7. */
 export const historicalAfterUs = 600_000_000
 
-const leastRoom = 8
+const roomUnasked = 8
 
 export class BlockBuilder {
   readonly origin: Origin
@@ -69,12 +69,12 @@ export class BlockBuilder {
   /** Where the channels of another layout stand in this block: the last one that had to be looked at. */
   #foreign: { readonly layout: Layout; readonly places: readonly number[] } | undefined
 
-  /** @param room rows that are expected; more of them are welcome. */
-  constructor(origin: Origin, seqFrom: number, room = leastRoom) {
+  /** @param room rows that are expected, 0 when nobody knows; more of them are welcome. */
+  constructor(origin: Origin, seqFrom: number, room = 0) {
     this.origin = origin
     this.#seqFrom = seqFrom
     this.#nextSeq = seqFrom
-    this.#room = Math.max(leastRoom, room)
+    this.#room = room > 0 ? room : roomUnasked
   }
 
   get seqFrom(): number {

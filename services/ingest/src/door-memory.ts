@@ -126,12 +126,13 @@ const rowIn = (known: readonly KeptRows[] | undefined, row: number): Promise<voi
 
 /** What the rows of one block are known by, as text: with the block in the spool, later in the journal. */
 export class Traces {
-  readonly #times = new Map<string, { last: number; text: string }>()
-  readonly #rows: { readonly subject: string; readonly from: number; to: number }[] = []
+  #times: Map<string, { last: number; text: string }> | undefined
+  #rows: { readonly subject: string; readonly from: number; to: number }[] | undefined
 
   addTime(subject: string, timeUs: number): void {
-    const known = this.#times.get(subject)
-    if (known === undefined) this.#times.set(subject, { last: timeUs, text: `${subject}t${timeUs.toString(36)}` })
+    const times = (this.#times ??= new Map())
+    const known = times.get(subject)
+    if (known === undefined) times.set(subject, { last: timeUs, text: `${subject}t${timeUs.toString(36)}` })
     else {
       known.text += `,${(timeUs - known.last).toString(36)}`
       known.last = timeUs
@@ -139,18 +140,22 @@ export class Traces {
   }
 
   addRows(subject: string, from: number, to: number): void {
-    const last = this.#rows.at(-1)
+    const rows = (this.#rows ??= [])
+    const last = rows.at(-1)
     if (last?.subject === subject && last.to === from) last.to = to
-    else this.#rows.push({ subject, from, to })
+    else rows.push({ subject, from, to })
   }
 
-  texts(): string[] {
+  texts(): readonly string[] {
+    if (this.#times === undefined && this.#rows === undefined) return none
     const texts: string[] = []
-    for (const { text } of this.#times.values()) texts.push(`${text}.`)
-    for (const { subject, from, to } of this.#rows) texts.push(`${subject}r${from.toString(36)},${to.toString(36)}.`)
+    for (const { text } of this.#times?.values() ?? []) texts.push(`${text}.`)
+    for (const { subject, from, to } of this.#rows ?? []) texts.push(`${subject}r${from.toString(36)},${to.toString(36)}.`)
     return texts
   }
 }
+
+const none: readonly string[] = []
 
 const readTrace = (trace: string): { subject: string; kind: string; numbers: number[] } => ({
   subject: trace.slice(0, 32),
