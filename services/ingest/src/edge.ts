@@ -33,6 +33,8 @@ export interface EdgeDeps {
   readonly oldestWaitingUs: (partition: number) => number
   /** Each second, whether the broker answers or not. */
   readonly onSecond: () => void
+  /** Records kept in memory until they are sent; others are read back. Default 32 MiB. */
+  readonly cachedMaxBytes?: number
   /** For tests that are the clock. */
   readonly sleep?: (ms: number) => Promise<void>
 }
@@ -52,11 +54,11 @@ export interface Edge {
   readonly stop: (sendMs: number, drainMs?: number) => Promise<void>
 }
 
-const cachedMaxBytes = 32 * 1024 * 1024
+const defaultCachedBytes = 32 * 1024 * 1024
 
 export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
   const { shape, log, disk, limits, journal, clock, logger, metrics } = deps
-  const held = new Held(cachedMaxBytes)
+  const held = new Held(deps.cachedMaxBytes ?? defaultCachedBytes)
   const restored: string[] = []
   const damages: { ref: SpoolRef; bytes: Buffer; segment: string }[] = []
   const { spool, tornBytes } = await openSpool(disk, limits, clock.monotonicMs, {

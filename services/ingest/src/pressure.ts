@@ -35,11 +35,6 @@ export class Pressure {
     return this.#bytes
   }
 
-  /** 0 to 1 and beyond, of whatever is fullest. */
-  get share(): number {
-    return Math.max(this.#bytes / this.#deps.maxBytes, this.#deps.spoolFullness())
-  }
-
   /** Why control-class data is not let in, if it is not. */
   refusing(): AndonError | undefined {
     return this.#refusing(1, '')

@@ -116,13 +116,12 @@ test('control-class is said by the class or by the asset', () => {
   assert.equal(isAllFor(control, { door: 'mqtt', readings: [], bytes: 3, source: 'spindle-vib' }, assetOf), false)
 })
 
-test('pressure is that of whatever is fullest', () => {
+test('whichever of spool and memory is fuller decides', () => {
   let spool = 0.2
   const pressure = new Pressure({ maxBytes: 100, spoolFullness: () => spool })
   pressure.enter(50)
-  assert.equal(pressure.share, 0.5)
+  assert.equal(pressure.bytes, 50)
   spool = 0.95
-  assert.equal(pressure.share, 0.95)
   assert.deepEqual([pressure.refusing(), pressure.refusingOrdinary()?.code], [undefined, 'ANDON_INGEST_SPOOL_FULL'])
   pressure.leave(50)
   spool = 0
