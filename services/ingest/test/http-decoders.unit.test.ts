@@ -5,15 +5,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { AndonError } from '@andon/kit'
+import { parseSource } from '@andon/schemas'
+import type { PlantSource } from '@andon/schemas'
 import { avroFileContent, batchSchemaText, rawAvroContent } from '../src/adapters/http-avro.ts'
 import type { Content } from '../src/adapters/http-content.ts'
 import { csvContent } from '../src/adapters/http-csv.ts'
 import { jsonContent, ndjsonContent } from '../src/adapters/http-json.ts'
 import { keyFault, scanJson } from '../src/adapters/http-json-scan.ts'
+import { MappedBodies } from '../src/adapters/http-mapped.ts'
 import { decoderOf, mediaTypes } from '../src/adapters/http-media.ts'
 import { openApi } from '../src/adapters/http-openapi.ts'
 import { batch, container, reading } from './http-bodies.ts'
-import { openRig } from './rig.ts'
+import { openRig, startUs } from './rig.ts'
 
 const csvBody =
   'timeUs,source,asset,epoch,seq,quality,temperatureC,pressureBar[kPa]\n1795000000000000,a,oven,1,1,0,20,100\n1795000000000001,b,oven,1,2,,21,\n'
@@ -137,6 +140,36 @@ test('a container in an older version of the schema is read by ours', () => {
   const content = avroFileContent(container([{ count: 1, data }], { 'avro.schema': JSON.stringify(without) }))
   assert.ok('columns' in content)
   assert.deepEqual([content.columns[0]!.rows, content.columns[0]!.values[0], content.columns[0]!.qualities], [1, 20, undefined])
+})
+
+test('a body is mapped by the source file that the query names, and by no other', async () => {
+  const file = parseSource({
+    version: 1,
+    id: 'oven-export',
+    kind: 'file',
+    name: '*.csv',
+    mapping: {
+      format: 'csv',
+      asset: { id: 'oven' },
+      time: { field: 'Zeit', format: 'iso8601' },
+      channels: { temperatureC: { field: 'Temp' } },
+    },
+  }) as Extract<PlantSource, { kind: 'file' }>
+  const files = { of: () => [file] as never, onChange: () => () => undefined }
+  const mapped = new MappedBodies(files, () => startUs)
+  assert.equal(mapped.decoderOf('/v1/telemetry'), undefined)
+  assert.throws(() => mapped.decoderOf('/v1/telemetry?mapping=../secret'), { code: 'ANDON_INGEST_BAD_REQUEST' })
+  const content = mapped.decoderOf('/v1/telemetry?mapping=oven-export')!(
+    Buffer.from('Zeit,Temp\n2026-11-18T12:00:00Z,20\n2026-11-18T12:00:01Z,warm\n'),
+    { device: undefined },
+  )
+  const rig = await openRig()
+  await rig.second()
+  const { indexOf: _place, ...rows } = content
+  const taken = rig.wiring.intake({ door: 'http', ...rows })
+  await rig.flush()
+  const { accepted, quarantined } = await taken
+  assert.deepEqual([accepted, quarantined.map(({ index, code }) => [index, code])], [1, [[1, 'ANDON_INGEST_MAPPING']]])
 })
 
 test('the OpenAPI document describes exactly the media types that are taken, and all of its references lead somewhere', () => {

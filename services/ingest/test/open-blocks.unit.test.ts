@@ -49,6 +49,20 @@ const open = () => {
   return { pass, row, rowOf, closed }
 }
 
+test('who waits for an answer does not wait for company, once nothing of the source is on its way', async () => {
+  const { pass, row, closed } = open()
+  row()
+  pass(0)
+  await new Promise((resolve) => setImmediate(resolve)) // kept
+  pass(5)
+  row()
+  pass(0)
+  assert.deepEqual(
+    closed.map(({ rows }) => rows),
+    [1, 1],
+  )
+})
+
 test('rows of one turn share a block, and a slow source does not wait', () => {
   const { pass, row, closed } = open()
   row()

@@ -1,6 +1,7 @@
 // OpenAPI 3.1 of the HTTP door, served at /openapi.json.
 
 import { errorsPath } from './http-answers.ts'
+import { callsPrefix } from './http-calls.ts'
 import { mediaTypes } from './http-media.ts'
 import { telemetryPath } from './http-telemetry.ts'
 
@@ -48,6 +49,12 @@ export const openApi = (): object => ({
             schema: { type: 'string', minLength: 1, maxLength: 255 },
           },
           {
+            name: 'mapping',
+            in: 'query',
+            description: 'Id of a source file of kind file that maps a CSV body',
+            schema: { type: 'string' },
+          },
+          {
             name: 'Content-Encoding',
             in: 'header',
             schema: { enum: ['gzip', 'zstd', 'deflate', 'br', 'identity'] },
@@ -70,6 +77,42 @@ export const openApi = (): object => ({
           '431': problem('Headers too large'),
           '429': problem('Too much at once', retryAfter),
           '503': problem('Cannot be made safe now', retryAfter),
+        },
+      },
+    },
+    [callsPrefix]: {
+      post: {
+        operationId: 'callByButton',
+        summary: 'A press of a button: a human call, as `andon call` makes one',
+        requestBody: {
+          required: true,
+          content: {
+            'application/json': {
+              schema: {
+                type: 'object',
+                required: ['button'],
+                properties: {
+                  button: { type: 'string', description: 'Id of its source file' },
+                  epoch: { type: 'integer', minimum: 0 },
+                  seq: { type: 'integer', minimum: 0, description: 'Number of the press: a repeat of it is the same call' },
+                },
+              },
+            },
+          },
+        },
+        responses: {
+          '202': {
+            description: 'The call is on the log',
+            content: {
+              'application/json': { schema: { type: 'object', required: ['callId'], properties: { callId: { type: 'string' } } } },
+            },
+          },
+          '400': problem('The body names no button'),
+          '401': problem('Neither a bearer token nor a valid certificate'),
+          '403': problem('The sender may not press this button'),
+          '404': problem('No source file of kind button has this id'),
+          '413': problem('Too large'),
+          '503': problem('The call cannot be made now', retryAfter),
         },
       },
     },
@@ -104,6 +147,7 @@ export const openApi = (): object => ({
           timeUs: { type: 'integer', description: 'Microseconds since 1970, UTC' },
           quality: { enum: [0, 1, 2, null], description: '0 good, 1 uncertain, 2 bad' },
           values: { type: ['object', 'null'], additionalProperties: { type: ['number', 'null'] } },
+          units: { type: ['object', 'null'], additionalProperties: { type: 'string' }, description: "UCUM units other than the plant's" },
           waveform: {
             type: ['object', 'null'],
             required: ['channel', 'sampleRateHz', 'f32'],
@@ -112,6 +156,17 @@ export const openApi = (): object => ({
               sampleRateHz: { type: 'number', exclusiveMinimum: 0 },
               sensitivity: { type: ['number', 'null'], description: 'mV per unit' },
               f32: { type: 'string', contentEncoding: 'base64', description: 'Little-endian float32' },
+              burst: {
+                type: ['object', 'null'],
+                description: 'Where it is one part of a longer measurement',
+                required: ['id', 'part', 'parts'],
+                properties: {
+                  id: { type: 'string', minLength: 1, maxLength: 128 },
+                  part: { type: 'integer', minimum: 1 },
+                  parts: { type: 'integer', minimum: 1, maximum: 10_000 },
+                  scheduledUs: { type: ['integer', 'null'], description: 'When it was due, microseconds since 1970, UTC' },
+                },
+              },
             },
           },
           recordedUs: { type: ['integer', 'null'], description: 'Original time of a replayed recording' },

@@ -8,6 +8,7 @@ import { answerProblem, answerReceipt } from './http-answers.ts'
 import { Gone } from './http-body.ts'
 import type { Bodies } from './http-body.ts'
 import type { Senders } from './http-identity.ts'
+import type { MappedBodies } from './http-mapped.ts'
 import { decoderOf } from './http-media.ts'
 import type { Intake, Refusing } from './source.ts'
 
@@ -16,6 +17,7 @@ export const telemetryPath = '/v1/telemetry'
 export interface TelemetryRoute {
   readonly senders: Senders
   readonly bodies: Bodies
+  readonly mapped: MappedBodies
   readonly intake: Intake
   readonly refusing: Refusing
   readonly logger: Logger
@@ -26,7 +28,7 @@ const keyForm = /^[\u0021-\u007e]{1,255}$/
 
 /** `expectsContinue`: the sender waits for our word before it sends the body. */
 export const takeTelemetry = async (
-  { senders, bodies, intake, refusing, logger }: TelemetryRoute,
+  { senders, bodies, mapped, intake, refusing, logger }: TelemetryRoute,
   request: IncomingMessage,
   response: ServerResponse,
   expectsContinue: boolean,
@@ -38,7 +40,7 @@ export const takeTelemetry = async (
     const refused = refusing()
     if (refused !== undefined) throw refused
     bodies.check(request)
-    const decode = decoderOf(request.headers['content-type'])
+    const decode = mapped.decoderOf(request.url!) ?? decoderOf(request.headers['content-type'])
     const key = idempotencyKeyOf(request)
     if (expectsContinue) response.writeContinue()
     const { indexOf, ...content } = decode(await bodies.read(request), sender)

@@ -8,10 +8,12 @@ import { buttonsOf } from '../buttons.ts'
 import { defineDoor } from '../doors.ts'
 import { noDevices } from '../devices.ts'
 import type { Devices } from '../devices.ts'
+import type { SourceFiles } from '../doors.ts'
 import { HttpRoutes } from '../http-routes.ts'
 import { Bodies } from './http-body.ts'
 import { callsHandler, callsPrefix } from './http-calls.ts'
 import { Senders } from './http-identity.ts'
+import { MappedBodies } from './http-mapped.ts'
 import { pages } from './http-pages.ts'
 import { doorServer } from './http-server.ts'
 import type { DoorServer } from './http-server.ts'
@@ -33,6 +35,8 @@ export interface HttpDoorOptions {
   readonly devices?: Devices
   /** Routes of other doors. */
   readonly routes?: HttpRoutes
+  /** Source files that a request may name as its mapping. */
+  readonly sources?: SourceFiles
 }
 
 const mebibyte = 1024 * 1024
@@ -47,7 +51,7 @@ export const httpDoorKind = defineDoor({
     requestTimeoutMs: env.integer('INGEST_HTTP_REQUEST_TIMEOUT_MS', 'A request must have come in whole within this', 30_000),
   },
   open: (settings, context) => {
-    const { config, principals, logger, devices, http } = context
+    const { config, principals, logger, devices, http, sources } = context
     http.mount(callsPrefix, callsHandler({ buttons: buttonsOf(context), principals, devices, logger }))
     return httpDoor({
       ...settings,
@@ -57,6 +61,7 @@ export const httpDoorKind = defineDoor({
       logger,
       devices,
       routes: http,
+      sources,
     })
   },
 })
@@ -72,7 +77,8 @@ export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } 
     port: () => port,
     ready: () => opened?.server.listening === true || 'not listening',
     start: async (intake, refusing) => {
-      const route = { senders, bodies, intake, refusing, logger }
+      const mapped = new MappedBodies(options.sources, () => Date.now() * 1000)
+      const route = { senders, bodies, mapped, intake, refusing, logger }
       const app = pages(logger) as RequestListener
       const listener =
         (expectsContinue: boolean): RequestListener =>
