@@ -12,7 +12,7 @@ import { canonicalJson, openCodec, openKafkaLog, partitionOf, publish, sha256Hex
 import type { Codec, Log } from '@andon/kit'
 import { freePorts, startKafka, startNats, startRegistry } from '@andon/platform'
 import { topology } from '@andon/schemas'
-import type { Block, Telemetry } from '@andon/schemas'
+import type { Actions, Block, Telemetry } from '@andon/schemas'
 import { plant } from './rig.ts'
 
 const namespace = 'it.'
@@ -85,19 +85,7 @@ before(
     codec = await openCodec({ registryUrl: registry.url, namespace })
     log = await openKafkaLog({ brokers: kafka.brokers, clientId: 'test', namespace })
     await log.admin.ensureTopics([{ name: 'config', partitions: 1, configs: topology.topics.config.configs }])
-    const body = canonicalJson({ ...plant, cameras: [] })
-    const atUs = Date.now() * 1000
-    const value = {
-      type: 'ConfigPublished',
-      name: 'plant',
-      kind: 'plant',
-      digest: sha256Hex(body),
-      body,
-      effectiveFromUs: atUs,
-      by: 'p-test',
-      atUs,
-    }
-    await publish(log, codec, [{ topic: 'config', key: 'plant', value, id: 'plant-1', type: 'andon.config', timeUs: atUs }], 'test')
+    await publishDocument('plant', 'plant', { ...plant, cameras: [] })
     await startIngest()
   },
   { timeout: 120_000 },
@@ -113,6 +101,15 @@ after(
   },
   { timeout: 60_000 },
 )
+
+const publishDocument = async (name: string, kind: string, document: object) => {
+  const body = canonicalJson(document)
+  const atUs = Date.now() * 1000
+  const value = { type: 'ConfigPublished', name, kind, digest: sha256Hex(body), body, effectiveFromUs: atUs, by: 'p-test', atUs }
+  await publish(log, codec, [{ topic: 'config', key: name, value, id: `${name}-1`, type: 'andon.config', timeUs: atUs }], 'test')
+}
+
+const publishSource = (source: { readonly id: string; readonly [field: string]: unknown }) => publishDocument(`sources/${source.id}`, 'source', source)
 
 /** Everything on the partition of the oven. */
 const telemetry = async (): Promise<Telemetry[]> => {
@@ -186,6 +183,45 @@ test('a block on the real log: Avro, key, headers, ticks each second on every pa
   assert.deepEqual(quarantined, ['ANDON_INGEST_UNKNOWN_CHANNEL'])
   const version = (await (await fetch(`http://127.0.0.1:${ports.admin}/version`)).json()) as { acknowledge: string }
   assert.equal(version.acknowledge, 'spooled')
+})
+
+test('source files on config: a mapped topic becomes telemetry, a press of a button a call on actions', { timeout: 60_000 }, async () => {
+  await log.admin.ensureTopics([{ name: 'actions', ...topology.topics.actions }])
+  const client = await mqtt.connectAsync({
+    host: '127.0.0.1',
+    port: ports.mqtt,
+    username: 'any',
+    password: 'device-token',
+    protocolVersion: 5,
+  })
+  const mapping = { asset: { field: '{1}' }, channels: { temperatureC: { field: 'temp' } } }
+  await publishSource({ version: 1, id: 'ovens', kind: 'mqtt', topic: 'ovens/+', mapping })
+  await publishSource({ version: 1, id: 'help-oven', kind: 'button', asset: 'oven', title: 'Help at the oven' })
+  const isTaken = (topic: string, payload: string) =>
+    client.publishAsync(topic, payload, { qos: 1 }).then(
+      () => true,
+      () => false, // not in force yet
+    )
+  await until('the mapping is in force', () => isTaken('ovens/oven', '{"temp":42}'))
+  await until('the mapped block', async () => (await blocks('oven:ovens')).length > 0)
+  await until('the button is in force', () => isTaken('andon/help-oven/call', '{"epoch":1,"seq":1}'))
+  const pressed = await fetch(`http://127.0.0.1:${ports.http}/v1/calls`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer device-token' },
+    body: '{"button":"help-oven"}',
+  })
+  assert.equal(pressed.status, 202)
+  const calls: Actions[] = []
+  for (let partition = 0; partition < topology.topics.actions.partitions; partition++) {
+    for await (const batch of log.read({ topic: 'actions', partition, from: 'earliest', to: 'latest' })) {
+      for (const record of batch.records) calls.push(await codec.decodeAsync<Actions>('actions', record.value!))
+    }
+  }
+  assert.deepEqual(
+    calls.map(({ type, line, assetId, title, by, id }) => [type, line, assetId, title, by, id]),
+    [['CallRequested', 'line-1', 'oven', 'Help at the oven', 'button:help-oven', ((await pressed.json()) as { callId: string }).callId]],
+  )
+  await client.endAsync()
 })
 
 test('killed with -9 between acknowledgement and the broker: nothing lost, order kept', { timeout: 120_000 }, async () => {

@@ -100,7 +100,8 @@ export const natsDoor = (options: NatsDoorOptions): Source => {
     const mapping = compileMapping(file.mapping, file)
     const subscription = subscribe(opened, file.subject, intake, ({ subject }, payload) => {
       const arrival = { levels: subject.split('.'), receivedUs: Date.now() * 1000 }
-      return { door: 'nats', readings: mapping.ofPayload(payload, arrival), bytes: payload.length }
+      const readings = mapping.ofPayload(payload, arrival)
+      return { door: 'nats', readings, bytes: payload.length, mapped: { file: mapping.id, arrival } }
     })
     return {
       up: () => isConnected || 'NATS is not connected',
