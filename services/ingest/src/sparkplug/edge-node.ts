@@ -129,7 +129,7 @@ export class EdgeNode {
     if (payload.seq !== 0) return this.#refuseBirth(message, outcome, `seq: found ${payload.seq ?? 'none'}, expected 0`)
     if (bdSeq === undefined) return this.#refuseBirth(message, outcome, 'bdSeq: found none, expected a metric bdSeq of 0 to 255')
     if (!isTime(timestampMs)) return this.#refuseBirth(message, outcome, noTime)
-    const state = new NodeState(bdSeq, Math.max(timestampMs * 1000, this.#lastEpoch + 1), timestampMs)
+    const state = new NodeState(bdSeq, timestampMs * 1000, timestampMs)
     const part = state.begin(undefined, payload.metrics)
     if (typeof part === 'string') return this.#refuseBirth(message, outcome, part)
     this.#endSession(timestampMs, outcome)
