@@ -241,7 +241,11 @@ export class OpenBlocks {
     lane.lastRows = open.builder.count
     lane.unsafe++
     const kept = this.#deps.keep({ builder: open.builder, identities: open.traces.texts() })
-    kept.finally(() => lane.unsafe--).then(open.settle.resolve, open.settle.reject)
+    const failed = (error: unknown) => {
+      lane.sampler = undefined // the rows it measured from are not there
+      open.settle.reject(error)
+    }
+    kept.finally(() => lane.unsafe--).then(open.settle.resolve, failed)
   }
 }
 

@@ -223,6 +223,21 @@ test('rows that are down-sampled share no block with rows that are not', async (
   )
 })
 
+test('after rows that could not be kept, the next one is', async () => {
+  const rig = await joined(downsample('dead-band'), downsample('dead-band'))
+  const [first, ...others] = flat(3)
+  await deliver(rig, [first!], 1, false)
+  rig.disk.fault = new Error('no space left on device')
+  const refused = assert.rejects(deliver(rig, [{ ...others[0]!, values: [30, 1] }], 2, false), { code: 'ANDON_INGEST_SPOOL_FAILED' })
+  await rig.flush()
+  await refused
+  rig.disk.fault = undefined
+  await rig.second()
+  await rig.flush()
+  await deliver(rig, [{ ...others[1]!, values: [30, 1] }], 3, false)
+  assert.deepEqual([...keptRows(blocksOf(await logged(rig.log))).keys()], [1, 3])
+})
+
 test('a plant file with a bound of 0, an unknown method or a down-sampled waveform does not load', () => {
   const error = { code: 'ANDON_DOCUMENT_INVALID' }
   assert.throws(() => sampledPlant(downsample('dead-band', 0), undefined), error)
