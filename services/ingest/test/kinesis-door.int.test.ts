@@ -38,7 +38,7 @@ let server: ChildProcess
 let endpoint: string
 let client: KinesisClient
 let rig: Rig
-let changelog: MemoryLog
+let positions: MemoryLog
 let streams = 0
 const doors = new Set<Source>()
 
@@ -74,7 +74,7 @@ before(
     client = new KinesisClient({ region, endpoint, credentials, requestHandler: new NodeHttpHandler() })
     rig = await openRig({ isRunning: true, clock: systemClock() as unknown as ManualClock })
     await until(() => rig.wiring.refusing() === undefined, 'the intake')
-    changelog = openMemoryLog({ partitions: 1 })
+    positions = openMemoryLog({ partitions: 1 })
   },
   { timeout: 60_000 },
 )
@@ -98,7 +98,7 @@ const newStream = async () => {
   return stream
 }
 
-const positionOf = (stream: string): PositionFile<KinesisPosition> => positionOnLog(() => changelog, `kinesis/${stream}`)
+const positionOf = (stream: string): PositionFile<KinesisPosition> => positionOnLog(() => positions, `kinesis/${stream}`)
 
 const newDoor = (stream: string, mapping: object = conformanceMapping, extra: object = {}): Source => {
   const door = kinesisDoor({

@@ -1,12 +1,12 @@
-// Positions of streams that any instance may go on with: on ingest's private, compacted changelog, the newest one per key. Written after
+// Positions of streams that any instance may go on with: on ingest's private, compacted topic, the newest one per key. Written after
 // what it stands for was made safe, so after a crash it is behind, never ahead.
 
 import type { Log } from '@andon/kit'
 import type { PositionFile } from './positions.ts'
 
-const topic = 'ingest.changelog'
+const topic = 'ingest.positions'
 
-/** The position under a key. `read` goes through the changelog once, which compaction keeps short. */
+/** The position under a key. `read` goes through the topic once, which compaction keeps short. */
 export const positionOnLog = <T>(log: () => Log, key: string): PositionFile<T> => {
   let waiting: { value: T | null } | undefined
   let writing: Promise<void> | undefined
