@@ -1,12 +1,24 @@
 // Every door that acknowledges, opened together on one ingest process, each with a sender of its own.
 
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePorts } from '@andon/platform'
+import { freePorts, startKafka } from '@andon/platform'
 import { connect } from 'nats'
+import ssh2 from 'ssh2'
 import { startJetStream, startMosquitto } from '../../../services/ingest/test/own-server.ts'
 import type { Scene } from '../rig.ts'
-import { folderFeeder, httpFeeder, jetStreamFeeder, keyedHttpFeeder, mqttFeeder, natsFeeder } from './feeders.ts'
+import {
+  SFTP_USER,
+  folderFeeder,
+  httpFeeder,
+  jetStreamFeeder,
+  kafkaFeeder,
+  keyedHttpFeeder,
+  mqttFeeder,
+  natsFeeder,
+  sftpFeeder,
+  tusFeeder,
+} from './feeders.ts'
 import type { Feeder } from './feeders.ts'
 import { CHANNEL, TOKEN, openIngest, sourceOf } from './rig.ts'
 import type { Ingest } from './rig.ts'
@@ -17,16 +29,22 @@ export interface OpenDoors {
 }
 
 /** Starts the counterparts, ingest and the senders. */
-export const openDoors = async (scene: Scene, note: (text: string) => void): Promise<OpenDoors> => {
+export const openDoors = async (scene: Scene, isFull: boolean, note: (text: string) => void): Promise<OpenDoors> => {
   const [mosquitto, nats] = await Promise.all([startMosquitto(), startJetStream()])
   scene.defer(() => Promise.all([mosquitto.stop(), nats.stop()]))
   await addStream(nats.url)
   const folder = join(scene.dir, 'inbox')
   mkdirSync(folder)
-  const [mqttPort = 0] = await freePorts(1)
+  const other = isFull ? await startKafka() : undefined
+  scene.defer(() => other?.stop())
+  const { private: privateKey, public: publicKey } = ssh2.utils.generateKeyPairSync('ed25519')
+  const keys = join(scene.dir, 'keys')
+  mkdirSync(keys)
+  writeFileSync(join(keys, SFTP_USER), `${publicKey}\n`)
+  const [mqttPort = 0, sftpPort = 0] = await freePorts(2)
   const ingest = await openIngest(scene, {
-    doors: ['http', 'mqtt', 'mqtt-client', 'nats', 'folder'],
-    assets: ['by-http', 'by-key', 'by-mqtt', 'by-mosquitto', 'by-nats', 'by-jetstream', 'by-folder'],
+    doors: ['http', 'mqtt', 'mqtt-client', 'nats', 'folder', 'tus', 'sftp', ...(isFull ? ['kafka'] : [])],
+    assets: ['by-http', 'by-key', 'by-mqtt', 'by-mosquitto', 'by-nats', 'by-jetstream', 'by-folder', 'by-tus', 'by-sftp', 'by-kafka'],
     sources: [
       {
         version: 1,
@@ -36,12 +54,15 @@ export const openDoors = async (scene: Scene, note: (text: string) => void): Pro
         jetstream: { stream: STREAM, durable: 'andon' },
         mapping: MAPPING,
       },
+      ...(other ? [{ version: 1, id: 'other-kafka', kind: 'kafka', brokers: other.brokers, topic: KAFKA_TOPIC, mapping: UNNUMBERED }] : []),
     ],
     env: {
       ANDON_NATS_URL: nats.url,
       INGEST_MQTT_PORT: String(mqttPort),
       INGEST_MQTT_CLIENT_URL: mosquitto.url,
       INGEST_FOLDER: folder,
+      INGEST_SFTP_PORT: String(sftpPort),
+      INGEST_SFTP_KEYS: keys,
     },
   })
   note('starting ingest with every door')
@@ -55,10 +76,14 @@ export const openDoors = async (scene: Scene, note: (text: string) => void): Pro
     await natsFeeder('by-nats', nats.url, scene.namespace),
     await jetStreamFeeder('by-jetstream', nats.url, STREAM_SUBJECT),
     folderFeeder('by-folder', folder),
+    tusFeeder('by-tus', ingest.url),
+    sftpFeeder('by-sftp', sftpPort, privateKey),
+    ...(other ? [await kafkaFeeder('by-kafka', other.brokers, KAFKA_TOPIC)] : []),
   ]
   return { ingest, feeders }
 }
 
+const KAFKA_TOPIC = 'plant'
 const STREAM = 'PLANT'
 const STREAM_SUBJECT = 'plant.readings'
 /** What the senders send, said as a mapping. */
@@ -68,6 +93,14 @@ const MAPPING = {
   source: { field: 'source' },
   epoch: { field: 'epoch' },
   seq: { field: 'seq' },
+  time: { field: 'timeUs', format: 'us' },
+  channels: { [CHANNEL]: { field: `values.${CHANNEL}` } },
+}
+
+const UNNUMBERED = {
+  format: 'json',
+  asset: { id: 'by-kafka' },
+  source: { id: sourceOf('by-kafka') },
   time: { field: 'timeUs', format: 'us' },
   channels: { [CHANNEL]: { field: `values.${CHANNEL}` } },
 }

@@ -3,8 +3,11 @@
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { openKafkaLog } from '@andon/kit'
 import mqtt from 'mqtt'
 import { connect as connectNats } from 'nats'
+import ssh2 from 'ssh2'
 import { CHANNEL, TOKEN, sourceOf } from './rig.ts'
 import { sampleId } from './samples.ts'
 
@@ -163,6 +166,92 @@ export const folderFeeder = (asset: string, folder: string): Feeder => {
     },
     undefined,
     1000,
+  )
+}
+
+/** Uploads over tus: acknowledged is what the last PATCH was answered 204 for. What was not is uploaded again, as another upload. */
+export const tusFeeder = (asset: string, url: string): Feeder => {
+  const start = startUs()
+  const headers = { authorization: `Bearer ${TOKEN}`, 'tus-resumable': '1.0.0' }
+  return feed(
+    asset,
+    50,
+    async (counts) => {
+      const body = Buffer.from(csv(asset, start, counts))
+      const filename = Buffer.from(`${asset}-${counts[0]}.csv`).toString('base64')
+      const created = await fetch(`${url}/v1/files`, {
+        method: 'POST',
+        headers: { ...headers, 'upload-length': String(body.length), 'upload-metadata': `filename ${filename}` },
+        signal: AbortSignal.timeout(5000),
+      })
+      const location = created.headers.get('location')
+      if (created.status !== 201 || location === null) return false
+      const patched = await fetch(new URL(location, url), {
+        method: 'PATCH',
+        headers: { ...headers, 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' },
+        body,
+        signal: AbortSignal.timeout(5000),
+      })
+      return patched.status === 204
+    },
+    undefined,
+    500,
+  )
+}
+
+/** Files over SFTP: acknowledged is what was renamed. */
+export const sftpFeeder = (asset: string, port: number, privateKey: string): Feeder => {
+  const start = startUs()
+  return feed(
+    asset,
+    50,
+    async (counts, attempt) => {
+      const client = new ssh2.Client()
+      try {
+        await new Promise<void>((resolve, reject) => {
+          client
+            .on('ready', () => resolve())
+            .on('error', reject)
+            .on('close', () => reject(new Error('closed')))
+          client.connect({ host: '127.0.0.1', port, username: SFTP_USER, privateKey, readyTimeout: 5000 })
+        })
+        const sftp = await promisify(client.sftp.bind(client))()
+        const name = `${asset}-${counts[0]}-${attempt}.csv`
+        await new Promise<void>((resolve, reject) =>
+          sftp.writeFile(`${name}.part`, csv(asset, start, counts), (error) => (error ? reject(error) : resolve())),
+        )
+        await promisify(sftp.rename.bind(sftp))(`${name}.part`, name)
+        return true
+      } finally {
+        client.on('error', () => undefined)
+        client.end()
+      }
+    },
+    undefined,
+    500,
+  )
+}
+
+export const SFTP_USER = 'loader'
+
+/** Records of another Kafka, without numbers of their own: their place on its topic tells repeats. */
+export const kafkaFeeder = async (asset: string, brokers: readonly string[], topic: string): Promise<Feeder> => {
+  const start = startUs()
+  const log = await openKafkaLog({ brokers, clientId: 'feeder' })
+  await log.admin.ensureTopics([{ name: topic, partitions: 2 }])
+  return feed(
+    asset,
+    10,
+    async (counts) => {
+      await log.append(
+        counts.map((count) => {
+          const { values, timeUs } = numbered(asset, start, count)
+          return { topic, key: null, partition: count % 2, value: Buffer.from(JSON.stringify({ values, timeUs })) }
+        }),
+      )
+      return true
+    },
+    () => log.close(),
   )
 }
 

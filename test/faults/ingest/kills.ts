@@ -34,7 +34,7 @@ export const ingestKills = (options: FaultOptions): Promise<FaultResult> =>
     options,
     async (scene) => {
       const { fraction: random } = seeded(options.seed)
-      const { ingest, feeders } = await openDoors(scene, options.note)
+      const { ingest, feeders } = await openDoors(scene, options.scale === 1, options.note)
       scene.defer(() => Promise.all(feeders.map((feeder) => feeder.abandon())))
       const kills = Math.max(3, Math.round(FULL_KILLS * options.scale))
       let slowestS = 0
