@@ -143,6 +143,46 @@ test('numbers of columns that are refused as a whole are withheld, those of anot
   )
 })
 
+test('columns with fewer channels, in another order, join the block of a reading', async () => {
+  const rig = await joined()
+  const first = { source: 'oven-plc', epoch: 1, seq: 1, timeUs: startUs, values: { temperatureC: 20, pressureBar: 1 } }
+  const columns = [
+    columnsOf(plainly(2), { epoch: 1, seqFrom: 2, channels: ['pressureBar'], values: Float64Array.of(2, 3) }),
+    columnsOf(plainly(1), { epoch: 1, seqFrom: 4, channels: ['pressureBar', 'temperatureC'], values: Float64Array.of(4, 40) }),
+  ]
+  const sent = [rig.send({ door: 'http', readings: first }), rig.wiring.intake({ door: 'http', columns, bytes: 1 })]
+  await Promise.all([...sent, rig.flush()])
+  await rig.pump()
+  const [block, ...more] = blocksOf(await logged(rig.log))
+  assert.deepEqual([block?.channels, block?.seqTo, more], [['temperatureC', 'pressureBar'], 4, []])
+  assert.deepEqual([...new Float64Array(Uint8Array.from(block!.samples).buffer)], [20, Number.NaN, Number.NaN, 40, 1, 2, 3, 4])
+})
+
+test('no number crashes: every row is accepted, known or in quarantine', async () => {
+  const number = fc.oneof(
+    fc.double(),
+    fc.integer({ min: startUs - 100, max: startUs }),
+    fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, -0),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(number, number, number, fc.nat(255)), { minLength: 1, maxLength: 20 }), async (rows) => {
+      const rig = await joined()
+      const timesUs = Float64Array.from(rows, ([timeUs]) => timeUs)
+      const values = Float64Array.from([...rows.map(([, one]) => one), ...rows.map(([, , other]) => other)])
+      const qualities = Uint8Array.from(rows, ([, , , quality]) => quality)
+      const plain = plainly(rows.length)
+      const receipt = await deliver(rig, inColumns(columnsOf(plain, { timesUs, values, qualities, epoch: 1, seqFrom: 0 })))
+      assert.equal(receipt.accepted + receipt.quarantined.length, rows.length)
+      const blocks = blocksOf(await logged(rig.log))
+      assert.equal(
+        blocks.reduce((sum, block) => sum + block.rows + block.withheld.length, 0),
+        rows.length,
+      )
+    }),
+    { numRuns: 100 },
+  )
+})
+
 test('a key knows the rows it brought, also when the delivery comes again with more of them', async () => {
   const rig = await joined()
   await deliver(rig, inColumns(columnsOf(plainly(10)), { idempotencyKey: 'file-1' }))
