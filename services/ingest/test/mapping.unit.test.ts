@@ -1,12 +1,15 @@
 // Source files → readings: which field is what, and one clear refusal per reading that cannot be mapped.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DocumentError, parseSource, sourceFaults } from '@andon/schemas'
 import { compileMapping } from '../src/mapping.ts'
 import type { Arrival } from '../src/mapping.ts'
-import { checkReading } from '../src/reading.ts'
+import { checkReading, isRefusal } from '../src/reading.ts'
+import { topicPattern } from '../src/mqtt/topics.ts'
 import { timeReader } from '../src/times.ts'
 import { plant } from './rig.ts'
 
@@ -320,4 +323,24 @@ test('assets and channels that a source file fixes are in the plant', () => {
     found: 'tempC',
     expected: 'a channel of oven (temperatureC, pressureBar)',
   })
+})
+
+test('the examples of docs/mqtt.md are valid, and map the message that stands above each', () => {
+  const page = readFileSync(join(import.meta.dirname, '..', 'docs', 'mqtt.md'), 'utf8')
+  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml]) => yaml!)
+  assert.ok(examples.length >= 4)
+  for (const yaml of examples) {
+    const source = parseSource(yaml)
+    if (source.kind !== 'mqtt') continue
+    const [, payload = '', topic = ''] = /^# (.+) on ([\w/-]+)$/m.exec(yaml) ?? /^# (.+), as KepServer()/.exec(yaml)!
+    const levels = (topic === '' ? source.topic : topic).split('/')
+    const names = topicPattern(source.topic).match(levels)
+    assert.ok(names !== undefined, source.id)
+    const readings = compileMapping(source.mapping, source).ofPayload(Buffer.from(payload), { ...arrival, levels, names })
+    for (const { value, refused } of readings) {
+      assert.equal(refused, undefined)
+      const reading = checkReading(value)
+      assert.ok(!isRefusal(reading), source.id)
+    }
+  }
 })
