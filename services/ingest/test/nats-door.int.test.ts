@@ -1,11 +1,15 @@
 // The NATS door with a real server: requests, mapped subjects, and JetStream as a source, through kills of either side.
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { AckPolicy, connect } from 'nats'
 import type { NatsConnection } from 'nats'
-import { noNatsAccess } from '../src/adapters/nats-connection.ts'
+import { connectNats, noNatsAccess } from '../src/adapters/nats-connection.ts'
 import { natsDoor } from '../src/adapters/nats.ts'
 import type { Source } from '../src/adapters/source.ts'
 import { systemClock } from '../src/clock.ts'
@@ -258,4 +262,91 @@ test('what a mapped subject cannot use is in quarantine, with its bytes', async 
   assert.equal(reply.json<{ quarantined: { code: string }[] }>().quarantined[0]?.code, 'ANDON_INGEST_MAPPING')
   await until(async () => (await logged(rig.log, quarantineTopic)).some(({ value }) => value.type.includes('"warm"')), 'the quarantine')
   await door.stop()
+})
+
+test('a server that asks for a login turns away who has none, and takes who has it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'andon-nats-login-'))
+  const passwordFile = join(folder, 'password')
+  await writeFile(passwordFile, 'secret\n')
+  const guarded = await startJetStream(['authorization { user: plant, password: secret }'])
+  try {
+    const login = { ...noNatsAccess, user: 'plant', passwordFile }
+    await assert.rejects(connectNats(guarded.url, 'nobody', noNatsAccess, logger), /Authorization/i)
+    const connection = await connectNats(guarded.url, 'plant', login, logger)
+    assert.equal(connection.isClosed(), false)
+    await connection.close()
+  } finally {
+    await guarded.stop()
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('NATS over TLS, with a certificate on both sides', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'andon-nats-tls-'))
+  const path = (name: string) => join(folder, name)
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' })
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.pem',
+    '-subj',
+    '/CN=ca',
+    '-days',
+    '2',
+  )
+  await writeFile(path('san.cnf'), 'subjectAltName=DNS:localhost')
+  for (const name of ['server', 'client']) {
+    openssl(
+      'req',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.csr`,
+      '-subj',
+      `/CN=${name}`,
+    )
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      `${name}.csr`,
+      '-CA',
+      'ca.pem',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-out',
+      `${name}.pem`,
+      '-days',
+      '2',
+      '-extfile',
+      'san.cnf',
+    )
+  }
+  const [cert, key, ca] = ['server.pem', 'server.key', 'ca.pem'].map((name) => JSON.stringify(path(name)))
+  const secure = await startJetStream([`tls { cert_file: ${cert}, key_file: ${key}, ca_file: ${ca}, verify: true }`])
+  try {
+    const issuers = { ...noNatsAccess, caFile: path('ca.pem') }
+    await assert.rejects(connectNats(secure.url.replace('127.0.0.1', 'localhost'), 'nobody', issuers, logger))
+    const access = { ...issuers, certFile: path('client.pem'), keyFile: path('client.key') }
+    const connection = await connectNats(secure.url.replace('127.0.0.1', 'localhost'), 'plant', access, logger)
+    await connection.rtt()
+    await connection.close()
+  } finally {
+    await secure.stop()
+    await rm(folder, { recursive: true })
+  }
 })

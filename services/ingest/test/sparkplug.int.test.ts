@@ -52,6 +52,7 @@ const newDoor = () =>
     keyFile: null,
     reorderMs: 250,
     rebirthMs: 200,
+    offlineAfterMs: 300,
     sources: { of: (kind) => files.filter((each) => each.kind === kind) as never, onChange: () => () => undefined },
     channelsOf: () => [],
     assignment: { isMine: () => true, onChange: () => () => undefined },
@@ -195,6 +196,20 @@ test('ingest that starts again asks for births, and goes on', async (context) =>
   await until(() => node.births() > births, 'the birth after the start')
   await node.measure(55)
   await until(async () => (await temperatures('restarted')).includes(55), 'data after the start')
+})
+
+test('while ingest refuses, readings wait, and the host says that it is offline: nodes store and forward', async (context) => {
+  const node = await edgeNode(context, 'js')
+  await until(async () => (await temperatures('js')).length > 0, 'the birth')
+  rig.disk.fault = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  await node.measure(77)
+  await until(() => states.at(-1)?.online === false, 'the host to be offline')
+  assert.equal((await temperatures('js')).includes(77), false)
+  const births = node.births()
+  rig.disk.fault = undefined
+  await until(() => states.at(-1)?.online === true, 'the host to be online')
+  await until(async () => (await temperatures('js')).includes(77), 'the reading')
+  await until(() => node.births() > births, 'the births of the nodes')
 })
 
 test('a broker that was killed is found again, and nodes are asked for their births', async (context) => {

@@ -33,6 +33,8 @@ export interface SparkplugDoorOptions {
   readonly keyFile: string | null
   readonly reorderMs: number
   readonly rebirthMs: number
+  /** How long ingest may refuse before the host says that it is offline. */
+  readonly offlineAfterMs: number
   readonly sources: SourceFiles
   readonly channelsOf: (asset: string) => readonly string[]
   readonly assignment: Assignment
@@ -62,6 +64,7 @@ export const sparkplugDoorKind = defineDoor({
   open: (settings, { config, sources, assignment, documents, logger, metrics }) =>
     sparkplugDoor({
       ...settings,
+      offlineAfterMs,
       instance: config.instance,
       sources,
       assignment,
@@ -121,7 +124,7 @@ export const sparkplugDoor = (options: SparkplugDoorOptions): Source => {
 
   const refused = () => {
     refusedSinceMs ??= Date.now()
-    if (isOnline && Date.now() - refusedSinceMs >= offlineAfterMs) {
+    if (isOnline && Date.now() - refusedSinceMs >= options.offlineAfterMs) {
       logger.warn({ hostId }, 'ingest refuses readings: the Sparkplug host says it is offline, nodes store and forward')
       void say(false)
     }
