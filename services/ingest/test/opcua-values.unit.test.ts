@@ -50,7 +50,7 @@ const table: readonly (readonly [name: string, original: DataValueLike, expected
   ['false', of(variant(1, false)), [0, 0]],
   ['an int64 of -1', of(variant(8, [0xffff_ffff, 0xffff_ffff])), [-1, 0]],
   ['a uint64 of 2^32', of(variant(9, [1, 0])), [4_294_967_296, 0]],
-  ['the largest uint64', of(variant(9, [0xffff_ffff, 0xffff_ffff])), [18_446_744_073_709_551_615, 0]],
+  ['the largest uint64', of(variant(9, [0xffff_ffff, 0xffff_ffff])), [2 ** 64, 0]],
   ['minus zero', of(double(-0)), [0, 0]],
   ['the smallest double', of(double(5e-324)), [5e-324, 0]],
   ['an uncertain value', of(double(2), { statusCode: uncertain }), [2, 1]],
