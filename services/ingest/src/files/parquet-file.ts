@@ -13,9 +13,13 @@ import { ColumnPages, badParquet } from './parquet-pages.ts'
 import type { ParquetTime } from './parquet-pages.ts'
 import { RowBatch } from './row-batch.ts'
 import type { Position, RowSource, SurveyedFile } from './row-source.ts'
+import { within } from './within.ts'
 import { RowWords } from './row-words.ts'
 
 const maxFooterBytes = 16 * 1024 * 1024
+const footerMs = 5000
+/** Even times at one distance, packed as well as can be, take more room. */
+const mostRowsPerByte = 100
 const surveyBytes = 1024 * 1024
 const magic = 'PAR1'
 
@@ -24,6 +28,7 @@ export const surveyParquet = async (file: FileHandle, bytes: number, onBytes: (b
   const metadata = await readFooter(file, bytes)
   const rows = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0)
   if (rows !== Number(metadata.num_rows)) throw badParquet(`The footer says ${metadata.num_rows} rows, its row groups have ${rows}`)
+  if (rows > bytes * mostRowsPerByte) throw badParquet(`The footer says ${rows} rows; the file has only ${bytes} bytes`)
   const digest = createHash('sha256')
   const chunk = Buffer.allocUnsafe(surveyBytes)
   for (let at = 0; ;) {
@@ -45,7 +50,7 @@ const readFooter = async (file: FileHandle, bytes: number): Promise<FileMetaData
   const footer = Buffer.from(new ArrayBuffer(length + 8))
   await file.read(footer, 0, footer.length, bytes - footer.length)
   try {
-    return parquetMetadata(footer.buffer as ArrayBuffer)
+    return within(footerMs, () => parquetMetadata(footer.buffer as ArrayBuffer))
   } catch (error) {
     throw badParquet(`The footer cannot be read: ${messageOf(error)}`)
   }

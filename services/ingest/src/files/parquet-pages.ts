@@ -9,11 +9,14 @@ import { parquetSchema } from 'hyparquet'
 import { getTreePath, isFlatColumn } from 'hyparquet/src/schema.js'
 import type { ColumnMetaData, Compressors, FileMetaData } from 'hyparquet'
 import { fileRefused } from './column-plan.ts'
+import { within } from './within.ts'
 
 /** Largest page, unpacked, and largest packed column of one row group. */
 const maxPageBytes = 64 * 1024 * 1024
 const maxChunkBytes = 64 * 1024 * 1024
 const maxPageRows = 4 * 1024 * 1024
+/** A page of that size takes a tenth of it. */
+const pageMs = 2000
 
 export const badParquet = (message: string): Error => fileRefused('ANDON_INGEST_FILE_PARQUET', message)
 
@@ -99,7 +102,7 @@ export class ColumnPages {
 
   /** Rows of the page in hand that are left; reads the next page when there are none. */
   #fill(): number {
-    while (this.#at >= this.#page.length) this.#nextPage()
+    while (this.#at >= this.#page.length) within(pageMs, () => this.#nextPage())
     return this.#page.length - this.#at
   }
 
