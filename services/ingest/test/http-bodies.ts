@@ -109,7 +109,9 @@ export const refusedBodies: readonly RefusedBody[] = [
   ['objects nested 10 000 deep', json, 400, 'ANDON_INGEST_TOO_DEEP', nested('{"a":', '}', 10_000)],
   ['arrays that are opened 500 000 times', json, 400, 'ANDON_INGEST_TOO_DEEP', '['.repeat(500_000)],
   ['too many readings', json, 413, 'ANDON_INGEST_TOO_MANY', `[${'{},'.repeat(10_000)}{}]`],
+  ['too many values', json, 413, 'ANDON_INGEST_TOO_MANY', `{"values":[${'1,'.repeat(200_000)}1]}`],
   ['too many lines', ndjson, 413, 'ANDON_INGEST_TOO_MANY', '{}\n'.repeat(10_001)],
+  ['lines of too many values', ndjson, 413, 'ANDON_INGEST_TOO_MANY', `{"values":[${'1,'.repeat(100)}1]}\n`.repeat(3000)],
   ['empty lines', ndjson, 400, 'ANDON_INGEST_NO_BODY', '\n\r\n  \n'],
 
   ['columns of different lengths', json, 400, 'ANDON_INGEST_BAD_COLUMNS', columnar({ channels: { temperatureC: [20] } })],
@@ -130,6 +132,8 @@ export const refusedBodies: readonly RefusedBody[] = [
   ['CSV with an epoch without seq', csv, 400, 'ANDON_INGEST_BAD_CSV', `timeUs,source,epoch,temperatureC\n`],
   ['CSV of empty lines', csv, 400, 'ANDON_INGEST_NO_BODY', '\n\n'],
   ['CSV in UTF-16', csv, 400, 'ANDON_INGEST_BAD_CSV', Buffer.from(`timeUs,source,temperatureC\n`, 'utf16le')],
+  ['CSV of nothing but commas', csv, 413, 'ANDON_INGEST_TOO_MANY', ','.repeat(500_000)],
+  ['CSV of nothing but line ends', csv, 413, 'ANDON_INGEST_TOO_MANY', '\n'.repeat(500_000)],
   ['CSV of too many rows', csv, 413, 'ANDON_INGEST_TOO_MANY', `timeUs,source,t\n${'1,a,2\n'.repeat(10_001)}`],
 
   ['Avro that is cut', rawAvro, 400, 'ANDON_INGEST_BAD_AVRO', batch().subarray(0, -3)],

@@ -14,6 +14,6 @@ export type DecodeBody = (body: Buffer, sender: { readonly device: Device | unde
 /** Readings in one request. More are a file, and belong into an upload. */
 export const maxReadings = 10_000
 /** Values in one request, so that a body cannot become many times its size in memory. */
-export const maxValues = 1_000_000
+export const maxValues = 200_000
 /** Nesting of a JSON body; a reading needs four. */
 export const maxDepth = 20

@@ -47,24 +47,30 @@ const countForm = /^\d{1,15}$/
 
 /** @param defaultSource source of the rows where no column names it: the device's id. */
 export const csvContent = (body: Buffer, defaultSource: string | undefined): Content => {
+  checkCsvSize(body)
   const [first, ...lines] = csvRows(body, ',')
   if (first === undefined)
     throw new AndonError('ANDON_INGEST_NO_BODY', 'The body holds no line; expected a line of column names', { status: 400 })
   const header = headerOf(first, defaultSource)
-  if (lines.length > maxReadings || lines.length * header.names.length > maxValues) {
-    throw new AndonError(
-      'ANDON_INGEST_TOO_MANY',
-      `Body: found ${lines.length} rows, expected at most ${maxReadings}. Send smaller batches, or upload a file.`,
-      {
-        status: 413,
-      },
-    )
-  }
   const isText = isUtf8(body)
   const groups = grouped(lines.map((line, index) => rowOf(header, line, index, defaultSource, isText)))
   const columns = groups.map((rows) => columnsOf(header, rows, first))
   const indexes = groups.flatMap((rows) => rows.map(({ index }) => index))
   return { columns, bytes: body.length, indexOf: (row) => indexes[row]! }
+}
+
+/** Throws ANDON_INGEST_TOO_MANY (413) before a body of nothing but commas or line ends is taken apart. */
+export const checkCsvSize = (body: Buffer): void => {
+  let lineEnds = 0
+  let commas = 0
+  for (let at = 0; at < body.length; at++) {
+    if (body[at] === 0x0a) lineEnds++
+    else if (body[at] === 0x2c) commas++
+  }
+  const lines = body.at(-1) === 0x0a ? lineEnds : lineEnds + 1
+  if (lines <= maxReadings + 1 && commas <= maxValues) return
+  const message = `Body: found ${lines} lines and ${commas} commas, expected at most ${maxReadings} rows and ${maxValues} commas. Send smaller batches, or upload a file.`
+  throw new AndonError('ANDON_INGEST_TOO_MANY', message, { status: 413 })
 }
 
 const headerOf = ({ fields }: CsvRow, defaultSource: string | undefined): Header => {

@@ -32,6 +32,7 @@ export const jsonContent = (body: Buffer): Content => {
 /** One reading per line; a bad line leaves the others as they are. Empty lines do not count. */
 export const ndjsonContent = (body: Buffer): Content => {
   const readings: RawReading[] = []
+  const size = { commas: 0 }
   for (let from = 0; from < body.length;) {
     const newline = body.indexOf(0x0a, from)
     const to = newline < 0 ? body.length : newline
@@ -39,16 +40,18 @@ export const ndjsonContent = (body: Buffer): Content => {
     from = to + 1
     if (isBlank(line)) continue
     if (readings.length === maxReadings) throw tooMany(`more than ${maxReadings} lines`)
-    readings.push(lineReading(line))
+    readings.push(lineReading(line, size))
+    if (size.commas >= maxValues) throw tooMany(`more than ${maxValues} values`)
   }
   if (readings.length === 0) throw new AndonError('ANDON_INGEST_NO_BODY', 'The body holds no line; expected readings', { status: 400 })
   return { readings, bytes: body.length }
 }
 
-const lineReading = (line: Buffer): RawReading => {
+const lineReading = (line: Buffer, size: { commas: number }): RawReading => {
   const bytes = () => line
   try {
     const scan = scanJson(line)
+    size.commas += scan.commas
     checkSize(scan)
     const value = parsed(line)
     return rawReading(value, bytes, isSuspect(line, scan, value))

@@ -5,8 +5,8 @@ import type { PlantSource } from '@andon/schemas'
 import type { SourceFiles } from '../doors.ts'
 import { compileMapping } from '../mapping.ts'
 import type { Mapping } from '../mapping.ts'
-import { maxReadings } from './http-content.ts'
 import type { DecodeBody } from './http-content.ts'
+import { checkCsvSize } from './http-csv.ts'
 
 type FileSource = Extract<PlantSource, { kind: 'file' }>
 
@@ -36,10 +36,8 @@ export class MappedBodies {
     const mapping = this.#mappingOf(file)
     return (body, { device }) => {
       const arrival = { levels: [''], receivedUs: this.#nowUs(), ...(device === undefined ? {} : { deviceId: device.id }) }
-      const readings = mapping.ofPayload(body, arrival)
-      if (readings.length <= maxReadings) return { readings, bytes: body.length }
-      const message = `Body: found ${readings.length} rows, expected at most ${maxReadings}. Send smaller batches, or upload a file.`
-      throw new AndonError('ANDON_INGEST_TOO_MANY', message, { status: 413 })
+      checkCsvSize(body)
+      return { readings: mapping.ofPayload(body, arrival), bytes: body.length }
     }
   }
 
