@@ -60,7 +60,7 @@ export const identityOf = (topic: string, record: ShownRecord): Identity | undef
  * never compared.
  */
 export const IGNORED: Readonly<Record<string, readonly string[]>> = {
-  telemetry: ['block.receivedUs', 'block.skewUs'],
+  telemetry: ['block.receivedUs', 'block.skewUs', 'block.lateness'],
   features: ['vector.vectorId', 'vector.supersedes', 'vector.featureSetDigest'],
   predictions: ['predictionId', 'vectorId', 'featureSetDigest', 'verdicts[].version', 'verdicts[].digest'],
   anomalies: [
