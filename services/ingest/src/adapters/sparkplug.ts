@@ -148,6 +148,9 @@ export const sparkplugDoor = (options: SparkplugDoorOptions): Source => {
 
   const scheduleExpiry = () => {
     clearTimeout(timer)
+    const { alive = 0, others = 0 } = host?.count() ?? {}
+    counts.nodes.set({ state: 'alive' }, alive)
+    counts.nodes.set({ state: 'other' }, others)
     const dueMs = host?.dueMs()
     if (dueMs === undefined || abort.signal.aborted || client?.connected !== true) return
     timer = setTimeout(() => void perform(host!.expire(Date.now()), 0), Math.max(0, dueMs - Date.now())) // deliver() cannot reject
@@ -285,6 +288,7 @@ const saysOffline = (bytes: Buffer): boolean => {
 const state = (online: boolean, timestamp: number): string => JSON.stringify({ online, timestamp })
 
 const sparkplugMetrics = (metrics: Metrics) => ({
+  nodes: metrics.gauge('andon_ingest_sparkplug_nodes', 'Edge nodes that source files name: alive, or not born or dead', ['state']),
   rebirths: metrics.counter('andon_ingest_sparkplug_rebirths_total', 'Births asked for, by reason', ['reason']),
   repeats: metrics.counter('andon_ingest_sparkplug_repeats_total', 'Messages that had been taken before'),
   unborn: metrics.counter('andon_ingest_sparkplug_unborn_total', 'Messages no birth explains; they are in quarantine'),
