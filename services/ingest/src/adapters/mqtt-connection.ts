@@ -42,6 +42,8 @@ export interface ConnectionDeps {
 
 const connectByte = 0x10
 const maxTopicAlias = 16
+// QoS 2 messages that a client has not released, in multiples of what it may have in flight.
+const maxUnreleased = 10
 const maxClientIdBytes = 256
 // A client that does not read what we answer.
 const maxUnreadBytes = 1 << 20
@@ -253,17 +255,15 @@ export class MqttConnection {
     const topic = this.#topicOf(publish)
     const received = this.#session!.received
     if (qos === 2 && received.has(messageId)) return this.#answer(this.#turns.take(), received.get(messageId) === true, 'pubrec', messageId)
-    if (this.#version === 5 && qos > 0 && this.#inHand.size + received.size >= maxInFlight) {
-      throw new MqttFault(reason.receiveMaximum, `found more than ${maxInFlight} publishes without an acknowledgement`)
-    }
-    if (qos === 2 && received.size >= maxInFlight)
+    if (qos === 2 && received.size >= maxUnreleased * maxInFlight)
       throw new MqttFault(reason.receiveMaximum, 'found too many QoS 2 publishes without PUBREL')
     if (qos === 2) received.set(messageId, false)
     const turn = qos === 0 ? undefined : this.#turns.take()
     const taken = this.#takeIt({ topic, payload: publish.payload, qos }, messageId, turn)
     this.#inHand.add(taken)
     void taken.then(() => this.#handled(taken)) // cannot reject
-    if (this.#inHand.size >= maxInFlight) this.#deps.socket.pause() // in MQTT 3.1.1 TCP is the only way to slow a sender down
+    // MQTT 3.1.1 knows no other way to slow a sender down, and senders of MQTT 5 are not all as patient as they were told to be.
+    if (this.#inHand.size >= maxInFlight) this.#deps.socket.pause()
   }
 
   #handled(taken: Promise<void>): void {
