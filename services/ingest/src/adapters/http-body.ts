@@ -97,9 +97,9 @@ export class Bodies {
         else chunks.push(chunk)
       })
       const left = () => void (isSettled || settle(new Gone())) // an error is costly to make
-      request.once('end', () => settle())
-      request.once('error', left)
-      request.once('close', left)
+      request.on('end', () => settle())
+      request.on('error', left)
+      request.on('close', left)
     })
   }
 
