@@ -206,10 +206,10 @@ export class Pump {
   async #tick(group: Group, nowMs: number): Promise<void> {
     const { held, shape, clock, onPublished } = this.#deps
     group.tickedAtMs = nowMs
+    for (const lane of group.lanes) if (lane.topic === quarantineTopic) await this.#confirmQuiet(group, lane, nowMs)
     const nowUs = clock.nowUs()
     const shares: Share[] = []
     for (const lane of group.lanes) {
-      if (lane.topic === quarantineTopic) this.#confirmQuiet(lane, nowMs)
       if (lane.topic !== telemetryTopic || nowMs - lane.tickedAtMs < tickEveryMs) continue
       lane.tickedAtMs = nowMs
       const upToUs = Math.min(held.lowWaterUs(lane, nowUs), this.#deps.oldestWaitingUs(lane.partition))
@@ -229,15 +229,19 @@ export class Pump {
   }
 
   // A partition without ticks hears nothing by itself: ask for its end, so that its entries can leave the spool. No answer is no evidence.
-  #confirmQuiet(lane: Lane, nowMs: number): void {
+  // Nothing of the lane is under way meanwhile: what the log says is about what we know.
+  async #confirmQuiet(group: Group, lane: Lane, nowMs: number): Promise<void> {
     const { held, log, clock } = this.#deps
-    const { newest } = lane
-    if (newest === undefined || lane.answeredCount === 0 || nowMs - lane.answeredAtMs < holdMs) return
-    const heard = (end: Position) => {
-      if (lane.newest !== newest) return // something was appended meanwhile, and says more
-      if (held.heardEnd(lane, end, clock.monotonicMs())) this.#deps.onDoubt('the log went back', [nameOf(lane)])
-    }
-    log.latest(lane.topic, lane.partition).then(heard, () => undefined)
+    if (lane.newest === undefined || lane.answeredCount === 0 || nowMs - lane.answeredAtMs < holdMs) return
+    let end: Position | undefined
+    const asked = log.latest(lane.topic, lane.partition).then(
+      (position) => {
+        end = position
+      },
+      () => undefined,
+    )
+    if (await takesLonger(asked, patienceMs)) this.#leaveBehind(group, new Set([lane]))
+    else if (end !== undefined && held.heardEnd(lane, end, clock.monotonicMs())) this.#deps.onDoubt('the log went back', [nameOf(lane)])
   }
 
   // All calls are made at once, so they travel together where their partitions have one leader; each has an answer of its own.

@@ -103,6 +103,10 @@ test('a failed append puts its own partition in doubt, and no other', async () =
   const both = [rig.send({ readings: reading(1) }), rig.send({ readings: spindle(1) })]
   await rig.flush()
   await Promise.all(both)
+  await rig.pump()
+  const next = rig.send({ readings: reading(2) })
+  await rig.flush()
+  await next
   log.failAppends((records) =>
     records.some(({ partition, key }) => partition === away && key !== null) ? { error: new Error('no leader') } : undefined,
   )
@@ -111,7 +115,7 @@ test('a failed append puts its own partition in doubt, and no other', async () =
   for (let second = 0; second < 5; second++) await rig.second()
   log.failAppends(undefined)
   for (let second = 0; second < 3; second++) await rig.second()
-  assert.deepEqual(rowsOf(await logged(log, telemetryTopic, away)), [1])
+  assert.deepEqual(rowsOf(await logged(log, telemetryTopic, away)), [1, 1, 2], 'everything held there again, in order')
   assert.deepEqual(rowsOf(await logged(log, telemetryTopic, other), 'spindle-vib'), [1], 'sent once')
 })
 
