@@ -207,12 +207,11 @@ export const sftpFeeder = (asset: string, port: number, privateKey: string): Fee
     50,
     async (counts, attempt) => {
       const client = new ssh2.Client()
-      try {
-        await new Promise<void>((resolve, reject) => {
-          client
-            .on('ready', () => resolve())
-            .on('error', reject)
-            .on('close', () => reject(new Error('closed')))
+      // A connection that ends leaves what was asked over it without an answer.
+      const ended = new Promise<never>((_resolve, reject) => client.on('error', reject).on('close', () => reject(new Error('closed'))))
+      const upload = async (): Promise<boolean> => {
+        await new Promise<void>((resolve) => {
+          client.on('ready', resolve)
           client.connect({ host: '127.0.0.1', port, username: SFTP_USER, privateKey, readyTimeout: 5000 })
         })
         const sftp = await promisify(client.sftp.bind(client))()
@@ -222,8 +221,10 @@ export const sftpFeeder = (asset: string, port: number, privateKey: string): Fee
         )
         await promisify(sftp.rename.bind(sftp))(`${name}.part`, name)
         return true
+      }
+      try {
+        return await Promise.race([upload(), ended])
       } finally {
-        client.on('error', () => undefined)
         client.end()
       }
     },
