@@ -169,6 +169,11 @@ test('names: only what uriOf writes is read', () => {
     assert.equal(nameOf(text), undefined, text)
 })
 
+test('clients in Go accept what the authority of a site issues: its constraint is there, and not critical', () => {
+  const constraint = new x509.X509Certificate(site.certificate).extensions.find(({ type }) => type === '2.5.29.30')
+  assert.equal(constraint?.critical, false)
+})
+
 test('a key that is not that of the certificate opens no authority', async () => {
   const [one, other] = [await makeRoot('one'), await makeRoot('other')]
   await assert.rejects(openAuthority({ certificate: one.certificate, key: other.key }), /not that of the certificate/)

@@ -78,6 +78,13 @@ test('what the chain says is what openssl says, also on a device whose clock is 
   assert.match(subjects, /subject=CN = Andon test root[\s\S]*subject=O = steel-works, CN = Andon steel-works/)
 })
 
+test('openssl refuses what the site’s authority signs for another site', async () => {
+  rig.file('elsewhere.pem', pemOf(await issued({ site: 'rolling-mill' })))
+  const chain = ['verify', '-CAfile', 'ca.pem']
+  await assert.rejects(rig.openssl(...chain, 'elsewhere.pem'), /permitted subtree violation/)
+  assert.match(await rig.openssl(...chain, 'press-1-plc.pem'), /OK/)
+})
+
 test('a claim enrols once; the same device asking again with the same key gets the same certificate', async () => {
   const claim = await rig.claim(a.url, 'press-2-plc')
   const body = await rig.request('press-2-plc', '/CN=press-2-plc')

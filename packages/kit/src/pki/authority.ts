@@ -64,7 +64,8 @@ export const makeRoot = async (name: string, nowMs = Date.now()): Promise<KeyPai
 
 /**
  * The authority of one site for 5 years. It can only issue end certificates whose subject lies in `O=<site>`: a constraint on
- * the subject, since URIs without a host cannot be constrained (RFC 5280 §4.2.1.10).
+ * the subject, since URIs without a host cannot be constrained (RFC 5280 §4.2.1.10). It is not marked critical: Go's verifier does
+ * not know constraints on subjects and would refuse every certificate below; OpenSSL enforces it either way.
  */
 export const makeSiteAuthority = async (root: Authority, site: string, nowMs = Date.now()): Promise<KeyPair> => {
   const keys = await newKeys()
@@ -76,7 +77,7 @@ export const makeSiteAuthority = async (root: Authority, site: string, nowMs = D
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      new x509.Extension(NAME_CONSTRAINTS, true, onlySubjectsOf(site)),
+      new x509.Extension(NAME_CONSTRAINTS, false, onlySubjectsOf(site)),
     ],
   })
   return pairOf(certificate, keys)
