@@ -29,8 +29,8 @@ export interface EdgeDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: IngestMetrics
-  /** Receive time of the oldest row that is not kept yet and belongs to this partition; Infinity when there is none. */
-  readonly oldestWaitingUs: (partition: number) => number
+  /** Receive time of the oldest row that is not kept yet, by partition as of now; Infinity when there is none. */
+  readonly oldestWaitingUs: () => (partition: number) => number
   /** Each second, whether the broker answers or not. */
   readonly onSecond: () => void
   /** Records kept in memory until they are sent; others are read back. Default 32 MiB. */

@@ -112,12 +112,13 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
   const edge = await openEdge({
     ...deps,
     acknowledge: settings.acknowledge,
-    oldestWaitingUs: (partition) => {
-      let oldestUs = Number.POSITIVE_INFINITY
+    oldestWaitingUs: () => {
+      const oldestUs = new Float64Array(shape.telemetryPartitions).fill(Number.POSITIVE_INFINITY)
       for (const { assetId, oldestReceivedUs } of blocks.waiting()) {
-        if (oldestReceivedUs < oldestUs && partitionOfAsset(shape, assetId) === partition) oldestUs = oldestReceivedUs
+        const partition = partitionOfAsset(shape, assetId)
+        if (oldestReceivedUs < oldestUs[partition]!) oldestUs[partition] = oldestReceivedUs
       }
-      return oldestUs
+      return (partition) => oldestUs[partition]!
     },
     onSecond: () => {
       observe()

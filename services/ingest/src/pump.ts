@@ -22,8 +22,8 @@ export interface PumpDeps {
   readonly keeper: Pick<Keeper, 'recordOf'>
   readonly shape: RecordShape
   readonly clock: Clock
-  /** Receive time of the oldest row that waits in an open block of this partition; Infinity when none does. */
-  readonly oldestWaitingUs: (partition: number) => number
+  /** Receive time of the oldest row that waits in an open block, by partition as of now; Infinity when none does. */
+  readonly oldestWaitingUs: () => (partition: number) => number
   /** Entries that the broker has provably kept: the spool may delete them. */
   readonly onSafe: (entries: readonly HeldEntry[]) => void
   /** An entry that its disk no longer holds: it was acknowledged and cannot be sent. */
@@ -208,11 +208,12 @@ export class Pump {
     group.tickedAtMs = nowMs
     for (const lane of group.lanes) if (lane.topic === quarantineTopic) await this.#confirmQuiet(group, lane, nowMs)
     const nowUs = clock.nowUs()
+    const oldestWaitingUs = this.#deps.oldestWaitingUs()
     const shares: Share[] = []
     for (const lane of group.lanes) {
       if (lane.topic !== telemetryTopic || nowMs - lane.tickedAtMs < tickEveryMs) continue
       lane.tickedAtMs = nowMs
-      const upToUs = Math.min(held.lowWaterUs(lane, nowUs), this.#deps.oldestWaitingUs(lane.partition))
+      const upToUs = Math.min(held.lowWaterUs(lane, nowUs), oldestWaitingUs(lane.partition))
       shares.push({
         lane,
         records: [{ ...tickRecord(shape, lane.partition, upToUs), timestampMs: Math.floor(nowUs / 1000) }],

@@ -70,7 +70,7 @@ test('an entry that the disk damaged before it was sent leaves its lane: the one
     clock,
     logger: createLogger({ service: 'ingest', level: 'silent' }),
     metrics: ingestMetrics(createMetrics('ingest')),
-    oldestWaitingUs: () => Number.POSITIVE_INFINITY,
+    oldestWaitingUs: () => () => Number.POSITIVE_INFINITY,
     onSecond: () => undefined,
     cachedMaxBytes: 0,
     sleep: () => new Promise((resolve) => setImmediate(resolve)),
