@@ -6,7 +6,6 @@ import { createLogger } from '@andon/kit'
 import type { Documents, LogRecord, Principals } from '@andon/kit'
 import { parseSource } from '@andon/schemas'
 import type { PlantSource } from '@andon/schemas'
-import { releaseOf } from '../../../packages/cli/src/data/releases.ts'
 import { mountAmendments } from '../src/adapters/amend.ts'
 import { httpDoor } from '../src/adapters/http.ts'
 import { systemClock } from '../src/clock.ts'
@@ -20,6 +19,15 @@ import { until } from './source-conformance.ts'
 
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 const principals: Principals = { of: (token) => (token === 'operator' ? { id: 'p-1', roles: ['operator'] } : undefined) }
+/** What `andon quarantine release` sends for a record. */
+const releaseOf = (record: LogRecord): Record<string, unknown> => {
+  const quarantineId = record.header('ce_id')
+  const reading = record.header('andon-quarantine-reading')
+  if (reading !== undefined) return { quarantineId, reading: JSON.parse(reading) as object }
+  const arrival = JSON.parse(record.header('andon-quarantine-arrival')!) as object
+  return { quarantineId, mapped: { file: record.header('andon-quarantine-mapping'), arrival, payload: record.value!.toString('base64') } }
+}
+
 const file = (field: string): PlantSource =>
   parseSource({
     version: 1,
@@ -61,7 +69,7 @@ test('what a mapping could not read is released once the source file is right; w
       kept.push(...batch.records)
     return kept.length === 2
   }, 'the quarantine')
-  const [unmapped, refused] = kept.map((record) => releaseOf(record)) as [object, { reading: { values: object } }]
+  const [unmapped, refused] = kept.map((record) => releaseOf(record)) as [Record<string, unknown>, { reading: { values: object } }]
   assert.ok('mapped' in unmapped)
   assert.deepEqual(refused.reading.values, { temperatureC: 5000 })
 
