@@ -10,7 +10,8 @@ import { httpDoor } from '../src/adapters/http.ts'
 import { systemClock } from '../src/clock.ts'
 import { openRig } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
-import * as bad from './http-bodies.ts'
+import { quarantinedBodies } from './http-bad-items.ts'
+import { reading, refusedBodies } from './http-bodies.ts'
 
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 const tokens = new Map([
@@ -70,7 +71,7 @@ const request = (body: string | Buffer, headers: Headers = {}, line = 'POST /v1/
   return Buffer.concat([Buffer.from(`${line}\r\n${lines.join('')}\r\n`), Buffer.from(body)])
 }
 
-const good = () => bad.reading({ source: 'good' })
+const good = () => reading({ source: 'good' })
 
 before(async () => {
   rig = await openRig({ isRunning: true, clock: systemClock() as unknown as ManualClock })
@@ -109,7 +110,7 @@ const isAlive = async () => {
 
 const mebibyte = 1024 * 1024
 const zeros = Buffer.alloc(64 * mebibyte)
-const valid = JSON.stringify([bad.reading()])
+const valid = JSON.stringify([reading()])
 const telemetry = 'POST /v1/telemetry HTTP/1.1'
 
 describe('requests that are refused as a whole', () => {
@@ -196,7 +197,7 @@ describe('requests that are refused as a whole', () => {
       'ANDON_INGEST_BAD_COMPRESSION',
       request(Buffer.concat([zstdCompressSync(valid), Buffer.from('x')]), { 'Content-Encoding': 'zstd' }),
     ],
-    ...bad.refusedBodies.map(
+    ...refusedBodies.map(
       ([name, contentType, status, code, body]) => [name, status, code, request(body, { 'Content-Type': contentType })] as const,
     ),
   ].map(([name, status, code, bytes]) => [name as string, status as number, code as string, bytes as Buffer] as const) as never
@@ -226,7 +227,7 @@ describe('requests that are refused as a whole', () => {
 })
 
 describe('items that go to quarantine', () => {
-  for (const [name, contentType, body, accepted, codes] of bad.quarantinedBodies) {
+  for (const [name, contentType, body, accepted, codes] of quarantinedBodies) {
     test(`${name}: ${codes.join(', ')}`, async () => {
       const { status, body: answer } = await exchange([request(body, { 'Content-Type': contentType })])
       assert.equal(status, 202, answer)
@@ -246,7 +247,7 @@ describe('items that go to quarantine', () => {
   }
 
   test('the table has at least 60 bad inputs', () => {
-    assert.ok(bad.refusedBodies.length + bad.quarantinedBodies.length >= 60)
+    assert.ok(refusedBodies.length + quarantinedBodies.length >= 60)
   })
 })
 
