@@ -7,6 +7,7 @@ import type { Plant } from '@andon/schemas'
 import { groupAssignment } from './adapters/assignment.ts'
 import { deviceRates } from './adapters/device-rates.ts'
 import type { DeviceRates } from './adapters/device-rates.ts'
+import { mountAmendments } from './adapters/amend.ts'
 import { openDisk } from './adapters/disk.ts'
 import { openInstanceFolder } from './adapters/instance-folder.ts'
 import type { InstanceFolder } from './adapters/instance-folder.ts'
@@ -54,6 +55,7 @@ export const createIngestService = (config: IngestConfig): Service => {
     log,
     codec,
   }
+  mountAmendments(http, { principals, documents: context.documents, logger, intake: (delivery) => opened.intake!.intake(delivery) })
   const doors = config.doors.map(({ kind, settings }) => kind.open(settings as never, context))
   return {
     name: 'ingest',
