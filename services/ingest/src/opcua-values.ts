@@ -132,7 +132,7 @@ const wide = (value: unknown, isSigned: boolean): number | undefined => {
   return Number(isSigned ? BigInt.asIntN(64, bits) : bits)
 }
 
-/** A reading with what tells it from others of its source and time: nodes and status codes. */
+/** A reading with what tells it from all others: file, source time, nodes and status codes. */
 export interface KeyedReading extends RawReading {
   readonly key: string
 }
@@ -158,7 +158,8 @@ export const readingsOfValues = (values: readonly NodeValue[], file: { id: strin
   return rows.map((row) => (typeof row[0]!.value === 'string' ? refused(row[0]!, file) : readingOf(row, file)))
 }
 
-const keyOf = (row: readonly NodeValue[]): string => row.map(({ of, status }) => `${of.node} ${status.toString(16)}`).join(' ')
+const keyOf = (row: readonly NodeValue[], id: string): string =>
+  [id, row[0]!.timeUs, ...row.map(({ of, status }) => `${of.channel} ${of.node} ${status.toString(16)}`)].join(' ')
 
 const readingOf = (row: readonly NodeValue[], { id, asset, width }: { id: string; asset: string; width: number }): KeyedReading => {
   const [first] = row as [NodeValue]
@@ -166,7 +167,7 @@ const readingOf = (row: readonly NodeValue[], { id, asset, width }: { id: string
   const source = `${asset}:${id}${stream}`
   const withUnits = row.filter(({ of }) => of.unit !== undefined)
   return {
-    key: keyOf(row),
+    key: keyOf(row, id),
     value: {
       source,
       asset,
@@ -180,7 +181,7 @@ const readingOf = (row: readonly NodeValue[], { id, asset, width }: { id: string
 }
 
 const refused = (value: NodeValue, { id, asset }: { id: string; asset: string }): KeyedReading => ({
-  key: keyOf([value]),
+  key: keyOf([value], id),
   value: undefined,
   bytes: () => describe([value]),
   refused: refusal(

@@ -3,8 +3,7 @@
 // nodes7 reconnects by itself, throws inside its socket's callbacks on answers it does not understand, and calls back late or never:
 // here it may connect once, what it throws ends the connection, and every wait is bounded by the caller.
 
-import { createRequire } from 'node:module'
-import type { Socket } from 'node:net'
+import NodeS7 from 'nodes7'
 import { defineDoor } from '../doors.ts'
 import { fault, pollingDoor } from './polling.ts'
 import type { PlcConnection, Polled, PolledFile } from './polling.ts'
@@ -16,22 +15,8 @@ export const s7DoorKind = defineDoor({
   open: (_settings, context) => pollingDoor({ kind: 's7', connect: connectS7 }, context),
 })
 
-/** What is used of nodes7, and guarded. */
-interface Client {
-  isoclient?: Socket
-  initiateConnection(options: object, done: (error?: unknown) => void): void
-  addItems(addresses: readonly string[]): void
-  readAllItems(done: (isAnyBad: boolean, values: Readonly<Record<string, unknown>>) => void): void
-  connectionCleanup(): void
-  connectNow(options: object): void
-  [method: string]: unknown
-}
-
 // Timers that its cleanup leaves.
 const timers = ['reconnectTimer', 'rereadTimer', 'resetTimeout', 'dropConnectionTimer'] as const
-
-// It brings no types.
-const NodeS7 = createRequire(import.meta.url)('nodes7') as new (options: object) => Client
 
 // Handlers of its socket.
 const handlers = ['onTCPConnect', 'onISOConnectReply', 'onPDUReply', 'onResponse', 'onClientClose', 'onClientDisconnect'] as const
