@@ -136,6 +136,8 @@ test('the same value at another time, or with another status, has another identi
   const keyOf = (statusCode: DataValueLike['statusCode']) => readingsOfValues([read(of(double(1), { statusCode }))], file)[0]!.key
   assert.equal(keyOf(good), keyOf({ value: 0x480, name: 'Good#Overflow' }))
   assert.notEqual(keyOf(good), keyOf(uncertain))
+  const keyAt = (ms: number) => readingsOfValues([read(of(double(1), { sourceTimestamp: new Date(ms) }))], file)[0]!.key
+  assert.notEqual(keyAt(receivedUs / 1000), keyAt(receivedUs / 1000 + 1))
 })
 
 test('whatever a server sends becomes a finite number, a missing value or a refusal, each value once', () => {

@@ -17,8 +17,11 @@ import type { FaultProxy } from '../../../test/harness/fault-proxy.ts'
 import { pythonWith } from '../../../test/harness/python.ts'
 import { opcuaDoorKind } from '../src/adapters/opcua.ts'
 import type { Source } from '../src/adapters/source.ts'
+import { systemClock } from '../src/clock.ts'
 import { openPullRig, until } from './pull-rig.ts'
 import type { PullRig, Taken } from './pull-rig.ts'
+import { blocksOf, logged, openRig } from './rig.ts'
+import type { ManualClock } from './rig.ts'
 
 const python = await pythonWith(['asyncua==2.1.0'])
 const folder = mkdtempSync(join(tmpdir(), 'andon-opcua-'))
@@ -202,6 +205,46 @@ test('a restart of ingest goes on where it was: what the server kept meanwhile c
   await until('the values between', () => numbers(second.taken, 'parts', 2000).includes(2010))
   assert.deepEqual(numbers(second.taken, 'parts', 2000), range(2001, 2011))
   await close(again)
+})
+
+test('through the real intake: a full disk in between, and every value is in the log once; what was not safe is read after a restart', async () => {
+  const core = await openRig({ isRunning: true, clock: systemClock() as unknown as ManualClock })
+  await until('the intake', () => core.wiring.refusing() === undefined)
+  const dataDir = join(folder, 'core')
+  const only = oven('core', { channels: { temperatureC: { node: 'ns=1;s=temperature', unit: 'Cel' } } })
+  const openCore = async (): Promise<readonly [PullRig, Source]> => {
+    const rig = openPullRig(dataDir)
+    rig.setFiles([only])
+    const door = opcuaDoorKind.open({ pki } as never, rig.context)
+    doors.add(door)
+    await door.start(core.wiring.intake, core.wiring.refusing)
+    await until('a session', isUp(rig))
+    return [rig, door]
+  }
+  const write = async (from: number, to: number) => {
+    for (const value of range(from, to)) await set({ node: 'temperature', value, sourceMs: baseMs + 10_000 + value })
+  }
+  const values = async () =>
+    blocksOf(await logged(core.log))
+      .filter(({ sourceId }) => sourceId === 'oven:core')
+      .reduce((rows, { seqFrom, seqTo, withheld }) => rows + Number(seqTo) - Number(seqFrom) + 1 - withheld.length, 0)
+  const [first, door] = await openCore()
+  const before = await values()
+  await write(0, 20)
+  await until('the first values', async () => (await values()) - before >= 20)
+  core.disk.fault = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  await write(20, 40)
+  await until('values that cannot be taken', async () => (await first.metric('andon_ingest_opcua_values_total')) > 21)
+  await close(door) // with values in hand that are not safe
+  core.disk.fault = undefined
+  const [, again] = await openCore()
+  await write(40, 60)
+  await until('all values', async () => (await values()) - before >= 60)
+  await delay(200)
+  const rows = await values()
+  assert.ok(rows === before + 60 || rows === before + 61, `${rows - before} rows of 60`) // the value the node had at first
+  await close(again)
+  await core.wiring.stop()
 })
 
 test('a policy the server does not have, a wrong password and a node that is not there are said as such', async () => {
