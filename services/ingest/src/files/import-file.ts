@@ -36,7 +36,7 @@ export interface ImportStart {
 
 /** Batches in hand at once: one is read while the others are made safe. */
 const batchesInHand = 3
-const checkpointEveryMs = 1000
+const checkpointEveryMs = 200
 const shortestPauseMs = 50
 const longestPauseMs = 2000
 

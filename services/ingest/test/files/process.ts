@@ -36,7 +36,7 @@ export const until = async (what: string, isTrue: () => Promise<boolean> | boole
   const deadline = Date.now() + withinMs
   while (!(await isTrue())) {
     if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms in vain: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
+    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 
