@@ -12,8 +12,6 @@ export type LinkEnd = 'removed' | 'changed' | 'handed over'
 
 /** One source being read. */
 export interface Link {
-  /** True when the counterpart answers, else why it does not. */
-  up(): true | string
   /** Ends reading, after what is in hand. */
   stop(why: LinkEnd): Promise<void>
 }
@@ -33,8 +31,6 @@ interface Running {
 }
 
 export interface PullSources {
-  /** Links that are up, and those that are not. */
-  count(): { up: number; down: number }
   stop(): Promise<void>
 }
 
@@ -74,10 +70,6 @@ export const pullSources = <K extends SourceKind>({ kind, sources, assignment, l
   const unfollow = [sources.onChange(reconcile), assignment.onChange(reconcile)]
   reconcile()
   return {
-    count: () => {
-      const up = [...running.values()].filter(({ link }) => link.up() === true).length
-      return { up, down: running.size - up }
-    },
     stop: async () => {
       isStopped = true
       for (const end of unfollow) end()

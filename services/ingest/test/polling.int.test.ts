@@ -11,10 +11,12 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { freePorts } from '@andon/platform'
 import { pythonWith } from '../../../test/harness/python.ts'
 import { ethernetIpDoorKind } from '../src/adapters/ethernet-ip.ts'
 import { modbusDoorKind } from '../src/adapters/modbus.ts'
+import { pollingDoor } from '../src/adapters/polling.ts'
 import { s7DoorKind } from '../src/adapters/s7.ts'
 import type { Source } from '../src/adapters/source.ts'
 import type { DoorKind } from '../src/doors.ts'
@@ -230,3 +232,32 @@ for (const kind of kinds) {
     await close(door)
   })
 }
+
+test('a poll that takes longer than its slot skips slots and never meets the next one; what the intake refuses comes in order', async () => {
+  let reading = 0
+  let most = 0
+  let count = 0
+  const connect = async () => ({
+    read: async () => {
+      most = Math.max(most, ++reading)
+      await delay(70)
+      reading--
+      return [++count]
+    },
+    close: () => undefined,
+  })
+  const rig = openPullRig(folder)
+  rig.refuseNext = 3
+  rig.setFiles([{ ...file('modbus', 502, { a: { address: 1 } }), everyMs: 20 }])
+  const door = pollingDoor({ kind: 'modbus', connect }, rig.context)
+  doors.add(door)
+  await door.start(rig.intake, () => undefined)
+  await until('polls', () => rig.taken.length >= 6)
+  await close(door)
+  assert.equal(most, 1)
+  assert.ok((await rig.metric('andon_ingest_polls_total{door="modbus",outcome="skipped"')) >= 5)
+  assert.deepEqual(
+    rig.taken.map(({ value }) => value),
+    rig.taken.map((_, index) => index + 1),
+  )
+})
