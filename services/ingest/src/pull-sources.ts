@@ -12,6 +12,8 @@ export type LinkEnd = 'removed' | 'changed' | 'handed over'
 
 /** One source being read. */
 export interface Link {
+  /** True when the counterpart answers, else why it does not. */
+  up(): true | string
   /** Ends reading, after what is in hand. */
   stop(why: LinkEnd): Promise<void>
 }
@@ -31,6 +33,8 @@ interface Running {
 }
 
 export interface PullSources {
+  /** Links that are up, and those that are not. */
+  count(): { up: number; down: number }
   stop(): Promise<void>
 }
 
@@ -70,6 +74,10 @@ export const pullSources = <K extends SourceKind>({ kind, sources, assignment, l
   const unfollow = [sources.onChange(reconcile), assignment.onChange(reconcile)]
   reconcile()
   return {
+    count: () => {
+      const up = [...running.values()].filter(({ link }) => link.up() === true).length
+      return { up, down: running.size - up }
+    },
     stop: async () => {
       isStopped = true
       for (const end of unfollow) end()

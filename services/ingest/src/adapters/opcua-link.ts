@@ -68,8 +68,7 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
   const acknowledge: Acknowledgement[] = []
   let subscription: Subscription | undefined
   let nodeIds: ReadonlyMap<NodeChannel, string> = new Map()
-  /** The last failure that was logged; it is logged again only after a change. */
-  let told = ''
+  let state: true | string = 'not connected yet'
 
   const pause = async (ms: number): Promise<void> => {
     await delay(ms, undefined, { signal: stopped.signal }).catch(() => {
@@ -258,7 +257,7 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
         await fill(connection)
       }
       await save()
-      told = ''
+      state = true
       onUp()
       logger.info({ source: file.id, endpoint: file.endpoint }, 'an OPC UA source is read')
       await publishLoop(connection, subscription!.keepAliveMs)
@@ -286,8 +285,8 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
         if (error instanceof Stopping) return
         metrics.connected('failed')
         const why = messageOf(error)
-        if (why !== told) logger.warn({ source: file.id, code: error instanceof AndonError ? error.code : undefined }, why)
-        told = why
+        if (why !== state) logger.warn({ source: file.id, code: error instanceof AndonError ? error.code : undefined }, why)
+        state = why
       }
       const waitMs = Math.min(backoffMs.first * 2 ** failures++, backoffMs.most)
       await pause(waitMs * (0.5 + Math.random() / 2)).catch(() => undefined) // stopped: the loop ends
@@ -297,6 +296,7 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
   const running = run()
   running.catch((error: unknown) => logger.error({ err: error, source: file.id }, 'an OPC UA source is not read any more'))
   return {
+    up: () => state,
     stop: async (why) => {
       end = why
       stopped.abort()

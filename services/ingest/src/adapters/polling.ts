@@ -109,8 +109,7 @@ export const pollLink = (
   const waiting: RawReading[] = []
   let handing: Promise<void> | undefined
   let connection: PlcConnection | undefined
-  /** The last failure that was logged; it is logged again only after a change. */
-  let told = ''
+  let state: true | string = 'not polled yet'
   let missed = 0
   let faultsTold = ''
 
@@ -140,7 +139,7 @@ export const pollLink = (
   const onRead = (values: readonly Polled[], timeUs: number): void => {
     if (!stopped.signal.aborted && missed >= file.staleAfter) logger.info({ source: file.id }, 'a PLC answers again')
     missed = 0
-    told = ''
+    state = true
     metrics.poll('read')
     const sample: Record<string, number | null> = {}
     const faults: string[] = []
@@ -156,9 +155,9 @@ export const pollLink = (
       }
     })
     if (Object.keys(sample).length > 0) give(readingOf(file, sample, timeUs, faults.length === channels.length ? 2 : 0))
-    const text = faults.join('; ')
-    if (text !== faultsTold && text !== '') logger.warn({ source: file.id, faults: text }, 'a PLC does not give some channels')
-    faultsTold = text
+    const told = faults.join('; ')
+    if (told !== faultsTold && told !== '') logger.warn({ source: file.id, faults: told }, 'a PLC does not give some channels')
+    faultsTold = told
   }
 
   const onMissed = (error: unknown): void => {
@@ -167,8 +166,8 @@ export const pollLink = (
     missed++
     metrics.poll('missed')
     const why = messageOf(error)
-    if (why !== told) logger.warn({ source: file.id, code: error instanceof AndonError ? error.code : undefined }, why)
-    told = why
+    if (why !== state) logger.warn({ source: file.id, code: error instanceof AndonError ? error.code : undefined }, why)
+    state = why
     if (missed !== file.staleAfter) return
     metrics.stale()
     const none = Object.fromEntries(channels.map(([channel]) => [channel, null]))
@@ -201,6 +200,7 @@ export const pollLink = (
   const running = run()
   running.catch((error: unknown) => logger.error({ err: error, source: file.id }, 'a PLC is not polled any more'))
   return {
+    up: () => state,
     stop: async () => {
       stopped.abort()
       connection?.close() // ends a read in hand
