@@ -1,5 +1,7 @@
 // Every door ingest can open, one line each.
 
+import { folderDoorKind } from './adapters/folder.ts'
+import { ethernetIpDoorKind } from './adapters/ethernet-ip.ts'
 import { httpDoorKind } from './adapters/http.ts'
 import { kafkaDoorKind } from './adapters/kafka.ts'
 import { kinesisDoorKind } from './adapters/kinesis.ts'
@@ -10,10 +12,8 @@ import { natsDoorKind } from './adapters/nats.ts'
 import { opcuaDoorKind } from './adapters/opcua.ts'
 import { s7DoorKind } from './adapters/s7.ts'
 import { sparkplugDoorKind } from './adapters/sparkplug.ts'
-import { ethernetIpDoorKind } from './adapters/ethernet-ip.ts'
-import { folderDoorKind } from './adapters/folder.ts'
-import { tusDoorKind } from './adapters/tus.ts'
 import { sftpDoorKind } from './adapters/sftp.ts'
+import { tusDoorKind } from './adapters/tus.ts'
 import type { DoorKind } from './doors.ts'
 
 export const doorKinds: readonly DoorKind[] = [
@@ -24,11 +24,11 @@ export const doorKinds: readonly DoorKind[] = [
   sparkplugDoorKind,
   kafkaDoorKind,
   kinesisDoorKind,
-  folderDoorKind,
   opcuaDoorKind,
   modbusDoorKind,
   s7DoorKind,
   ethernetIpDoorKind,
+  folderDoorKind,
   tusDoorKind,
   sftpDoorKind,
 ]
