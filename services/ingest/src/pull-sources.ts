@@ -33,8 +33,6 @@ interface Running {
 }
 
 export interface PullSources {
-  /** Links that are up, and those that are not. */
-  count(): { up: number; down: number }
   stop(): Promise<void>
 }
 
@@ -74,10 +72,6 @@ export const pullSources = <K extends SourceKind>({ kind, sources, assignment, l
   const unfollow = [sources.onChange(reconcile), assignment.onChange(reconcile)]
   reconcile()
   return {
-    count: () => {
-      const up = [...running.values()].filter(({ link }) => link.up() === true).length
-      return { up, down: running.size - up }
-    },
     stop: async () => {
       isStopped = true
       for (const end of unfollow) end()
