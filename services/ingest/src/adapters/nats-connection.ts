@@ -27,7 +27,7 @@ export const connectNats = async (url: string, name: string, access: NatsAccess,
   if (isOpen && !isLoopback(url)) {
     logger.warn({ url }, 'NATS is used without credentials or certificate: whoever reaches it can send readings. Bind it to loopback')
   }
-  const options: ConnectionOptions = { servers: url, name, maxReconnectAttempts: -1, reconnectTimeWait: 1000 }
+  const options: ConnectionOptions = { servers: url, name, maxReconnectAttempts: -1, reconnectTimeWait: 1000, timeout: 5000 }
   if (credsFile !== null) options.authenticator = credsAuthenticator(await readFile(credsFile))
   if (user !== null) options.user = user
   if (passwordFile !== null) options.pass = (await readFile(passwordFile, 'utf8')).trim()

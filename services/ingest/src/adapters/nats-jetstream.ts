@@ -91,7 +91,7 @@ export const openJetStreamLink = ({ file, connection, intake, maxInFlight, logge
       try {
         messages = await open()
         state = true
-        if (abort.signal.aborted) return
+        if (abort.signal.aborted) return messages.stop() // stopped while it was being opened
         for await (const message of messages) {
           const taken = take(message).catch((error: unknown) =>
             logger.warn({ err: error, source: file.id }, 'a JetStream message was not answered; it comes again'),
