@@ -17,11 +17,11 @@ export interface Answer<T> {
   readonly location: string | null
 }
 
-/** Sends one request as JSON. `token` goes as bearer token. */
+/** Sends one request as JSON. `token` goes as bearer token; `timeoutMs`, default 10 s, is for what takes long. */
 export const callDoor = async <T>(
   method: 'GET' | 'POST',
   url: string,
-  options: { token?: string; body?: unknown } = {},
+  options: { token?: string; body?: unknown; timeoutMs?: number } = {},
 ): Promise<Answer<T>> => {
   let response: Response
   try {
@@ -32,7 +32,7 @@ export const callDoor = async <T>(
         ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
       },
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(options.timeoutMs ?? 10_000),
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
     })
   } catch (error) {

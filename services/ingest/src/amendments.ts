@@ -1,12 +1,30 @@
 // What people put right afterwards, as deliveries: readings released from quarantine, and corrections of a range. Each is a source of its own
-// (`release:<id>`, `correction:<id>`, DESIGN §3.2), with an identity that follows from what it is: sent again it changes nothing. Pure.
+// (`release:<id>`, `correction:<id>`, DESIGN §3.2), with an identity that follows from what it is: sent again it changes nothing. What is
+// refused stays where it is - the letter in quarantine, the file with the person - and goes to no quarantine again. Pure.
 
 import { uuid8 } from '@andon/kit/ids'
 import { z } from 'zod'
-import { isOwnSource } from './reading.ts'
+import { isOwnSource, refusal } from './reading.ts'
+import type { RawReading } from './reading.ts'
 
 const releasePrefix = 'release:'
 const correctionPrefix = 'correction:'
+
+/** Readings of one correction; a longer one is several, range by range. */
+const maxCorrected = 100_000
+/** Readings that one payload may be mapped to when it is released. */
+const maxMapped = 10_000
+
+const reasonShape = z.string().trim().min(1).max(1000)
+// A trial is checked like the real thing and changes nothing.
+const dryRun = z.boolean().default(false)
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const areSamples = (value: unknown): boolean =>
+  isObject(value) && Object.values(value as object).every((each) => each === null || (typeof each === 'number' && Number.isFinite(each)))
+
+const quarantineId = z.uuid().toLowerCase()
 
 /** A payload that its source file could not map, to be mapped again: base64, with what it came with. */
 const mapped = z.strictObject({
@@ -21,17 +39,23 @@ const mapped = z.strictObject({
 })
 
 export const releasesShape = z.strictObject({
-  reason: z.string().min(1),
+  reason: reasonShape,
+  dryRun,
   releases: z
     .array(
-      z.union([
-        z.strictObject({ quarantineId: z.uuid(), reading: z.record(z.string(), z.unknown()) }),
-        z.strictObject({ quarantineId: z.uuid(), mapped }),
-      ]),
+      z.union(
+        [
+          z.strictObject({ quarantineId, reading: z.custom<Readonly<Record<string, unknown>>>(isObject) }),
+          z.strictObject({ quarantineId, mapped }),
+        ],
+        { error: 'expected { quarantineId, reading } or { quarantineId, mapped: { file, arrival, payload } }, the id a UUID' },
+      ),
     )
     .min(1)
     .max(1000),
 })
+
+export type Release = z.output<typeof releasesShape>['releases'][number]
 
 export const correctionShape = z.strictObject({
   asset: z.string().min(1),
@@ -40,17 +64,21 @@ export const correctionShape = z.strictObject({
   toUs: z.int().positive(),
   /** Channels whose samples are superseded. */
   channels: z.array(z.string().min(1)).min(1).max(256),
-  reason: z.string().min(1).max(1000),
+  reason: reasonShape,
+  dryRun,
   /** What takes their place; empty: nothing does. */
   readings: z
     .array(
       z.strictObject({
         timeUs: z.int().positive(),
-        values: z.record(z.string(), z.number().nullable()),
+        values: z.custom<Readonly<Record<string, number | null>>>(
+          areSamples,
+          'expected an object of channel id and number, or null for a missing one',
+        ),
         quality: z.int().min(0).max(2).optional(),
       }),
     )
-    .max(100_000),
+    .max(maxCorrected),
 })
 
 export type CorrectionRequest = z.output<typeof correctionShape>
@@ -66,21 +94,32 @@ export interface Correction {
   readonly by: string
 }
 
-/** A reading in the form of a device's, under its release's source. `assetOf`: asset of the source that sent it. */
-export const releasedReading = (
-  { quarantineId, reading }: { readonly quarantineId: string; readonly reading: Readonly<Record<string, unknown>> },
+/**
+ * Readings under their release's source: one each, since a payload may be mapped to readings of several assets. `assetOf`: asset of the
+ * source that sent them.
+ */
+export const releasedReadings = (
+  releaseId: string,
+  readings: readonly RawReading[],
   assetOf: (source: string) => string | undefined,
-): Record<string, unknown> => {
-  const { source, asset } = reading
-  const named = asset ?? (typeof source === 'string' && !isOwnSource(source) ? assetOf(source) : undefined)
-  return {
-    ...reading,
-    source: `${releasePrefix}${quarantineId}`,
-    epoch: 0,
-    seq: 1,
-    ...(named === undefined ? {} : { asset: named }),
-  }
+): RawReading[] => {
+  if (readings.length === 0 || readings.length > maxMapped)
+    return [refusedAmendment(`mapped.payload: found ${readings.length} readings in it, expected 1 to ${maxMapped}`)]
+  return readings.map((reading, index) => {
+    if (reading.refused !== undefined) return reading
+    const { source, asset, ...rest } = reading.value as Record<string, unknown>
+    const named = asset ?? (typeof source === 'string' && !isOwnSource(source) ? assetOf(source) : undefined)
+    const own = `${releasePrefix}${releaseId}${index === 0 ? '' : `.${index}`}`
+    return { ...reading, value: { ...rest, source: own, epoch: 0, seq: 1, ...(named === undefined ? {} : { asset: named }) } }
+  })
 }
+
+/** In the place of readings that cannot even be looked at. */
+export const refusedAmendment = (message: string): RawReading => ({
+  value: undefined,
+  bytes: () => Buffer.alloc(0),
+  refused: refusal('ANDON_INGEST_BAD_AMENDMENT', message, {}),
+})
 
 /** The correction and its readings, under the correction's source. Throws a RangeError that says which part of the request contradicts another. */
 export const correctionReadings = (
@@ -99,7 +138,7 @@ export const correctionReadings = (
     throw new RangeError(
       `readings[${stranger}].values: found ${Object.keys(readings[stranger]?.values ?? {}).join(', ')}, expected channels of the correction (${channels.join(', ')})`,
     )
-  const id = uuid8('correction', asset, fromUs, toUs, channels.join(','), JSON.stringify(readings))
+  const id = uuid8('correction', asset, fromUs, toUs, channels.join(','), reason, JSON.stringify(readings))
   const source = `${correctionPrefix}${id}`
   return {
     correction: { id, assetId: asset, fromUs, toUs, channels, reason, by },

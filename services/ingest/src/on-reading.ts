@@ -29,6 +29,11 @@ export const onReading = (deps: ReadingDeps): Intake => {
     const refused = deps.refusing()
     if (refused !== undefined) throw refused
     const taking = new Taking(delivery, deps)
+    if (delivery.isOwn === true && 'readings' in delivery) {
+      const quarantined = refusalsOf(taking, delivery)
+      const isTaken = quarantined.length === 0
+      if (!isTaken || delivery.isTrial === true) return { accepted: isTaken ? delivery.readings.length : 0, duplicates: 0, quarantined }
+    }
     if ('columns' in delivery) for (const columns of delivery.columns) takeColumns(taking, columns, delivery.idempotencyKey)
     else takeReadings(taking, delivery)
     const receipt = await taking.receipt()
@@ -69,13 +74,31 @@ const takeReadings = (taking: Taking, delivery: BytesDelivery | ReadingsDelivery
   }
 }
 
-/** A correction that puts nothing in the place of what it supersedes: a block without rows says so. */
-const deleteRange = (taking: Taking, { id, assetId, channels }: Correction): void => {
-  const { deps, lookup, sender, receivedUs } = taking
+/** Why readings of a release or a correction are refused. Throws an AndonError when the correction itself cannot be. */
+const refusalsOf = (taking: Taking, { readings, correction }: ReadingsDelivery): Receipt['quarantined'] => {
+  const { lookup, times } = taking
+  if (correction !== undefined) checkCorrection(taking, correction)
+  return readings.flatMap((raw, index) => {
+    const reading = raw.refused ?? checkReading(raw.value)
+    const fault = isRefusal(reading) ? reading : (timeFault(reading, reading.timeUs, times) ?? lookup.place(reading, row))
+    return isRefusal(fault) ? [{ index, code: fault.code, message: fault.message }] : []
+  })
+}
+
+const checkCorrection = ({ lookup, times }: Taking, { assetId, channels, fromUs, toUs }: Correction): void => {
   if (!lookup.knows(assetId, channels)) {
     const message = `plant.yaml has no asset ${assetId} with all of these channels: ${channels.join(', ')}`
     throw new AndonError('ANDON_INGEST_UNKNOWN_CHANNEL', message, { status: 400 })
   }
+  // Samples that are still to come would be superseded unseen.
+  if (fromUs >= times.earliestUs && toUs <= times.receivedUs) return
+  const message = `fromUs, toUs: found ${fromUs} to ${toUs}, expected a range from ${times.earliestUs} up to now (${times.receivedUs}), microseconds UTC`
+  throw new AndonError('ANDON_INGEST_BAD_AMENDMENT', message, { status: 400 })
+}
+
+/** A correction that puts nothing in the place of what it supersedes: a block without rows says so. */
+const deleteRange = (taking: Taking, { id, assetId }: Correction): void => {
+  const { deps, sender, receivedUs } = taking
   taking.wait(deps.blocks.withhold({ sourceId: `correction:${id}`, assetId, epoch: 0, sender }, 1, receivedUs))
 }
 

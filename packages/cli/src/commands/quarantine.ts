@@ -27,10 +27,10 @@ export interface ReleaseOptions extends ChooseOptions {
   readonly reason: string
 }
 
+/** What ingest answers: per release that it refuses, its place in the request and why. */
 interface Receipt {
   readonly accepted: number
-  readonly duplicates: number
-  readonly quarantined: readonly { readonly index: number; readonly code: string; readonly message: string }[]
+  readonly refused: readonly { readonly index: number; readonly code: string; readonly message: string }[]
 }
 
 /** What became of one chosen letter. */
@@ -40,17 +40,31 @@ interface Outcome {
   readonly why: string
 }
 
-const CHUNK = 200
+interface Ready {
+  readonly letter: Letter
+  readonly release: Release
+}
 
-/** Sends chosen readings to the ingest door again; those it takes are settled, those it refuses say why and stay open. */
+// What ingest takes in one request: 1000 releases, 16 MiB.
+const maxReleases = 1000
+const maxBytes = 8 * 1024 * 1024
+const timeoutMs = 60_000
+
+/**
+ * Sends chosen readings to the ingest door again; those it takes are settled, those it refuses say why and stay open. Without --yes ingest
+ * says what it would do.
+ */
 export const releaseQuarantine = (context: Context, options: ReleaseOptions): Promise<void> =>
   withLog(context, async (log) => {
     const letters = await choose(log, QUARANTINE_TOPIC, options)
     if (letters.length === 0)
       throw new CommandError(EXIT.failed, 'Nothing to release. `andon quarantine ls --all` shows settled readings too.')
     const outcomes: Outcome[] = []
-    for (const chunk of chunksByPartition(letters, ({ partition }) => partition, CHUNK))
-      outcomes.push(...(await releaseChunk(context, log, chunk, options)))
+    for (const chunk of chunksByPartition(letters, ({ partition }) => partition, maxReleases)) {
+      const { ready, cannot } = await prepared(log, chunk)
+      outcomes.push(...cannot)
+      for (const request of requestsOf(ready)) outcomes.push(...(await send(context, log, request, options)))
+    }
     print(options.json === true, { outcomes, sent: options.yes === true }, () =>
       [
         table([['AT', 'OUTCOME', 'WHY'], ...outcomes.map(({ at, outcome, why }) => [at, outcome, why || '-'])]),
@@ -59,33 +73,48 @@ export const releaseQuarantine = (context: Context, options: ReleaseOptions): Pr
     )
   })
 
-const releaseChunk = async (context: Context, log: Log, letters: readonly Letter[], options: ReleaseOptions): Promise<Outcome[]> => {
+const prepared = async (log: Log, letters: readonly Letter[]): Promise<{ ready: Ready[]; cannot: Outcome[] }> => {
   const byOffset = new Map((await recordsAt(log, letters)).map((record) => [record.offset, record]))
-  const outcomes: Outcome[] = []
-  const ready: { letter: Letter; release: Release }[] = []
+  const ready: Ready[] = []
+  const cannot: Outcome[] = []
   for (const letter of letters) {
     const record = byOffset.get(letter.offset)
     const release = record === undefined ? { whyNot: 'the record is gone' } : releaseOf(record)
-    if ('whyNot' in release) outcomes.push({ at: placeOf(letter), outcome: 'cannot', why: release.whyNot })
+    if ('whyNot' in release) cannot.push({ at: placeOf(letter), outcome: 'cannot', why: release.whyNot })
     else ready.push({ letter, release })
   }
-  if (ready.length === 0) return outcomes
-  if (!options.yes)
-    return [...outcomes, ...ready.map(({ letter }) => ({ at: placeOf(letter), outcome: 'would release' as const, why: '' }))]
+  return { ready, cannot }
+}
+
+/** As many in one request as fit. A reading is below 1 MiB. */
+const requestsOf = (ready: readonly Ready[]): Ready[][] => {
+  const requests: Ready[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const each of ready) {
+    const length = JSON.stringify(each.release).length
+    if (bytes + length > maxBytes) {
+      requests.push([])
+      bytes = 0
+    }
+    requests.at(-1)!.push(each)
+    bytes += length
+  }
+  return requests
+}
+
+const send = async (context: Context, log: Log, ready: readonly Ready[], options: ReleaseOptions): Promise<Outcome[]> => {
+  const { reason, yes = false } = options
   const { body } = await callDoor<Receipt>('POST', `${context.doors.ingest}/v1/releases`, {
     token: tokenOf(context, options.as),
-    body: { reason: options.reason, releases: ready.map(({ release }) => release) },
+    body: { reason, dryRun: !yes, releases: ready.map(({ release }) => release) },
+    timeoutMs,
   })
-  const refused = new Map(body.quarantined.map((each) => [each.index, each]))
+  const refused = new Map(body.refused.map((each) => [each.index, each]))
   const taken = ready.filter((_, index) => !refused.has(index))
-  await log.append(taken.map(({ letter }) => settlement(letter, { as: 'released', reason: options.reason })))
-  return [
-    ...outcomes,
-    ...ready.map(({ letter }, index) => {
-      const still = refused.get(index)
-      return still === undefined
-        ? ({ at: placeOf(letter), outcome: 'released', why: options.reason } as const)
-        : ({ at: placeOf(letter), outcome: 'still refused', why: `${still.code}: ${still.message}` } as const)
-    }),
-  ]
+  if (yes) await log.append(taken.map(({ letter }) => settlement(letter, { as: 'released', reason })))
+  return ready.map(({ letter }, index): Outcome => {
+    const still = refused.get(index)
+    if (still !== undefined) return { at: placeOf(letter), outcome: 'still refused', why: `${still.code}: ${still.message}` }
+    return { at: placeOf(letter), outcome: yes ? 'released' : 'would release', why: yes ? reason : '' }
+  })
 }

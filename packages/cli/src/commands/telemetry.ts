@@ -35,16 +35,17 @@ export const correctTelemetry = async (context: Context, options: CorrectOptions
     reason: options.reason,
     readings: options.file === undefined ? [] : readSamples(options.file, nowMs),
   }
-  if (options.yes !== true) {
-    print(options.json === true, { ...request, sent: false }, () => `Would supersede ${what(request)}. Add --yes to do it.`)
-    return
-  }
-  const { body } = await callDoor<{ accepted: number; duplicates: number; correctionId: string }>(
-    'POST',
-    `${context.doors.ingest}/v1/corrections`,
-    { token: tokenOf(context, options.as), body: request },
+  const { yes = false } = options
+  const { body } = await callDoor<{ accepted: number; correctionId: string }>('POST', `${context.doors.ingest}/v1/corrections`, {
+    token: tokenOf(context, options.as),
+    body: { ...request, dryRun: !yes },
+    timeoutMs: 60_000,
+  })
+  print(options.json === true, { ...request, ...body, sent: yes }, () =>
+    yes
+      ? `Superseded ${what(request)}: correction ${body.correctionId}.`
+      : `Would supersede ${what(request)}: correction ${body.correctionId}. Add --yes to do it.`,
   )
-  print(options.json === true, { ...request, ...body, sent: true }, () => `Superseded ${what(request)}: correction ${body.correctionId}.`)
 }
 
 const what = ({

@@ -23,11 +23,14 @@ export const releaseOf = (record: LogRecord): Release | { readonly whyNot: strin
   const file = record.header('andon-quarantine-mapping')
   if (file !== undefined && record.header('andon-quarantine-reading') === undefined && record.value !== null) {
     const arrival = parse(record.header('andon-quarantine-arrival') ?? '')
+    if (!isObject(arrival)) return { whyNot: 'it does not say what its payload came with' }
     return { quarantineId: id, mapped: { file, arrival, payload: Buffer.from(record.value).toString('base64') } }
   }
   const reading = parse(record.header('andon-quarantine-reading') ?? record.value?.toString('utf8') ?? '')
-  if (typeof reading !== 'object' || reading === null || Array.isArray(reading))
-    return { whyNot: 'its bytes are no reading; correct the source file, then send the original again' }
-  const source = (reading as { source?: unknown }).source ?? record.key ?? undefined
+  if (!isObject(reading)) return { whyNot: 'its bytes are no reading; correct the source file, then send the original again' }
+  const source = reading['source'] ?? record.key ?? undefined
   return { quarantineId: id, reading: { ...reading, ...(source === undefined ? {} : { source }) } }
 }
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

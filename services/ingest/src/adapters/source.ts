@@ -44,8 +44,13 @@ interface From {
   readonly idempotencyKey?: string
   /** The source file that mapped these readings, and what they came with: kept with what goes to quarantine, to map it again. */
   readonly mapped?: { readonly file: string; readonly arrival: Arrival }
-  /** Set by ingest itself: releases, corrections and files speak as sources that nobody else may name (`isOwnSource`). */
+  /**
+   * A release or a correction: it speaks as a source that nobody else may name (`isOwnSource`), and all of it is taken or nothing. What is
+   * refused is in the receipt as `quarantined`, and goes to no quarantine: what it came from is still there.
+   */
   readonly isOwn?: true
+  /** With `isOwn`: only says what would become of it. */
+  readonly isTrial?: boolean
   /** These readings supersede what is in a range. */
   readonly correction?: Correction
 }
