@@ -20,6 +20,9 @@ export interface FileProcess {
   readonly sftpKeys: string
   readonly ports: { readonly admin: number; readonly http: number; readonly sftp: number }
   readonly log: Log
+  readonly brokers: readonly string[]
+  readonly registryUrl: string
+  readonly namespace: string
   /** Of the running process. */
   pid(): number
   start(): Promise<void>
@@ -89,6 +92,9 @@ export const startFileProcess = async (doors: string, settings: Readonly<Record<
     sftpKeys: join(folder, 'keys'),
     ports: { admin, http, sftp },
     log,
+    brokers: kafka.brokers,
+    registryUrl: registry.url,
+    namespace,
     pid: () => child?.pid ?? 0,
     start: async () => {
       child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'inherit', 'inherit'] })
