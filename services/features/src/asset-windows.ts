@@ -10,7 +10,7 @@ import { NEVER_US, UNKNOWN_US } from './intervals.ts'
 import { isOldData, isOneOff, newSource, noteReceived, sourceTime, takeAhead, takeNumber, trimSource } from './source-clock.ts'
 import type { SourceClock, Taken } from './source-clock.ts'
 
-/** One-off sources whose numbers are remembered; an older one is sent again only by a person, under a new id. */
+/** One-off sources whose numbers are remembered, beside those that kept windows hold samples of: these would count twice. */
 const ONE_OFFS_KEPT = 64
 /** Plans kept before unused ones are dropped. */
 const PLANS_KEPT = 4
@@ -210,7 +210,11 @@ const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
   const created = newSource()
   asset.sources.set(sourceId, created)
   const oneOffs = [...asset.sources.keys()].filter(isOneOff)
-  for (const oldest of oneOffs.slice(0, Math.max(0, oneOffs.length - ONE_OFFS_KEPT))) asset.sources.delete(oldest)
+  if (oneOffs.length > ONE_OFFS_KEPT) {
+    const kept = new Set([sourceId, ...asset.windows.flatMap(({ chunks }) => chunks.map((chunk) => chunk.sourceId))])
+    const old = oneOffs.filter((each) => !kept.has(each))
+    for (const oldest of old.slice(0, oneOffs.length - ONE_OFFS_KEPT)) asset.sources.delete(oldest)
+  }
   return created
 }
 

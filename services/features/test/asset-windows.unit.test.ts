@@ -191,9 +191,11 @@ test('the numbers of files that came long ago are forgotten: memory stays bounde
   const bench = new Bench()
   bench.send([row(1, 0)])
   for (let file = 0; file < 500; file++) bench.send([row(0, 0)], { sourceId: `file:${file}:press-1` })
+  bench.tick(60)
+  bench.send([row(0, 60)], { sourceId: 'file:500:press-1' })
   assert.ok(bench.asset.sources.size <= 65)
   assert.ok([...bench.asset.sources.keys()].some((id) => !id.startsWith('file:')))
-  assert.equal(bench.send([row(0, 0)], { sourceId: 'file:499:press-1' }).repeated, 1)
+  assert.equal(bench.send([row(0, 60)], { sourceId: 'file:500:press-1' }).repeated, 1)
 })
 
 test('an undecodable record damages the windows that wait, or the next one', () => {

@@ -89,3 +89,15 @@ test('what is final already is reported late', () => {
   assert.deepEqual(late(send(asset, [row(1, 1, 5)], correction('b', 1, 2))), [[0, 'correction:b']])
   assert.deepEqual(asset.corrections, [])
 })
+
+test('a hundred releases into one window count once each, however often they are sent', () => {
+  const asset = newAsset()
+  send(asset, [row(1, 0, 10), row(2, 4, 30)])
+  const releases = Array.from({ length: 100 }, (_, at) => ({ sourceId: `release:${at}`, epoch: 0 }))
+  const all = () => releases.flatMap((each) => published(send(asset, [row(1, 1, 10)], each)))
+  assert.deepEqual(all().at(-1), [0, 101, 10])
+  assert.deepEqual(all(), [])
+  advance(asset, 60 * SECOND_US)
+  for (let at = 0; at < 64; at++) send(asset, [row(1, 60, 10)], { sourceId: `release:later-${at}`, epoch: 0 })
+  assert.ok(asset.sources.size <= 65, 'what no kept window holds is forgotten')
+})
