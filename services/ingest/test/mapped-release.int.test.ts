@@ -2,23 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLogger } from '@andon/kit'
-import type { Documents, LogRecord, Principals } from '@andon/kit'
+import type { LogRecord } from '@andon/kit'
 import { parseSource } from '@andon/schemas'
 import type { PlantSource } from '@andon/schemas'
-import { mountAmendments } from '../src/adapters/amend.ts'
-import { httpDoor } from '../src/adapters/http.ts'
-import { systemClock } from '../src/clock.ts'
-import { HttpRoutes } from '../src/http-routes.ts'
 import { messages } from '../src/mqtt/messages.ts'
 import type { MqttSourceFile } from '../src/mqtt/topics.ts'
 import { quarantineTopic } from '../src/records.ts'
-import { logged, openRig, plant, rowsOf } from './rig.ts'
-import type { ManualClock } from './rig.ts'
+import { openAmendRig } from './amend-rig.ts'
+import { logged, rowsOf } from './rig.ts'
 import { until } from './source-conformance.ts'
 
-const logger = createLogger({ service: 'ingest', level: 'silent' })
-const principals: Principals = { of: (token) => (token === 'operator' ? { id: 'p-1', roles: ['operator'] } : undefined) }
 /** What `andon quarantine release` sends for a record. */
 const releaseOf = (record: LogRecord): Record<string, unknown> => {
   const quarantineId = record.header('ce_id')
@@ -38,15 +31,8 @@ const file = (field: string): PlantSource =>
   })
 
 test('what a mapping could not read is released once the source file is right; what the plant refused, as it was mapped', async () => {
-  const rig = await openRig({ isRunning: true, clock: systemClock() as unknown as ManualClock })
-  await until(() => rig.wiring.refusing() === undefined, 'the intake')
-  let source = file('wrong')
-  const values: Record<string, unknown> = { plant, 'sources/boilers': source }
-  const documents = { get: (name: string) => ({ value: name === 'sources/boilers' ? source : values[name] }) } as unknown as Documents
-  const routes = new HttpRoutes()
-  mountAmendments(routes, { principals: () => principals, documents: () => documents, logger, intake: rig.wiring.intake })
-  const door = httpDoor({ host: '127.0.0.1', port: 0, principals, maxBodyBytes: 1 << 20, logger, routes })
-  await door.start(rig.wiring.intake, () => undefined)
+  const rig = await openAmendRig()
+  let source = (rig.documents['sources/boilers'] = file('wrong'))
 
   const inbox = messages({
     door: 'mqtt',
@@ -57,7 +43,7 @@ test('what a mapping could not read is released once the source file is right; w
   })
   const payload = Buffer.from(JSON.stringify({ t: Date.now(), temp: 80 }))
   assert.match((await inbox.take({ topic: 'boilers/oven', payload })) ?? '', /ANDON_INGEST_MAPPING/)
-  source = file('temp')
+  source = rig.documents['sources/boilers'] = file('temp')
   inbox.reload()
   const tooHot = Buffer.from(JSON.stringify({ t: Date.now(), temp: 5000 }))
   assert.match((await inbox.take({ topic: 'boilers/oven', payload: tooHot })) ?? '', /ANDON_INGEST_OUT_OF_RANGE/)
@@ -73,15 +59,10 @@ test('what a mapping could not read is released once the source file is right; w
   assert.ok('mapped' in unmapped)
   assert.deepEqual(refused.reading.values, { temperatureC: 5000 })
 
-  const release = (each: object) =>
-    fetch(`http://127.0.0.1:${door.port()}/v1/releases`, {
-      method: 'POST',
-      headers: { authorization: 'Bearer operator', 'content-type': 'application/json' },
-      body: JSON.stringify({ reason: 'the file named another field', releases: [each] }),
-    }).then((answer) => answer.json())
+  const release = async (each: object) =>
+    (await rig.post('/v1/releases', { reason: 'the file named another field', releases: [each] })).body
   for (let again = 0; again < 2; again++) assert.deepEqual(await release(unmapped), { accepted: 1, refused: [], dryRun: false })
   const released = `release:${kept[0]!.header('ce_id')}`
   await until(async () => rowsOf(await logged(rig.log), released).length > 0, 'the row')
-  await door.stop()
-  await rig.wiring.stop()
+  await rig.stop()
 })
