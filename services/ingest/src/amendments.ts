@@ -16,19 +16,28 @@ const maxCorrected = 100_000
 const maxMapped = 10_000
 
 const reasonShape = z.string().trim().min(1).max(1000)
-// A trial is checked like the real thing and changes nothing.
-const dryRun = z.boolean().default(false)
+const dryRun = z.boolean().default(false).describe('Only says what would become of it')
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const areSamples = (value: unknown): boolean =>
   isObject(value) && Object.values(value as object).every((each) => each === null || (typeof each === 'number' && Number.isFinite(each)))
 
-const quarantineId = z.uuid().toLowerCase()
+const quarantineId = z.uuid().toLowerCase().describe('`ce_id` of the record in quarantine: the identity of the release')
+
+const readingShape = z
+  .custom<Readonly<Record<string, unknown>>>(isObject)
+  .meta({ type: 'object', description: 'A reading as POST /v1/telemetry takes it' })
+
+const timeUs = z.int().positive()
+
+const samples = z
+  .custom<Readonly<Record<string, number | null>>>(areSamples, 'expected an object of channel id and number, or null for a missing one')
+  .meta({ type: 'object', additionalProperties: { type: ['number', 'null'] } })
 
 /** A payload that its source file could not map, to be mapped again: base64, with what it came with. */
 const mapped = z.strictObject({
-  file: z.string().min(1),
+  file: z.string().min(1).describe('Id of its source file'),
   arrival: z.strictObject({
     levels: z.array(z.string()).optional(),
     names: z.record(z.string(), z.string()).optional(),
@@ -43,13 +52,9 @@ export const releasesShape = z.strictObject({
   dryRun,
   releases: z
     .array(
-      z.union(
-        [
-          z.strictObject({ quarantineId, reading: z.custom<Readonly<Record<string, unknown>>>(isObject) }),
-          z.strictObject({ quarantineId, mapped }),
-        ],
-        { error: 'expected { quarantineId, reading } or { quarantineId, mapped: { file, arrival, payload } }, the id a UUID' },
-      ),
+      z.union([z.strictObject({ quarantineId, reading: readingShape }), z.strictObject({ quarantineId, mapped })], {
+        error: 'expected { quarantineId, reading } or { quarantineId, mapped: { file, arrival, payload } }, the id a UUID',
+      }),
     )
     .min(1)
     .max(1000),
@@ -59,26 +64,15 @@ export type Release = z.output<typeof releasesShape>['releases'][number]
 
 export const correctionShape = z.strictObject({
   asset: z.string().min(1),
-  /** Samples in [fromUs, toUs) are superseded, microseconds UTC. */
-  fromUs: z.int().positive(),
-  toUs: z.int().positive(),
-  /** Channels whose samples are superseded. */
-  channels: z.array(z.string().min(1)).min(1).max(256),
+  fromUs: timeUs.describe('Samples from here on are superseded, microseconds UTC'),
+  toUs: timeUs.describe('Up to here, not included; at most now'),
+  channels: z.array(z.string().min(1)).min(1).max(256).describe('Channels whose samples are superseded'),
   reason: reasonShape,
   dryRun,
-  /** What takes their place; empty: nothing does. */
   readings: z
-    .array(
-      z.strictObject({
-        timeUs: z.int().positive(),
-        values: z.custom<Readonly<Record<string, number | null>>>(
-          areSamples,
-          'expected an object of channel id and number, or null for a missing one',
-        ),
-        quality: z.int().min(0).max(2).optional(),
-      }),
-    )
-    .max(maxCorrected),
+    .array(z.strictObject({ timeUs, values: samples, quality: z.int().min(0).max(2).optional() }))
+    .max(maxCorrected)
+    .describe('What takes their place; empty: nothing does'),
 })
 
 export type CorrectionRequest = z.output<typeof correctionShape>

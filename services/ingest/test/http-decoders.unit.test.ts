@@ -172,15 +172,24 @@ test('a body is mapped by the source file that the query names, and by no other'
   assert.deepEqual([accepted, quarantined.map(({ index, code }) => [index, code])], [1, [[1, 'ANDON_INGEST_MAPPING']]])
 })
 
+interface Body {
+  readonly schema?: { readonly properties?: Readonly<Record<string, unknown>> }
+}
+
 test('the OpenAPI document describes exactly the media types that are taken, and all of its references lead somewhere', () => {
   const document = JSON.parse(JSON.stringify(openApi())) as {
     openapi: string
-    paths: Record<string, Record<string, { requestBody?: { content: object }; responses: object }>>
+    paths: Record<string, Record<string, { requestBody?: { content: Record<string, Body> }; responses: object }>>
     components: { schemas: Record<string, object> }
   }
   assert.equal(document.openapi, '3.1.0')
   assert.deepEqual(Object.keys(document.paths['/v1/telemetry']!['post']!.requestBody!.content), [...mediaTypes])
   for (const type of mediaTypes) assert.ok(decoderOf(`${type}; charset=UTF-8`))
+  const { readings } = document.paths['/v1/corrections']!['post']!.requestBody!.content['application/json']!.schema!.properties!
+  assert.deepEqual((readings as { items: { properties: { values: object } } }).items.properties.values, {
+    type: 'object',
+    additionalProperties: { type: ['number', 'null'] },
+  })
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]!)
   assert.ok(references.length > 10)
   for (const name of references) assert.ok(document.components.schemas[name], name)

@@ -1,5 +1,6 @@
 // OpenAPI 3.1 of the HTTP door, served at /openapi.json.
 
+import { amendPaths } from './amend-openapi.ts'
 import { errorsPath } from './http-answers.ts'
 import { callsPrefix } from './http-calls.ts'
 import { mediaTypes } from './http-media.ts'
@@ -116,6 +117,7 @@ export const openApi = (): object => ({
         },
       },
     },
+    ...amendPaths(problem, retryAfter),
     [schemaPath]: {
       get: {
         operationId: 'getBatchSchema',
