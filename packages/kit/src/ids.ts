@@ -9,11 +9,11 @@ const separator = '\u001f'
 
 /** UUIDv8 over a kind and its parts: SHA-256 of them in UTF-8, joined by U+001F, integers in decimal. */
 export const uuid8 = (kind: string, ...parts: readonly Part[]): string => {
-  const digest = hash('sha256', [kind, ...parts.map(partText)].join(separator), 'buffer')
-  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80
-  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80
-  const hex = digest.toString('hex', 0, 16)
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  let text = kind
+  for (const part of parts) text += separator + partText(part)
+  const hex = hash('sha256', text, 'hex')
+  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3]!
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
 const partText = (part: Part): string => {

@@ -55,6 +55,7 @@ export interface Edge {
 }
 
 const defaultCachedBytes = 32 * 1024 * 1024
+const gatherMs = 20
 
 export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
   const { shape, log, disk, limits, journal, clock, logger, metrics } = deps
@@ -119,6 +120,7 @@ export const openEdge = async (deps: EdgeDeps): Promise<Edge> => {
       if (spool.failure() !== undefined) void spool.probe() // its outcome is kept in failure()
       deps.onSecond()
     },
+    gatherMs: deps.acknowledge === 'spooled' ? gatherMs : 0,
     sleep: deps.sleep ?? sleeper.sleep,
     backOff: deps.sleep ?? sleeper.backOff,
     wakeAll: sleeper.wakeAll,

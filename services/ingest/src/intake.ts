@@ -81,22 +81,17 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
   // Numbers that the door gave to rows it then could not keep. Left missing, they would hold every window of their source open.
   let unkept: { origin: Origin; seqFrom: number; seqTo: number }[] = []
 
-  const keepBlock = async (closed: ClosedBlock): Promise<void> => {
-    try {
-      await edge.keep(blockRecord(shape, closed, control.has(closed.builder.origin.assetId)))
-    } catch (error) {
-      memory.forget(closed.identities)
-      const { origin, seqFrom, seqTo } = closed.builder
-      if (origin.epoch === memory.epoch) unkept.push({ origin, seqFrom, seqTo })
-      throw error
-    }
+  const forgetBlock = ({ identities, builder: { origin, seqFrom, seqTo } }: ClosedBlock): void => {
+    memory.forget(identities)
+    if (origin.epoch === memory.epoch) unkept.push({ origin, seqFrom, seqTo })
   }
 
   const blocks = new OpenBlocks({
     limits: { maxRows: settings.blockMaxRows, maxBytes: blockMaxBytes },
     lingerMs: settings.lingerMs,
     monotonicMs: clock.monotonicMs,
-    keep: keepBlock,
+    keep: (closed) => edge.keep(blockRecord(shape, closed, control.has(closed.builder.origin.assetId))),
+    lost: forgetBlock,
     schedule: deps.schedule ?? schedule,
   })
 
@@ -165,26 +160,26 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
     observe: metrics.received,
   })
 
-  const inHand = new Set<Promise<unknown>>()
-  const letIn = async (delivery: Delivery, bytes: number) => {
-    const asked = refusingOne(delivery, bytes)
-    const refused = asked instanceof Promise ? await asked : asked
+  let inHand = 0
+  const letIn = async (delivery: Delivery, asked: AndonError | Promise<AndonError | undefined>) => {
+    const refused = await asked
     if (refused !== undefined) throw refused
     return take(delivery)
   }
   const intake = async (delivery: Delivery) => {
     const startedMs = clock.monotonicMs()
     const bytes = 'payload' in delivery ? delivery.payload.length : delivery.bytes
-    const taken = letIn(delivery, bytes)
+    const asked = refusingOne(delivery, bytes)
+    const taken = asked === undefined ? take(delivery) : letIn(delivery, asked)
     pressure.enter(bytes)
-    inHand.add(taken)
+    inHand++
     try {
       return await taken
     } catch (error) {
       metrics.refused(delivery.door)
       throw error
     } finally {
-      inHand.delete(taken)
+      inHand--
       pressure.leave(bytes)
       metrics.acknowledged(delivery.door, (clock.monotonicMs() - startedMs) / 1000)
     }
@@ -202,7 +197,8 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
     stop: async (drainMs) => {
       isStopping = true
       blocks.flush()
-      await Promise.race([Promise.allSettled(inHand), pause(stopMs, undefined, { ref: false })])
+      const until = clock.monotonicMs() + stopMs
+      while (inHand > 0 && clock.monotonicMs() < until) await pause(1)
       await edge.stop(stopMs, drainMs)
     },
   }

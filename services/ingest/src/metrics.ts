@@ -41,16 +41,35 @@ export const ingestMetrics = (metrics: Metrics): IngestMetrics => {
     'andon_ingest_clock_step_seconds',
     'Wall clock minus receive time: how far the host clock was stepped since the start',
   )
+  // Looking up labels for every delivery would cost more than counting; a series begins at 0 with its door's first delivery.
+  const doors = new Map<DoorName, ReturnType<typeof seriesOf>>()
+  const seriesOf = (door: DoorName) => {
+    const [accepted, quarantined, duplicate] = (['accepted', 'quarantined', 'duplicate'] as const).map((outcome) => {
+      const series = readings.labels({ door, outcome })
+      series.inc(0)
+      return series
+    })
+    return { accepted: accepted!, quarantined: quarantined!, duplicate: duplicate!, seconds: seconds.labels({ door }) }
+  }
+  const of = (door: DoorName) => {
+    let series = doors.get(door)
+    if (series === undefined) doors.set(door, (series = seriesOf(door)))
+    return series
+  }
+  const add = (counter: { inc(by: number): void }, count: number): void => {
+    if (count > 0) counter.inc(count)
+  }
   return {
-    received: (door, receipt, of) => {
-      readings.inc({ door, outcome: 'accepted' }, receipt.accepted)
-      readings.inc({ door, outcome: 'quarantined' }, receipt.quarantined.length)
-      readings.inc({ door, outcome: 'duplicate' }, receipt.duplicates)
-      historical.inc(of.historical)
-      leftOut.inc(of.leftOut)
+    received: (door, receipt, rows) => {
+      const { accepted, quarantined, duplicate } = of(door)
+      add(accepted, receipt.accepted)
+      add(quarantined, receipt.quarantined.length)
+      add(duplicate, receipt.duplicates)
+      add(historical, rows.historical)
+      add(leftOut, rows.leftOut)
     },
     refused: (door) => refused.inc({ door }),
-    acknowledged: (door, took) => seconds.observe({ door }, took),
+    acknowledged: (door, took) => of(door).seconds.observe(took),
     published: (records, kind) => published.inc({ kind }, records),
     doubt: () => doubts.inc(),
     damaged: () => damages.inc(),

@@ -36,7 +36,8 @@ export const onReading = (deps: ReadingDeps): Intake => {
     }
     if ('columns' in delivery) for (const columns of delivery.columns) takeColumns(taking, columns, delivery.idempotencyKey)
     else takeReadings(taking, delivery)
-    const receipt = await taking.receipt()
+    await taking.safe()
+    const receipt = taking.receipt()
     const leftOut = deps.blocks.leftOut - leftOutBefore
     leftOutBefore += leftOut
     deps.observe(delivery.door, receipt, { rows: taking.rows, historical: taking.historical, leftOut })

@@ -32,6 +32,8 @@ export interface OpenBlocksDeps {
   readonly monotonicMs: () => number
   /** Keeps a closed block; resolves when its senders may be acknowledged. Called in the order in which blocks close. */
   readonly keep: (block: ClosedBlock) => Promise<void>
+  /** A closed block could not be kept; called before its senders hear of it. */
+  readonly lost: (block: ClosedBlock) => void
   /** Calls back after this turn of the event loop (0) or later. */
   readonly schedule: (afterMs: number, callback: () => void) => void
 }
@@ -240,12 +242,22 @@ export class OpenBlocks {
     lane.lastRowMs = this.#deps.monotonicMs()
     lane.lastRows = open.builder.count
     lane.unsafe++
-    const kept = this.#deps.keep({ builder: open.builder, identities: open.traces.texts() })
+    const closed = { builder: open.builder, identities: open.traces.texts() }
+    const kept = () => {
+      lane.unsafe--
+      open.settle.resolve()
+    }
     const failed = (error: unknown) => {
+      lane.unsafe--
       lane.sampler = undefined // the rows it measured from are not there
+      this.#deps.lost(closed)
       open.settle.reject(error)
     }
-    kept.finally(() => lane.unsafe--).then(open.settle.resolve, failed)
+    try {
+      this.#deps.keep(closed).then(kept, failed)
+    } catch (error) {
+      failed(error)
+    }
   }
 }
 

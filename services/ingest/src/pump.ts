@@ -32,6 +32,8 @@ export interface PumpDeps {
   readonly onPublished: (records: number, topic: 'block' | 'tick') => void
   /** Each second, whether the broker answers or not. */
   readonly onSecond: () => void
+  /** Under load, how long an append waits for more records after the one before; 0 where senders wait for the brokers. */
+  readonly gatherMs: number
   /** Sleeps until woken, at most this long. */
   readonly sleep: (ms: number) => Promise<void>
   /** Sleeps as long, whatever comes in meanwhile; a stop ends it. */
@@ -60,6 +62,9 @@ interface Share {
 
 const tickEveryMs = 1000
 const maxEntriesPerAppend = 2000
+// A request of so many records says that there is load: the next one is better off with more of them. With more than `amplyFilled` it is.
+const underLoad = 32
+const amplyFilled = 1000
 // Below the broker's limit of 1 MiB for one partition's batch; a single longer entry travels alone.
 const maxLaneBytesPerAppend = 768 * 1024
 const longestPauseMs = 2000
@@ -154,9 +159,19 @@ export class Pump {
     const isTickDue = nowMs - group.tickedAtMs >= tickEveryMs
     // After a failure data goes first: it finds out whether the broker is back, and nothing new overtakes what is held.
     const data = isTickDue && group.failures === 0 ? [] : await this.#data(group)
-    if (data.length > 0) await this.#append(group, data)
-    else if (isTickDue) await this.#tick(group, nowMs)
+    if (data.length > 0) {
+      await this.#append(group, data)
+      await this.#gather(data)
+    } else if (isTickDue) await this.#tick(group, nowMs)
     else await sleep(Math.max(1, Math.min(tickEveryMs - (nowMs - group.tickedAtMs), tickEveryMs)))
+  }
+
+  // Each batch costs us and the broker more than each record in it, so under load fewer and larger ones let more through.
+  async #gather(sent: readonly Share[]): Promise<void> {
+    const { gatherMs, backOff } = this.#deps
+    if (gatherMs === 0 || this.#isStopping) return
+    const records = sent.reduce((sum, share) => sum + share.records.length, 0)
+    if (records >= underLoad && records < amplyFilled) await backOff(gatherMs)
   }
 
   // Each partition has a share of its own, so none waits for another's backlog; those with control-class data come first and take what they need.

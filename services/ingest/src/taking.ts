@@ -75,8 +75,11 @@ export class Taking {
   }
 
   /** Resolves when the sender may be acknowledged. */
-  async receipt(): Promise<Receipt> {
-    await Promise.all(this.#waits)
+  safe(): Promise<unknown> {
+    return this.#waits.length === 1 ? this.#waits[0]! : Promise.all(this.#waits)
+  }
+
+  receipt(): Receipt {
     const quarantined = this.#quarantined
     return { accepted: this.rows - quarantined.length - this.duplicates, duplicates: this.duplicates, quarantined }
   }

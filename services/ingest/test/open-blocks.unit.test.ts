@@ -18,6 +18,7 @@ const open = () => {
     lingerMs: 20,
     monotonicMs: () => nowMs,
     keep: async ({ builder }) => void closed.push({ atMs: nowMs, rows: builder.count }),
+    lost: () => undefined,
     schedule: (afterMs, callback) => void timers.push({ atMs: nowMs + afterMs, callback }),
   })
   const pass = (ms: number) => {

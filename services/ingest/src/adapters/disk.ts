@@ -18,13 +18,17 @@ export interface Disk {
 }
 
 export interface DiskFile {
-  /** Appends all bytes or rejects, having written any part of them. */
+  /** Appends all bytes or rejects, having written any part of them; what was written may be synced already. */
   write(bytes: Buffer): Promise<void>
   /** When it resolves, everything written survives a power loss. */
   sync(): Promise<void>
   truncate(length: number): Promise<void>
   close(): Promise<void>
 }
+
+// Linux writes and syncs in one call where a file asks for it: half the trips to the disk's threads. Elsewhere only a call of its own is sure.
+const synced = process.platform === 'linux' ? constants.O_DSYNC : 0
+const written = Promise.resolve()
 
 export const openDisk = async (folder: string): Promise<Disk> => {
   await mkdir(folder, { recursive: true })
@@ -43,7 +47,7 @@ export const openDisk = async (folder: string): Promise<Disk> => {
       }
     },
     create: async (name) => {
-      const handle = await open(path(name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND)
+      const handle = await open(path(name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND | synced)
       try {
         await syncFolder(folder)
       } catch (error) {
@@ -54,7 +58,7 @@ export const openDisk = async (folder: string): Promise<Disk> => {
         write: async (bytes) => {
           for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten
         },
-        sync: () => handle.datasync(),
+        sync: () => (synced === 0 ? handle.datasync() : written),
         truncate: (length) => handle.truncate(length),
         close: () => handle.close(),
       }

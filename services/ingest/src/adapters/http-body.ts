@@ -67,13 +67,10 @@ export class Bodies {
   }
 
   /** The body, decompressed. Rejects with Gone when the sender left before its end. Call `check` first. */
-  async read(request: IncomingMessage): Promise<Buffer> {
-    const body = await this.#receive(request)
-    if (body.length === 0) {
-      throw new AndonError('ANDON_INGEST_NO_BODY', 'The body is empty; expected readings', { status: 400 })
-    }
+  read(request: IncomingMessage): Promise<Buffer> {
     const encoding = request.headers['content-encoding']?.toLowerCase()
-    return encoding === undefined || encoding === 'identity' ? body : this.#inflate(encoding, body)
+    const body = this.#receive(request)
+    return encoding === undefined || encoding === 'identity' ? body : body.then((bytes) => this.#inflate(encoding, bytes))
   }
 
   #receive(request: IncomingMessage): Promise<Buffer> {
@@ -86,6 +83,7 @@ export class Bodies {
         isSettled = true
         this.#receivingBytes -= bytes
         if (error !== undefined) reject(error)
+        else if (bytes === 0) reject(noBody())
         else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes))
       }
       request.on('data', (chunk: Buffer) => {
@@ -98,7 +96,6 @@ export class Bodies {
       })
       const left = () => void (isSettled || settle(new Gone())) // an error is costly to make
       request.on('end', () => settle())
-      request.on('error', left)
       request.on('close', left)
     })
   }
@@ -124,6 +121,8 @@ export class Bodies {
     )
   }
 }
+
+const noBody = () => new AndonError('ANDON_INGEST_NO_BODY', 'The body is empty; expected readings', { status: 400 })
 
 const badCompression = (encoding: string, found: string, cause?: unknown) =>
   new AndonError('ANDON_INGEST_BAD_COMPRESSION', `Body: expected one complete ${encoding} stream, found ${found}`, { status: 400, cause })

@@ -96,23 +96,25 @@ const isLoopback = (host: string): boolean => /^(?:127\.\d+\.\d+\.\d+|::1|localh
 
 /** Requests without an answer, by connection: pipelined ones are answered in order, and an error of the connection behind them. */
 class InHand {
-  readonly #responses = new WeakMap<Duplex, Set<ServerResponse>>()
+  readonly #responses = new WeakMap<Duplex, ServerResponse[]>()
 
   counted(listener: RequestListener): RequestListener {
     return (request, response) => {
       const { socket } = request
-      let responses = this.#responses.get(socket)
-      if (responses === undefined) this.#responses.set(socket, (responses = new Set()))
-      if (responses.size >= maxPipelined) return answerProblem(request, response, tooManyPipelined())
-      const mine = responses.add(response)
-      response.once('close', () => mine.delete(response))
+      const responses = this.#responses.get(socket)
+      if (responses === undefined) this.#responses.set(socket, [response])
+      else {
+        while (responses.length > 0 && responses[0]!.closed) responses.shift() // answered in order
+        if (responses.length >= maxPipelined) return answerProblem(request, response, tooManyPipelined())
+        responses.push(response)
+      }
       return listener(request, response)
     }
   }
 
   /** Runs `then` when all requests that have come in whole on this connection are answered. */
   onceAnswered(socket: Duplex, then: () => void): void {
-    const whole = [...(this.#responses.get(socket) ?? [])].filter(({ req }) => req.complete)
+    const whole = (this.#responses.get(socket) ?? []).filter(({ closed, req }) => !closed && req.complete)
     if (whole.length === 0) return then()
     void Promise.all(whole.map((response) => new Promise((resolve) => response.once('close', resolve)))).then(then) // cannot reject
   }

@@ -43,15 +43,13 @@ export const takeTelemetry = async (
     const decode = mapped.decoderOf(request.url!) ?? decoderOf(request.headers['content-type'])
     const key = idempotencyKeyOf(request)
     if (expectsContinue) response.writeContinue()
-    const { indexOf, ...content } = decode(await bodies.read(request), sender)
-    const receipt = await intake({
-      door: 'http',
-      principal: id,
-      ...content,
-      ...(device === undefined ? {} : { device }),
-      ...(key === undefined ? {} : { idempotencyKey: `${id} ${key}` }),
-    })
-    answerReceipt(response, receipt, indexOf)
+    const content = decode(await bodies.read(request), sender)
+    const who = { door: 'http', principal: id, device, idempotencyKey: key === undefined ? undefined : `${id} ${key}` } as const
+    const { bytes } = content
+    const receipt = await intake(
+      'columns' in content ? { ...who, bytes, columns: content.columns } : { ...who, bytes, readings: content.readings },
+    )
+    answerReceipt(response, receipt, content.indexOf)
   } catch (error) {
     if (error instanceof Gone) return
     // Back-pressure is the normal course of things: it is counted, not logged.

@@ -37,11 +37,11 @@ interface From {
   /** The source that topic, subject or connection names; readings must not name another. */
   readonly source?: string
   /** Undefined where nobody showed a certificate: bearer tokens, loopback, sources that we poll. */
-  readonly device?: Device
+  readonly device?: Device | undefined
   /** Whose token or login it came with, where nobody showed a certificate. */
   readonly principal?: string
   /** Sender's key of this delivery, unique per sender: with the index it identifies readings without a sequence number. */
-  readonly idempotencyKey?: string
+  readonly idempotencyKey?: string | undefined
   /** The source file that mapped these readings, and what they came with: kept with what goes to quarantine, to map it again. */
   readonly mapped?: { readonly file: string; readonly arrival: Arrival }
   /**
