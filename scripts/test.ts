@@ -14,12 +14,15 @@ const STATIC: readonly StaticCheck[] = [
   { name: 'unused code', command: ['knip', '--no-progress', '--no-config-hints'], fix: 'npx knip' },
 ]
 
-/** Unit tests share one process (ten times faster); a test that meets a broker or a browser has a process to itself. */
+/**
+ * Unit tests share one process (ten times faster); a test that meets a broker or a browser has a process to itself. Those mostly wait for
+ * their servers: more of them run at once than there are cores.
+ */
 const RINGS: readonly NodeTests[] = [
   { name: 'unit', globs: ['**/*.unit.test.ts'], isolation: 'none', timeoutMs: 60_000 },
   { name: 'contract', globs: ['**/*.contract.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 120_000 },
-  { name: 'integration', globs: ['**/*.int.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 240_000 },
-  { name: 'flow', globs: ['**/*.flow.test.ts'], isolation: 'process', concurrency: 1, timeoutMs: 900_000 },
+  { name: 'integration', globs: ['**/*.int.test.ts'], isolation: 'process', concurrency: 4, timeoutMs: 240_000 },
+  { name: 'flow', globs: ['**/*.flow.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 900_000 },
 ]
 
 const { values, positionals } = parseArgs({
