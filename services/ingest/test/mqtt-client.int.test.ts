@@ -57,7 +57,7 @@ const recorder = () => {
     taken.push(delivery)
     return { accepted: 1, duplicates: 0, quarantined: [] }
   }
-  const seqs = () => taken.map((each) => ('payload' in each ? Number(each.payload.toString()) : -1))
+  const seqs = () => taken.map((each) => ('readings' in each ? Number(each.readings[0]?.bytes().toString()) : -1))
   return { taken, state, intake, seqs }
 }
 

@@ -15,7 +15,7 @@ import type { SourceFiles } from '../doors.ts'
 import { messages } from '../mqtt/messages.ts'
 import type { Messages } from '../mqtt/messages.ts'
 import { topicPattern } from '../mqtt/topics.ts'
-import { Turns, plainAnswer } from '../mqtt/turns.ts'
+import { Turns, plainAnswers } from '../mqtt/turns.ts'
 import { refusal } from '../reading.ts'
 import type { Intake, Source } from './source.ts'
 
@@ -156,7 +156,7 @@ export const mqttClientDoor = (options: MqttClientOptions): Source => {
       const taken = (packet.retain ? Promise.resolve() : takeSafely(intake, packet)).then(
         () => {
           refusals = 0
-          if (turn !== undefined) turns(stream).answer(turn, plainAnswer('puback', messageId))
+          if (turn !== undefined) turns(stream).answer(turn, plainAnswers('puback', [messageId]))
         },
         (error: unknown) => onRefused(opened, stream, error),
       )

@@ -7,9 +7,11 @@ import { generate, parser as packetParser } from 'mqtt-packet'
 import type { IConnectPacket, Packet } from 'mqtt-packet'
 import { AndonError, messageOf } from '@andon/kit'
 import type { Logger } from '@andon/kit'
-import { Frames, MqttFault, isPublish, readPublish, reason } from '../mqtt/frames.ts'
+import { TopicAliases, maxTopicAlias } from '../mqtt/aliases.ts'
+import { Frames, MqttFault, isPublish, readPublish, reason, topicReader } from '../mqtt/frames.ts'
 import type { Publish } from '../mqtt/frames.ts'
-import { Turns, plainAnswer } from '../mqtt/turns.ts'
+import type { Notes } from '../mqtt/messages.ts'
+import { Turns, answer5, plainAnswers } from '../mqtt/turns.ts'
 import type { Turn } from '../mqtt/turns.ts'
 import type { Session, Sessions } from './mqtt-sessions.ts'
 import type { Device } from './source.ts'
@@ -36,12 +38,21 @@ export interface ConnectionDeps {
   readonly logger: Logger
   /** Who connects; throws an MqttFault that is told to the client, or another error, which closes the connection without a word. */
   admit(connect: IConnectPacket): Peer
-  /** Makes a message safe. Resolves with a note for the sender; rejects with an MqttFault (final) or any other error (the device tries again). */
-  take(publish: { readonly topic: string; readonly payload: Buffer; readonly qos: number }, peer: Peer): Promise<string | undefined>
+  /** Makes messages safe. Resolves with notes for the sender; rejects with an MqttFault (final) or any other error (the device tries again). */
+  take(group: { readonly topic: string; readonly payloads: readonly Buffer[]; readonly qos: number }, peer: Peer): Promise<Notes>
+}
+
+/** Publishes of one topic and QoS that follow each other in one read of the socket: taken together, and answered together. */
+interface Group {
+  readonly topic: string
+  readonly qos: 0 | 1 | 2
+  readonly payloads: Buffer[]
+  readonly messageIds: number[]
+  /** Undefined in QoS 0, which has no answer. */
+  readonly turn: Turn | undefined
 }
 
 const connectByte = 0x10
-const maxTopicAlias = 16
 // QoS 2 messages that a client has not released, in multiples of what it may have in flight.
 const maxUnreleased = 10
 const maxClientIdBytes = 256
@@ -60,8 +71,12 @@ export class MqttConnection {
   readonly #deps: ConnectionDeps
   readonly #frames: Frames
   readonly #parser = packetParser()
-  readonly #aliases = new Map<number, string>()
+  readonly #aliases = new TopicAliases()
+  readonly #topicIn = topicReader()
   readonly #inHand = new Set<Promise<void>>()
+  #gathered: Group | undefined
+  /** Publishes that are not safe yet. */
+  #inFlight = 0
   readonly #turns = new Turns((bytes) => this.#acknowledge(bytes))
   #version = 4
   #session: Session | undefined
@@ -130,11 +145,16 @@ export class MqttConnection {
       if (!this.#hasBegun && chunk[0] !== connectByte) throw new MqttFault(reason.protocolError, 'found no CONNECT as the first packet')
       this.#hasBegun = true
       for (const frame of this.#frames.push(chunk)) {
-        if (this.#session !== undefined && isPublish(frame)) this.#onPublish(readPublish(frame, this.#version))
-        else this.#parse(frame)
+        if (this.#session !== undefined && isPublish(frame)) this.#onPublish(readPublish(frame, this.#version, this.#topicIn))
+        else {
+          this.#takeGathered()
+          this.#parse(frame)
+        }
         if (this.#isEnding) return
       }
+      this.#takeGathered()
     } catch (error) {
+      this.#takeGathered() // what came before the fault is as good as ever; nobody hears of it
       this.#fail(error)
     }
   }
@@ -250,40 +270,65 @@ export class MqttConnection {
   }
 
   #onPublish(publish: Publish): void {
-    const { maxInFlight } = this.#deps.limits
-    const { qos, messageId } = publish
-    const topic = this.#topicOf(publish)
+    const { qos, messageId, payload } = publish
+    const topic = this.#aliases.topicOf(publish)
     const received = this.#session!.received
-    if (qos === 2 && received.has(messageId)) return this.#answer(this.#turns.take(), received.get(messageId) === true, 'pubrec', messageId)
-    if (qos === 2 && received.size >= maxUnreleased * maxInFlight)
-      throw new MqttFault(reason.receiveMaximum, 'found too many QoS 2 publishes without PUBREL')
-    if (qos === 2) received.set(messageId, false)
-    const turn = qos === 0 ? undefined : this.#turns.take()
-    const taken = this.#takeIt({ topic, payload: publish.payload, qos }, messageId, turn)
+    if (qos === 2) {
+      if (received.has(messageId)) return this.#repeat(messageId, received.get(messageId) === true)
+      if (received.size >= maxUnreleased * this.#deps.limits.maxInFlight)
+        throw new MqttFault(reason.receiveMaximum, 'found too many QoS 2 publishes without PUBREL')
+      received.set(messageId, false)
+    }
+    let group = this.#gathered
+    if (group?.topic !== topic || group.qos !== qos) {
+      this.#takeGathered()
+      this.#gathered = group = { topic, qos, payloads: [], messageIds: [], turn: qos === 0 ? undefined : this.#turns.take() }
+    }
+    group.payloads.push(payload)
+    group.messageIds.push(messageId)
+  }
+
+  /** A QoS 2 publish that is here already: while its first copy waits, that one is answered and this one is not. */
+  #repeat(messageId: number, isSafe: boolean): void {
+    this.#takeGathered()
+    if (isSafe) this.#turns.answer(this.#turns.take(), plainAnswers('pubrec', [messageId]))
+  }
+
+  #takeGathered(): void {
+    const group = this.#gathered
+    if (group === undefined) return
+    this.#gathered = undefined
+    const { limits, socket } = this.#deps
+    const count = group.payloads.length
+    this.#inFlight += count
+    const taken = this.#take(group)
     this.#inHand.add(taken)
-    void taken.then(() => this.#handled(taken)) // cannot reject
+    void taken.then(() => {
+      this.#inHand.delete(taken)
+      this.#inFlight -= count
+      if (socket.isPaused() && this.#inFlight < limits.maxInFlight / 2 && !this.#isStopping) socket.resume()
+    }) // cannot reject
     // MQTT 3.1.1 knows no other way to slow a sender down, and senders of MQTT 5 are not all as patient as they were told to be.
-    if (this.#inHand.size >= maxInFlight) this.#deps.socket.pause()
+    if (this.#inFlight >= limits.maxInFlight) socket.pause()
   }
 
-  #handled(taken: Promise<void>): void {
-    this.#inHand.delete(taken)
-    const { socket, limits } = this.#deps
-    if (socket.isPaused() && this.#inHand.size < limits.maxInFlight / 2 && !this.#isStopping) socket.resume()
-  }
-
-  async #takeIt(message: { topic: string; payload: Buffer; qos: 0 | 1 | 2 }, messageId: number, turn: Turn | undefined): Promise<void> {
+  async #take(group: Group): Promise<void> {
+    const { qos, messageIds, turn } = group
+    const cmd = qos === 2 ? 'pubrec' : 'puback'
     const received = this.#session!.received
-    const answer = message.qos === 2 ? 'pubrec' : 'puback'
     try {
-      const note = await this.#deps.take(message, this.peer!)
-      if (message.qos === 2) received.set(messageId, true)
-      if (turn !== undefined) this.#answer(turn, true, answer, messageId, 0, note)
+      const notes = await this.#deps.take(group, this.peer!)
+      if (qos === 2) for (const messageId of messageIds) received.set(messageId, true)
+      if (turn === undefined) return
+      const isPlain = this.#version < 5 || notes.size === 0
+      const inWords = () => messageIds.map((messageId, index) => answer5(cmd, messageId, 0, notes.get(index)))
+      this.#turns.answer(turn, isPlain ? plainAnswers(cmd, messageIds) : Buffer.concat(inWords()))
     } catch (error) {
-      if (message.qos === 2) received.delete(messageId)
-      // MQTT 5 can say no to one message; in 3.1.1 there is only the connection.
+      if (qos === 2) for (const messageId of messageIds) received.delete(messageId)
+      // MQTT 5 can say no to a message; in 3.1.1 there is only the connection.
       if (error instanceof MqttFault && this.#version === 5 && turn !== undefined) {
-        this.#answer(turn, true, answer, messageId, error.reasonCode, error.message)
+        const { reasonCode, message } = error
+        this.#turns.answer(turn, Buffer.concat(messageIds.map((messageId) => answer5(cmd, messageId, reasonCode, message))))
       } else if (!(error instanceof AndonError && error.retriable && turn === undefined)) this.#fail(error)
     }
   }
@@ -291,30 +336,6 @@ export class MqttConnection {
   #onRelease(messageId: number): void {
     const isKnown = this.#session!.received.delete(messageId)
     this.#send({ cmd: 'pubcomp', messageId, ...(this.#version === 5 && { reasonCode: isKnown ? 0 : 0x92 }) })
-  }
-
-  #topicOf({ topic, alias }: Publish): string {
-    if (alias === undefined) {
-      if (topic === '') throw new MqttFault(reason.badTopic, 'found a publish without a topic')
-      return topic
-    }
-    if (alias === 0 || alias > maxTopicAlias)
-      throw new MqttFault(reason.badAlias, `found topic alias ${alias}, expected 1 to ${maxTopicAlias}`)
-    if (topic === '') {
-      const known = this.#aliases.get(alias)
-      if (known === undefined) throw new MqttFault(reason.protocolError, `found topic alias ${alias}, which stands for no topic yet`)
-      return known
-    }
-    this.#aliases.set(alias, topic)
-    return topic
-  }
-
-  /** @param isDone false: its first copy will be answered, this one needs no answer of its own. */
-  #answer(turn: Turn, isDone: boolean, cmd: 'puback' | 'pubrec', messageId: number, reasonCode = 0, note?: string): void {
-    if (!isDone) return this.#turns.answer(turn, Buffer.alloc(0))
-    if (this.#version < 5 || (reasonCode === 0 && note === undefined)) return this.#turns.answer(turn, plainAnswer(cmd, messageId))
-    const properties = note === undefined ? {} : { properties: { reasonString: note } }
-    this.#turns.answer(turn, generate({ cmd, messageId, reasonCode, ...properties }, { protocolVersion: 5 }))
   }
 
   #acknowledge(bytes: Buffer): void {

@@ -142,9 +142,9 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
           sessions,
           logger,
           admit: admit(socket),
-          take: async ({ topic, payload, qos }, { device }) => {
-            if (qos === 0) unpromised.inc()
-            return inbox.take({ topic, payload, device }).catch(asFault)
+          take: ({ topic, payloads, qos }, { device }) => {
+            if (qos === 0) unpromised.inc(payloads.length)
+            return inbox.takeGroup({ topic, payloads, device }).catch(asFault)
           },
         })
         connections.add(connection)

@@ -103,8 +103,30 @@ export interface Publish {
 
 export const isPublish = (frame: Buffer): boolean => frame[0]! >> 4 === 3
 
+/** Gives the topic that lies in these bytes of a frame, checked. Throws an MqttFault. */
+export type TopicReader = (frame: Buffer, from: number, to: number) => string
+
+const readTopic: TopicReader = (frame, from, to) => {
+  const topic = utf8(frame, from, to, 'topic')
+  if (/[+#]/.test(topic)) throw new MqttFault(reason.badTopic, `found topic ${JSON.stringify(topic)}, expected one without wildcards`)
+  return topic
+}
+
+/** For one connection: a device mostly stays with its topic, which is then known by its bytes. */
+export const topicReader = (): TopicReader => {
+  let bytes = Buffer.alloc(0)
+  let topic = ''
+  return (frame, from, to) => {
+    const isKnown = to - from === bytes.length && to <= frame.length && frame.compare(bytes, 0, bytes.length, from, to) === 0
+    if (isKnown) return topic
+    topic = readTopic(frame, from, to)
+    bytes = Buffer.from(frame.subarray(from, to))
+    return topic
+  }
+}
+
 /** Takes a PUBLISH apart; the payload is a view of the frame. Throws an MqttFault. */
-export const readPublish = (frame: Buffer, version: number): Publish => {
+export const readPublish = (frame: Buffer, version: number, topicIn: TopicReader = readTopic): Publish => {
   const flags = frame[0]! & 0x0f
   const qos = (flags >> 1) & 3
   const isDuplicate = (flags & 8) !== 0
@@ -114,7 +136,7 @@ export const readPublish = (frame: Buffer, version: number): Publish => {
   while ((frame[at - 1]! & 0x80) !== 0) at++
   const topicAt = at + 2
   at = topicAt + number16(frame, at)
-  const topic = utf8(frame, topicAt, at, 'topic')
+  const topic = topicIn(frame, topicAt, at)
   let messageId = 0
   if (qos > 0) {
     messageId = number16(frame, at)
@@ -128,7 +150,6 @@ export const readPublish = (frame: Buffer, version: number): Publish => {
     at = properties.end
   }
   if (at > frame.length) throw tooShort()
-  if (/[+#]/.test(topic)) throw new MqttFault(reason.badTopic, `found topic ${JSON.stringify(topic)}, expected one without wildcards`)
   return { topic, payload: frame.subarray(at), qos: qos as 0 | 1 | 2, isDuplicate, messageId, alias }
 }
 

@@ -1,5 +1,7 @@
-// Acknowledgements in the order in which their messages came, however long each takes to be safe; one write for all that a turn of the
+// Acknowledgements of the MQTT doors, in the order in which their messages came, however long each takes to be safe; one write for all that a turn of the
 // event loop made safe.
+
+import { generate } from 'mqtt-packet'
 
 /** A place in the order; `bytes` once there is something to write. */
 export interface Turn {
@@ -41,6 +43,22 @@ export class Turns {
   }
 }
 
-/** A plain PUBACK or PUBREC: success, without a word. */
-export const plainAnswer = (cmd: 'puback' | 'pubrec', messageId: number): Buffer =>
-  Buffer.from([cmd === 'puback' ? 0x40 : 0x50, 2, messageId >> 8, messageId & 0xff])
+/** Plain PUBACKs or PUBRECs: success, without a word. */
+export const plainAnswers = (cmd: 'puback' | 'pubrec', messageIds: readonly number[]): Buffer => {
+  const bytes = Buffer.allocUnsafe(4 * messageIds.length)
+  let at = 0
+  for (const messageId of messageIds) {
+    bytes[at++] = cmd === 'puback' ? 0x40 : 0x50
+    bytes[at++] = 2
+    bytes[at++] = messageId >> 8
+    bytes[at++] = messageId & 0xff
+  }
+  return bytes
+}
+
+/** PUBACK or PUBREC of MQTT 5. `note`: the reason in words. */
+export const answer5 = (cmd: 'puback' | 'pubrec', messageId: number, reasonCode: number, note: string | undefined): Buffer => {
+  if (reasonCode === 0 && note === undefined) return plainAnswers(cmd, [messageId])
+  const properties = note === undefined ? {} : { properties: { reasonString: note } }
+  return generate({ cmd, messageId, reasonCode, ...properties }, { protocolVersion: 5 })
+}
