@@ -15,8 +15,9 @@ import type { Closing } from '../../../services/features/src/asset-windows.ts'
 import { NEVER_US } from '../../../services/features/src/intervals.ts'
 import { summarise } from '../../../services/features/src/summarise.ts'
 import { modelPlan } from '../../../services/features/test/blocks.ts'
-import { startFileProcess, until } from '../../../services/ingest/test/files/process.ts'
+import { startFileProcess } from '../../../services/ingest/test/files/process.ts'
 import { plant } from '../../../services/ingest/test/rig.ts'
+import { until } from '../../../services/ingest/test/until.ts'
 import { andon } from './command.ts'
 import type { Result } from './command.ts'
 
@@ -103,7 +104,7 @@ const rowsOf = async (source: string): Promise<Omit<Row, 'id'>[]> =>
     })),
   )
 const rowsAppear = async (source: string, count: number) => {
-  await until(`${count} rows of ${source}`, async () => (await rowsOf(source)).length >= count)
+  await until(async () => (await rowsOf(source)).length >= count, `${count} rows of ${source}`)
   return rowsOf(source)
 }
 
@@ -131,7 +132,7 @@ const release = async (reason: string, ...words: string[]) =>
 test('a reading out of range is released once the plant file is right, and once only', async () => {
   const sent = await post('/v1/telemetry', [reading(1, 0, 80), reading(2, 1, 950), reading(3, 5, 80)], 'loader-token')
   assert.equal(((await sent.json()) as { accepted: number }).accepted, 2)
-  await until('the letter', async () => (await quarantined()) === 1)
+  await until(async () => (await quarantined()) === 1, 'the letter')
   const [letter] = await letters()
   const { groups } = await works<{ groups: { code: string; letters: number }[] }>('quarantine', 'ls')
   assert.deepEqual(
@@ -150,7 +151,7 @@ test('a reading out of range is released once the plant file is right, and once 
 
   await ingest.document('plant', 'plant', plantUpTo(1200))
   const trial = { quarantineId: letter!.id, reading: reading(2, 1, 950) }
-  await until('the plant file is known', () => isTaken(trial))
+  await until(() => isTaken(trial), 'the plant file is known')
   assert.deepEqual(await release('range was too small'), [['would release', '']])
   assert.deepEqual(await rowsOf('release:'), [])
   assert.deepEqual(await release('range was too small', '--yes'), [['released', 'range was too small']])
@@ -178,11 +179,12 @@ test('a payload that was mapped wrongly is released by the corrected source file
   await publish({ t: baseUs / 1000 + 2000, celsius: 90 })
   await publish({ t: 'never', celsius: 90 })
   await client.endAsync()
-  await until('both letters', async () => (await quarantined()) === 5) // and two settlements
+  await until(async () => (await quarantined()) === 5, 'both letters') // and two settlements
 
   await ingest.document('sources/boilers', 'source', boilers('celsius'))
-  await until('the source file is known', async () =>
-    (await release('names another field')).some(([outcome]) => outcome === 'would release'),
+  await until(
+    async () => (await release('names another field')).some(([outcome]) => outcome === 'would release'),
+    'the source file is known',
   )
   const outcomes = await release('names another field', '--yes')
   assert.deepEqual(
@@ -212,7 +214,7 @@ test('a range is corrected, and deleted, once; features gives the next revision 
   for (let again = 0; again < 2; again++) assert.equal((await correct(1, 2, '--file', file, '--yes')).correctionId, correctionId)
   const gone = await correct(2, 3, '--yes')
   assert.equal(gone.accepted, 0)
-  await until('the corrections', async () => (await blocksOf('correction:')).length === 3)
+  await until(async () => (await blocksOf('correction:')).length === 3, 'the corrections')
 
   const [first, second, deletion] = (await blocksOf('correction:')).map(({ block }) => block)
   assert.deepEqual(first!.correction, {

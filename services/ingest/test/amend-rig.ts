@@ -8,7 +8,7 @@ import { systemClock } from '../src/clock.ts'
 import { HttpRoutes } from '../src/http-routes.ts'
 import { openRig, plant } from './rig.ts'
 import type { ManualClock, Rig, RigOptions } from './rig.ts'
-import { until } from './source-conformance.ts'
+import { until } from './until.ts'
 
 const principals: Principals = {
   of: (token) => {

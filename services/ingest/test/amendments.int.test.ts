@@ -8,7 +8,7 @@ import { parseSource } from '@andon/schemas'
 import { openAmendRig } from './amend-rig.ts'
 import { quarantineTopic } from '../src/records.ts'
 import { blocksOf, logged } from './rig.ts'
-import { until } from './source-conformance.ts'
+import { until } from './until.ts'
 
 const lines: [string, Record<string, unknown>][] = []
 const note = (fields: Record<string, unknown>, message: string) => void lines.push([message, fields])

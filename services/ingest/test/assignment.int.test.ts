@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { openKafkaLog } from '@andon/kit'
 import { startKafka } from '@andon/platform'
+import { until } from './until.ts'
 
 const sources = Array.from({ length: 40 }, (_, index) => `plc-${index}`)
 const namespace = 'owners.'
@@ -14,10 +15,6 @@ const namespace = 'owners.'
 interface Owner {
   readonly process: ChildProcess
   mine: readonly string[]
-}
-
-const until = async (isTrue: () => boolean) => {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
 test('every source has exactly one owner, and those of a killed process move', { timeout: 120_000 }, async (t) => {

@@ -5,13 +5,10 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { createLogger, MemoryStore, openMemoryLog } from '@andon/kit'
 import { groupAssignment } from '../src/adapters/assignment.ts'
+import { until } from './until.ts'
 
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 const sources = Array.from({ length: 60 }, (_, index) => `plc-${index}`)
-
-const until = async (isTrue: () => boolean) => {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 2))
-}
 
 const instance = (t: TestContext, store: MemoryStore) => {
   const log = openMemoryLog({ store })

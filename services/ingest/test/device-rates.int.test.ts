@@ -5,10 +5,7 @@ import { test } from 'node:test'
 import { createLogger } from '@andon/kit'
 import { startRedis } from '@andon/platform'
 import { deviceRates } from '../src/adapters/device-rates.ts'
-
-const until = async (isTrue: () => boolean) => {
-  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 20))
-}
+import { until } from './until.ts'
 
 test('instances share a device’s bucket, count alone while Redis is away, and share again', { timeout: 60_000 }, async (t) => {
   const redis = await startRedis()

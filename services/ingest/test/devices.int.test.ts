@@ -14,6 +14,7 @@ import { issueFor, makeServerCertificate, makeSiteAuthority, openAuthority, pemO
 import { mqttDoor, plainMqtt } from '../src/adapters/mqtt.ts'
 import { openDeviceRig, principals, SITE } from './device-rig.ts'
 import type { DeviceRig } from './device-rig.ts'
+import { until } from './until.ts'
 
 let rig: DeviceRig
 let a: Awaited<ReturnType<DeviceRig['openInstance']>>
@@ -26,13 +27,6 @@ before(async () => {
 })
 after(() => rig.close())
 
-const until = async (isTrue: () => boolean | Promise<boolean>, what: string) => {
-  const deadline = Date.now() + 20_000
-  while (!(await isTrue())) {
-    assert.ok(Date.now() < deadline, `waited 20 s in vain: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 const away = () => new LogError('retriable', 'ANDON_LOG_UNAVAILABLE', 'the broker is away')
 const codeOf = (body: string): string => (JSON.parse(body) as { code: string }).code
 const derOf = (name: string) => Buffer.from(readFileSync(rig.file(`${name}.pem`), 'utf8').replace(/-----[^-]+-----|\s/g, ''), 'base64')

@@ -16,6 +16,7 @@ import { systemClock } from '../src/clock.ts'
 import { logged, openRig, reading, rowsOf } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
 import { metrics, TestAssignment, TestSources } from './streams.ts'
+import { until } from './until.ts'
 
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 const tokens = new Map([
@@ -38,14 +39,6 @@ const rowsInLog = async (source: string) => rowsOf(await logged(rig.log), source
 
 const happens = (client: mqtt.MqttClient, event: 'connect' | 'close' | 'error') =>
   new Promise<unknown>((resolve) => client.once(event, (value?: unknown) => resolve(value)))
-
-const until = async (isTrue: () => boolean | Promise<boolean>) => {
-  const deadline = Date.now() + 10_000
-  while (!(await isTrue())) {
-    assert.ok(Date.now() < deadline, 'waited 10 s in vain')
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
 
 before(async () => {
   const clock = systemClock() as unknown as ManualClock

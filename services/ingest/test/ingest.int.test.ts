@@ -14,6 +14,7 @@ import { freePorts, startKafka, startNats, startRegistry } from '@andon/platform
 import { topology } from '@andon/schemas'
 import type { Actions, Block, Telemetry } from '@andon/schemas'
 import { plant } from './rig.ts'
+import { until } from './until.ts'
 
 const namespace = 'it.'
 const main = new URL('../src/main.ts', import.meta.url).pathname
@@ -42,14 +43,6 @@ const settings = () => ({
   INGEST_MQTT_PORT: String(ports.mqtt),
 })
 
-const until = async (what: string, isTrue: () => Promise<boolean> | boolean, withinMs = 30_000) => {
-  const deadline = Date.now() + withinMs
-  while (!(await isTrue())) {
-    assert.ok(Date.now() < deadline, `waited ${withinMs} ms in vain: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
 const isReady = async () => {
   try {
     return (await fetch(`http://127.0.0.1:${ports.admin}/readyz`)).ok
@@ -60,7 +53,7 @@ const isReady = async () => {
 
 const startIngest = async (extra: Record<string, string> = {}) => {
   ingest = spawn(process.execPath, [main], { env: { ...settings(), ...extra }, stdio: ['ignore', 'inherit', 'inherit'] })
-  await until('ingest is ready', isReady)
+  await until(isReady, 'ingest is ready')
 }
 
 const ended = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
@@ -109,7 +102,8 @@ const publishDocument = async (name: string, kind: string, document: object) => 
   await publish(log, codec, [{ topic: 'config', key: name, value, id: `${name}-1`, type: 'andon.config', timeUs: atUs }], 'test')
 }
 
-const publishSource = (source: { readonly id: string; readonly [field: string]: unknown }) => publishDocument(`sources/${source.id}`, 'source', source)
+const publishSource = (source: { readonly id: string; readonly [field: string]: unknown }) =>
+  publishDocument(`sources/${source.id}`, 'source', source)
 
 /** Everything on the partition of the oven. */
 const telemetry = async (): Promise<Telemetry[]> => {
@@ -165,17 +159,17 @@ const inOrder = (total: number) => Array.from({ length: total }, (_, index) => i
 
 test('a block on the real log: Avro, key, headers, ticks each second on every partition', { timeout: 60_000 }, async () => {
   assert.equal((await post([reading('first', 1), { ...reading('first', 2), values: { colour: 1 } }, reading('first', 3)])).status, 202)
-  await until('the block is on the log', async () => (await blocks('first')).length > 0)
+  await until(async () => (await blocks('first')).length > 0, 'the block is on the log')
   const [block] = await blocks('first')
   assert.deepEqual(
     [block?.seqFrom, block?.seqTo, block?.rows, block?.withheld, block?.channels, block?.units],
     [1, 3, 2, [2], ['temperatureC'], ['Cel']],
   )
   const { partitions } = topology.topics.telemetry
-  await until('three ticks on every partition', async () => {
+  await until(async () => {
     const ends = await log.admin.watermarks('telemetry')
     return ends.length === partitions && ends.every(({ high }) => high >= 3)
-  })
+  }, 'three ticks on every partition')
   const quarantined: string[] = []
   for await (const batch of log.read({ topic: 'telemetry.ingest.quarantine', partition: 0, from: 'earliest', to: 'latest' })) {
     for (const record of batch.records) quarantined.push(record.header('andon-quarantine-code') ?? '')
@@ -202,9 +196,9 @@ test('source files on config: a mapped topic becomes telemetry, a press of a but
       () => true,
       () => false, // not in force yet
     )
-  await until('the mapping is in force', () => isTaken('ovens/oven', '{"temp":42}'))
-  await until('the mapped block', async () => (await blocks('oven:ovens')).length > 0)
-  await until('the button is in force', () => isTaken('andon/help-oven/call', '{"epoch":1,"seq":1}'))
+  await until(() => isTaken('ovens/oven', '{"temp":42}'), 'the mapping is in force')
+  await until(async () => (await blocks('oven:ovens')).length > 0, 'the mapped block')
+  await until(() => isTaken('andon/help-oven/call', '{"epoch":1,"seq":1}'), 'the button is in force')
   const pressed = await fetch(`http://127.0.0.1:${ports.http}/v1/calls`, {
     method: 'POST',
     headers: { authorization: 'Bearer device-token' },
@@ -232,7 +226,7 @@ test('killed with -9 between acknowledgement and the broker: nothing lost, order
   await kafka.restart()
   await startIngest()
   assert.equal((await post(reading(source, 51))).status, 202)
-  await until('all samples are on the log', async () => new Set(seqsOf(await blocks(source))).size === 51)
+  await until(async () => new Set(seqsOf(await blocks(source))).size === 51, 'all samples are on the log')
   assert.deepEqual([...new Set(seqsOf(await blocks(source)))], inOrder(51))
 })
 
@@ -273,7 +267,7 @@ test(
       ['device-1', 600],
       ['device-2', 6000],
     ] as const) {
-      await until(`all of ${source}`, async () => new Set(seqsOf(await blocks(source))).size === total)
+      await until(async () => new Set(seqsOf(await blocks(source))).size === total, `all of ${source}`)
     }
   },
 )
@@ -290,10 +284,10 @@ test('a scale-down waits for an empty spool, and says meanwhile what is left', {
   assert.equal((await post(reading('drained', 1))).status, 202)
   const end = killIngest('SIGTERM')
   const answers: string[] = []
-  await until('readiness says what is left', async () => {
+  await until(async () => {
     answers.push(await (await fetch(`http://127.0.0.1:${ports.admin}/readyz`)).text())
     return /[1-9]\d* records are in its spool/.test(answers.at(-1)!)
-  })
+  }, 'readiness says what is left')
   assert.equal(await end, 0)
   assert.deepEqual(await readdir(join(folder, 'data', 'ingest', 'ingest-0', 'spool')), [])
   assert.deepEqual(seqsOf(await blocks('drained')), [1])

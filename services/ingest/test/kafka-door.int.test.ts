@@ -13,8 +13,9 @@ import { systemClock } from '../src/clock.ts'
 import { quarantineTopic } from '../src/records.ts'
 import { blocksOf, logged, openRig, rowsOf } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
-import { conformsToSource, until } from './source-conformance.ts'
+import { conformsToSource } from './source-conformance.ts'
 import { conformanceMapping, logger, metrics, plainMapping, source, TestSources } from './streams.ts'
+import { until } from './until.ts'
 
 let kafka: Awaited<ReturnType<typeof startKafka>>
 let registry: Awaited<ReturnType<typeof startRegistry>>

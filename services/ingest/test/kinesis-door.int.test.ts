@@ -29,8 +29,9 @@ import { systemClock } from '../src/clock.ts'
 import type { KinesisPosition } from '../src/kinesis-shards.ts'
 import { logged, openRig, rowsOf } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
-import { conformsToSource, until } from './source-conformance.ts'
+import { conformsToSource } from './source-conformance.ts'
 import { conformanceMapping, logger, metrics, plainMapping, source, TestAssignment, TestSources } from './streams.ts'
+import { until } from './until.ts'
 
 const region = 'us-east-1'
 const credentials = { accessKeyId: 'test', secretAccessKey: 'test' }

@@ -10,7 +10,7 @@ import type { MqttSourceFile } from '../src/mqtt/topics.ts'
 import { quarantineTopic } from '../src/records.ts'
 import { openAmendRig } from './amend-rig.ts'
 import { logged, rowsOf } from './rig.ts'
-import { until } from './source-conformance.ts'
+import { until } from './until.ts'
 
 /** What `andon quarantine release` sends for a record. */
 const releaseOf = (record: LogRecord): Record<string, unknown> => {

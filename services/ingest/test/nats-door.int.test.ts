@@ -18,9 +18,10 @@ import { startJetStream } from './own-server.ts'
 import type { OwnServer } from './own-server.ts'
 import { logged, openRig, rowsOf } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
-import { conformsToSource, until } from './source-conformance.ts'
+import { conformsToSource } from './source-conformance.ts'
 import type { Sender } from './source-conformance.ts'
 import { conformanceMapping, logger, metrics, plainMapping, source, TestAssignment, TestSources } from './streams.ts'
+import { until } from './until.ts'
 
 let nats: OwnServer
 let client: NatsConnection

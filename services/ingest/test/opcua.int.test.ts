@@ -18,10 +18,11 @@ import { pythonWith } from '../../../test/harness/python.ts'
 import { opcuaDoorKind } from '../src/adapters/opcua.ts'
 import type { Source } from '../src/adapters/source.ts'
 import { systemClock } from '../src/clock.ts'
-import { openPullRig, until } from './pull-rig.ts'
+import { openPullRig } from './pull-rig.ts'
 import type { PullRig, Taken } from './pull-rig.ts'
 import { blocksOf, logged, openRig } from './rig.ts'
 import type { ManualClock } from './rig.ts'
+import { until } from './until.ts'
 
 const python = await pythonWith(['asyncua==2.1.0'])
 const folder = mkdtempSync(join(tmpdir(), 'andon-opcua-'))
@@ -96,14 +97,14 @@ after(async () => {
 test('a server that is not trusted is refused with what to do, and read once its file was moved', async () => {
   const rig = openPullRig(join(folder, 'untrusted'))
   const door = await openDoor(rig, oven('untrusted'))
-  await until('a warning', () => rig.warnings.length > 0)
+  await until(() => rig.warnings.length > 0, 'a warning')
   assert.match(
     rig.warnings[0]!,
     /certificate is not trusted \(BadCertificateUntrusted\)\. Compare its SHA-256 [0-9a-f]{64} .* move its file from .*rejected to .*trusted/,
   )
   assert.deepEqual(rig.taken, [])
   trustAll()
-  await until('a session', isUp(rig))
+  await until(isUp(rig), 'a session')
   await close(door)
 })
 
@@ -113,14 +114,14 @@ test('values, source times and status codes are what the server has', async () =
     rig,
     oven('exact', { channels: { t: { node: 'ns=1;s=temperature', scale: 2, offset: 1 }, n: { node: 'nsu=urn:plant:oven;s=count' } } }),
   )
-  await until('a session', isUp(rig))
+  await until(isUp(rig), 'a session')
   const statuses = ['Good', 'UncertainSensorNotAccurate', 'BadSensorFailure'] as const
   for (const index of range(0, 30))
     await set(
       { node: 'temperature', value: 100 + index, sourceMs: baseMs + index, status: statuses[index % 3] },
       { node: 'count', value: 100 + index, sourceMs: baseMs + index, status: 'Good' },
     )
-  await until('all values', () => numbers(rig.taken, 'n', 100).length === 30 && numbers(rig.taken, 't', 201).length === 30)
+  await until(() => numbers(rig.taken, 'n', 100).length === 30 && numbers(rig.taken, 't', 201).length === 30, 'all values')
   assert.deepEqual(numbers(rig.taken, 'n', 100), range(100, 130))
   assert.deepEqual(
     rig.taken
@@ -144,10 +145,10 @@ test('what is no number goes to quarantine, and what comes with it is kept', asy
   const rig = openPullRig(join(folder, 'odd'))
   const channels = { word: { node: 'ns=1;s=word' }, parts: { node: 'nsu=urn:plant:oven;s=count' } }
   const door = await openDoor(rig, oven('odd', { channels }))
-  await until('a session', isUp(rig))
+  await until(isUp(rig), 'a session')
   await set({ node: 'word', value: 'hot' }, { node: 'count', value: 500 })
   await set({ node: 'count', value: 501 })
-  await until('all', () => numbers(rig.taken, 'parts', 500).length === 2 && rig.refused.length > 0)
+  await until(() => numbers(rig.taken, 'parts', 500).length === 2 && rig.refused.length > 0, 'all')
   assert.deepEqual(rig.refused, [
     {
       code: 'ANDON_INGEST_OPCUA_NOT_A_NUMBER',
@@ -160,7 +161,7 @@ test('what is no number goes to quarantine, and what comes with it is kept', asy
 test('a lost connection leaves no gap, and values that could not be taken are neither lost nor doubled', async () => {
   const rig = openPullRig(join(folder, 'cut'))
   const door = await openDoor(rig, oven('cut'))
-  await until('a session', isUp(rig))
+  await until(isUp(rig), 'a session')
   let next = 1000
   const write = async (count: number) => {
     for (let index = 0; index < count; index++, next++) {
@@ -180,8 +181,8 @@ test('a lost connection leaves no gap, and values that could not be taken are ne
   proxy.cutAll()
   await write(20)
   await until(
-    'all values',
     () => numbers(rig.taken, 'temperatureC', 1000).includes(1119) && numbers(rig.taken, 'parts', 1000).includes(1119),
+    'all values',
   )
   const inOrder = (values: readonly number[]) => values.toSorted((a, b) => a - b) // what was refused comes behind what was taken
   assert.deepEqual(inOrder(numbers(rig.taken, 'temperatureC', 1000)), range(1000, 1120))
@@ -195,21 +196,21 @@ test('a restart of ingest goes on where it was: what the server kept meanwhile c
   const dataDir = join(folder, 'restart')
   const first = openPullRig(dataDir)
   const door = await openDoor(first, oven('restart'))
-  await until('a session', isUp(first))
+  await until(isUp(first), 'a session')
   await set({ node: 'count', value: 2000 })
-  await until('the first value', () => numbers(first.taken, 'parts', 2000).length === 1)
+  await until(() => numbers(first.taken, 'parts', 2000).length === 1, 'the first value')
   await close(door)
   for (const value of range(2001, 2011)) await set({ node: 'count', value, sourceMs: baseMs + value })
   const second = openPullRig(dataDir)
   const again = await openDoor(second, oven('restart'))
-  await until('the values between', () => numbers(second.taken, 'parts', 2000).includes(2010))
+  await until(() => numbers(second.taken, 'parts', 2000).includes(2010), 'the values between')
   assert.deepEqual(numbers(second.taken, 'parts', 2000), range(2001, 2011))
   await close(again)
 })
 
 test('through the real intake: a full disk in between, and every value is in the log once; what was not safe is read after a restart', async () => {
   const core = await openRig({ isRunning: true, clock: systemClock() as unknown as ManualClock })
-  await until('the intake', () => core.wiring.refusing() === undefined)
+  await until(() => core.wiring.refusing() === undefined, 'the intake')
   const dataDir = join(folder, 'core')
   const only = oven('core', { channels: { temperatureC: { node: 'ns=1;s=temperature', unit: 'Cel' } } })
   const openCore = async (): Promise<readonly [PullRig, Source]> => {
@@ -218,7 +219,7 @@ test('through the real intake: a full disk in between, and every value is in the
     const door = opcuaDoorKind.open({ pki } as never, rig.context)
     doors.add(door)
     await door.start(core.wiring.intake, core.wiring.refusing)
-    await until('a session', isUp(rig))
+    await until(isUp(rig), 'a session')
     return [rig, door]
   }
   const write = async (from: number, to: number) => {
@@ -231,15 +232,15 @@ test('through the real intake: a full disk in between, and every value is in the
   const [first, door] = await openCore()
   const before = await values()
   await write(0, 20)
-  await until('the first values', async () => (await values()) - before >= 20)
+  await until(async () => (await values()) - before >= 20, 'the first values')
   core.disk.fault = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
   await write(20, 40)
-  await until('values that cannot be taken', async () => (await first.metric('andon_ingest_opcua_values_total')) > 21)
+  await until(async () => (await first.metric('andon_ingest_opcua_values_total')) > 21, 'values that cannot be taken')
   await close(door) // with values in hand that are not safe
   core.disk.fault = undefined
   const [, again] = await openCore()
   await write(40, 60)
-  await until('all values', async () => (await values()) - before >= 60)
+  await until(async () => (await values()) - before >= 60, 'all values')
   await delay(200)
   const rows = await values()
   assert.ok(rows === before + 60 || rows === before + 61, `${rows - before} rows of 60`) // the value the node had at first
@@ -260,7 +261,7 @@ test('a policy the server does not have, a wrong password and a node that is not
   ] as const) {
     const rig = openPullRig(join(folder, 'wrong'))
     const door = await openDoor(rig, oven('wrong', extra))
-    await until('a warning', () => rig.warnings.length > 0)
+    await until(() => rig.warnings.length > 0, 'a warning')
     assert.match(rig.warnings[0]!, expected)
     await close(door)
   }
@@ -269,20 +270,20 @@ test('a policy the server does not have, a wrong password and a node that is not
 test('kill -9 of the server: read again when it is back, its file changed or gone ends it, and another instance reads nothing', async () => {
   const rig = openPullRig(join(folder, 'killed'))
   const door = await openDoor(rig, oven('killed'))
-  await until('a session', isUp(rig))
+  await until(isUp(rig), 'a session')
   await set({ node: 'count', value: 3000 })
-  await until('the value before', () => numbers(rig.taken, 'parts', 3000).length === 1)
+  await until(() => numbers(rig.taken, 'parts', 3000).length === 1, 'the value before')
   server.kill('SIGKILL')
   await once(server, 'exit')
   await startServer()
-  await until('a second session', async () => (await rig.metric('andon_ingest_opcua_connects_total{outcome="up"')) > 1)
+  await until(async () => (await rig.metric('andon_ingest_opcua_connects_total{outcome="up"')) > 1, 'a second session')
   await set({ node: 'count', value: 3001 })
-  await until('the value after', () => numbers(rig.taken, 'parts', 3000).includes(3001))
+  await until(() => numbers(rig.taken, 'parts', 3000).includes(3001), 'the value after')
   assert.deepEqual(numbers(rig.taken, 'parts', 3000), [3000, 3001])
   assert.ok((await rig.metric('andon_ingest_opcua_gaps_total{outcome="open"')) >= 1) // it has no history, and says so
 
   rig.setFiles([oven('killed', { channels: { only: { node: 'nsu=urn:plant:oven;s=count' } } })])
-  await until('the new channel', () => rig.taken.some(({ channel }) => channel === 'only'))
+  await until(() => rig.taken.some(({ channel }) => channel === 'only'), 'the new channel')
   rig.isMine = () => false
   rig.setFiles([oven('killed', { channels: { only: { node: 'nsu=urn:plant:oven;s=count' } } })])
   await close(door)
@@ -308,9 +309,9 @@ test(
     const channels = { forceKN: { node: 'nsu=urn:plant:press;s=force' }, strokeMm: { node: 'nsu=urn:plant:press;s=stroke' } }
     const press = oven('press', { endpoint: `opc.tcp://127.0.0.1:${own.port}`, asset: 'press', channels })
     const door = await openDoor(rig, press)
-    await until('a warning', () => rig.warnings.length > 0)
+    await until(() => rig.warnings.length > 0, 'a warning')
     trustAll()
-    await until('a session', isUp(rig))
+    await until(isUp(rig), 'a session')
     const timeUs = (value: number) => (baseMs + value) * 1000 + 123
     const put = (value: number) =>
       write(
@@ -318,16 +319,16 @@ test(
         { node: 'stroke', value, sourceUs: timeUs(value) },
       )
     for (const value of range(100, 120)) await put(value)
-    await until('the values before', () => numbers(rig.taken, 'forceKN', 100).length === 20)
+    await until(() => numbers(rig.taken, 'forceKN', 100).length === 20, 'the values before')
     own.set({ blackhole: 'both' })
     own.cutAll()
     for (const value of range(120, 160)) await put(value)
     own.heal()
-    await until('the values of the outage', () => numbers(rig.taken, 'forceKN', 100).length >= 60)
+    await until(() => numbers(rig.taken, 'forceKN', 100).length >= 60, 'the values of the outage')
     for (const value of range(160, 170)) await put(value)
     await until(
-      'the values after',
       () => numbers(rig.taken, 'forceKN', 100).includes(169) && numbers(rig.taken, 'strokeMm', 100).includes(169),
+      'the values after',
     )
     assert.deepEqual(
       rig.taken
@@ -347,7 +348,7 @@ test(
     for (const value of range(170, 190)) await put(value)
     const later = openPullRig(join(folder, 'asyncua'))
     const again = await openDoor(later, press)
-    await until('the values of the history', () => numbers(later.taken, 'strokeMm', 100).includes(189))
+    await until(() => numbers(later.taken, 'strokeMm', 100).includes(189), 'the values of the history')
     assert.deepEqual(numbers(later.taken, 'forceKN', 100), range(170, 190))
     assert.equal(await later.metric('andon_ingest_opcua_gaps_total{outcome="filled"'), 1)
     await close(again)

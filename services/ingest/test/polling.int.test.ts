@@ -20,8 +20,9 @@ import { pollingDoor } from '../src/adapters/polling.ts'
 import { s7DoorKind } from '../src/adapters/s7.ts'
 import type { Source } from '../src/adapters/source.ts'
 import type { DoorKind } from '../src/doors.ts'
-import { openPullRig, until } from './pull-rig.ts'
+import { openPullRig } from './pull-rig.ts'
 import type { PullRig } from './pull-rig.ts'
+import { until } from './until.ts'
 
 const [pymodbus, snap7, cpppo] = await Promise.all([
   pythonWith(['pymodbus==3.11.1']),
@@ -113,7 +114,7 @@ test(
         { unitId: 7 },
       ),
     )
-    await until('a poll', () => rig.taken.length > 0 && rig.refused.length > 0)
+    await until(() => rig.taken.length > 0 && rig.refused.length > 0, 'a poll')
     assert.deepEqual(latest(rig), {
       plain: 3,
       scaled: 1,
@@ -133,12 +134,12 @@ test(
     assert.equal(rig.taken[0]!.quality, 0)
 
     child.kill('SIGKILL')
-    await until('stale', () => rig.taken.some(({ quality }) => quality === 2))
+    await until(() => rig.taken.some(({ quality }) => quality === 2), 'stale')
     assert.ok((await rig.metric('andon_ingest_polls_total{door="modbus",outcome="missed"')) >= 3)
     assert.equal(await rig.metric('andon_ingest_polled_stale_total'), 1)
     const stale = rig.taken.length
     await start(pymodbus.interpreter, [worker('modbus_server.py'), String(port)], isReady)
-    await until('values again', () => rig.taken.slice(stale).some(({ quality }) => quality === 0))
+    await until(() => rig.taken.slice(stale).some(({ quality }) => quality === 0), 'values again')
     await close(door)
   },
 )
@@ -147,7 +148,7 @@ test('Modbus TCP: another unit id is not answered, and said', { skip: pymodbus.m
   const [port] = (await freePorts(1)) as [number]
   await start(pymodbus.interpreter, [worker('modbus_server.py'), String(port)], isReady)
   const { rig, door } = await open(modbusDoorKind, file('modbus', port, { a: { address: 1 } }, { unitId: 9, timeoutMs: 300 }))
-  await until('a warning', () => rig.warnings.length > 0)
+  await until(() => rig.warnings.length > 0, 'a warning')
   await close(door)
 })
 
@@ -163,7 +164,7 @@ test('S7: a data block is read as python-snap7 has it', { skip: snap7.missing },
     gone: { address: 'DB9,INT0' },
   }
   const { rig, door } = await open(s7DoorKind, file('s7', port, channels))
-  await until('a poll', () => rig.taken.length > 0)
+  await until(() => rig.taken.length > 0, 'a poll')
   assert.deepEqual(latest(rig), { real: 1.5, int: -3, dint: 7000, bit: 1, other: 0, gone: null })
   await close(door)
 })
@@ -184,7 +185,7 @@ test('EtherNet/IP: tags are read as cpppo has them', { skip: cpppo.missing }, as
       third: { tag: 'Values[2]' },
     }),
   )
-  await until('a poll', () => rig.taken.length > 0)
+  await until(() => rig.taken.length > 0, 'a poll')
   assert.deepEqual(latest(rig), { speed: 1, count: 0, third: 0 })
   await close(door)
 })
@@ -223,7 +224,7 @@ for (const kind of kinds) {
     const { rig, door } = await open(kind, ...files)
     const isStale = (index: number) =>
       rig.taken.some(({ source, quality, value }) => source === `oven:wrong-${index}` && quality === 2 && value === null)
-    await until('every source is said to be bad', () => wrongs.every((_, index) => isStale(index)))
+    await until(() => wrongs.every((_, index) => isStale(index)), 'every source is said to be bad')
     assert.deepEqual(
       rig.taken.filter(({ value }) => value !== null),
       [],
@@ -252,7 +253,7 @@ test('a poll that takes longer than its slot skips slots and never meets the nex
   const door = pollingDoor({ kind: 'modbus', connect }, rig.context)
   doors.add(door)
   await door.start(rig.intake, () => undefined)
-  await until('polls', () => rig.taken.length >= 6)
+  await until(() => rig.taken.length >= 6, 'polls')
   await close(door)
   assert.equal(most, 1)
   assert.ok((await rig.metric('andon_ingest_polls_total{door="modbus",outcome="skipped"')) >= 5)

@@ -1,7 +1,6 @@
 // What a door that pulls is opened with in a test: source files and assignment that the test changes, and an intake it reads.
 
 import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
 import { AndonError, createLogger, createMetrics } from '@andon/kit'
 import type { Metrics } from '@andon/kit'
 import { parseSource } from '@andon/schemas'
@@ -92,13 +91,4 @@ interface Reading {
   readonly timeUs: number
   readonly quality: number
   readonly values: Readonly<Record<string, number | null>>
-}
-
-/** Waits for something that happens elsewhere. */
-export const until = async (what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> => {
-  const deadline = Date.now() + 20_000
-  while (!(await isTrue())) {
-    assert.ok(Date.now() < deadline, `not within 20 s: ${what}`)
-    await delay(20)
-  }
 }

@@ -7,6 +7,7 @@ import type { Append, Appender, AppendOptions, Log, MemoryLog } from '@andon/kit
 import { telemetryTopic } from '../src/records.ts'
 import { logged, ManualClock, MemoryDisk, openRig, reading, rowsOf } from './rig.ts'
 import type { Rig } from './rig.ts'
+import { until } from './until.ts'
 
 const partitions = 5 // the two assets lie in different ones
 const away = partitionOf('oven', partitions)
@@ -58,10 +59,6 @@ const watched = (
 ): Pick<Log, 'append' | 'appender' | 'latest'> => {
   const way = (to: Appender): Appender => ({ append: (records, options) => see(records, () => to.append(records, options)) })
   return { ...way(log), appender: () => way(log.appender()), latest: (topic, partition) => log.latest(topic, partition) }
-}
-
-const until = async (isTrue: () => boolean | Promise<boolean>) => {
-  while (!(await isTrue())) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
 const spindle = (seq: number) => {

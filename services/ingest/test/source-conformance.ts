@@ -9,6 +9,9 @@ import { systemClock } from '../src/clock.ts'
 import { quarantineTopic } from '../src/records.ts'
 import { logged, openRig, reading, rowsOf } from './rig.ts'
 import type { ManualClock } from './rig.ts'
+import { until } from './until.ts'
+
+export { until } from './until.ts'
 
 /** A real client of the door's protocol. */
 export interface Sender {
@@ -29,17 +32,6 @@ export interface DoorUnderTest {
   payload?: (readings: readonly object[]) => Buffer
   /** A payload that holds no reading, and the bytes of it that quarantine keeps. Default: text that is not JSON. Null: the sender is told at once. */
   readonly bad?: { readonly payload: Buffer; readonly kept: Buffer } | null
-}
-
-const deadlineMs = 20_000
-
-/** Waits for a state, not for a time. */
-export const until = async (isTrue: () => boolean | Promise<boolean>, what = 'it') => {
-  const deadline = Date.now() + deadlineMs
-  while (!(await isTrue())) {
-    assert.ok(Date.now() < deadline, `waited ${deadlineMs / 1000} s for ${what} in vain`)
-    await pause(10)
-  }
 }
 
 /** An intake that the test answers. */

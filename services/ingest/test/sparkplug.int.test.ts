@@ -16,7 +16,7 @@ import { startMosquitto } from './own-server.ts'
 import type { OwnServer } from './own-server.ts'
 import { blocksOf, logged, openRig } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
-import { until } from './source-conformance.ts'
+import { until } from './until.ts'
 import { encode, encodeRaw } from './sparkplug-node.ts'
 
 const python = await pythonWith(['pysparkplug==0.6.1'])

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Manifest, Telemetry } from '@andon/schemas'
 import { verifyRecords } from '../../../../test/harness/record-ledger.ts'
-import { startFileProcess, until } from './process.ts'
+import { until } from '../until.ts'
+import { startFileProcess } from './process.ts'
 import type { FileProcess } from './process.ts'
 
 let ingest: FileProcess
@@ -39,11 +40,11 @@ const put = async (name: string, content: string | Buffer): Promise<void> => {
 
 const doneWith = async (name: string, folder = 'done'): Promise<Manifest> => {
   let found: string | undefined
-  await until(`${name} is in ${folder}`, async () => {
+  await until(async () => {
     const names = await readdir(join(ingest.inbox, folder))
     found = names.find((each) => each.endsWith(`${name}.manifest.json`))
     return found !== undefined
-  })
+  }, `${name} is in ${folder}`)
   return JSON.parse(await readFile(join(ingest.inbox, folder, found!), 'utf8')) as Manifest
 }
 
@@ -91,14 +92,14 @@ test('kill -9 in the middle of an import: each row is on telemetry once by ident
   let interrupted = 0
   let reached = 0
   for (let kills = 0; kills < 3; kills++) {
-    await until('a checkpoint further on, or the end', async () => {
+    await until(async () => {
       const rows = await rowsSafe()
       if (rows === undefined || rows > reached) {
         reached = rows ?? Infinity
         return true
       }
       return false
-    })
+    }, 'a checkpoint further on, or the end')
     await ingest.kill('SIGKILL')
     if ((await rowsSafe()) !== undefined) interrupted++
     await ingest.start()
@@ -115,11 +116,11 @@ test('kill -9 in the middle of an import: each row is on telemetry once by ident
   const acknowledged = new Set<string>()
   for (let seq = 0; seq < rows; seq++) if (seq % badEvery !== badEvery - 1) acknowledged.add(`${source}/0/${seq}`)
   let verdict = verifyRecords({ acknowledged, found: [] })
-  await until('everything is on the log', async () => {
+  await until(async () => {
     const { found } = rowsOf(await ingest.telemetry(), manifest.sha256)
     verdict = verifyRecords({ acknowledged, found: found.toSorted((a, b) => a.number - b.number) })
     return verdict.lost === 0
-  })
+  }, 'everything is on the log')
   assert.deepEqual(verdict.problems, [])
   const records = await ingest.telemetry()
   const { found, withheld } = rowsOf(records, manifest.sha256)

@@ -11,6 +11,7 @@ import { freePorts, startKafka, startRegistry } from '@andon/platform'
 import { topology } from '@andon/schemas'
 import type { Telemetry } from '@andon/schemas'
 import { plant } from '../rig.ts'
+import { until } from '../until.ts'
 
 const main = new URL('../../src/main.ts', import.meta.url).pathname
 
@@ -33,14 +34,6 @@ export interface FileProcess {
   /** Publishes a document of the plant. */
   document(name: string, kind: string, body: unknown): Promise<void>
   stop(): Promise<void>
-}
-
-export const until = async (what: string, isTrue: () => Promise<boolean> | boolean, withinMs = 60_000): Promise<void> => {
-  const deadline = Date.now() + withinMs
-  while (!(await isTrue())) {
-    if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms in vain: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
 }
 
 export const startFileProcess = async (doors: string, settings: Readonly<Record<string, string>> = {}): Promise<FileProcess> => {
@@ -98,7 +91,7 @@ export const startFileProcess = async (doors: string, settings: Readonly<Record<
     pid: () => child?.pid ?? 0,
     start: async () => {
       child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'inherit', 'inherit'] })
-      await until('ingest is ready', isReady)
+      await until(isReady, 'ingest is ready')
     },
     kill: async (signal) => {
       const victim = child

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import * as tus from 'tus-js-client'
-import { startFileProcess, until } from './process.ts'
+import { until } from '../until.ts'
+import { startFileProcess } from './process.ts'
 import type { FileProcess } from './process.ts'
 
 const run = promisify(execFile)
@@ -49,12 +50,12 @@ const idOf = (response: Response): string => response.headers.get('location')?.s
 
 const manifestOf = async (id: string): Promise<Record<string, unknown>> => {
   let found: Record<string, unknown> = {}
-  await until(`${id} is imported`, async () => {
+  await until(async () => {
     const response = await fetch(`${url}/${id}/manifest`, { headers: { authorization } })
     found = (await response.json()) as Record<string, unknown>
     const status = (await (await fetch(`${url}/${id}/status`, { headers: { authorization } })).json()) as { state: string }
     return response.ok && status.state === 'done'
-  })
+  }, `${id} is imported`)
   return found
 }
 
@@ -211,7 +212,7 @@ test('OpenSSH sftp: write to .part, rename, and the file is imported', { timeout
   const put = await sftp([`put ${file} export.csv.part`, 'rename export.csv.part export.csv', 'ls -l'])
   assert.equal(put.code, 0, put.said)
   const digest = createHash('sha256').update(body).digest('hex')
-  await until('the manifest is on the log', async () => (await ingest.telemetry()).some(({ manifest }) => manifest?.sha256 === digest))
+  await until(async () => (await ingest.telemetry()).some(({ manifest }) => manifest?.sha256 === digest), 'the manifest is on the log')
   const manifest = (await ingest.telemetry()).find(({ manifest: each }) => each?.sha256 === digest)?.manifest
   assert.deepEqual([manifest?.by, manifest?.door, manifest?.accepted, manifest?.name], ['sftp loader', 'sftp', 3000, 'export.csv'])
 })
