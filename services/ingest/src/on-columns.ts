@@ -22,7 +22,8 @@ export const takeColumns = (taking: Taking, sent: ReadingColumns, key: string | 
   const reserved = taking.isOwn ? undefined : reservedFault(source)
   const placed = columnsFault(sent, taking.delivery.source) ?? reserved ?? taking.lookup.placeColumns(sent, taking.delivery.device)
   if (isRefusal(placed)) {
-    for (let row = 0; row < rows; row++) taking.refuse(first + row, sent.bytesOf(row), sent.refused?.get(row) ?? ofRow(placed, row))
+    for (let row = 0; row < rows; row++)
+      taking.refuse(first + row, sent.bytesOf(row), sent.refused?.get(row) ?? ofRow(placed, row), readingOf(sent, row))
     return
   }
   const columns = inUnitsOf(placed, sent)
@@ -35,7 +36,8 @@ export const takeColumns = (taking: Taking, sent: ReadingColumns, key: string | 
     const outcome = outcomes[from]!
     for (to = from + 1; to < rows && outcomes[to] === outcome;) to++
     if (outcome === refused)
-      for (let row = from; row < to; row++) taking.refuse(first + row, columns.bytesOf(row), whyNot(taking, columns, placed, row))
+      for (let row = from; row < to; row++)
+        taking.refuse(first + row, columns.bytesOf(row), whyNot(taking, columns, placed, row), readingOf(sent, row))
     if (outcome === repeated || outcome === refused) continue
     if (outcome === historical) taking.historical += to - from
     const received = { receivedUs: taking.receivedUs, historical: outcome === historical, sender: taking.sender }
@@ -118,6 +120,25 @@ const markRepeats = (
     }
     outcomes[row] = repeated
     taking.duplicates++
+  }
+}
+
+/** A row as a reading, as it may come back from quarantine; undefined where the door itself could not read it. */
+const readingOf = (sent: ReadingColumns, row: number): Readonly<Record<string, unknown>> | undefined => {
+  const { source, asset, channels, units, rows, timesUs, values, qualities } = sent
+  if (sent.refused?.has(row) === true) return undefined
+  const valueOf = (at: number): number | null => {
+    const value = values[at * rows + row]!
+    return Number.isNaN(value) ? null : value
+  }
+  const foreign = channels.flatMap((id, at) => (units?.[at] === undefined ? [] : [[id, units[at]] as const]))
+  return {
+    source,
+    ...(asset === undefined ? {} : { asset }),
+    timeUs: timesUs[row],
+    values: Object.fromEntries(channels.map((id, at) => [id, valueOf(at)])),
+    ...(qualities === undefined ? {} : { quality: qualities[row] }),
+    ...(foreign.length === 0 ? {} : { units: Object.fromEntries(foreign) }),
   }
 }
 

@@ -72,14 +72,20 @@ export const quarantineRecord = (
 ): Outgoing => {
   const { source, epoch, seq } = refused
   const id = uuid8('quarantine', source ?? '', epoch ?? '', seq ?? '', bytes.toString('base64'))
-  const where: Record<string, string> = { [HEADER.contentType]: 'application/json', 'andon-quarantine-door': delivery.door }
+  const isRow = 'columns' in delivery
+  const where: Record<string, string> = {
+    [HEADER.contentType]: isRow ? 'application/octet-stream' : 'application/json',
+    'andon-quarantine-door': delivery.door,
+  }
   if (epoch !== undefined) where['andon-quarantine-epoch'] = String(epoch)
   if (seq !== undefined) where['andon-quarantine-seq'] = String(seq)
   if (delivery.mapped !== undefined) {
     where['andon-quarantine-mapping'] = delivery.mapped.file
     where['andon-quarantine-arrival'] = JSON.stringify(delivery.mapped.arrival)
-    const mapped = reading === undefined ? undefined : JSON.stringify(reading)
-    if (mapped !== undefined && mapped.length <= maxHeaderLength) where['andon-quarantine-reading'] = mapped
+  }
+  if (delivery.mapped !== undefined || isRow) {
+    const meant = reading === undefined ? undefined : JSON.stringify(reading)
+    if (meant !== undefined && meant.length <= maxHeaderLength) where['andon-quarantine-reading'] = meant
   }
   return quarantined(shape, { id, key: source ?? null, bytes, refused, where, receivedUs })
 }

@@ -158,6 +158,27 @@ test('columns with fewer channels, in another order, join the block of a reading
   assert.deepEqual([...new Float64Array(Uint8Array.from(block!.samples).buffer)], [20, Number.NaN, Number.NaN, 40, 1, 2, 3, 4])
 })
 
+test('a refused row keeps the reading it meant, in the units of its sender, for its way back', async () => {
+  const rig = await joined()
+  const rows = [{ timeUs: startUs, temperatureC: 5000, pressureBar: null, quality: 1 }]
+  const kept = { units: ['[degF]', undefined], asset: 'oven', epoch: 1, seqFrom: 1 } as const
+  assert.equal((await deliver(rig, inColumns(columnsOf(rows, kept)))).quarantined.length, 1)
+  for await (const { records } of rig.log.read({ topic: quarantineTopic, partition: 0, from: 'earliest', to: 'latest' }))
+    assert.deepEqual(
+      records.map((record) => JSON.parse(record.header('andon-quarantine-reading') ?? '{}')),
+      [
+        {
+          source: 'oven-plc',
+          asset: 'oven',
+          timeUs: startUs,
+          values: { temperatureC: 5000, pressureBar: null },
+          quality: 1,
+          units: { temperatureC: '[degF]' },
+        },
+      ],
+    )
+})
+
 test('no number crashes: every row is accepted, known or in quarantine', async () => {
   const number = fc.oneof(
     fc.double(),
