@@ -14,7 +14,13 @@ const folderMode = 0o40700
 const fileMode = 0o100600
 
 type Handle =
-  | { readonly file: FileHandle; readonly release: () => void; checkedBytes: number }
+  | {
+      readonly file: FileHandle
+      readonly release: () => void
+      checkedBytes: number
+      /** Why a write failed. Clients go by the answer that comes last, so it is that of every further write, and of the close. */
+      failure: unknown
+    }
   | { readonly listing: SftpEntry[]; isRead: boolean }
 
 /** How many bytes may be written before the quota is looked at again. */
@@ -103,20 +109,26 @@ export const serveSftp = (sftp: SFTPWrapper, root: SftpRoot, logger: Logger): { 
       if ((flags & OPEN_MODE.APPEND) !== 0) throw new SftpRefusal('OP_UNSUPPORTED', 'Write at a place, not at the end')
       await root.checkQuota()
       const opened = await root.open(path, { isNew: (flags & OPEN_MODE.EXCL) !== 0, isTruncated: (flags & OPEN_MODE.TRUNC) !== 0 })
-      give(id, { ...opened, checkedBytes: 0 })
+      give(id, { ...opened, checkedBytes: 0, failure: undefined })
     }),
   )
   sftp.on('WRITE', (id, handle, offset, data) =>
     respond(id, async () => {
       const found = handleOf(handle)
       if ('listing' in found) throw new SftpRefusal('FAILURE', 'No file')
-      const end = offset + data.length
-      root.checkLength(end)
-      if (end > found.checkedBytes) {
-        found.checkedBytes = end + checkEveryBytes
-        await root.checkQuota()
+      if (found.failure !== undefined) throw found.failure
+      try {
+        const end = offset + data.length
+        root.checkLength(end)
+        if (end > found.checkedBytes) {
+          found.checkedBytes = end + checkEveryBytes
+          await root.checkQuota()
+        }
+        for (let at = 0; at < data.length;) at += (await found.file.write(data, at, data.length - at, offset + at)).bytesWritten
+      } catch (error) {
+        found.failure = error
+        throw error
       }
-      for (let at = 0; at < data.length;) at += (await found.file.write(data, at, data.length - at, offset + at)).bytesWritten
       ok(id)
     }),
   )
@@ -131,6 +143,7 @@ export const serveSftp = (sftp: SFTPWrapper, root: SftpRoot, logger: Logger): { 
           await handle.file.close()
           handle.release()
         }
+        if (handle.failure !== undefined) throw handle.failure
       }
       ok(id)
     }),
