@@ -270,12 +270,11 @@ export class BlockBuilder {
 
   #packScalars(width: number): Uint8Array {
     const [rows, room] = [this.#rows, this.#room]
-    let packed = this.#scalars
-    if (rows !== room) {
-      packed = new Float64Array(width * rows)
-      for (let i = 0; i < width; i++) packed.set(this.#scalars.subarray(i * room, i * room + rows), i * rows)
-    }
-    return new Uint8Array(packed.buffer)
+    const bytes = columnBytes(width * rows * 8)
+    const packed = new Float64Array(bytes.buffer, bytes.byteOffset, width * rows)
+    if (rows === room) packed.set(this.#scalars)
+    else for (let i = 0; i < width; i++) packed.set(this.#scalars.subarray(i * room, i * room + rows), i * rows)
+    return bytes
   }
 
   #packQualities(): Uint8Array {
@@ -335,12 +334,29 @@ const grown = <A extends Float64Array | Uint8Array>(column: A, longer: A): A => 
 }
 
 const packInt64 = (values: ArrayLike<number>, rows: number): Uint8Array => {
-  const words = new Uint32Array(rows * 2)
+  const bytes = columnBytes(rows * 8)
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, rows * 2)
   for (let row = 0; row < rows; row++) {
     const value = values[row]!
     const high = Math.floor(value / 0x1_0000_0000)
     words[row * 2] = value - high * 0x1_0000_0000
     words[row * 2 + 1] = high
   }
-  return new Uint8Array(words.buffer)
+  return bytes
+}
+
+const slabBytes = 64 * 1024
+let slab = new ArrayBuffer(slabBytes)
+let used = 0
+
+/** Room for a column, aligned to 8 bytes. Short ones share a slab: a buffer of its own costs more than the numbers in it. */
+const columnBytes = (bytes: number): Uint8Array<ArrayBuffer> => {
+  if (bytes > slabBytes / 8) return new Uint8Array(bytes)
+  if (used + bytes > slabBytes) {
+    slab = new ArrayBuffer(slabBytes)
+    used = 0
+  }
+  const column = new Uint8Array(slab, used, bytes)
+  used += (bytes + 7) & ~7
+  return column
 }

@@ -27,7 +27,16 @@ export interface RecordShape {
 
 export const sourceOf = (instance: string): string => `andon/ingest/${instance}`
 
-export const partitionOfAsset = (shape: RecordShape, assetId: string): number => partitionOf(assetId, shape.telemetryPartitions)
+const partitions = new WeakMap<RecordShape, Map<string, number>>()
+
+/** Remembered, since each block asks; only assets of plant files come here. */
+export const partitionOfAsset = (shape: RecordShape, assetId: string): number => {
+  let known = partitions.get(shape)
+  if (known === undefined) partitions.set(shape, (known = new Map()))
+  let partition = known.get(assetId)
+  if (partition === undefined) known.set(assetId, (partition = partitionOf(assetId, shape.telemetryPartitions)))
+  return partition
+}
 
 export const blockRecord = (shape: RecordShape, { builder, identities }: ClosedBlock, isControl = false): Outgoing => {
   const { id, block, timeUs, receivedUs } = builder.close(shape.skewBoundUs)
