@@ -1,10 +1,6 @@
 // The Kinesis door on kinesis-local: positions, resharding, and repeats.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import {
@@ -17,9 +13,8 @@ import {
   SplitShardCommand,
 } from '@aws-sdk/client-kinesis'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
-import { checkReachable, openMemoryLog } from '@andon/kit'
+import { openMemoryLog } from '@andon/kit'
 import type { MemoryLog } from '@andon/kit'
-import { freePorts } from '@andon/platform'
 import { kinesisDoor } from '../src/adapters/kinesis.ts'
 import { positionOnLog } from '../src/adapters/log-positions.ts'
 import type { PositionFile } from '../src/adapters/positions.ts'
@@ -27,6 +22,8 @@ import type { Source } from '../src/adapters/source.ts'
 import { streamMetrics } from '../src/adapters/stream-metrics.ts'
 import { systemClock } from '../src/clock.ts'
 import type { KinesisPosition } from '../src/kinesis-shards.ts'
+import { startKinesisLocal } from './own-server.ts'
+import type { OwnServer } from './own-server.ts'
 import { logged, openRig, rowsOf } from './rig.ts'
 import type { ManualClock, Rig } from './rig.ts'
 import { conformsToSource } from './source-conformance.ts'
@@ -35,8 +32,7 @@ import { until } from './until.ts'
 
 const region = 'us-east-1'
 const credentials = { accessKeyId: 'test', secretAccessKey: 'test' }
-let server: ChildProcess
-let endpoint: string
+let server: OwnServer
 let client: KinesisClient
 let rig: Rig
 let positions: MemoryLog
@@ -47,32 +43,8 @@ before(
   async () => {
     // The SDK reads credentials from the environment, as it would in a plant.
     Object.assign(process.env, { AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey })
-    const [plain, tls] = (await freePorts(2)) as [number, number]
-    const main = createRequire(import.meta.url).resolve('kinesis-local')
-    server = spawn(process.execPath, [main], {
-      cwd: dirname(main), // it reads server.json from there
-      env: {
-        PATH: process.env['PATH'],
-        KINESIS_MOCK_PLAIN_PORT: String(plain),
-        KINESIS_MOCK_TLS_PORT: String(tls),
-        LOG_LEVEL: 'ERROR',
-        SPLIT_SHARD_DURATION: '50ms',
-        MERGE_SHARDS_DURATION: '50ms',
-        CREATE_STREAM_DURATION: '50ms',
-        SHARD_LIMIT: '100',
-      },
-      stdio: 'ignore',
-    })
-    endpoint = `http://127.0.0.1:${plain}`
-    await until(
-      () =>
-        checkReachable([endpoint], 'kinesis').then(
-          () => true,
-          () => false,
-        ),
-      'kinesis-local',
-    )
-    client = new KinesisClient({ region, endpoint, credentials, requestHandler: new NodeHttpHandler() })
+    server = await startKinesisLocal()
+    client = new KinesisClient({ region, endpoint: server.url, credentials, requestHandler: new NodeHttpHandler() })
     rig = await openRig({ isRunning: true, clock: systemClock() as unknown as ManualClock })
     await until(() => rig.wiring.refusing() === undefined, 'the intake')
     positions = openMemoryLog({ partitions: 1 })
@@ -84,7 +56,7 @@ after(async () => {
   for (const door of doors) await door.stop()
   await rig?.wiring.stop()
   client?.destroy()
-  server?.kill('SIGKILL')
+  await server?.stop()
 })
 
 const isActive = async (stream: string) => {
@@ -103,7 +75,7 @@ const positionOf = (stream: string): PositionFile<KinesisPosition> => positionOn
 
 const newDoor = (stream: string, mapping: object = conformanceMapping, extra: object = {}): Source => {
   const door = kinesisDoor({
-    sources: new TestSources(source({ id: stream, kind: 'kinesis', stream, region, endpoint, mapping, ...extra })),
+    sources: new TestSources(source({ id: stream, kind: 'kinesis', stream, region, endpoint: server.url, mapping, ...extra })),
     assignment: new TestAssignment(),
     positionOf: ({ id }) => positionOf(id),
     logger,
