@@ -41,11 +41,17 @@ export interface Lane {
 /** How long an answered entry is held: three times the broker's flush interval of 5 s. */
 export const holdMs = 15_000
 
+/** What a record takes in memory next to its value and its headers, roughly. */
+const recordBytes = 400
+
+const bytesOf = ({ value, headers }: Outgoing): number => value.length + headers.to - headers.from + recordBytes
+
 export class Held {
   readonly #lanes = new Map<string, Lane[]>()
   readonly #all: Lane[] = []
   readonly #maxCachedBytes: number
   #cachedBytes = 0
+  #size = 0
 
   /** @param maxCachedBytes records kept in memory while they wait for the broker; beyond it they are read back from the spool. */
   constructor(maxCachedBytes: number) {
@@ -82,11 +88,12 @@ export class Held {
     const published = isAwaited ? Promise.withResolvers<void>() : undefined
     const { oldestReceivedUs, identities, isControl } = record
     const entry: HeldEntry = { lane, oldestReceivedUs, identities, isControl, ref, record: undefined, answeredAtMs: 0, published }
-    if (this.#cachedBytes + record.value.length <= this.#maxCachedBytes) {
+    if (this.#cachedBytes + bytesOf(record) <= this.#maxCachedBytes) {
       entry.record = record
-      this.#cachedBytes += record.value.length
+      this.#cachedBytes += bytesOf(record)
     }
     lane.entries.push(entry)
+    this.#size++
     if (isControl) lane.controlWaiting++
     return entry
   }
@@ -174,6 +181,7 @@ export class Held {
       lane.answeredCount -= count
       for (const entry of lane.entries.splice(0, count)) safe.push(entry)
     }
+    this.#size -= safe.length
     return safe
   }
 
@@ -182,6 +190,11 @@ export class Held {
     let lowUs = nowUs
     for (let at = lane.answeredCount; at < lane.entries.length; at++) lowUs = Math.min(lowUs, lane.entries[at]!.oldestReceivedUs)
     return lowUs
+  }
+
+  /** Entries in all lanes. Each takes some 200 bytes, however small its record is. */
+  get size(): number {
+    return this.#size
   }
 
   counts(): { held: number; unanswered: number } {
@@ -200,6 +213,7 @@ export class Held {
   }
 
   #forget(entry: HeldEntry, error: unknown): void {
+    this.#size--
     this.#uncache(entry)
     if (entry.isControl) entry.lane.controlWaiting--
     entry.published?.promise.catch(() => undefined) // whoever waits sees it; after a restart nobody does
@@ -207,7 +221,7 @@ export class Held {
   }
 
   #uncache(entry: HeldEntry): void {
-    if (entry.record !== undefined) this.#cachedBytes -= entry.record.value.length
+    if (entry.record !== undefined) this.#cachedBytes -= bytesOf(entry.record)
     entry.record = undefined
   }
 

@@ -68,6 +68,8 @@ export interface IntakeWiring {
 // A single waveform may be longer; it then has a block of its own.
 const blockMaxBytes = 256 * 1024
 const stopMs = 3000
+// Records in the spool: their places take some 150 MB of the heap. Nothing comes to so many but readings that go to quarantine one by one.
+const mostHeld = 700_000
 
 /** Opens the spool and takes over what it holds; rejects when that is not ours to read. */
 export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
@@ -124,7 +126,10 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
   memory.restore(deps.journal.remembered)
   memory.restore(edge.restored)
 
-  const pressure = new Pressure({ maxBytes: settings.inFlightMaxBytes, spoolFullness: () => spool.fullness() })
+  const pressure = new Pressure({
+    maxBytes: settings.inFlightMaxBytes,
+    spoolFullness: () => Math.max(spool.fullness(), edge.held.size / mostHeld),
+  })
 
   const observe = () => {
     const counts = { ...edge.held.counts(), spoolBytes: spool.bytes(), inFlightBytes: pressure.bytes }

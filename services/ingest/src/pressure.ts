@@ -5,7 +5,7 @@ import { AndonError } from '@andon/kit'
 
 export interface PressureDeps {
   readonly maxBytes: number
-  /** Share of the spool's bound in use. */
+  /** Share of the spool's bounds in use, of bytes or of records. */
   readonly spoolFullness: () => number
 }
 
@@ -47,7 +47,7 @@ export class Pressure {
 
   #refusing(share: number, why: string): AndonError | undefined {
     if (this.#deps.spoolFullness() >= share) {
-      const message = `The spool is ${share === 1 ? '' : 'nearly '}full${why}: the broker has been away for too long, or INGEST_SPOOL_MAX_BYTES is too small`
+      const message = `The spool is ${share === 1 ? '' : 'nearly '}full${why}: the broker has been away for too long, INGEST_SPOOL_MAX_BYTES is too small, or very much goes to quarantine`
       return tryAgain('ANDON_INGEST_SPOOL_FULL', message, spoolRetryS)
     }
     if (this.#bytes >= share * this.#deps.maxBytes)

@@ -65,9 +65,12 @@ test('a nearly full spool is kept for control-class assets, and a full one for n
   const late = (await fill(spindle)) as ReturnType<typeof tryAgain>
   assert.equal(late.code, 'ANDON_INGEST_SPOOL_FULL')
   assert.ok(spool() >= 1)
+  const { held } = rig.wiring.edge
+  assert.ok(held.size > 0)
+  assert.equal(held.size, held.counts().held)
   rig.log.failAppends(undefined)
   for (let second = 0; second < 20; second++) await rig.second()
-  assert.equal(rig.wiring.edge.held.counts().held, 0)
+  assert.deepEqual([held.size, held.counts().held], [0, 0])
   const again = rig.send({ readings: reading(1000) })
   await rig.flush()
   assert.equal((await again).accepted, 1)

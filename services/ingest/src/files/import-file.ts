@@ -12,6 +12,7 @@ import type { FileDelivery } from './file-deliveries.ts'
 import type { Checkpoint, RejectedList } from './import-store.ts'
 import { rejectedLine, tallied } from './manifest.ts'
 import type { RejectedRow, Tally } from './manifest.ts'
+import { QuarantinePace } from './quarantine-pace.ts'
 import type { RowBatch } from './row-batch.ts'
 import type { Position, RowSource } from './row-source.ts'
 
@@ -56,10 +57,13 @@ export const importFile = async (deps: ImportDeps, start: ImportStart): Promise<
   let { position, tally } = start
   let savedMs = performance.now()
   let safePosition = position
+  const pace = new QuarantinePace(() => performance.now())
 
   const settle = async (): Promise<void> => {
     const oldest = sent.shift()!
+    const { rejected: before } = tally
     tally = await oldest.safe
+    pace.sent(tally.rejected - before)
     for (const [asset, next] of oldest.counts) safeAssets.set(assets.ids[asset]!, next)
     safePosition = oldest.end
     free.push(oldest.batch)
@@ -75,6 +79,10 @@ export const importFile = async (deps: ImportDeps, start: ImportStart): Promise<
     for (;;) {
       signal.throwIfAborted()
       if (sent.length === batchesInHand) await settle()
+      for (let waitMs = pace.waitMs(); waitMs > 0; waitMs = pace.waitMs()) {
+        while (sent.length > 0) await settle()
+        await pause(waitMs, undefined, { signal })
+      }
       const batch = free.pop() ?? source.newBatch()
       const end = await source.read(batch, position)
       if (batch.rows === 0) break
