@@ -21,7 +21,8 @@ import type { MqttDoorOptions } from '../src/adapters/mqtt.ts'
 import type { Delivery, Device, Intake } from '../src/adapters/source.ts'
 import type { Devices } from '../src/devices.ts'
 import { newAuthority } from './certificates.ts'
-import { conformsToSource, until } from './source-conformance.ts'
+import { conformsToSource } from './source-conformance.ts'
+import { until } from './until.ts'
 
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 const tokens = new Map([
@@ -116,6 +117,22 @@ test('an MQTT 5 device is told what went to quarantine, in the reason of its PUB
   await client.endAsync()
 })
 
+test('of messages that came together each is answered for itself: the good ones plainly, the bad ones with a reason', async () => {
+  const client = await connected()
+  const reasons = new Map<number, string | undefined>()
+  client.on('packetreceive', (packet) => packet.cmd === 'puback' && reasons.set(packet.messageId!, packet.properties?.reasonString))
+  const before = deliveries.length
+  const good = JSON.stringify({ t: 1_795_000_000_000, temp: 80 })
+  client.stream.cork()
+  const sent = [good, 'hot', good, 'cold', good].map((each) => client.publishAsync('plants/works/boilers/oven/raw', each, { qos: 1 }))
+  setImmediate(() => client.stream.uncork())
+  await Promise.all(sent)
+  assert.equal(deliveries.length, before + 1)
+  const told = [...reasons].toSorted(([a], [b]) => a - b).map(([, why]) => why?.match(/found "\w+"/)?.[0])
+  assert.deepEqual(told, [undefined, 'found "hot"', undefined, 'found "cold"', undefined])
+  await client.endAsync()
+})
+
 test('a press of a button is a call', async () => {
   const client = await connected({ protocolVersion: 4 })
   await client.publishAsync('andon/help-press-1/call', '', { qos: 1 })
@@ -197,8 +214,10 @@ test('a burst beyond what may be in flight waits in the socket', async () => {
   for (const protocolVersion of [4, 5] as const) {
     const client = await connected({ protocolVersion })
     const before = deliveries.length
-    await Promise.all(Array.from({ length: 500 }, () => client.publishAsync('andon/burst/readings', '{}', { qos: 1 })))
-    assert.equal(deliveries.length, before + 500)
+    await Promise.all(Array.from({ length: 500 }, (_, n) => client.publishAsync('andon/burst/readings', String(n), { qos: 1 })))
+    // What comes with one read of the socket is one delivery.
+    const taken = deliveries.slice(before).flatMap((each) => ('readings' in each ? each.readings.map(({ value }) => value) : []))
+    assert.deepEqual(taken, [...Array(500).keys()])
     await client.endAsync()
   }
 })
