@@ -7,34 +7,26 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { HEADER } from '@andon/kit'
 import type { Block } from '@andon/schemas'
-import { freePorts } from '@andon/platform'
-import { sha256Hex } from '@andon/kit/ids'
 import { connectAsync } from 'mqtt'
 import { addBlock, newAsset } from '../../../services/features/src/asset-windows.ts'
 import type { Closing } from '../../../services/features/src/asset-windows.ts'
 import { NEVER_US } from '../../../services/features/src/intervals.ts'
 import { summarise } from '../../../services/features/src/summarise.ts'
 import { modelPlan } from '../../../services/features/test/blocks.ts'
-import { startFileProcess } from '../../../services/ingest/test/files/process.ts'
+import { openIngestProcess } from '../../../services/ingest/test/ingest-process.ts'
 import { plant } from '../../../services/ingest/test/rig.ts'
 import { until } from '../../../services/ingest/test/until.ts'
 import { andon } from './command.ts'
 import type { Result } from './command.ts'
 
-const [mqttPort] = (await freePorts(1)) as [number]
-const ingest = await startFileProcess('http,mqtt', { INGEST_MQTT_PORT: String(mqttPort) })
+const ingest = await openIngestProcess('http,mqtt')
 after(() => ingest.stop())
-const people = [
-  { id: 'p-loader', name: 'loader', roles: ['ingest'], tokenSha256: sha256Hex('loader-token') },
-  { id: 'p-operator', name: 'operator', roles: ['operator'], tokenSha256: sha256Hex('operator-token') },
-]
-writeFileSync(join(ingest.folder, 'principals.json'), JSON.stringify(people))
 await ingest.document('sources/boilers', 'source', boilers('temp'))
 await ingest.start()
 
 const door = `http://127.0.0.1:${ingest.ports.http}`
 const environment = {
-  ANDON_KAFKA_BROKERS: ingest.brokers.join(','),
+  ANDON_KAFKA_BROKERS: ingest.kafka.brokers.join(','),
   ANDON_REGISTRY_URL: ingest.registryUrl,
   ANDON_NAMESPACE: ingest.namespace,
   ANDON_INGEST_URL: door,
@@ -174,7 +166,11 @@ const idsOf = async (source: string): Promise<(string | undefined)[]> => {
 }
 
 test('a payload that was mapped wrongly is released by the corrected source file; what nobody wants is discarded', async () => {
-  const client = await connectAsync(`mqtt://127.0.0.1:${mqttPort}`, { username: 'plc', password: 'loader-token', protocolVersion: 5 })
+  const client = await connectAsync(`mqtt://127.0.0.1:${ingest.ports.mqtt}`, {
+    username: 'plc',
+    password: 'loader-token',
+    protocolVersion: 5,
+  })
   const publish = (payload: object) => client.publishAsync('boilers/oven', JSON.stringify(payload), { qos: 1 })
   await publish({ t: baseUs / 1000 + 2000, celsius: 90 })
   await publish({ t: 'never', celsius: 90 })

@@ -2,115 +2,48 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { once } from 'node:events'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import mqtt from 'mqtt'
-import { canonicalJson, openCodec, openKafkaLog, partitionOf, publish, sha256Hex } from '@andon/kit'
-import type { Codec, Log } from '@andon/kit'
-import { freePorts, startKafka, startNats, startRegistry } from '@andon/platform'
+import { partitionOf } from '@andon/kit'
+import { freePorts, startNats } from '@andon/platform'
 import { topology } from '@andon/schemas'
 import type { Actions, Block, Telemetry } from '@andon/schemas'
-import { plant } from './rig.ts'
+import { main, openIngestProcess } from './ingest-process.ts'
+import type { IngestProcess } from './ingest-process.ts'
 import { until } from './until.ts'
 
-const namespace = 'it.'
-const main = new URL('../src/main.ts', import.meta.url).pathname
-
-let folder: string
-let kafka: Awaited<ReturnType<typeof startKafka>>
-let registry: Awaited<ReturnType<typeof startRegistry>>
 let nats: Awaited<ReturnType<typeof startNats>>
-let log: Log
-let codec: Codec
-let ports: { admin: number; http: number; mqtt: number }
-let ingest: ChildProcess | undefined
-
-const settings = () => ({
-  PATH: process.env['PATH'],
-  ANDON_KAFKA_BROKERS: kafka.brokers.join(','),
-  ANDON_REGISTRY_URL: registry.url,
-  ANDON_NATS_URL: nats.url,
-  ANDON_NAMESPACE: namespace,
-  ANDON_DATA_DIR: join(folder, 'data'),
-  ANDON_TOKENS_FILE: join(folder, 'principals.json'),
-  ANDON_LOG_LEVEL: 'warn',
-  ANDON_PARENT_PID: String(process.pid),
-  INGEST_ADMIN_PORT: String(ports.admin),
-  INGEST_HTTP_PORT: String(ports.http),
-  INGEST_MQTT_PORT: String(ports.mqtt),
-})
-
-const isReady = async () => {
-  try {
-    return (await fetch(`http://127.0.0.1:${ports.admin}/readyz`)).ok
-  } catch {
-    return false
-  }
-}
-
-const startIngest = async (extra: Record<string, string> = {}) => {
-  ingest = spawn(process.execPath, [main], { env: { ...settings(), ...extra }, stdio: ['ignore', 'inherit', 'inherit'] })
-  await until(isReady, 'ingest is ready')
-}
-
-const ended = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-
-const killIngest = async (signal: NodeJS.Signals) => {
-  const child = ingest
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return null
-  const end = ended(child)
-  child.kill(signal)
-  return end
-}
+let ingest: IngestProcess
 
 before(
   async () => {
-    folder = await mkdtemp(join(tmpdir(), 'andon-ingest-'))
-    const principals = [{ id: 'p-device', name: 'device', roles: ['ingest'], tokenSha256: sha256Hex('device-token') }]
-    await writeFile(join(folder, 'principals.json'), JSON.stringify(principals))
-    ;[kafka, nats] = await Promise.all([startKafka(), startNats()])
-    registry = await startRegistry({ brokers: kafka.brokers })
-    const [admin, http, mqttPort] = (await freePorts(3)) as [number, number, number]
-    ports = { admin, http, mqtt: mqttPort }
-    codec = await openCodec({ registryUrl: registry.url, namespace })
-    log = await openKafkaLog({ brokers: kafka.brokers, clientId: 'test', namespace })
-    await log.admin.ensureTopics([{ name: 'config', partitions: 1, configs: topology.topics.config.configs }])
-    await publishDocument('plant', 'plant', { ...plant, cameras: [] })
-    await startIngest()
+    nats = await startNats()
+    ingest = await openIngestProcess('http,mqtt,nats', { ANDON_NATS_URL: nats.url })
+    await ingest.start()
   },
   { timeout: 120_000 },
 )
 
 after(
   async () => {
-    await killIngest('SIGKILL')
-    await log?.close()
-    await Promise.all([registry?.stop(), nats?.stop()])
-    await kafka?.stop()
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+    await ingest?.stop()
+    await nats?.stop()
   },
   { timeout: 60_000 },
 )
 
-const publishDocument = async (name: string, kind: string, document: object) => {
-  const body = canonicalJson(document)
-  const atUs = Date.now() * 1000
-  const value = { type: 'ConfigPublished', name, kind, digest: sha256Hex(body), body, effectiveFromUs: atUs, by: 'p-test', atUs }
-  await publish(log, codec, [{ topic: 'config', key: name, value, id: `${name}-1`, type: 'andon.config', timeUs: atUs }], 'test')
-}
-
 const publishSource = (source: { readonly id: string; readonly [field: string]: unknown }) =>
-  publishDocument(`sources/${source.id}`, 'source', source)
+  ingest.document(`sources/${source.id}`, 'source', source)
 
 /** Everything on the partition of the oven. */
 const telemetry = async (): Promise<Telemetry[]> => {
   const values: Telemetry[] = []
   const partition = partitionOf('oven', topology.topics.telemetry.partitions)
-  for await (const batch of log.read({ topic: 'telemetry', partition, from: 'earliest', to: 'latest' })) {
-    for (const record of batch.records) values.push(await codec.decodeAsync<Telemetry>('telemetry', record.value!))
+  for await (const batch of ingest.log.read({ topic: 'telemetry', partition, from: 'earliest', to: 'latest' })) {
+    for (const record of batch.records) values.push(await ingest.codec.decodeAsync<Telemetry>('telemetry', record.value!))
   }
   return values
 }
@@ -133,7 +66,7 @@ const reading = (source: string, seq: number) => ({
 })
 
 const post = (body: unknown) =>
-  fetch(`http://127.0.0.1:${ports.http}/v1/telemetry`, {
+  fetch(`http://127.0.0.1:${ingest.ports.http}/v1/telemetry`, {
     method: 'POST',
     headers: { authorization: 'Bearer device-token', 'content-type': 'application/json' },
     body: JSON.stringify(body),
@@ -167,23 +100,23 @@ test('a block on the real log: Avro, key, headers, ticks each second on every pa
   )
   const { partitions } = topology.topics.telemetry
   await until(async () => {
-    const ends = await log.admin.watermarks('telemetry')
+    const ends = await ingest.log.admin.watermarks('telemetry')
     return ends.length === partitions && ends.every(({ high }) => high >= 3)
   }, 'three ticks on every partition')
   const quarantined: string[] = []
-  for await (const batch of log.read({ topic: 'telemetry.ingest.quarantine', partition: 0, from: 'earliest', to: 'latest' })) {
+  for await (const batch of ingest.log.read({ topic: 'telemetry.ingest.quarantine', partition: 0, from: 'earliest', to: 'latest' })) {
     for (const record of batch.records) quarantined.push(record.header('andon-quarantine-code') ?? '')
   }
   assert.deepEqual(quarantined, ['ANDON_INGEST_UNKNOWN_CHANNEL'])
-  const version = (await (await fetch(`http://127.0.0.1:${ports.admin}/version`)).json()) as { acknowledge: string }
+  const version = (await (await fetch(`http://127.0.0.1:${ingest.ports.admin}/version`)).json()) as { acknowledge: string }
   assert.equal(version.acknowledge, 'spooled')
 })
 
 test('source files on config: a mapped topic becomes telemetry, a press of a button a call on actions', { timeout: 60_000 }, async () => {
-  await log.admin.ensureTopics([{ name: 'actions', ...topology.topics.actions }])
+  await ingest.log.admin.ensureTopics([{ name: 'actions', ...topology.topics.actions }])
   const client = await mqtt.connectAsync({
     host: '127.0.0.1',
-    port: ports.mqtt,
+    port: ingest.ports.mqtt,
     username: 'any',
     password: 'device-token',
     protocolVersion: 5,
@@ -199,7 +132,7 @@ test('source files on config: a mapped topic becomes telemetry, a press of a but
   await until(() => isTaken('ovens/oven', '{"temp":42}'), 'the mapping is in force')
   await until(async () => (await blocks('oven:ovens')).length > 0, 'the mapped block')
   await until(() => isTaken('andon/help-oven/call', '{"epoch":1,"seq":1}'), 'the button is in force')
-  const pressed = await fetch(`http://127.0.0.1:${ports.http}/v1/calls`, {
+  const pressed = await fetch(`http://127.0.0.1:${ingest.ports.http}/v1/calls`, {
     method: 'POST',
     headers: { authorization: 'Bearer device-token' },
     body: '{"button":"help-oven"}',
@@ -207,8 +140,8 @@ test('source files on config: a mapped topic becomes telemetry, a press of a but
   assert.equal(pressed.status, 202)
   const calls: Actions[] = []
   for (let partition = 0; partition < topology.topics.actions.partitions; partition++) {
-    for await (const batch of log.read({ topic: 'actions', partition, from: 'earliest', to: 'latest' })) {
-      for (const record of batch.records) calls.push(await codec.decodeAsync<Actions>('actions', record.value!))
+    for await (const batch of ingest.log.read({ topic: 'actions', partition, from: 'earliest', to: 'latest' })) {
+      for (const record of batch.records) calls.push(await ingest.codec.decodeAsync<Actions>('actions', record.value!))
     }
   }
   assert.deepEqual(
@@ -220,11 +153,11 @@ test('source files on config: a mapped topic becomes telemetry, a press of a but
 
 test('killed with -9 between acknowledgement and the broker: nothing lost, order kept', { timeout: 120_000 }, async () => {
   const source = 'killed'
-  await kafka.kill() // what is acknowledged from here on is in the spool alone
+  await ingest.kafka.kill() // what is acknowledged from here on is in the spool alone
   for (let seq = 1; seq <= 50; seq++) assert.equal((await post(reading(source, seq))).status, 202)
-  await killIngest('SIGKILL')
-  await kafka.restart()
-  await startIngest()
+  await ingest.kill('SIGKILL')
+  await ingest.kafka.restart()
+  await ingest.start()
   assert.equal((await post(reading(source, 51))).status, 202)
   await until(async () => new Set(seqsOf(await blocks(source))).size === 51, 'all samples are on the log')
   assert.deepEqual([...new Set(seqsOf(await blocks(source)))], inOrder(51))
@@ -236,7 +169,7 @@ test(
   async () => {
     const client = mqtt.connect({
       host: '127.0.0.1',
-      port: ports.mqtt,
+      port: ingest.ports.mqtt,
       username: 'any',
       password: 'device-token',
       clientId: 'device-1',
@@ -253,11 +186,11 @@ test(
       for (const victim of ['ingest', 'kafka', 'ingest'] as const) {
         await new Promise((resolve) => setTimeout(resolve, 1500))
         if (victim === 'kafka') {
-          await kafka.kill()
-          await kafka.restart()
+          await ingest.kafka.kill()
+          await ingest.kafka.restart()
         } else {
-          await killIngest('SIGKILL')
-          await startIngest()
+          await ingest.kill('SIGKILL')
+          await ingest.start()
         }
       }
     })()
@@ -274,35 +207,35 @@ test(
 
 test('SIGTERM: the process ends in order, and its spool has nothing left to tell', { timeout: 60_000 }, async () => {
   assert.equal((await post(reading('last', 1))).status, 202)
-  assert.equal(await killIngest('SIGTERM'), 0)
+  assert.equal(await ingest.kill('SIGTERM'), 0)
   assert.deepEqual(seqsOf(await blocks('last')), [1])
 })
 
 test('a scale-down waits for an empty spool, and says meanwhile what is left', { timeout: 120_000 }, async () => {
-  await killIngest('SIGTERM')
-  await startIngest({ INGEST_DRAIN_ON_STOP: 'true', INGEST_DRAIN_MAX_S: '90' })
+  await ingest.kill('SIGTERM')
+  await ingest.start({ INGEST_DRAIN_ON_STOP: 'true', INGEST_DRAIN_MAX_S: '90' })
   assert.equal((await post(reading('drained', 1))).status, 202)
-  const end = killIngest('SIGTERM')
+  const end = ingest.kill('SIGTERM')
   const answers: string[] = []
   await until(async () => {
-    answers.push(await (await fetch(`http://127.0.0.1:${ports.admin}/readyz`)).text())
+    answers.push(await (await fetch(`http://127.0.0.1:${ingest.ports.admin}/readyz`)).text())
     return /[1-9]\d* records are in its spool/.test(answers.at(-1)!)
   }, 'readiness says what is left')
   assert.equal(await end, 0)
-  assert.deepEqual(await readdir(join(folder, 'data', 'ingest', 'ingest-0', 'spool')), [])
+  assert.deepEqual(await readdir(join(ingest.folder, 'data', 'ingest', 'ingest-0', 'spool')), [])
   assert.deepEqual(seqsOf(await blocks('drained')), [1])
 })
 
 test('a start without a broker ends in seconds with one message', { timeout: 60_000 }, async () => {
   const [nobody] = (await freePorts(1)) as [number]
   const startedMs = performance.now()
-  const errors = join(folder, 'stderr')
+  const errors = join(ingest.folder, 'stderr')
   const { openSync } = await import('node:fs')
   const child = spawn(process.execPath, [main], {
-    env: { ...settings(), ANDON_KAFKA_BROKERS: `127.0.0.1:${nobody}` },
+    env: { ...ingest.env, ANDON_KAFKA_BROKERS: `127.0.0.1:${nobody}` },
     stdio: ['ignore', 'ignore', openSync(errors, 'w')],
   })
-  assert.equal(await ended(child), 1)
+  assert.deepEqual(await once(child, 'exit'), [1, null])
   assert.ok(performance.now() - startedMs < 10_000)
   assert.match(await readFile(errors, 'utf8'), /ANDON_UNREACHABLE.*ANDON_KAFKA_BROKERS/)
 })

@@ -7,14 +7,14 @@ import { after, before, test } from 'node:test'
 import type { Manifest, Telemetry } from '@andon/schemas'
 import { verifyRecords } from '../../../../test/harness/record-ledger.ts'
 import { until } from '../until.ts'
-import { startFileProcess } from './process.ts'
-import type { FileProcess } from './process.ts'
+import { openIngestProcess } from '../ingest-process.ts'
+import type { IngestProcess } from '../ingest-process.ts'
 
-let ingest: FileProcess
+let ingest: IngestProcess
 
 before(
   async () => {
-    ingest = await startFileProcess('folder')
+    ingest = await openIngestProcess('folder')
     await ingest.start()
   },
   { timeout: 180_000 },

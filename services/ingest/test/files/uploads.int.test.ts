@@ -9,17 +9,17 @@ import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import * as tus from 'tus-js-client'
 import { until } from '../until.ts'
-import { startFileProcess } from './process.ts'
-import type { FileProcess } from './process.ts'
+import { openIngestProcess } from '../ingest-process.ts'
+import type { IngestProcess } from '../ingest-process.ts'
 
 const run = promisify(execFile)
-let ingest: FileProcess
+let ingest: IngestProcess
 let url: string
 const authorization = 'Bearer loader-token'
 
 before(
   async () => {
-    ingest = await startFileProcess('http,tus,sftp', { INGEST_UPLOAD_MAX_BYTES: '2000000', INGEST_UPLOAD_QUOTA_BYTES: '3000000' })
+    ingest = await openIngestProcess('http,tus,sftp', { INGEST_UPLOAD_MAX_BYTES: '2000000', INGEST_UPLOAD_QUOTA_BYTES: '3000000' })
     url = `http://127.0.0.1:${ingest.ports.http}/v1/files`
     await mkdir(ingest.sftpKeys)
     for (const user of ['loader', 'stranger']) await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(ingest.folder, user)])

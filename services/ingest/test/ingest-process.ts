@@ -1,4 +1,4 @@
-// An ingest process with the doors for files, on a broker and a registry of its own: started, killed and started again by tests.
+// A real ingest process on a broker and a registry of its own: started, killed and started again by tests.
 
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -10,23 +10,28 @@ import type { Codec, Log } from '@andon/kit'
 import { freePorts, startKafka, startRegistry } from '@andon/platform'
 import { topology } from '@andon/schemas'
 import type { Telemetry } from '@andon/schemas'
-import { plant } from '../rig.ts'
-import { until } from '../until.ts'
+import { plant } from './rig.ts'
+import { until } from './until.ts'
 
-const main = new URL('../../src/main.ts', import.meta.url).pathname
+/** Its main file. */
+export const main = new URL('../src/main.ts', import.meta.url).pathname
 
-export interface FileProcess {
+export interface IngestProcess {
   readonly folder: string
   readonly inbox: string
   readonly sftpKeys: string
-  readonly ports: { readonly admin: number; readonly http: number; readonly sftp: number }
+  readonly ports: { readonly admin: number; readonly http: number; readonly mqtt: number; readonly sftp: number }
+  /** What the process is started with. */
+  readonly env: NodeJS.ProcessEnv
+  readonly kafka: Awaited<ReturnType<typeof startKafka>>
   readonly log: Log
-  readonly brokers: readonly string[]
+  readonly codec: Codec
   readonly registryUrl: string
   readonly namespace: string
   /** Of the running process. */
   pid(): number
-  start(): Promise<void>
+  /** Resolves when it is ready. `extra`: settings for this time. */
+  start(extra?: Readonly<Record<string, string>>): Promise<void>
   /** Ends the process; gives its exit code. */
   kill(signal: NodeJS.Signals): Promise<number | null>
   /** Everything on `telemetry`, partition by partition. */
@@ -36,13 +41,16 @@ export interface FileProcess {
   stop(): Promise<void>
 }
 
-export const startFileProcess = async (doors: string, settings: Readonly<Record<string, string>> = {}): Promise<FileProcess> => {
-  const folder = await mkdtemp(join(tmpdir(), 'andon-files-'))
-  const namespace = 'files.'
+/** Everything it needs, with the plant file on `config`; it is not started yet. */
+export const openIngestProcess = async (doors: string, settings: Readonly<Record<string, string>> = {}): Promise<IngestProcess> => {
+  const folder = await mkdtemp(join(tmpdir(), 'andon-ingest-'))
+  const namespace = 'it.'
   const kafka = await startKafka()
   const registry = await startRegistry({ brokers: kafka.brokers })
-  const [admin, http, sftp] = (await freePorts(3)) as [number, number, number]
+  const [admin, http, mqtt, sftp] = (await freePorts(4)) as [number, number, number, number]
   const principals = [
+    { id: 'p-device', name: 'device', roles: ['ingest'], tokenSha256: sha256Hex('device-token') },
+    { id: 'p-operator', name: 'operator', roles: ['operator'], tokenSha256: sha256Hex('operator-token') },
     { id: 'p-loader', name: 'loader', roles: ['ingest'], tokenSha256: sha256Hex('loader-token') },
     { id: 'p-other', name: 'other', roles: ['ingest'], tokenSha256: sha256Hex('other-token') },
     { id: 'p-viewer', name: 'viewer', roles: ['view'], tokenSha256: sha256Hex('viewer-token') },
@@ -66,6 +74,7 @@ export const startFileProcess = async (doors: string, settings: Readonly<Record<
     INGEST_DOORS: doors,
     INGEST_ADMIN_PORT: String(admin),
     INGEST_HTTP_PORT: String(http),
+    INGEST_MQTT_PORT: String(mqtt),
     INGEST_SFTP_PORT: String(sftp),
     INGEST_FOLDER: join(folder, 'inbox'),
     INGEST_FOLDER_SETTLE_MS: '100',
@@ -79,18 +88,20 @@ export const startFileProcess = async (doors: string, settings: Readonly<Record<
       () => false,
     )
 
-  const fileProcess: FileProcess = {
+  const ingest: IngestProcess = {
     folder,
     inbox: join(folder, 'inbox'),
     sftpKeys: join(folder, 'keys'),
-    ports: { admin, http, sftp },
+    ports: { admin, http, mqtt, sftp },
+    env,
+    kafka,
+    codec,
     log,
-    brokers: kafka.brokers,
     registryUrl: registry.url,
     namespace,
     pid: () => child?.pid ?? 0,
-    start: async () => {
-      child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'inherit', 'inherit'] })
+    start: async (extra = {}) => {
+      child = spawn(process.execPath, [main], { env: { ...env, ...extra }, stdio: ['ignore', 'inherit', 'inherit'] })
       await until(isReady, 'ingest is ready')
     },
     kill: async (signal) => {
@@ -122,13 +133,13 @@ export const startFileProcess = async (doors: string, settings: Readonly<Record<
       )
     },
     stop: async () => {
-      await fileProcess.kill('SIGKILL')
+      await ingest.kill('SIGKILL')
       await log.close()
       await registry.stop()
       await kafka.stop()
       await rm(folder, { recursive: true, force: true })
     },
   }
-  await fileProcess.document('plant', 'plant', { ...plant, cameras: [] })
-  return fileProcess
+  await ingest.document('plant', 'plant', { ...plant, cameras: [] })
+  return ingest
 }
