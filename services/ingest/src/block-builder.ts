@@ -9,6 +9,7 @@ import type { Correction } from './amendments.ts'
 import type { ReadingColumns } from './columns.ts'
 import { isWithin } from './layout.ts'
 import type { Layout } from './layout.ts'
+import { columnBytes, packInt64 } from './packed-columns.ts'
 import type { Burst, Reading } from './reading.ts'
 
 /** What a block is filled under; one builder serves one of these. */
@@ -331,32 +332,4 @@ const isSame = (one: Sender, other: Sender): boolean =>
 const grown = <A extends Float64Array | Uint8Array>(column: A, longer: A): A => {
   longer.set(column)
   return longer
-}
-
-const packInt64 = (values: ArrayLike<number>, rows: number): Uint8Array => {
-  const bytes = columnBytes(rows * 8)
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, rows * 2)
-  for (let row = 0; row < rows; row++) {
-    const value = values[row]!
-    const high = Math.floor(value / 0x1_0000_0000)
-    words[row * 2] = value - high * 0x1_0000_0000
-    words[row * 2 + 1] = high
-  }
-  return bytes
-}
-
-const slabBytes = 64 * 1024
-let slab = new ArrayBuffer(slabBytes)
-let used = 0
-
-/** Room for a column, aligned to 8 bytes. Short ones share a slab: a buffer of its own costs more than the numbers in it. */
-const columnBytes = (bytes: number): Uint8Array<ArrayBuffer> => {
-  if (bytes > slabBytes / 8) return new Uint8Array(bytes)
-  if (used + bytes > slabBytes) {
-    slab = new ArrayBuffer(slabBytes)
-    used = 0
-  }
-  const column = new Uint8Array(slab, used, bytes)
-  used += (bytes + 7) & ~7
-  return column
 }
