@@ -1,7 +1,7 @@
 // Folder door: files that appear in a watched folder are imported. A file counts when its size has stood still for a while or it was renamed
 // in; it is then claimed by a rename, so that instances may share a folder. Done, it lies in done/ or failed/ with its manifest beside it.
 
-import { watch } from 'node:fs'
+import { createReadStream, watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
@@ -100,7 +100,7 @@ export const folderDoor = ({ folder, settleMs, importer, logger }: FolderDoorOpt
     const file = join(target, `${job.id}.${job.name}`)
     await rename(job.path, file).catch(gone) // gone: moved before a kill
     const rejected = await importer.rejectedRows(manifest)
-    if (rejected !== undefined) await writeFileDurably(`${file}.rejected.csv`, rejected)
+    if (rejected !== undefined) await writeFileDurably(`${file}.rejected.csv`, createReadStream(rejected))
     await writeFileDurably(`${file}.manifest.json`, `${JSON.stringify(manifest, undefined, 2)}\n`)
     await rm(job.path, { force: true })
   }

@@ -1,6 +1,8 @@
 // tus door: resumable uploads (tus 1.0) below /v1/files on the port of the HTTP door. The answer to the last bytes is given when the whole file
 // is flushed and queued durably; what became of it is asked for at /v1/files/<id>/status and /manifest.
 
+import { createReadStream } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { AndonError, env } from '@andon/kit'
@@ -163,7 +165,8 @@ export const tusDoor = (options: TusDoorOptions): Source & { readonly handler: R
     if (view === 'manifest') return answer(response, 200, manifest)
     const rejected = view === 'rejected' ? await importer.rejectedRows(manifest) : undefined
     if (rejected === undefined) throw notFound()
-    response.writeHead(200, { 'content-type': 'text/csv; charset=utf-8' }).end(rejected)
+    response.writeHead(200, { 'content-type': 'text/csv; charset=utf-8' })
+    await pipeline(createReadStream(rejected), response).catch(() => undefined) // the connection is closed, which tells the client
   }
 
   /** `Upload-Concat: final;<url> <url> …`: the parts become one file, which is imported; the parts go. */

@@ -121,9 +121,10 @@ export class Importer {
     return this.#opened.manifest(id)
   }
 
-  /** The list of all rejected rows of a manifest, as CSV. */
-  rejectedRows(manifest: Manifest): Promise<Buffer> | undefined {
-    return manifest.rejectedList === null ? undefined : this.#blobs?.get(manifest.rejectedList)
+  /** Path of the list of all rejected rows of a manifest, as CSV; it may be as long as the file. Undefined where there is none. */
+  async rejectedRows({ rejectedList }: Manifest): Promise<string | undefined> {
+    const blobs = this.#blobs
+    return rejectedList !== null && (await blobs?.has(rejectedList)) === true ? blobs?.path(rejectedList) : undefined
   }
 
   async #work(intake: Intake, refusing: Refusing): Promise<void> {

@@ -3,8 +3,8 @@
 
 import { holdMs } from '../held.ts'
 
-/** Rows in quarantine that a file may have held at once: some 20 MB. */
-export const mostHeldRows = 75_000
+/** Rows in quarantine that a file may have held at once: some 15 MB. */
+export const mostHeldRows = 60_000
 // The hold, and what tick and answer may add to it.
 const windowMs = holdMs + 5000
 
