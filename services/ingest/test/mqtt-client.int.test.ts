@@ -21,7 +21,8 @@ import { Frames, isPublish, readPublish } from '../src/mqtt/frames.ts'
 import { newAuthority } from './certificates.ts'
 import { startMosquitto } from './own-server.ts'
 import type { OwnServer } from './own-server.ts'
-import { conformsToSource, until } from './source-conformance.ts'
+import { conformsToSource } from './source-conformance.ts'
+import { until } from './until.ts'
 
 const logger = createLogger({ service: 'ingest', level: 'silent' })
 const never = () => undefined

@@ -11,8 +11,6 @@ import { logged, openRig, reading, rowsOf } from './rig.ts'
 import type { ManualClock } from './rig.ts'
 import { until } from './until.ts'
 
-export { until } from './until.ts'
-
 /** A real client of the door's protocol. */
 export interface Sender {
   /**
