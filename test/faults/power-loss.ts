@@ -1,124 +1,37 @@
 // The power-loss mode of DESIGN.md §3.1: one host dies, and the broker's log ends where its last flush was. What ingest has
 // acknowledged and still keeps in its spool is sent again, in order.
 
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { createWriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { canonicalJson, openCodec, partitionOf, publish, seeded, sha256Hex } from '@andon/kit'
+import { partitionOf, seeded } from '@andon/kit'
 import type { Codec, Log } from '@andon/kit'
-import { freePorts, startNats, startRegistry } from '@andon/platform'
 import { topology } from '@andon/schemas'
 import type { Telemetry } from '@andon/schemas'
-import { plant } from '../../services/ingest/test/rig.ts'
 import { verifyRecords } from '../harness/record-ledger.ts'
 import type { FoundRecord } from '../harness/record-ledger.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
+import { CHANNEL, TOKEN, openIngest, sourceOf } from './ingest/rig.ts'
 import { secondsOf, until, withScene } from './rig.ts'
-import type { Scene } from './rig.ts'
 import { cutTail } from './segments.ts'
 
 const ASSET = 'oven'
-const TOKEN = 'faults-token'
 const READINGS_PER_SECOND = 200
 /** An unflushed tail is shorter than this: two flush intervals. */
 const TAIL_MS = 10_000
 
-interface Ingest {
-  readonly codec: Codec
-  readonly start: () => Promise<void>
-  readonly kill: () => Promise<void>
-  /** True when the readings were acknowledged. */
-  readonly post: (sequences: readonly number[]) => Promise<boolean>
-}
-
-const openIngest = async (scene: Scene): Promise<Ingest> => {
-  const [registry, nats] = await Promise.all([startRegistry({ brokers: scene.kafka.brokers }), startNats()])
-  scene.defer(() => Promise.all([registry.stop(), nats.stop()]))
-  const codec = await openCodec({ registryUrl: registry.url, namespace: scene.namespace })
-  await publishPlant(await scene.openLog(), codec)
-  const principals = [{ id: 'p-device', name: 'device', roles: ['ingest'], tokenSha256: sha256Hex(TOKEN) }]
-  writeFileSync(join(scene.dir, 'principals.json'), JSON.stringify(principals))
-  const [admin, http] = await freePorts(2)
-  const env = {
-    PATH: process.env['PATH'],
-    ANDON_KAFKA_BROKERS: scene.kafka.brokers.join(','),
-    ANDON_REGISTRY_URL: registry.url,
-    ANDON_NATS_URL: nats.url,
-    ANDON_NAMESPACE: scene.namespace,
-    ANDON_DATA_DIR: join(scene.dir, 'data'),
-    ANDON_TOKENS_FILE: join(scene.dir, 'principals.json'),
-    ANDON_LOG_LEVEL: 'warn',
-    ANDON_PARENT_PID: String(process.pid),
-    INGEST_DOORS: 'http',
-    INGEST_ADMIN_PORT: String(admin),
-    INGEST_HTTP_PORT: String(http),
-  }
-  let child: ChildProcess | undefined
-  const kill = async (): Promise<void> => {
-    const ending = child
-    if (ending === undefined) return
-    child = undefined
-    const ended = new Promise((resolve) => ending.once('exit', resolve))
-    if (ending.exitCode === null && ending.kill('SIGKILL')) await ended
-  }
-  scene.defer(kill)
-  const isReady = (): Promise<boolean> =>
-    fetch(`http://127.0.0.1:${admin}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    )
-  return {
-    codec,
-    kill,
-    start: async () => {
-      child = spawn(process.execPath, [join(import.meta.dirname, '../../services/ingest/src/main.ts')], {
-        env,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      child.stdout?.pipe(createWriteStream(join(scene.dir, 'ingest.log'), { flags: 'a' }))
-      child.stderr?.pipe(createWriteStream(join(scene.dir, 'ingest.log'), { flags: 'a' }))
-      await until('ingest to be ready', isReady)
-    },
-    post: (sequences) =>
-      fetch(`http://127.0.0.1:${http}/v1/telemetry`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
-        body: JSON.stringify(
-          sequences.map((seq) => ({
-            source: 'device',
-            epoch: 1,
-            seq,
-            timeUs: Date.now() * 1000,
-            asset: ASSET,
-            values: { temperatureC: seq % 100 },
-          })),
-        ),
-        signal: AbortSignal.timeout(5000),
-      }).then(
-        ({ status }) => status === 202,
-        () => false,
-      ),
-  }
-}
-
-const publishPlant = async (log: Log, codec: Codec): Promise<void> => {
-  await log.admin.ensureTopics([{ name: 'config', partitions: 1, configs: topology.topics.config.configs }])
-  const body = canonicalJson({ ...plant, cameras: [] })
-  const atUs = Date.now() * 1000
-  const value = {
-    type: 'ConfigPublished',
-    name: 'plant',
-    kind: 'plant',
-    digest: sha256Hex(body),
-    body,
-    effectiveFromUs: atUs,
-    by: 'p-faults',
-    atUs,
-  }
-  await publish(log, codec, [{ topic: 'config', key: 'plant', value, id: 'plant-1', type: 'andon.config', timeUs: atUs }], 'faults')
-}
+/** True when the readings were acknowledged. */
+const post = (url: string, sequences: readonly number[]): Promise<boolean> =>
+  fetch(`${url}/v1/telemetry`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    body: JSON.stringify(
+      sequences.map((seq) => ({ source: sourceOf(ASSET), epoch: 1, seq, timeUs: Date.now() * 1000, values: { [CHANNEL]: seq } })),
+    ),
+    signal: AbortSignal.timeout(5000),
+  }).then(
+    ({ status }) => status === 202,
+    () => false,
+  )
 
 /** Samples in the order in which they first appear; blocks that are sent again repeat what came before. */
 const firstAppearances = async (log: Log, codec: Codec, partition: number): Promise<FoundRecord[]> => {
@@ -143,9 +56,9 @@ export const powerLoss = (options: FaultOptions): Promise<FaultResult> =>
     options,
     async (scene) => {
       const { fraction: random } = seeded(options.seed)
-      const ingest = await openIngest(scene)
+      const ingest = await openIngest(scene, { doors: ['http'], assets: [ASSET] })
       await ingest.start()
-      const log = await scene.openLog()
+      const { log } = ingest
       const partition = partitionOf(ASSET, topology.topics.telemetry.partitions)
       const acknowledged = new Set<string>()
       let next = 1
@@ -153,7 +66,7 @@ export const powerLoss = (options: FaultOptions): Promise<FaultResult> =>
       const device = (async () => {
         while (!isOver) {
           const sequences = Array.from({ length: READINGS_PER_SECOND / 20 }, (_, i) => next + i)
-          while (!(await ingest.post(sequences))) await sleep(100) // a device repeats what was not acknowledged
+          while (!(await post(ingest.url, sequences))) await sleep(100) // a device repeats what was not acknowledged
           for (const seq of sequences) acknowledged.add(`sample ${seq}`)
           next += sequences.length
           await sleep(50)
