@@ -12,7 +12,7 @@ import type { FileDelivery } from './file-deliveries.ts'
 import type { Checkpoint, RejectedList } from './import-store.ts'
 import { rejectedLine, tallied } from './manifest.ts'
 import type { RejectedRow, Tally } from './manifest.ts'
-import { QuarantinePace } from './quarantine-pace.ts'
+import type { QuarantinePace } from './quarantine-pace.ts'
 import type { RowBatch } from './row-batch.ts'
 import type { Position, RowSource } from './row-source.ts'
 
@@ -24,6 +24,7 @@ export interface ImportDeps {
   /** Counts rows while they are read. */
   readonly assets: FileAssets
   readonly rejected: RejectedList
+  readonly pace: QuarantinePace
   readonly intake: Intake
   readonly save: (checkpoint: Checkpoint) => Promise<void>
   readonly onProgress: (position: Position, tally: Tally) => void
@@ -50,15 +51,13 @@ interface Sent {
 
 /** Resolves with the tally when every row is safe; rejects when stopped (the signal's reason) or when reading fails. */
 export const importFile = async (deps: ImportDeps, start: ImportStart): Promise<Tally> => {
-  const { source, assets, rejected, signal } = deps
+  const { source, assets, rejected, pace, signal } = deps
   const free: RowBatch[] = []
   const sent: Sent[] = []
   const safeAssets = new Map(assets.ids.map((id, index) => [id, assets.next[index]!] as const))
   let { position, tally } = start
   let savedMs = performance.now()
   let safePosition = position
-  const pace = new QuarantinePace(() => performance.now())
-
   const settle = async (): Promise<void> => {
     const oldest = sent.shift()!
     const { rejected: before } = tally

@@ -19,6 +19,7 @@ import { emptyTally, manifestRecord, manifestType, safeName } from './manifest.t
 import type { FileOrigin, Manifest, Tally } from './manifest.ts'
 import { openFile } from './open-file.ts'
 import type { OpenedFile } from './open-file.ts'
+import { QuarantinePace } from './quarantine-pace.ts'
 
 export type FileState = 'queued' | 'checking' | 'importing' | 'publishing' | 'done'
 
@@ -43,6 +44,7 @@ export class Importer {
   readonly #metrics: ReturnType<typeof fileMetrics>
   readonly #onDone = new Map<DoorName, OnDone>()
   readonly #queue: ImportJob[] = []
+  readonly #pace = new QuarantinePace(() => performance.now())
   #store: ImportStore | undefined
   #blobs: Blobs | undefined
   #opening: Promise<void> | undefined
@@ -206,6 +208,7 @@ export class Importer {
           source,
           assets,
           rejected,
+          pace: this.#pace,
           intake,
           signal: this.#stopping.signal,
           save: (checkpoint) => store.saveCheckpoint(job.id, checkpoint),

@@ -1,9 +1,9 @@
-// How fast a file may send rows to quarantine. Each such row is a record of its own, and ingest holds its place in memory until the brokers
-// have provably kept it: a file of a million bad rows must not take more of it than one of some thousands. Pure.
+// How fast files may send rows to quarantine. Each such row is a record of its own, and ingest holds its place in memory until the brokers
+// have provably kept it: a million bad rows must not take more of it than some thousands. One pace for all files. Pure.
 
 import { holdMs } from '../held.ts'
 
-/** Rows in quarantine that a file may have held at once: some 15 MB. */
+/** Rows in quarantine that files may have held at once: some 15 MB. */
 export const mostHeldRows = 60_000
 // The hold, and what tick and answer may add to it.
 const windowMs = holdMs + 5000
@@ -24,7 +24,7 @@ export class QuarantinePace {
     this.#rows += rows
   }
 
-  /** How long the file has to wait before its next rows, milliseconds; 0 for nearly all files. */
+  /** How long a file has to wait before its next rows, milliseconds; mostly 0. */
   waitMs(): number {
     const nowMs = this.#monotonicMs()
     while (this.#sent.length > 0 && nowMs - this.#sent[0]!.atMs >= windowMs) this.#rows -= this.#sent.shift()!.rows
