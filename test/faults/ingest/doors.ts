@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { freePorts, startKafka } from '@andon/platform'
 import { connect } from 'nats'
 import ssh2 from 'ssh2'
-import { startJetStream, startMosquitto } from '../../../services/ingest/test/own-server.ts'
+import { startJetStream, startKinesisLocal, startMosquitto } from '../../../services/ingest/test/own-server.ts'
 import type { Scene } from '../rig.ts'
 import {
   SFTP_USER,
@@ -13,6 +13,9 @@ import {
   httpFeeder,
   jetStreamFeeder,
   kafkaFeeder,
+  kinesisFeeder,
+  AWS,
+  KINESIS_STREAM,
   keyedHttpFeeder,
   mqttFeeder,
   natsFeeder,
@@ -36,15 +39,28 @@ export const openDoors = async (scene: Scene, isFull: boolean, note: (text: stri
   const folder = join(scene.dir, 'inbox')
   mkdirSync(folder)
   const other = isFull ? await startKafka() : undefined
-  scene.defer(() => other?.stop())
+  const kinesis = isFull ? await startKinesisLocal() : undefined
+  scene.defer(() => Promise.all([other?.stop(), kinesis?.kill()]))
   const { private: privateKey, public: publicKey } = ssh2.utils.generateKeyPairSync('ed25519')
   const keys = join(scene.dir, 'keys')
   mkdirSync(keys)
   writeFileSync(join(keys, SFTP_USER), `${publicKey}\n`)
   const [mqttPort = 0, sftpPort = 0] = await freePorts(2)
   const ingest = await openIngest(scene, {
-    doors: ['http', 'mqtt', 'mqtt-client', 'nats', 'folder', 'tus', 'sftp', ...(isFull ? ['kafka'] : [])],
-    assets: ['by-http', 'by-key', 'by-mqtt', 'by-mosquitto', 'by-nats', 'by-jetstream', 'by-folder', 'by-tus', 'by-sftp', 'by-kafka'],
+    doors: ['http', 'mqtt', 'mqtt-client', 'nats', 'folder', 'tus', 'sftp', ...(isFull ? ['kafka', 'kinesis'] : [])],
+    assets: [
+      'by-http',
+      'by-key',
+      'by-mqtt',
+      'by-mosquitto',
+      'by-nats',
+      'by-jetstream',
+      'by-folder',
+      'by-tus',
+      'by-sftp',
+      'by-kafka',
+      'by-kinesis',
+    ],
     sources: [
       {
         version: 1,
@@ -54,7 +70,22 @@ export const openDoors = async (scene: Scene, isFull: boolean, note: (text: stri
         jetstream: { stream: STREAM, durable: 'andon' },
         mapping: MAPPING,
       },
-      ...(other ? [{ version: 1, id: 'other-kafka', kind: 'kafka', brokers: other.brokers, topic: KAFKA_TOPIC, mapping: UNNUMBERED }] : []),
+      ...(other
+        ? [{ version: 1, id: 'other-kafka', kind: 'kafka', brokers: other.brokers, topic: KAFKA_TOPIC, mapping: unnumbered('by-kafka') }]
+        : []),
+      ...(kinesis
+        ? [
+            {
+              version: 1,
+              id: 'kinesis',
+              kind: 'kinesis',
+              stream: KINESIS_STREAM,
+              region: AWS.region,
+              endpoint: kinesis.url,
+              mapping: unnumbered('by-kinesis'),
+            },
+          ]
+        : []),
     ],
     env: {
       ANDON_NATS_URL: nats.url,
@@ -63,6 +94,8 @@ export const openDoors = async (scene: Scene, isFull: boolean, note: (text: stri
       INGEST_FOLDER: folder,
       INGEST_SFTP_PORT: String(sftpPort),
       INGEST_SFTP_KEYS: keys,
+      AWS_ACCESS_KEY_ID: AWS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: AWS.secretAccessKey,
     },
   })
   note('starting ingest with every door')
@@ -79,6 +112,7 @@ export const openDoors = async (scene: Scene, isFull: boolean, note: (text: stri
     tusFeeder('by-tus', ingest.url),
     sftpFeeder('by-sftp', sftpPort, privateKey),
     ...(other ? [await kafkaFeeder('by-kafka', other.brokers, KAFKA_TOPIC)] : []),
+    ...(kinesis ? [await kinesisFeeder('by-kinesis', kinesis.url)] : []),
   ]
   return { ingest, feeders }
 }
@@ -97,13 +131,13 @@ const MAPPING = {
   channels: { [CHANNEL]: { field: `values.${CHANNEL}` } },
 }
 
-const UNNUMBERED = {
+const unnumbered = (asset: string) => ({
   format: 'json',
-  asset: { id: 'by-kafka' },
-  source: { id: sourceOf('by-kafka') },
+  asset: { id: asset },
+  source: { id: sourceOf(asset) },
   time: { field: 'timeUs', format: 'us' },
   channels: { [CHANNEL]: { field: `values.${CHANNEL}` } },
-}
+})
 
 const addStream = async (url: string): Promise<void> => {
   const client = await connect({ servers: url })

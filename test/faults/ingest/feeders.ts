@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { openKafkaLog } from '@andon/kit'
+import { CreateStreamCommand, KinesisClient, PutRecordCommand } from '@aws-sdk/client-kinesis'
+import { NodeHttpHandler } from '@smithy/node-http-handler'
 import mqtt from 'mqtt'
 import { connect as connectNats } from 'nats'
 import ssh2 from 'ssh2'
@@ -253,6 +255,31 @@ export const kafkaFeeder = async (asset: string, brokers: readonly string[], top
       return true
     },
     () => log.close(),
+  )
+}
+
+export const KINESIS_STREAM = 'plant'
+export const AWS = { region: 'us-east-1', accessKeyId: 'test', secretAccessKey: 'test' } as const
+
+/** Records of a Kinesis stream: their place in their shard tells repeats. */
+export const kinesisFeeder = async (asset: string, endpoint: string): Promise<Feeder> => {
+  const start = startUs()
+  const client = new KinesisClient({ region: AWS.region, endpoint, credentials: AWS, requestHandler: new NodeHttpHandler() })
+  await client.send(new CreateStreamCommand({ StreamName: KINESIS_STREAM, ShardCount: 1 }))
+  return feed(
+    asset,
+    10,
+    async (counts) => {
+      const records = counts.map((count) => {
+        const { values, timeUs } = numbered(asset, start, count)
+        return { PartitionKey: asset, Data: Buffer.from(JSON.stringify({ values, timeUs })) }
+      })
+      // Put one by one: of a batch some may be stored and others not, and the whole would be put again.
+      for (const record of records) await client.send(new PutRecordCommand({ StreamName: KINESIS_STREAM, ...record }))
+      return true
+    },
+    () => client.destroy(),
+    500,
   )
 }
 
