@@ -17,7 +17,7 @@ export const fileSource = {
 
 /** What a mapping of rows cannot have: a file's digest and the place of a row identify it, and a row has no time of receipt. */
 export const fileFaults = ({ name, mapping }: { readonly name: string; readonly mapping: PayloadMapping }): Fault[] => {
-  const wildcards = [...name].filter((char) => char === '*' || char === '?').length
+  const wildcards = name.match(/[*?]/g)?.length ?? 0
   const faults = payloadFaults(mapping, ['mapping'], { levels: wildcards + 1, names: [] })
   const fault = (path: Fault['path'], expected: string) => void faults.push({ path: ['mapping', ...path], expected })
   if (!['csv', 'parquet'].includes(mapping.format)) fault(['format'], 'csv or parquet')
