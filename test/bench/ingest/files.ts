@@ -21,13 +21,11 @@ import { limit, rounded } from '../../harness/bench-measurement.ts'
 import { processContender } from '../../harness/bench-process.ts'
 import type { Benchmark } from '../benchmark.ts'
 import { type Bench, withBroker } from '../core/broker.ts'
-import { cpuUsOf, machineOf, startIngest } from './rig.ts'
+import { IMAGE_OPTIONS, cpuUsOf, machineOf, startIngest } from './rig.ts'
 
 const ROWS = 1_000_000
 const SAMPLES = 5
 const MEMORY_MB = 200
-/** As `andon up` and the image start it. */
-const NODE_OPTIONS = ['--max-old-space-size=256', '--max-semi-space-size=4'] as const
 
 /** Rows of one machine, 4 channels, one a second. The last line has room for a number that makes each copy another file. */
 const writeCsv = (path: string, rows: number): void => {
@@ -56,7 +54,7 @@ interface Importing extends Contender {
 const importing = async (bench: Bench, csv: string, rows: number): Promise<Importing> => {
   const inbox = join(bench.folder, `inbox-${process.hrtime.bigint()}`)
   mkdirSync(inbox)
-  const ingest = await startIngest(bench, ['folder'], [], { INGEST_FOLDER: inbox, INGEST_FOLDER_SETTLE_MS: '20' }, NODE_OPTIONS)
+  const ingest = await startIngest(bench, ['folder'], [], { INGEST_FOLDER: inbox, INGEST_FOLDER_SETTLE_MS: '20' }, IMAGE_OPTIONS)
   const done = join(inbox, 'done')
   let files = 0
   const one = async (): Promise<number> => {

@@ -11,7 +11,7 @@ import type { Benchmark } from '../benchmark.ts'
 import { type Bench, newTopic, withBroker } from '../core/broker.ts'
 import { pssMb } from '../process-tree.ts'
 import { BATCH } from './readings.ts'
-import { cpuUsOf, startIngest } from './rig.ts'
+import { IMAGE_OPTIONS, cpuUsOf, startIngest } from './rig.ts'
 import { join } from 'node:path'
 
 const SAMPLES = 12
@@ -29,8 +29,13 @@ const post = (name: string, port: number, kind: Kind, clients: number): Promise<
   processContender({ name, command: [process.execPath, workerFile('post.ts'), String(port), kind, String(clients)] })
 
 /** An ingest process and its driver; the CPU is that of ingest. */
-const ingestBy = async (bench: Bench, kind: Kind, clients: number): Promise<Contender & { readonly pid: number }> => {
-  const ingest = await startIngest(bench, ['http'], ['INGEST_HTTP_PORT'])
+const ingestBy = async (
+  bench: Bench,
+  kind: Kind,
+  clients: number,
+  nodeOptions: readonly string[] = [],
+): Promise<Contender & { readonly pid: number }> => {
+  const ingest = await startIngest(bench, ['http'], ['INGEST_HTTP_PORT'], {}, nodeOptions)
   const driver = await post(`andon (${kind})`, ingest.ports['INGEST_HTTP_PORT']!, kind, clients)
   return {
     ...driver,
@@ -135,13 +140,13 @@ export const httpSingles: Benchmark = {
     }),
 }
 
-/** Batches without a break: memory after a minute. */
+/** Batches without a break, under the limits of the image: memory after a minute. */
 export const httpMemory: Benchmark = {
   name: 'http-memory',
   ids: ['P5-memory'],
   run: () =>
     withBroker(async (bench) => {
-      const contender = await ingestBy(bench, 'json', BATCH_CLIENTS)
+      const contender = await ingestBy(bench, 'json', BATCH_CLIENTS, IMAGE_OPTIONS)
       const mib: number[] = []
       let readings = 0
       const startedMs = performance.now()

@@ -47,6 +47,9 @@ export interface Ingest {
 
 let started = 0
 
+/** How `andon up` and the image start the process. */
+export const IMAGE_OPTIONS = ['--max-old-space-size=256', '--max-semi-space-size=4'] as const
+
 /** Starts an ingest process with these doors and waits until it takes readings. `portsOf`: settings that give a door its port. */
 export const startIngest = async (
   bench: Bench,
