@@ -130,7 +130,7 @@ const connectionOf = (
   lost: Promise<never>,
 ): Connection => {
   return {
-    session,
+    session: bounded(session, lost),
     lost,
     publish: (acknowledge, withinMs) =>
       answerOf((done) => {
@@ -139,7 +139,8 @@ const connectionOf = (
       }),
     republish: async (subscriptionId, retransmitSequenceNumber) => {
       const request = new RepublishRequest({ subscriptionId, retransmitSequenceNumber })
-      return (await answerOf<RepublishResponse>((done) => session.republish(request, done))).notificationMessage
+      const asked = answerOf<RepublishResponse>((done) => session.republish(request, done))
+      return (await Promise.race([within(asked, 'ask again for a notification'), lost])).notificationMessage
     },
     close: async (keep) => {
       await within(session.close(!keep), 'close the session').catch(() => undefined) // it may be gone already
@@ -147,6 +148,19 @@ const connectionOf = (
     },
   }
 }
+
+/** A session whose requests end with its connection: node-opcua leaves some that were under way without an answer for ever. */
+const bounded = (session: OpcuaSession, lost: Promise<never>): OpcuaSession =>
+  new Proxy(session, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      return (...args: unknown[]): unknown => {
+        const answer: unknown = Reflect.apply(value, target, args)
+        return answer instanceof Promise ? Promise.race([within(answer, String(name)), lost]) : answer
+      }
+    },
+  })
 
 const answerOf = <T>(ask: (done: (error: Error | null, response?: T) => void) => void): Promise<T> =>
   new Promise((resolve, reject) => {
