@@ -110,7 +110,7 @@ describe('a labelled recording of a real pump bench', { timeout: 240_000 }, () =
           values: row.values,
         }))
         const answer = await mesh.call('POST', 7071, '/v1/telemetry', { as: 'integrator', body })
-        assert.deepEqual(answer, { status: 202, body: { accepted: readings.length, quarantined: [] } })
+        assert.deepEqual(answer, { status: 202, body: { accepted: readings.length, duplicates: 0, quarantined: [] } })
         acknowledged.push(...body.map(({ seq }) => ({ sourceId: source, epoch, seq })))
         sent += readings.length
       }
