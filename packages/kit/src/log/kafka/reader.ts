@@ -236,6 +236,12 @@ export class Reader {
       runner.doubt(true)
       return false
     }
+    if (result.code === CODE.corruptMessage)
+      throw logError(
+        'retriable',
+        'ANDON_LOG_CORRUPT',
+        `${source.topic}/${runner.partition}: the broker cannot read its batch at offset ${offset}`,
+      )
     if (result.code !== 0) {
       if (!isTransient(result.code))
         throw logError('fatal', 'ANDON_LOG_FETCH', `Reading ${source.topic}/${runner.partition}: ${nameOfCode(result.code)}`)
