@@ -11,7 +11,7 @@ import type { Benchmark } from '../benchmark.ts'
 import { type Bench, newTopic, withBroker } from '../core/broker.ts'
 import { pssMb } from '../process-tree.ts'
 import { BATCH } from './readings.ts'
-import { IMAGE_OPTIONS, cpuUsOf, startIngest } from './rig.ts'
+import { IMAGE_OPTIONS, drivenBy, startIngest } from './rig.ts'
 import { join } from 'node:path'
 
 const SAMPLES = 12
@@ -37,19 +37,7 @@ const ingestBy = async (
 ): Promise<Contender & { readonly pid: number }> => {
   const ingest = await startIngest(bench, ['http'], ['INGEST_HTTP_PORT'], {}, nodeOptions)
   const driver = await post(`andon (${kind})`, ingest.ports['INGEST_HTTP_PORT']!, kind, clients)
-  return {
-    ...driver,
-    pid: ingest.pid,
-    run: async (rounds) => {
-      const beforeUs = cpuUsOf(ingest.pid)
-      const cost = await driver.run(rounds)
-      return { ...cost, cpuUs: cpuUsOf(ingest.pid) - beforeUs }
-    },
-    close: async () => {
-      await driver.close?.()
-      await ingest.close()
-    },
-  }
+  return { ...drivenBy(ingest, driver), pid: ingest.pid }
 }
 
 const bareHttp = async (): Promise<Contender> => {

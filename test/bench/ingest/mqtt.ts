@@ -10,7 +10,7 @@ import { type Contender, PeerMissing, ratio, run } from '../../harness/bench.ts'
 import { processContender } from '../../harness/bench-process.ts'
 import type { Benchmark } from '../benchmark.ts'
 import { type Bench, withBroker } from '../core/broker.ts'
-import { TOKEN, cpuUsOf, startIngest } from './rig.ts'
+import { TOKEN, cpuUsOf, drivenBy, startIngest } from './rig.ts'
 
 const SAMPLES = 12
 const CONNECTIONS = 16
@@ -34,18 +34,7 @@ const publisher = (name: string, port: number, ...rest: string[]): Promise<Conte
 const ingestBy = async (bench: Bench): Promise<Contender> => {
   const ingest = await startIngest(bench, ['mqtt'], ['INGEST_MQTT_PORT'])
   const driver = await publisher('andon', ingest.ports['INGEST_MQTT_PORT']!)
-  return {
-    ...driver,
-    run: async (rounds) => {
-      const beforeUs = cpuUsOf(ingest.pid)
-      const cost = await driver.run(rounds)
-      return { ...cost, cpuUs: cpuUsOf(ingest.pid) - beforeUs }
-    },
-    close: async () => {
-      await driver.close?.()
-      await ingest.close()
-    },
-  }
+  return drivenBy(ingest, driver)
 }
 
 const installed = (name: string): string => {

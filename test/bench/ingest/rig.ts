@@ -8,6 +8,7 @@ import { canonicalJson, openCodec, openKafkaLog, publish, sha256Hex } from '@and
 import { freePorts, repositoryRoot } from '@andon/platform'
 import { parsePlant, topology } from '@andon/schemas'
 import { type Bench, smallTopic } from '../core/broker.ts'
+import type { Contender } from '../../harness/bench.ts'
 
 export const MACHINES = 128
 export const TOKEN = 'bench-token'
@@ -142,3 +143,17 @@ export const cpuUsOf = (pid: number): number =>
       return total // the thread ended while we looked
     }
   }, 0)
+
+/** A driver and the ingest process it drives, as one contender; the CPU is that of ingest. */
+export const drivenBy = (ingest: Pick<Ingest, 'pid' | 'close'>, driver: Contender): Contender => ({
+  ...driver,
+  run: async (rounds) => {
+    const beforeUs = cpuUsOf(ingest.pid)
+    const cost = await driver.run(rounds)
+    return { ...cost, cpuUs: cpuUsOf(ingest.pid) - beforeUs }
+  },
+  close: async () => {
+    await driver.close?.()
+    await ingest.close()
+  },
+})

@@ -16,6 +16,7 @@ import type { Importer } from '../files/importer.ts'
 import { SftpRoot, parseCommittedName } from './sftp-root.ts'
 import type { SftpLimits } from './sftp-root.ts'
 import { serveSftp } from './sftp-session.ts'
+import { uploadSettings } from '../files/upload-settings.ts'
 import type { Source } from './source.ts'
 
 export const sftpDoorKind = defineDoor({
@@ -28,13 +29,7 @@ export const sftpDoorKind = defineDoor({
       'Folder with one file of authorized public keys per user, named as the user',
       '.andon/sftp-keys',
     ),
-    maxBytes: env.integer('INGEST_UPLOAD_MAX_BYTES', 'Longest file that may be uploaded (tus, SFTP)', 4 * 1024 ** 3),
-    quotaBytes: env.integer(
-      'INGEST_UPLOAD_QUOTA_BYTES',
-      'Disk that files of one sender may take until they are imported (tus, SFTP)',
-      16 * 1024 ** 3,
-    ),
-    expireS: env.integer('INGEST_UPLOAD_EXPIRE_S', 'An upload that is not finished within this is removed (tus, SFTP)', 86_400),
+    ...uploadSettings,
   },
   open: (settings, context) => {
     const { config, logger } = context

@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import { AndonError, env } from '@andon/kit'
+import { AndonError } from '@andon/kit'
 import type { Logger } from '@andon/kit'
 import { Server, Upload } from '@tus/server'
 import { defineDoor } from '../doors.ts'
@@ -14,6 +14,7 @@ import type { Importer } from '../files/importer.ts'
 import { isUnfinishedName, safeName } from '../files/manifest.ts'
 import { problemAnswer } from './http-answers.ts'
 import { Senders } from './http-identity.ts'
+import { uploadSettings } from '../files/upload-settings.ts'
 import type { Source } from './source.ts'
 import { TusStore, checksumAlgorithms, parseChecksum, uploadRequest } from './tus-store.ts'
 
@@ -22,15 +23,7 @@ export const tusPrefix = '/v1/files'
 export const tusDoorKind = defineDoor({
   name: 'tus',
   about: 'Resumable uploads of CSV and Parquet files (tus 1.0) on the port of the HTTP door',
-  settings: {
-    maxBytes: env.integer('INGEST_UPLOAD_MAX_BYTES', 'Longest file that may be uploaded (tus, SFTP)', 4 * 1024 ** 3),
-    quotaBytes: env.integer(
-      'INGEST_UPLOAD_QUOTA_BYTES',
-      'Disk that files of one sender may take until they are imported (tus, SFTP)',
-      16 * 1024 ** 3,
-    ),
-    expireS: env.integer('INGEST_UPLOAD_EXPIRE_S', 'An upload that is not finished within this is removed (tus, SFTP)', 86_400),
-  },
+  settings: uploadSettings,
   open: (settings, context) => {
     const { config, principals, devices, http, logger } = context
     const folder = join(config.dataDir, 'ingest', config.instance, 'uploads')

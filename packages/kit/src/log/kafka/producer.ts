@@ -192,7 +192,7 @@ export class Producer {
     return round
   }
 
-  /** A call whose records are none - a text for a value - fails by itself, for good; the others of its round go into the next one. */
+  /** A call whose records are none - a text for a value - fails for good; those of its round may be tried again. */
   private take(call: Call, round: Round, partitions: ReadonlyMap<string, number>): boolean {
     try {
       return this.lanes.take(call, round, partitions)
