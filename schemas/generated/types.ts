@@ -672,6 +672,20 @@ export interface SampleRangeInput {
   readonly seqTo: number
 }
 
+/** A sensor that is suspected. */
+export interface ChannelHealth {
+  /** Channel of the asset. */
+  readonly channel: string
+  /** flat, stuck, saturated, drop-outs, gap or noise. */
+  readonly flags: readonly string[]
+}
+
+/** What a writer of ChannelHealth gives; a field left out takes its Avro default. */
+export interface ChannelHealthInput {
+  readonly channel: string
+  readonly flags: readonly string[]
+}
+
 /** The features of one asset over one closed window, one revision. */
 export interface Vector {
   /** UUIDv8 over (feature set digest, asset, window start, revision, digest of sorted sample identities). */
@@ -702,6 +716,22 @@ export interface Vector {
   readonly historical: boolean
   /** Replayed recordings: recorded time of the first row in the window, microseconds UTC. */
   readonly recordedStartUs: number | null
+  /** good; uncertain (samples of uncertain quality went in, or a sensor is suspected); unmonitored (no telemetry: there are no values). */
+  readonly quality: string
+  /** Operating regime by the rules of the feature set; null = it has none, or none held. */
+  readonly regime: string | null
+  /** True in a regime in which the machine is off. */
+  readonly machineOff: boolean
+  /** Channels whose sensor is suspected; a fault of the sensor is none of the machine. */
+  readonly health: readonly ChannelHealth[]
+  /** Event time of the service or sensor swap that began the baseline's epoch, microseconds UTC; null = none known. */
+  readonly baselineEpochUs: number | null
+  /** SHA-256 (hex) of the plant file that described the asset. */
+  readonly plantDigest: string
+  /** Rows of uncertain quality that went in. */
+  readonly uncertainRows: number
+  /** Rows of the window that were left out: bad quality, not a number, or superseded by a correction. */
+  readonly badRows: number
 }
 
 /** What a writer of Vector gives; a field left out takes its Avro default. */
@@ -720,6 +750,14 @@ export interface VectorInput {
   readonly missing?: readonly string[] | undefined
   readonly historical?: boolean | undefined
   readonly recordedStartUs?: number | null | undefined
+  readonly quality?: string | undefined
+  readonly regime?: string | null | undefined
+  readonly machineOff?: boolean | undefined
+  readonly health?: readonly ChannelHealthInput[] | undefined
+  readonly baselineEpochUs?: number | null | undefined
+  readonly plantDigest?: string | undefined
+  readonly uncertainRows?: number | undefined
+  readonly badRows?: number | undefined
 }
 
 /** Samples that arrived after their window was final; they stay in their blocks. */
@@ -884,6 +922,16 @@ export interface Predictions {
   readonly historical: boolean
   /** Carried from the vector, microseconds UTC. */
   readonly recordedStartUs: number | null
+  /** good; uncertain (samples of uncertain quality went in, or a sensor is suspected); unmonitored (no telemetry: there are no values). Carried from the vector. */
+  readonly quality: string
+  /** Operating regime by the rules of the feature set; null = it has none, or none held. Carried from the vector. */
+  readonly regime: string | null
+  /** True in a regime in which the machine is off. Carried from the vector. */
+  readonly machineOff: boolean
+  /** Channels whose sensor is suspected; a fault of the sensor is none of the machine. Carried from the vector. */
+  readonly health: readonly ChannelHealth[]
+  /** Event time of the service or sensor swap that began the baseline's epoch, microseconds UTC; null = none known. Carried from the vector. */
+  readonly baselineEpochUs: number | null
 }
 
 /** What a writer of Predictions gives; a field left out takes its Avro default. */
@@ -904,6 +952,11 @@ export interface PredictionsInput {
   readonly missing?: readonly string[] | undefined
   readonly historical?: boolean | undefined
   readonly recordedStartUs?: number | null | undefined
+  readonly quality?: string | undefined
+  readonly regime?: string | null | undefined
+  readonly machineOff?: boolean | undefined
+  readonly health?: readonly ChannelHealthInput[] | undefined
+  readonly baselineEpochUs?: number | null | undefined
 }
 
 /** A waveform that is too long for one block, or that a device measures in parts: its parts are rows with numbers of their own. */

@@ -1,56 +1,171 @@
 // features/*.yaml: which numbers are made of a window of samples.
 
 import { z } from 'zod'
+import { nearest } from './nearest.ts'
 import { readDocument } from './read.ts'
 import type { Fault, ReadOptions } from './read.ts'
+import { statisticNames, statistics } from './statistics.ts'
+import type { OptionName, Statistic } from './statistics.ts'
 
-export const scalarStatistics = ['mean', 'std', 'min', 'max', 'slope', 'rms', 'kurtosis', 'crest', 'peak'] as const
-export const bandStatistics = ['bandRms'] as const
+/** A length in words: 20rows, 500ms, 60s, 5min. */
+const lengthShape = z.string().regex(/^[1-9]\d*(rows|ms|s|min)$/, 'a length like 20rows, 500ms, 60s or 5min')
+
+const band = z.tuple([z.number().min(0), z.number().positive()])
+const share = z.number().gt(0).lt(1)
+
+const ruleOptions = {
+  quantiles: z.array(share).min(1).optional(),
+  limits: z.tuple([z.number().nullable(), z.number().nullable()]).optional(),
+  halfLifeMs: z.number().positive().optional(),
+  states: z.array(z.number()).min(1).optional(),
+  bandsHz: z.array(band).min(1).optional(),
+  logBands: z.strictObject({ count: z.int().min(1).max(64), lowHz: z.number().positive(), highHz: z.number().positive() }).optional(),
+  spectrum: z
+    .strictObject({
+      detrend: z.enum(['none', 'mean', 'linear']).optional(),
+      window: z.enum(['hann', 'hamming', 'blackman', 'flattop', 'rectangular']).optional(),
+      segment: z
+        .int()
+        .min(16)
+        .max(1 << 20)
+        .refine((length) => (length & (length - 1)) === 0, 'a power of two')
+        .optional(),
+      overlap: z.number().min(0).max(0.95).optional(),
+    })
+    .optional(),
+  velocityBandHz: band.optional(),
+  envelopeBandHz: band.optional(),
+  harmonics: z.int().min(1).max(20).optional(),
+  sidebands: z.int().min(1).max(10).optional(),
+  orders: z.array(z.number().positive()).min(1).optional(),
+  octaveFraction: z.union([z.literal(1), z.literal(3)]).optional(),
+  octaveRangeHz: band.optional(),
+  fundamentalHz: z.number().positive().optional(),
+} satisfies Record<OptionName, z.ZodType>
+
+const optionNames = Object.keys(ruleOptions) as OptionName[]
+
+const rule = z.strictObject({
+  /** Channel id, or * for every scalar channel of the asset. */
+  channel: z.string().min(1).optional(),
+  /** Channels that a statistic takes together: a pair, or three phases. */
+  channels: z.array(z.string().min(1)).min(2).max(3).optional(),
+  /** What the numbers are called instead of their channel: `scrap.increaseRatio`. */
+  as: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9-]*$/, 'a name of letters, digits and hyphens')
+    .optional(),
+  /** Scales it is computed at; all of the set unless given. */
+  scales: z.array(lengthShape).min(1).optional(),
+  statistics: z.array(z.string().min(1)).min(1),
+  ...ruleOptions,
+})
+
+/** A bound on a number of the vector. */
+const condition = z.union([
+  z.strictObject({ atLeast: z.number().optional(), below: z.number().optional() }),
+  z.strictObject({ equals: z.number() }),
+])
 
 const featureSetShape = z.strictObject({
   version: z.literal(1),
   name: z.string().regex(/^features\/[a-z0-9-]+$/, 'a name like features/press-vibration'),
-  /** Length of a window, ms of event time. */
-  windowMs: z.int().positive(),
+  /** Length of a window, ms of event time; or windowRows. */
+  windowMs: z.int().positive().optional(),
+  /** Length of a window in rows, for windows that end at every row. */
+  windowRows: z.int().min(2).optional(),
+  /** From the end of one window to the end of the next, ms of event time; windows follow each other unless given. */
+  hopMs: z.int().positive().optional(),
+  /** `every-row`: a window ends at every row of single values. */
+  closes: z.literal('every-row').optional(),
+  /** Shorter lengths that are computed at once, beside that of the window. */
+  scales: z.array(lengthShape).min(1).optional(),
   /** How long a window waits for out-of-order samples, ms. */
   latenessMs: z.int().min(0),
   /** Grace for clock skew on partition time, ms. */
   graceMs: z.int().min(0),
-  features: z
+  features: z.array(rule).min(1),
+  /** The first whose conditions all hold is the regime of the window. */
+  regimes: z
     .array(
       z.strictObject({
-        /** Channel id, or * for every scalar channel of the asset. */
-        channel: z.string().min(1),
-        statistics: z.array(z.enum([...scalarStatistics, ...bandStatistics])).min(1),
-        bandsHz: z
-          .array(z.tuple([z.number().min(0), z.number().positive()]))
-          .min(1)
-          .optional(),
+        id: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id of lower-case letters, digits and hyphens'),
+        /** The machine is off. */
+        off: z.boolean().default(false),
+        /** By names of the vector: { "speedRpm.mean": { below: 50 } }. Without a condition it always holds. */
+        when: z.record(z.string(), condition).default({}),
       }),
     )
-    .min(1),
+    .default([]),
+  /** When a sensor is suspected; false switches a check off. */
+  health: z
+    .strictObject({
+      stuckRows: z.union([z.int().min(2), z.literal(false)]).default(false),
+      flat: z.boolean().default(false),
+      saturatedShare: z.union([z.number().positive().max(1), z.literal(false)]).default(0.02),
+      dropOutShare: z.union([z.number().positive().max(1), z.literal(false)]).default(0.2),
+      gapPeriods: z.union([z.number().gt(1), z.literal(false)]).default(5),
+      noiseFactor: z.union([z.number().gt(1), z.literal(false)]).default(false),
+    })
+    .default({ stuckRows: false, flat: false, saturatedShare: 0.02, dropOutShare: 0.2, gapPeriods: 5, noiseFactor: false }),
 })
 
-export type FeatureSet = z.output<typeof featureSetShape>
-export type Statistic = FeatureSet['features'][number]['statistics'][number]
+type FeatureSetFile = z.output<typeof featureSetShape>
+export type FeatureRule = Omit<FeatureSetFile['features'][number], 'statistics'> & { readonly statistics: readonly Statistic[] }
+export type FeatureSet = Omit<FeatureSetFile, 'features'> & { readonly features: readonly FeatureRule[] }
 
-/** Reads a feature set. Band statistics come with bands, and only they. */
+/** Reads a feature set. Statistics are known ones and come with the options they require, and only such as they read. */
 export const parseFeatureSet = (source: unknown, options: ReadOptions = {}): FeatureSet =>
-  readDocument(featureSetShape, source, { file: 'features', ...options }, faults)
+  readDocument(featureSetShape, source, { file: 'features', ...options }, faults) as FeatureSet
 
-const isBand = (statistic: Statistic): boolean => (bandStatistics as readonly string[]).includes(statistic)
+const faults = (set: FeatureSetFile): Fault[] => [
+  ...windowFaults(set),
+  ...set.features.flatMap((each, i) => ruleFaults(each, ['features', i])),
+]
 
-const faults = (set: FeatureSet): Fault[] =>
-  set.features.flatMap((feature, i) => {
-    const found: Fault[] = []
-    if (feature.statistics.some(isBand) && feature.bandsHz === undefined) {
-      found.push({ path: ['features', i, 'bandsHz'], expected: 'a list of [low, high] in Hz for bandRms' })
+const windowFaults = (set: FeatureSetFile): Fault[] => {
+  const found: Fault[] = []
+  if ((set.windowMs === undefined) === (set.windowRows === undefined))
+    found.push({ path: ['windowMs'], expected: 'either windowMs or windowRows' })
+  if (set.windowRows !== undefined && set.closes !== 'every-row')
+    found.push({ path: ['windowRows'], expected: 'closes: every-row beside it; other windows are cut by time' })
+  if (set.hopMs !== undefined && set.closes !== undefined) found.push({ path: ['hopMs'], expected: 'either hopMs or closes: every-row' })
+  if (set.hopMs !== undefined && set.windowMs !== undefined && set.hopMs > set.windowMs)
+    found.push({ path: ['hopMs'], expected: `at most the ${set.windowMs} ms of the window, or samples would be left out` })
+  return found
+}
+
+const ruleFaults = (each: FeatureSetFile['features'][number], path: Fault['path']): Fault[] => {
+  const found: Fault[] = []
+  if ((each.channel === undefined) === (each.channels === undefined))
+    found.push({ path: [...path, 'channel'], expected: 'either channel or channels' })
+  const asked = each.statistics.filter((name): name is Statistic => name in statistics)
+  each.statistics.forEach((name, i) => {
+    if (!(name in statistics)) {
+      found.push({ path: [...path, 'statistics', i], expected: `a statistic; the nearest known one is ${nearest(name, statisticNames)}` })
+      return
     }
-    if (feature.bandsHz !== undefined && !feature.statistics.every(isBand)) {
-      found.push({ path: ['features', i, 'statistics'], expected: 'only bandRms where bandsHz is given' })
-    }
-    feature.bandsHz?.forEach(([low, high], j) => {
-      if (low >= high) found.push({ path: ['features', i, 'bandsHz', j], expected: 'a low end below the high end' })
-    })
-    return found
+    const { channels, requires } = statistics[name as Statistic]
+    const given = each.channels?.length ?? 1
+    if (channels !== given)
+      found.push({ path: [...path, 'statistics', i], expected: `${name} of ${channels} ${channels === 1 ? 'channel' : 'channels'}` })
+    for (const option of requires as readonly OptionName[])
+      if (each[option] === undefined) found.push({ path: [...path, option], expected: `${option}, which ${name} needs` })
   })
+  for (const option of optionNames) {
+    if (each[option] === undefined) continue
+    const isRead = asked.some((name) => [...statistics[name].requires, ...statistics[name].reads].some((read) => read === option))
+    if (!isRead) found.push({ path: [...path, option], expected: `no ${option}: none of ${each.statistics.join(', ')} reads it` })
+  }
+  const bands = {
+    bandsHz: each.bandsHz ?? [],
+    velocityBandHz: each.velocityBandHz && [each.velocityBandHz],
+    envelopeBandHz: each.envelopeBandHz && [each.envelopeBandHz],
+  }
+  for (const [option, list] of Object.entries(bands))
+    list?.forEach(([low, high], j) => {
+      if (low >= high)
+        found.push({ path: [...path, option, ...(option === 'bandsHz' ? [j] : [])], expected: 'a low end below the high end' })
+    })
+  return found
+}

@@ -40,14 +40,29 @@ const channel = z.discriminatedUnion('kind', [
   }),
 ])
 
-/** Defect frequencies as multiples of the shaft frequency. */
-const bearing = z.strictObject({
-  name,
-  bpfoOrder: z.number().positive(),
-  bpfiOrder: z.number().positive(),
-  bsfOrder: z.number().positive(),
-  ftfOrder: z.number().positive(),
-})
+/** Defect frequencies as multiples of the shaft frequency, or the geometry they follow from. */
+const bearing = z.union([
+  z.strictObject({
+    name,
+    bpfoOrder: z.number().positive(),
+    bpfiOrder: z.number().positive(),
+    bsfOrder: z.number().positive(),
+    ftfOrder: z.number().positive(),
+  }),
+  z.strictObject({
+    name,
+    balls: z.int().positive(),
+    ballDiameterMm: z.number().positive(),
+    pitchDiameterMm: z.number().positive(),
+    contactAngleDeg: z.number().min(0).lt(90).default(0),
+  }),
+])
+
+/** Upper limits of zones A, B and C of the velocity, mm/s RMS; or the group and support of ISO 20816-3 that give them. */
+const zones = z.union([
+  z.strictObject({ limitsMmS: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]) }),
+  z.strictObject({ group: z.union([z.literal(1), z.literal(2)]), support: z.enum(['rigid', 'flexible']) }),
+])
 
 const plantShape = z.strictObject({
   version: z.literal(1),
@@ -96,6 +111,13 @@ const plantShape = z.strictObject({
       sources: z.array(idShape).default([]),
       bearing: bearing.optional(),
       nominalSpeedRpm: z.number().positive().optional(),
+      /** Channel with the measured speed of the shaft, per minute. */
+      speedChannel: name.optional(),
+      /** Channel whose samples are the pulses of a tacho: their times count. */
+      tacho: z.strictObject({ channel: name, pulsesPerRev: z.int().positive().default(1) }).optional(),
+      /** `shaftRatio`: turns of the gear's shaft per turn of the one whose speed is measured. */
+      gears: z.array(z.strictObject({ name, teeth: z.int().positive(), shaftRatio: z.number().positive().default(1) })).default([]),
+      zones: zones.optional(),
       channels: z.array(channel).min(1),
     }),
   ),
@@ -158,6 +180,8 @@ const faults = (plant: PlantFile): Fault[] => {
       ...reference(classes, asset.class, ['assets', i, 'class'], 'an asset class'),
       ...repeats(asset.channels, (j) => ['assets', i, 'channels', j, 'id']),
       ...asset.channels.flatMap((channel, j) => ordered(channel.range, ['assets', i, 'channels', j, 'range'])),
+      ...scalarOf(asset, asset.speedChannel, ['assets', i, 'speedChannel']),
+      ...scalarOf(asset, asset.tacho?.channel, ['assets', i, 'tacho', 'channel']),
     ]),
     ...plant.cameras.flatMap((camera, i) => [
       ...reference(lines, camera.line, ['cameras', i, 'line'], 'a line'),
@@ -168,6 +192,11 @@ const faults = (plant: PlantFile): Fault[] => {
 
 const reference = (known: ReadonlySet<string>, id: string, path: Fault['path'], what: string): Fault[] =>
   known.has(id) ? [] : [{ path, expected: `${what} of this plant (${[...known].join(', ')})` }]
+
+const scalarOf = (asset: Asset, id: string | undefined, path: Fault['path']): Fault[] => {
+  const scalars = asset.channels.filter(({ kind }) => kind === 'scalar').map((channel) => channel.id)
+  return id === undefined ? [] : reference(new Set(scalars), id, path, 'a scalar channel of the asset')
+}
 
 const repeats = (items: readonly { readonly id: string }[], path: (index: number) => Fault['path']): Fault[] => {
   const seen = new Set<string>()

@@ -1,0 +1,310 @@
+// What features can be asked for: every statistic with what it is computed of, what it needs from the plant file and the
+// rule, its unit, formula and source. The features service computes them; its README shows this table.
+
+/** Options of a rule that statistics read. */
+export interface StatisticOptions {
+  /** Shares in (0, 1) for `quantile`. */
+  readonly quantiles?: readonly number[] | undefined
+  /** [low, high) in the channel's unit for `timeInBandPct`; null = open on that side. */
+  readonly limits?: readonly [number | null, number | null] | undefined
+  /** Half life of the weights of `ewma`, ms. */
+  readonly halfLifeMs?: number | undefined
+  /** Values of a state channel for `stateDurationS`. */
+  readonly states?: readonly number[] | undefined
+  /** [low, high) in Hz for `bandRms` and `bandLnShare`. */
+  readonly bandsHz?: readonly (readonly [number, number])[] | undefined
+  /** Bands of equal width on a logarithmic axis, for `logBandRms` and `logBandLnShare`. */
+  readonly logBands?: { readonly count: number; readonly lowHz: number; readonly highHz: number } | undefined
+  /** How spectra are made. */
+  readonly spectrum?: SpectrumOptions | undefined
+  /** Band of the velocity, Hz; 10 to 1000 Hz unless given (ISO 20816-1). */
+  readonly velocityBandHz?: readonly [number, number] | undefined
+  /** Band that is demodulated, Hz; chosen by spectral kurtosis unless given. */
+  readonly envelopeBandHz?: readonly [number, number] | undefined
+  /** Harmonics looked at beside the first, for defect and gear-mesh frequencies. */
+  readonly harmonics?: number | undefined
+  /** Sidebands on each side of the gear-mesh frequency. */
+  readonly sidebands?: number | undefined
+  /** Multiples of the shaft frequency for `orderRms`. */
+  readonly orders?: readonly number[] | undefined
+  /** 1 = octaves, 3 = third octaves, for `octaveDb`. */
+  readonly octaveFraction?: 1 | 3 | undefined
+  /** Centre frequencies of the lowest and the highest octave band, Hz. */
+  readonly octaveRangeHz?: readonly [number, number] | undefined
+  /** Expected fundamental of a voltage or current, Hz; 50 unless given. */
+  readonly fundamentalHz?: number | undefined
+}
+
+export interface SpectrumOptions {
+  /** What is taken out of each segment before it is weighted; `mean` unless given. */
+  readonly detrend?: 'none' | 'mean' | 'linear' | undefined
+  /** Weights of a segment; `hann` unless given. */
+  readonly window?: 'hann' | 'hamming' | 'blackman' | 'flattop' | 'rectangular' | undefined
+  /** Elements per segment, a power of two; the longest that fits a row unless given. */
+  readonly segment?: number | undefined
+  /** Share of a segment that the next one shares; 0.5 unless given. */
+  readonly overlap?: number | undefined
+}
+
+export type OptionName = keyof StatisticOptions
+
+/** What the plant file must say of the asset. */
+export type PlantNeed = 'speed' | 'bearing' | 'gears' | 'zones'
+
+export interface StatisticDefinition {
+  /** Single values, waveforms, or the elements of either. */
+  readonly of: 'any' | 'scalar' | 'waveform'
+  /** How many channels a rule names: one by itself, a pair, three phases. */
+  readonly channels: 1 | 2 | 3
+  /** Options without which it cannot be computed. */
+  readonly requires: readonly OptionName[]
+  /** Options that it reads beside these. */
+  readonly reads: readonly OptionName[]
+  readonly needs: readonly PlantNeed[]
+  /** `channel` stands for the unit of the (first) channel. */
+  readonly unit: string
+  readonly formula: string
+  readonly source: string
+}
+
+const define = (
+  of: StatisticDefinition['of'],
+  unit: string,
+  formula: string,
+  source: string,
+  more: Partial<Pick<StatisticDefinition, 'channels' | 'requires' | 'reads' | 'needs'>> = {},
+): StatisticDefinition => ({ of, channels: 1, requires: [], reads: [], needs: [], unit, formula, source, ...more })
+
+const spectral: readonly OptionName[] = ['spectrum']
+const envelope: readonly OptionName[] = ['spectrum', 'envelopeBandHz']
+const defect = { reads: [...envelope, 'harmonics'], needs: ['speed', 'bearing'] } as const
+
+/** Every statistic by name. x: the n elements of the window without bad and missing ones, m their mean, y = x - m. */
+export const statistics = {
+  count: define('any', '1', 'n', 'definition'),
+  mean: define('any', 'channel', 'm = sum x / n', 'definition'),
+  std: define('any', 'channel', 'sqrt(sum y^2 / n)', 'population standard deviation'),
+  min: define('any', 'channel', 'min x', 'definition'),
+  max: define('any', 'channel', 'max x', 'definition'),
+  range: define('any', 'channel', 'max x - min x; of a waveform the peak-to-peak value', 'definition'),
+  median: define('any', 'channel', 'quantile 0.5', 'definition'),
+  quantile: define('any', 'channel', 'linear interpolation between the order statistics at (n - 1) q', 'Hyndman and Fan 1996, type 7', {
+    requires: ['quantiles'],
+  }),
+  rms: define('any', 'channel', 'sqrt(sum y^2 / n)', 'ISO 20816-1, without the mean: gravity and bias are no vibration'),
+  peak: define('any', 'channel', 'max |y|', 'ISO 2041'),
+  crest: define('any', '1', 'peak / rms; 1.41 for a sine', 'ISO 13373-1'),
+  kurtosis: define('any', '1', '(sum y^4 / n) / (sum y^2 / n)^2; 3 for Gaussian noise', 'Pearson'),
+  skewness: define('any', '1', '(sum y^3 / n) / (sum y^2 / n)^1.5', 'Fisher-Pearson'),
+  shape: define('any', '1', 'rms / (sum |y| / n)', 'ISO 13373-1'),
+  impulse: define('any', '1', 'peak / (sum |y| / n)', 'ISO 13373-1'),
+  clearance: define('any', '1', 'peak / (sum sqrt|y| / n)^2', 'Lei et al. 2008'),
+  lnRms: define('any', 'ln(channel)', 'ln(rms)', 'detection of relative change of level'),
+
+  last: define('scalar', 'channel', 'x_n', 'definition'),
+  slope: define('scalar', 'channel/s', 'least squares of x over time', 'definition'),
+  difference: define('scalar', 'channel', 'x_n - x_(n-1)', 'lag-1 difference'),
+  differenceRms: define('scalar', 'channel', 'sqrt(sum (x_i - x_(i-1))^2 / (n - 1))', 'von Neumann 1941'),
+  ewma: define('scalar', 'channel', 'sum w_i x_i / sum w_i, w_i = 2^(-(t_n - t_i) / half life)', 'Roberts 1959', {
+    requires: ['halfLifeMs'],
+  }),
+  zeroCrossingsHz: define('scalar', 'Hz', 'changes of the sign of y / (t_n - t_1)', 'definition'),
+  timeInBandPct: define('scalar', '%', 'share of the time in which low <= x < high, each value held until the next', 'definition', {
+    requires: ['limits'],
+  }),
+  stateDurationS: define('scalar', 's', 'time in which x equals the state, each value held until the next or the end', 'definition', {
+    requires: ['states'],
+  }),
+  stateChanges: define('scalar', '1', 'number of i with x_i != x_(i-1)', 'definition'),
+  increase: define(
+    'scalar',
+    'channel',
+    'sum of the steps up; after a step down the counter began again at 0',
+    'Prometheus increase(), without extrapolation',
+  ),
+  increasePerS: define('scalar', 'channel/s', 'increase / (t_n - t_1)', 'counter rate with reset handling'),
+  cycleTimeS: define(
+    'scalar',
+    's',
+    '(time of the last step - time of the first) / (steps - 1), a step being a rise of the counter',
+    'ISO 22400-2, actual cycle time',
+  ),
+  correlation: define(
+    'scalar',
+    '1',
+    'sum y z / sqrt(sum y^2 sum z^2), pairs at the times of the first channel, the second held',
+    'Pearson',
+    {
+      channels: 2,
+    },
+  ),
+  regressionResidual: define(
+    'scalar',
+    'channel',
+    'last residual of the least-squares line of the first channel over the second',
+    'definition',
+    {
+      channels: 2,
+    },
+  ),
+  regressionResidualRms: define('scalar', 'channel', 'sqrt(sum residual^2 / n)', 'definition', { channels: 2 }),
+  increaseRatio: define(
+    'scalar',
+    '1',
+    'increase of the first channel / increase of the second, e.g. scrap per part',
+    'ISO 22400-2, scrap ratio',
+    {
+      channels: 2,
+    },
+  ),
+  phaseImbalancePct: define(
+    'any',
+    '%',
+    '100 max |v_k - v| / v over three phases, v_k = mean (single values) or rms (waveforms), v their mean',
+    'NEMA MG 1',
+    {
+      channels: 3,
+    },
+  ),
+
+  bandRms: define('waveform', 'channel', 'root of the power in [low, high) Hz, Welch', 'Welch 1967; Parseval', {
+    requires: ['bandsHz'],
+    reads: spectral,
+  }),
+  bandLnShare: define('waveform', '1', 'ln(power in the band / power above 0 Hz)', 'relative band energy', {
+    requires: ['bandsHz'],
+    reads: spectral,
+  }),
+  logBandRms: define('waveform', 'channel', 'as bandRms, bands of equal width on a logarithmic axis', 'Welch 1967', {
+    requires: ['logBands'],
+    reads: spectral,
+  }),
+  logBandLnShare: define('waveform', '1', 'as bandLnShare, bands of equal width on a logarithmic axis', 'relative band energy', {
+    requires: ['logBands'],
+    reads: spectral,
+  }),
+  centroidHz: define('waveform', 'Hz', 'sum f P(f) / sum P(f), f > 0', 'spectral centroid', { reads: spectral }),
+  spectralEntropy: define('waveform', '1', '-sum p ln p / ln(bins), p = P(f) / sum P, f > 0; 1 = white', 'Shannon; Inouye et al. 1991', {
+    reads: spectral,
+  }),
+  dominantHz: define('waveform', 'Hz', 'frequency of the highest line, parabola through its neighbours', 'definition', { reads: spectral }),
+  velocityRmsMmS: define('waveform', 'mm/s', 'root of the power of a(f) / (2 pi f) in the velocity band', 'ISO 20816-1', {
+    reads: [...spectral, 'velocityBandHz'],
+  }),
+  isoZone: define('waveform', '1', '1 to 4 for zones A to D of velocityRmsMmS', 'ISO 20816-3', {
+    reads: [...spectral, 'velocityBandHz'],
+    needs: ['zones'],
+  }),
+  envelopeRms: define(
+    'waveform',
+    'channel',
+    'rms of the envelope (analytic signal) in the demodulated band, without its mean',
+    'Randall and Antoni 2011',
+    { reads: envelope },
+  ),
+  envelopeKurtosis: define('waveform', '1', 'kurtosis of that envelope', 'Randall and Antoni 2011', { reads: envelope }),
+  envelopeLowHz: define('waveform', 'Hz', 'lower edge of the demodulated band', 'Antoni 2007, fast kurtogram', { reads: envelope }),
+  envelopeHighHz: define('waveform', 'Hz', 'upper edge of the demodulated band', 'Antoni 2007, fast kurtogram', { reads: envelope }),
+  envelopeBpfo: define(
+    'waveform',
+    '1',
+    'mean over harmonics of (peak of the squared-envelope spectrum at the outer-race frequency / its median)',
+    'Randall and Antoni 2011',
+    defect,
+  ),
+  envelopeBpfi: define('waveform', '1', 'the same at the inner-race frequency', 'Randall and Antoni 2011', defect),
+  envelopeBsf: define('waveform', '1', 'the same at twice the ball-spin frequency', 'Randall and Antoni 2011', defect),
+  envelopeFtf: define('waveform', '1', 'the same at the cage frequency', 'Randall and Antoni 2011', defect),
+  gearMeshRms: define(
+    'waveform',
+    'channel',
+    'root of the power at the mesh frequency and its harmonics, per gear the largest',
+    'ISO 13373-2',
+    {
+      reads: [...spectral, 'harmonics', 'sidebands'],
+      needs: ['speed', 'gears'],
+    },
+  ),
+  gearSidebandRatio: define(
+    'waveform',
+    '1',
+    'sum of the sideband amplitudes / amplitude at the mesh frequency, per gear the largest',
+    'ISO 13373-2',
+    {
+      reads: [...spectral, 'harmonics', 'sidebands'],
+      needs: ['speed', 'gears'],
+    },
+  ),
+  orderRms: define(
+    'waveform',
+    'channel',
+    'rms at multiples of the shaft frequency; resampled over the shaft angle where there is a tacho',
+    'ISO 13373-2, order tracking',
+    {
+      requires: ['orders'],
+      needs: ['speed'],
+    },
+  ),
+  octaveDb: define(
+    'waveform',
+    'dB',
+    '10 lg(power in the band / reference^2), reference 20 uPa for Pa, else 1 of the unit',
+    'IEC 61260-1 band edges',
+    {
+      reads: ['octaveFraction', 'octaveRangeHz', 'spectrum'],
+    },
+  ),
+  levelDb: define('waveform', 'dB', '20 lg(rms / reference), reference as for octaveDb', 'IEC 61672-1, Z weighting', {}),
+  lineFrequencyHz: define('waveform', 'Hz', 'frequency of the fundamental near the expected one', 'IEC 61000-4-30', {
+    reads: ['fundamentalHz'],
+  }),
+  thdPct: define('waveform', '%', '100 sqrt(sum of squared harmonics 2 to 40) / fundamental', 'IEC 61000-4-7', {
+    reads: ['fundamentalHz'],
+  }),
+} as const satisfies Record<string, StatisticDefinition>
+
+export type Statistic = keyof typeof statistics
+
+export const statisticNames = Object.keys(statistics) as readonly Statistic[]
+
+/** 0.95 → "95", 0.005 → "0_5": a part of a name holds no dot. */
+const part = (value: number): string =>
+  String(Number(value.toPrecision(12)))
+    .replace('.', '_')
+    .replace('-', 'minus')
+
+/** Nominal centre frequencies of octaves, Hz (IEC 61260-1), from 16 Hz on. */
+export const octaveCentresHz = [16, 31.5, 63, 125, 250, 500, 1000, 2000, 4000, 8000, 16_000] as const
+/** Nominal centre frequencies of third octaves, Hz. */
+export const thirdOctaveCentresHz = [
+  12.5, 16, 20, 25, 31.5, 40, 50, 63, 80, 100, 125, 160, 200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000,
+  6300, 8000, 10_000, 12_500, 16_000, 20_000,
+] as const
+
+/** Centres of the bands that the options ask for. */
+export const octaveCentres = ({ octaveFraction = 1, octaveRangeHz = [31.5, 8000] }: StatisticOptions): number[] => {
+  const centres: readonly number[] = octaveFraction === 3 ? thirdOctaveCentresHz : octaveCentresHz
+  return centres.filter((hz) => hz >= octaveRangeHz[0] && hz <= octaveRangeHz[1])
+}
+
+/** Names of the numbers that a statistic gives with these options, in their order; most give one, by their own name. */
+export const outputNames = (statistic: Statistic, options: StatisticOptions): string[] => {
+  switch (statistic) {
+    case 'quantile':
+      return (options.quantiles ?? []).map((share) => `p${part(share * 100)}`)
+    case 'stateDurationS':
+      return (options.states ?? []).map((state) => `state${part(state)}S`)
+    case 'bandRms':
+    case 'bandLnShare':
+      return (options.bandsHz ?? []).map(([low, high]) => `${statistic}${part(low)}to${part(high)}Hz`)
+    case 'logBandRms':
+    case 'logBandLnShare':
+      return Array.from({ length: options.logBands?.count ?? 0 }, (_, i) => `${statistic}${i + 1}`)
+    case 'orderRms':
+      return (options.orders ?? []).map((order) => `order${part(order)}Rms`)
+    case 'octaveDb':
+      return octaveCentres(options).map((hz) => `octave${part(hz)}HzDb`)
+    default:
+      return [statistic]
+  }
+}
