@@ -10,6 +10,15 @@ import type { OptionName, Statistic } from './statistics.ts'
 /** A length in words: 20rows, 500ms, 60s, 5min. */
 const lengthShape = z.string().regex(/^[1-9]\d*(rows|ms|s|min)$/, 'a length like 20rows, 500ms, 60s or 5min')
 
+/** What a length in words means. */
+export const lengthOf = (text: string): { readonly rows: number } | { readonly us: number } => {
+  const unit = text.replace(/^\d+/, '')
+  const amount = Number.parseInt(text, 10)
+  return unit === 'rows' ? { rows: amount } : { us: amount * (unitsUs[unit] ?? Number.NaN) }
+}
+
+const unitsUs: Readonly<Record<string, number>> = { ms: 1000, s: 1_000_000, min: 60_000_000 }
+
 const band = z.tuple([z.number().min(0), z.number().positive()])
 const share = z.number().gt(0).lt(1)
 

@@ -3,7 +3,8 @@
 
 import type { FeatureSet, Plant } from '@andon/schemas'
 import { compileFeatureSet } from './feature-set.ts'
-import type { AssetPlan, PlantAsset } from './feature-set.ts'
+import type { PlantAsset } from './feature-set.ts'
+import type { AssetPlan } from './plan.ts'
 
 /** A document as it held at some event time. */
 export interface DocumentVersion<T> {
@@ -44,7 +45,7 @@ export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeU
     for (const { setDigest, plan } of described.plans) if (setDigest === set.digest) return plan
     let plan: AssetPlan | undefined
     try {
-      plan = compileFeatureSet(set.value, set.digest, described.asset)
+      plan = compileFeatureSet(set.value, set.digest, described.asset, plant!.digest)
     } catch (error) {
       documents.onUnusable(assetId, described.featureSet, (error as Error).message)
     }

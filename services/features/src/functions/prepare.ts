@@ -1,0 +1,154 @@
+// A plan and the views of one window → its numbers. What a plan needs is prepared once; a window then allocates nothing.
+
+import type { AssetPlan, Call } from '../plan.ts'
+import { kernelOf } from './index.ts'
+import type { Compute, Kernel, Series, WindowContext } from './kernel.ts'
+
+/** What the window of an asset shows to the kernels. */
+export interface WindowView {
+  /** The window is [startUs, endUs). */
+  readonly startUs: number
+  readonly endUs: number
+  /** Good rows of a channel at a scale; undefined = none. Asked at most once per channel and scale. */
+  readonly series: (channel: number, scale: number) => Series | undefined
+}
+
+/**
+ * Computes what the plan asks for. `values` has one place per name of the plan, filled with NaN before; places of channels
+ * without a good row keep it. Prepared closures are kept for as long as the plan object lives.
+ */
+export const compute = (plan: AssetPlan, view: WindowView, values: Float64Array): void => {
+  const prepared = preparedOf(plan)
+  prepared.window.open(view)
+  for (const call of prepared.calls) {
+    if (!call.look(prepared.window)) continue
+    prepared.window.at(call.scale, call.series[0] as Series)
+    call.compute(call.series, values, prepared.window)
+  }
+}
+
+interface Prepared {
+  readonly plan: AssetPlan
+  readonly calls: readonly PreparedCall[]
+  readonly window: OpenWindow
+}
+
+/** By the calls of the plan: plans of equal assets share them, and with them what was prepared. */
+const known = new WeakMap<readonly Call[], Prepared>()
+
+const preparedOf = (plan: AssetPlan): Prepared => {
+  const found = known.get(plan.calls)
+  if (found !== undefined && isPreparedFor(found.plan, plan)) return found
+  const calls = plan.calls.flatMap((call) =>
+    byKernel(call).map(([kernel, asked]) => {
+      const channels = call.channels.map((at) => plan.channels[at]!)
+      return new PreparedCall(call, kernel.prepare({ call: { ...call, asked }, channels, machine: plan.machine }))
+    }),
+  )
+  const prepared = { plan, calls, window: new OpenWindow(plan) }
+  known.set(plan.calls, prepared)
+  return prepared
+}
+
+const isPreparedFor = (prepared: AssetPlan, plan: AssetPlan): boolean =>
+  prepared === plan || (prepared.channels === plan.channels && prepared.machine === plan.machine && prepared.scales === plan.scales)
+
+/** A call of a plan that an older version stored may ask for what several kernels compute now. */
+const byKernel = ({ asked }: Call): [Kernel, Call['asked'][number][]][] => {
+  const groups = new Map<Kernel, Call['asked'][number][]>()
+  for (const each of asked) {
+    const kernel = kernelOf(each.statistic)
+    const group = groups.get(kernel)
+    if (group === undefined) groups.set(kernel, [each])
+    else group.push(each)
+  }
+  return [...groups]
+}
+
+class PreparedCall {
+  readonly compute: Compute
+  readonly scale: number
+  readonly series: Series[] = []
+  private readonly channels: readonly number[]
+
+  constructor({ channels, scale }: Call, compute: Compute) {
+    this.compute = compute
+    this.channels = channels
+    this.scale = scale
+  }
+
+  /** Fetches the series of the call; false where a channel has none. */
+  look(window: OpenWindow): boolean {
+    for (let i = 0; i < this.channels.length; i++) {
+      const series = window.series(this.channels[i] as number, this.scale)
+      if (series === undefined) return false
+      this.series[i] = series
+    }
+    return true
+  }
+}
+
+/** The window that is computed now, as the kernels see it: one object per plan, set to the next window again and again. */
+class OpenWindow implements WindowContext {
+  startUs = 0
+  endUs = 0
+  private readonly plan: AssetPlan
+  private view: WindowView | undefined
+  private scale = 0
+  /** By scale and channel; null = not asked for yet. */
+  private readonly held: (Series | undefined | null)[]
+
+  constructor(plan: AssetPlan) {
+    this.plan = plan
+    this.held = new Array<Series | undefined | null>(plan.scales.length * plan.channels.length).fill(null)
+  }
+
+  open(view: WindowView): void {
+    this.view = view
+    this.endUs = view.endUs
+    this.held.fill(null)
+  }
+
+  /** Goes to a scale. One of rows begins with the oldest row of the channel that is looked at. */
+  at(scale: number, { timesUs }: Series): void {
+    const { length } = this.plan.scales[scale]!
+    this.scale = scale
+    if (scale === 0) this.startUs = this.view!.startUs
+    else this.startUs = 'us' in length ? this.endUs - length.us : (timesUs[0] as number)
+  }
+
+  series(channel: number, scale: number): Series | undefined {
+    const at = scale * this.plan.channels.length + channel
+    const held = this.held[at]
+    if (held !== null) return held
+    const found = this.view!.series(channel, scale)
+    this.held[at] = found
+    return found
+  }
+
+  readonly shaftHz = (): number => {
+    const { speedChannel, nominalSpeedRpm } = this.plan.machine
+    const measured = speedChannel === null ? undefined : (this.series(speedChannel, this.scale) ?? this.series(speedChannel, 0))
+    const rpm = measured === undefined ? (this.tachoRpm() ?? nominalSpeedRpm ?? Number.NaN) : meanOf(measured)
+    return rpm > 0 ? rpm / 60 : Number.NaN // a shaft at rest has no orders
+  }
+
+  readonly tacho = (): Series | undefined => {
+    const { tachoChannel } = this.plan.machine
+    return tachoChannel === null ? undefined : this.series(tachoChannel, this.scale)
+  }
+
+  /** From the pulses of the window; undefined with fewer than two. */
+  private tachoRpm(): number | undefined {
+    const pulses = this.tacho()
+    if (pulses === undefined || pulses.rows < 2) return undefined
+    const tookUs = (pulses.timesUs[pulses.rows - 1] as number) - (pulses.timesUs[0] as number)
+    return tookUs > 0 ? ((pulses.rows - 1) / this.plan.machine.tachoPulsesPerRev / tookUs) * 60e6 : undefined
+  }
+}
+
+const meanOf = ({ elements, rows }: Series): number => {
+  let sum = 0
+  for (let i = 0; i < rows; i++) sum += elements[i] as number
+  return sum / rows
+}

@@ -1,0 +1,50 @@
+// What the plant file says of a machine → what kernels look for: defect frequencies as orders, limits of the zones.
+
+import type { Plant } from '@andon/schemas'
+import type { Machine } from './plan.ts'
+
+type PlantAsset = Plant['assets'][number]
+
+/** `ids`: the channels of the plan; empty where nothing asks for the speed. */
+export const machineOf = (asset: PlantAsset, ids: readonly string[]): Machine => {
+  const { bearing, gears, nominalSpeedRpm, speedChannel, tacho, zones } = asset
+  return {
+    speedChannel: placeOf(speedChannel, ids),
+    nominalSpeedRpm: nominalSpeedRpm ?? null,
+    tachoChannel: placeOf(tacho?.channel, ids),
+    tachoPulsesPerRev: tacho?.pulsesPerRev ?? 1,
+    bearing: bearing === undefined ? null : bearingOrders(bearing),
+    gears,
+    zoneLimitsMmS: zones === undefined ? null : zoneLimits(zones),
+  }
+}
+
+const placeOf = (id: string | undefined, ids: readonly string[]): number | null => {
+  const place = id === undefined ? -1 : ids.indexOf(id)
+  return place < 0 ? null : place
+}
+
+/** Multiples of the shaft frequency, of a bearing whose outer ring stands still (Randall and Antoni 2011, table 1). */
+export const bearingOrders = (bearing: NonNullable<PlantAsset['bearing']>): NonNullable<Machine['bearing']> => {
+  if ('bpfoOrder' in bearing) {
+    const { bpfoOrder, bpfiOrder, bsfOrder, ftfOrder } = bearing
+    return { bpfoOrder, bpfiOrder, bsfOrder, ftfOrder }
+  }
+  const { balls, ballDiameterMm, pitchDiameterMm, contactAngleDeg } = bearing
+  const ratio = (ballDiameterMm / pitchDiameterMm) * Math.cos((contactAngleDeg * Math.PI) / 180)
+  return {
+    bpfoOrder: (balls / 2) * (1 - ratio),
+    bpfiOrder: (balls / 2) * (1 + ratio),
+    bsfOrder: (pitchDiameterMm / (2 * ballDiameterMm)) * (1 - ratio * ratio),
+    ftfOrder: (1 - ratio) / 2,
+  }
+}
+
+/** ISO 20816-3, velocity on the housing, 10 Hz (2 Hz below 600 rpm) to 1000 Hz: upper limits of zones A, B and C by group and support. */
+const isoLimitsMmS = {
+  1: { rigid: [2.3, 4.5, 7.1], flexible: [3.5, 7.1, 11] },
+  2: { rigid: [1.4, 2.8, 4.5], flexible: [2.3, 4.5, 7.1] },
+} as const
+
+export const zoneLimits = (zones: NonNullable<PlantAsset['zones']>): readonly [number, number, number] =>
+  'limitsMmS' in zones ? zones.limitsMmS : isoLimitsMmS[zones.group][zones.support]
