@@ -56,7 +56,7 @@ export interface Finding {
   readonly vectorId: string
   /** Prediction that caused this finding. */
   readonly predictionId: string
-  /** Model with the largest ratio. */
+  /** Model with the largest ratio; empty when no model judged. */
   readonly model: string
   /** Its version. */
   readonly modelVersion: number
@@ -74,7 +74,7 @@ export interface Finding {
   readonly clusterIsNovel: boolean
   /** Name of the cluster, if a person gave one. */
   readonly faultMode: string | null
-  /** Why a human must look: missing-features, out-of-domain, non-champion, stale-calibration, gate-error. */
+  /** Why a human must look: missing-features, uncertain-samples, out-of-domain, non-champion, stale-calibration, gate-error. */
   readonly doubts: readonly string[]
   /** Pages nobody and proposes nothing. */
   readonly historical: boolean
@@ -82,6 +82,8 @@ export interface Finding {
   readonly recordedUs: number | null
   /** One plain sentence: what, where, how much. */
   readonly title: string
+  /** What is judged: machine; sensor (its signal is at fault); telemetry (none comes). Only a finding about the machine may propose to move or stop it. */
+  readonly about: string
 }
 
 /** What a writer of Finding gives; a field left out takes its Avro default. */
@@ -111,6 +113,7 @@ export interface FindingInput {
   readonly historical?: boolean | undefined
   readonly recordedUs?: number | null | undefined
   readonly title: string
+  readonly about?: string | undefined
 }
 
 /** What exactly would be done; the command hash covers all of it. */
@@ -442,11 +445,11 @@ export interface ActionsInput {
 
 /** One record of topic anomalies: a finding. */
 export interface Anomalies {
-  /** EpisodeOpened, EpisodeUpdated, EpisodeClosed, FindingCorrected, SensorFault, FaultModeDiscovered, DriftDetected, AssetUnmonitored. */
+  /** EpisodeOpened, EpisodeUpdated, EpisodeClosed, FindingCorrected, SensorFault, AssetUnmonitored, LimitExceeded, FaultModeDiscovered, DriftDetected. */
   readonly type: string
   /** Asset, the record key. */
   readonly assetId: string
-  /** Present for episode and correction types and SensorFault. */
+  /** Present for episode and correction types, SensorFault, AssetUnmonitored and LimitExceeded. */
   readonly finding: Finding | null
   /** Other types: plain words. */
   readonly detail: string | null
@@ -688,7 +691,7 @@ export interface ChannelHealthInput {
 
 /** The features of one asset over one closed window, one revision. */
 export interface Vector {
-  /** UUIDv8 over (feature set digest, asset, window start, revision, digest of sorted sample identities). */
+  /** UUIDv8 over (feature set digest, asset, window end, revision, digest of sorted sample identities). */
   readonly vectorId: string
   /** Name of the feature set document. */
   readonly featureSet: string
@@ -890,7 +893,7 @@ export interface VerdictInput {
 
 /** One record of topic predictions: the verdicts of all active models on one vector. */
 export interface Predictions {
-  /** verdicts or learning (no model yet: the asset is being commissioned). */
+  /** verdicts; learning (no model yet: the asset is being commissioned); machine-off (not scored); unmonitored (no telemetry: nothing to score). */
   readonly type: string
   /** Asset, the record key. */
   readonly assetId: string

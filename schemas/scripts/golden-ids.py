@@ -39,6 +39,7 @@ vectors = [
 ]
 document = {
     "rule": "UUIDv8 = first 16 bytes of SHA-256(kind U+001F part U+001F ...), UTF-8, integers decimal, version 8, RFC 9562 variant",
+    "parts": {"vector": "feature set, asset, window end (microseconds UTC), revision, digest of the samples"},
     "samples": {"ranges": ranges, "digest": samples},
     "ids": [{"kind": kind, "parts": parts, "id": uuid8(kind, *parts)} for kind, parts in vectors],
 }

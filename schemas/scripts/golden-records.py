@@ -72,11 +72,23 @@ def sample(schema, name, names, depth=0):
     }[kind]
 
 
+def first_defaults(name):
+    """Defaults as they were first released: a default may change, the record that a released consumer compares may not."""
+    defaults = {}
+    for path in sorted((root / "released").glob(f"v*/avro/{name}"), key=lambda path: int(path.parent.parent.name[1:])):
+        for field in json.loads(path.read_text(encoding="utf-8"))["fields"]:
+            if "default" in field:
+                defaults.setdefault(field["name"], field["default"])
+    return defaults
+
+
 for path in sorted((root / "avro").glob("*.avsc")):
     schema = json.loads(path.read_text(encoding="utf-8"))
     value = sample(schema, path.stem, {})
+    released = first_defaults(path.name)
     empty = {
-        field["name"]: field["default"] if "default" in field else sample(field["type"], field["name"], {}) for field in schema["fields"]
+        field["name"]: released.get(field["name"], field["default"]) if "default" in field else sample(field["type"], field["name"], {})
+        for field in schema["fields"]
     }
     cases = [
         {"case": case, "value": each, "hex": encode(schema, each, {}).hex()} for case, each in (("full", value), ("sparse", empty))

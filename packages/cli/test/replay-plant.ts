@@ -150,4 +150,5 @@ export const findingAt = (atUs: number): Finding => ({
   historical: false,
   recordedUs: null,
   title: 'Oven 1 is 1.6 times its line',
+  about: 'machine',
 })

@@ -98,6 +98,7 @@ export const findingOf = (fields: Partial<Finding> = {}): Finding => ({
   historical: false,
   recordedUs: null,
   title: 'Vibration of press-1 is 1.6 times its line',
+  about: 'machine',
   ...fields,
 })
 

@@ -54,9 +54,9 @@ export const samplesDigest = (ranges: readonly SampleIdentity[]): string => {
 
 export const blockId = (range: SampleIdentity): string => uuid8('block', range.sourceId, range.epoch, range.seqFrom, range.seqTo)
 
-/** `samples` is samplesDigest of the window; `revision` the number of distinct inputs so far. */
-export const vectorId = (featureSet: string, assetId: string, windowStartUs: number, revision: number, samples: string): string =>
-  uuid8('vector', featureSet, assetId, windowStartUs, revision, samples)
+/** `samples` is samplesDigest of the window; a window is known by its end; `revision` rises with its distinct inputs. */
+export const vectorId = (featureSet: string, assetId: string, windowEndUs: number, revision: number, samples: string): string =>
+  uuid8('vector', featureSet, assetId, windowEndUs, revision, samples)
 
 export const predictionId = (vector: string, verdictSet: string): string => uuid8('prediction', vector, verdictSet)
 

@@ -62,7 +62,7 @@ test('a document holds from its event time on; the newest is the one to get', as
 test('a change is told once, a repeat is none, an unreadable one leaves the last in force', async () => {
   const { log, documents, apply, warnings } = await open()
   const told: number[] = []
-  const end = documents.onChange((document) => told.push((document.value as FeatureSet).windowMs))
+  const end = documents.onChange((document) => told.push((document.value as FeatureSet).windowMs!))
   await apply('features/power', 'feature-set', set(1000), 100)
   await apply('features/power', 'feature-set', set(1000), 150)
   await apply('features/power', 'feature-set', { ...set(1), windowMs: -1 }, 200)

@@ -51,6 +51,11 @@ export const predictionOf = (n: number, ratio: number, overrides: Partial<Predic
   missing: [],
   historical: false,
   recordedStartUs: null,
+  quality: 'good',
+  regime: null,
+  machineOff: false,
+  health: [],
+  baselineEpochUs: null,
   ...overrides,
 })
 

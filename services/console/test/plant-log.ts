@@ -161,6 +161,7 @@ export class PlantLog {
       clusterId: null,
       clusterIsNovel: true,
       faultMode: null,
+      about: 'machine',
       doubts: [],
       historical: false,
       recordedUs: null,
@@ -261,4 +262,9 @@ export const prediction = (assetId: string, windowEndUs: number, values: readonl
   missing: [],
   historical: false,
   recordedStartUs: null,
+  quality: 'good',
+  regime: null,
+  machineOff: false,
+  health: [],
+  baselineEpochUs: null,
 })

@@ -38,8 +38,8 @@ export const onFeatures =
 
 const predict = async (cache: ModelCache, assetId: string, vector: Vector, active: readonly ActiveModel[]): Promise<Predictions> => {
   const { verdicts, missing } = await scoreVector(cache, { ...vector, assetId }, active)
-  const { vectorId, featureSet, featureSetDigest, windowStartUs, windowEndUs, revision, names, values, historical, recordedStartUs } =
-    vector
+  const { vectorId, featureSet, featureSetDigest, windowStartUs, windowEndUs, revision, names, values } = vector
+  const { historical, recordedStartUs, quality, regime, machineOff, health, baselineEpochUs } = vector
   return {
     type: active.length === 0 ? 'learning' : 'verdicts',
     assetId,
@@ -57,6 +57,11 @@ const predict = async (cache: ModelCache, assetId: string, vector: Vector, activ
     missing: [...vector.missing, ...missing],
     historical,
     recordedStartUs,
+    quality,
+    regime,
+    machineOff,
+    health,
+    baselineEpochUs,
   }
 }
 

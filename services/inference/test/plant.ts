@@ -28,7 +28,7 @@ export const vectorOf = (assetId: string, n: number, changes: Partial<Vector> & 
   values[2]! += shift
   const featureSetDigest = rest.featureSetDigest ?? SET_DIGEST
   return {
-    vectorId: vectorId(featureSetDigest, assetId, n * WINDOW_US, rest.revision ?? 1, `samples-${n}`),
+    vectorId: vectorId(featureSetDigest, assetId, (n + 1) * WINDOW_US, rest.revision ?? 1, `samples-${n}`),
     featureSet: 'features/test',
     featureSetDigest,
     windowStartUs: n * WINDOW_US,
@@ -42,6 +42,14 @@ export const vectorOf = (assetId: string, n: number, changes: Partial<Vector> & 
     missing: [],
     historical: false,
     recordedStartUs: null,
+    quality: 'good',
+    regime: null,
+    machineOff: false,
+    health: [],
+    baselineEpochUs: null,
+    plantDigest: '',
+    uncertainRows: 0,
+    badRows: 0,
     ...rest,
   }
 }
