@@ -151,7 +151,7 @@ const callsOf = (wanted: readonly Wanted[], ids: readonly string[]): Call[] => {
     call.asked.push({ statistic, places })
     for (const name of reads) call.read.add(name)
   }
-  return calls.map(({ read: _, ...call }) => call)
+  return calls.map((call) => ({ channels: call.channels, scale: call.scale, options: call.options, asked: call.asked }))
 }
 
 const planChannel = (channel: Channel): PlanChannel => ({

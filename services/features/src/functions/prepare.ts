@@ -100,7 +100,7 @@ class OpenWindow implements WindowContext {
 
   constructor(plan: AssetPlan) {
     this.plan = plan
-    this.held = new Array<Series | undefined | null>(plan.scales.length * plan.channels.length).fill(null)
+    this.held = plan.scales.flatMap(() => plan.channels.map(() => null))
   }
 
   open(view: WindowView): void {
