@@ -10,6 +10,7 @@ import { type ChooseOptions, discardDlq, listDlq, redriveDlq, showDlq } from './
 import { doctor } from './commands/doctor.ts'
 import { down } from './commands/down.ts'
 import { type EventOptions, type LineageOptions, showEvent, showLineage } from './commands/events.ts'
+import { type FeaturesExportOptions, explainVector, exportVectors, previewSet } from './commands/features.ts'
 import { logs } from './commands/logs.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
 import { type DiffOptions, type PromoteOptions, diffReplay, promoteReplay } from './commands/replay-diff.ts'
@@ -25,6 +26,7 @@ import { type ExportOptions, type ImportOptions, exportFormats, runExport, runIm
 import { up, upFailure } from './commands/up.ts'
 import { type Context, CommandError, PRINCIPALS, loadContext } from './context.ts'
 import { EXIT } from './exit.ts'
+import { TABLE_FORMATS } from './features/export.ts'
 
 const json = () => new Option('--json', 'one JSON object per result, for programs')
 const as = (principal: string) =>
@@ -142,6 +144,35 @@ const program = (context: () => Context): Command => {
     .option('--append', 'the topic may hold records already')
     .addOption(json())
     .action((path: string, options: ImportOptions) => runImport(context(), path, options))
+
+  const features = andon.command('features').description('vectors as a table, how one came about, what a feature set makes of a file')
+  features
+    .command('export')
+    .description('vectors as a table: a row per window, a column per feature, and where each came from')
+    .option('--from <time>', 'record time, e.g. 2026-11-23T08:00:00Z or 24h ago; default: the beginning')
+    .option('--to <time>', 'exclusive; default: now')
+    .option('--asset <id,…>', 'only these assets')
+    .option('--set <name|digest>', 'only this feature set, or this version of it')
+    .addOption(new Option('--as <format>').choices([...TABLE_FORMATS]).default('parquet'))
+    .option('--out <file|folder>', 'default: features.<format>; a folder (ends in /) gets a file per version of a feature set')
+    .option('--point-in-time', 'every revision, with the time from and to which it was the newest one known')
+    .option('--at <file>', 'CSV with assetId, timeUs (or time) and further columns: for each row what was known of the asset then')
+    .option('--late <file>', 'samples that came too late for their windows, as a table of their own')
+    .option('--run <id>', 'vectors of a replay run instead of the live ones')
+    .addOption(json())
+    .action((options: FeaturesExportOptions) => exportVectors(context(), options))
+  // The service's own code reads the options of these two, so that its image has the same commands.
+  const tool = (name: string, description: string, run: typeof explainVector): void => {
+    features
+      .command(name)
+      .description(description)
+      .argument('[words...]')
+      .allowUnknownOption()
+      .helpOption(false)
+      .action((_words: string[], _options: object, command: Command) => run(context(), command.args))
+  }
+  tool('explain', 'computes a vector again from the log and shows where every number comes from; --help says more', explainVector)
+  tool('preview', 'runs a feature set on a CSV or Parquet file and plots it; --help says more', previewSet)
 
   const replay = andon.command('replay').description('a range of a topic through a service again, into topics of the run')
   const run = () => new Option('--as <run>', 'id of the run: lower-case letters, digits and dashes').makeOptionMandatory()

@@ -6,6 +6,9 @@ import type { Column, Row } from './columns.ts'
 export const FORMATS = ['parquet', 'avro', 'arrow'] as const
 export type Format = (typeof FORMATS)[number]
 
+/** CSV is written for others to read; it holds no bytes, so nothing comes back from it. */
+export type WrittenFormat = Format | 'csv'
+
 export interface RowWriter {
   /** Appends one group of rows; resolves when it is on its way to disk. */
   write(rows: readonly Row[]): Promise<void>
@@ -22,7 +25,7 @@ export interface RowReader {
   groups(): AsyncIterable<Row[]>
 }
 
-export const writerOf = async (format: Format, path: string, columns: readonly Column[], metadata: Metadata): Promise<RowWriter> => {
+export const writerOf = async (format: WrittenFormat, path: string, columns: readonly Column[], metadata: Metadata): Promise<RowWriter> => {
   // Each format's library is loaded when it is used.
   switch (format) {
     case 'parquet':
@@ -31,6 +34,8 @@ export const writerOf = async (format: Format, path: string, columns: readonly C
       return (await import('./avro-file.ts')).writeAvro(path, columns, metadata)
     case 'arrow':
       return (await import('./arrow-file.ts')).writeArrow(path, columns, metadata)
+    case 'csv':
+      return (await import('./csv-file.ts')).writeCsv(path, columns)
   }
 }
 
