@@ -1,0 +1,362 @@
+// Envelope analysis of rolling bearings: a band around a resonance is demodulated, and the spectrum of its squared envelope
+// shows how often the resonance is struck (Randall and Antoni 2011).
+//
+// The bins of the band alone go into the inverse transform: that is the analytic signal of the band, sampled as often as its
+// squared envelope needs (at least twice the width of the band) instead of as often as the row was.
+
+import type { Statistic } from '@andon/schemas'
+import { fftOf, realFftOf } from './fft.ts'
+import type { Compute, Kernel, Preparation, Series } from './kernel.ts'
+import { highestBin, leastWidth, rowWidth, spectrumOf } from './spectrum.ts'
+import type { Spectrum } from './spectrum.ts'
+
+/** The catalogue's default: the second and third harmonic beside the first. */
+const HARMONICS = 2
+/** Rolling elements slip: a line may lie so far from its kinematic frequency. */
+const SLIP = 0.02
+/** Fewer bins than this have no kurtosis to speak of. */
+const LEAST_BINS = 16
+/** Into how many bands of equal width the kurtogram divides 0 Hz to Nyquist, level by level (Antoni 2007: halves and thirds). */
+const KURTOGRAM = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64] as const
+
+/** A band as shares of the sample rate: [low, high). */
+interface Band {
+  readonly low: number
+  readonly high: number
+}
+
+/** Squared envelopes of the rows, one after the other. */
+interface Envelope {
+  /** Elements of all rows. */
+  length: number
+  squares: Float64Array
+  readonly widths: number[]
+  /** Elements at the ends of a row that hold what the cut of the row itself excites. */
+  edge: number
+  /** Elements of a row per element of its envelope. */
+  decimation: number
+}
+
+const scratch: Envelope = { length: 0, squares: new Float64Array(1024), widths: [], edge: 0, decimation: 1 }
+
+interface RowScratch {
+  readonly row: Float64Array
+  readonly bins: Float64Array
+}
+
+const rowScratch = new Map<number, RowScratch>()
+const bandScratch = new Map<number, { readonly bins: Float64Array; readonly signal: Float64Array }>()
+
+const rowScratchOf = (length: number): RowScratch => {
+  let found = rowScratch.get(length)
+  if (found === undefined) rowScratch.set(length, (found = { row: new Float64Array(length), bins: new Float64Array(length + 2) }))
+  return found
+}
+
+const bandScratchOf = (length: number) => {
+  let found = bandScratch.get(length)
+  if (found === undefined) bandScratch.set(length, (found = { bins: new Float64Array(2 * length), signal: new Float64Array(2 * length) }))
+  return found
+}
+
+const powerOfTwoFor = (width: number): number => 2 ** Math.ceil(Math.log2(width))
+
+/** Spectrum of a row without its mean, filled up with zeros to a power of two. */
+const rowBins = ({ elements }: Series, from: number, width: number): Float64Array => {
+  const length = powerOfTwoFor(width)
+  const { row, bins } = rowScratchOf(length)
+  let mean = 0
+  for (let i = 0; i < width; i++) {
+    const x = elements[from + i] as number
+    row[i] = x
+    mean += x
+  }
+  mean /= width
+  for (let i = 0; i < width; i++) row[i] = (row[i] as number) - mean
+  if (width < length) row.fill(0, width)
+  realFftOf(length).real(row, bins)
+  return bins
+}
+
+interface Edges {
+  /** Bins `from` to `to` - 1 of a row's spectrum. */
+  readonly from: number
+  readonly to: number
+  /** Elements of the envelope, for the length of the transform of the row. */
+  readonly samples: number
+  readonly edge: number
+}
+
+/** 0 Hz and Nyquist are left out: they have no envelope. */
+const edgesOf = ({ low, high }: Band, length: number): Edges => {
+  const from = Math.max(1, Math.ceil(low * length - 1e-9))
+  const to = Math.min(length / 2, Math.ceil(high * length - 1e-9))
+  const samples = powerOfTwoFor(2 * (to - from))
+  return { from, to, samples, edge: Math.ceil((2 * samples) / (to - from)) }
+}
+
+/** Squared modulus of the analytic signal of a band, from the bins of the row; `out` from `at` on. */
+const squaredEnvelope = (
+  bins: Float64Array,
+  length: number,
+  { from, to, samples }: Edges,
+  out: Float64Array,
+  at: number,
+  count: number,
+) => {
+  const { bins: band, signal } = bandScratchOf(samples)
+  const size = 2 * (to - from)
+  const scale = 2 / length
+  // The forward transform of the conjugate is the conjugate of the inverse: the modulus is the same.
+  for (let i = 0, k = 2 * from; i < size; i += 2, k += 2) {
+    band[i] = (bins[k] as number) * scale
+    band[i + 1] = -(bins[k + 1] as number) * scale
+  }
+  band.fill(0, size)
+  fftOf(samples).complex(band, signal)
+  for (let i = 0; i < count; i++) {
+    const re = signal[2 * i] as number
+    const im = signal[2 * i + 1] as number
+    out[at + i] = re * re + im * im
+  }
+}
+
+/** Elements of an envelope that lie inside a row of `width`. */
+const countOf = (width: number, length: number, { samples }: Edges): number => Math.floor(((width - 1) * samples) / length) + 1
+
+const demodulate = (series: Series, band: Band, bins?: Float64Array): Envelope | undefined => {
+  scratch.length = 0
+  scratch.widths.length = 0
+  for (let row = 0, from = 0; row < series.rows; row++) {
+    const width = rowWidth(series, row)
+    const length = powerOfTwoFor(width)
+    const edges = edgesOf(band, length)
+    if (edges.to - edges.from < LEAST_BINS) return undefined
+    const count = countOf(width, length, edges)
+    if (scratch.squares.length < scratch.length + count) {
+      const more = new Float64Array(2 * (scratch.length + count))
+      more.set(scratch.squares)
+      scratch.squares = more
+    }
+    squaredEnvelope(bins ?? rowBins(series, from, width), length, edges, scratch.squares, scratch.length, count)
+    scratch.length += count
+    scratch.widths.push(count)
+    scratch.edge = edges.edge
+    scratch.decimation = length / edges.samples
+    from += width
+  }
+  return scratch
+}
+
+/** Sums over the rows per candidate: elements, squares, fourth powers of the envelope. */
+let sums = new Float64Array(0)
+
+const addKurtogram = (bins: Float64Array, width: number, candidates: readonly Band[]): void => {
+  const length = powerOfTwoFor(width)
+  candidates.forEach((band, i) => {
+    const edges = edgesOf(band, length)
+    if (edges.to - edges.from < LEAST_BINS) return
+    const count = countOf(width, length, edges)
+    const { squares } = kurtogramScratch(count)
+    squaredEnvelope(bins, length, edges, squares, 0, count)
+    let second = 0
+    let fourth = 0
+    for (let j = edges.edge; j < count - edges.edge; j++) {
+      const square = squares[j] as number
+      second += square
+      fourth += square * square
+    }
+    sums[3 * i] = (sums[3 * i] as number) + Math.max(0, count - 2 * edges.edge)
+    sums[3 * i + 1] = (sums[3 * i + 1] as number) + second
+    sums[3 * i + 2] = (sums[3 * i + 2] as number) + fourth
+  })
+}
+
+let kurtogramSquares = new Float64Array(1024)
+const kurtogramScratch = (count: number) => {
+  if (kurtogramSquares.length < count) kurtogramSquares = new Float64Array(2 * count)
+  return { squares: kurtogramSquares }
+}
+
+const candidates: readonly Band[] = KURTOGRAM.flatMap((bands) =>
+  Array.from({ length: bands }, (_, i) => ({ low: i / (2 * bands), high: (i + 1) / (2 * bands) })),
+)
+
+/** The band whose envelope has the highest spectral kurtosis, of those that are at least `leastShare` of the sample rate wide. */
+const kurtogramBand = (
+  series: Series,
+  leastShare: number,
+): { readonly band: Band; readonly bins: Float64Array | undefined } | undefined => {
+  const wide = candidates.filter(({ low, high }) => high - low >= leastShare * (1 - 1e-9))
+  sums = sums.length < 3 * wide.length ? new Float64Array(3 * wide.length) : sums.fill(0)
+  let bins: Float64Array | undefined
+  for (let row = 0, from = 0; row < series.rows; row++) {
+    const width = rowWidth(series, row)
+    bins = rowBins(series, from, width)
+    addKurtogram(bins, width, wide)
+    from += width
+  }
+  let best: Band | undefined
+  let highest = Number.NEGATIVE_INFINITY
+  wide.forEach((band, i) => {
+    const [count, second, fourth] = [sums[3 * i] as number, sums[3 * i + 1] as number, sums[3 * i + 2] as number]
+    if (count === 0) return
+    const kurtosis = second > 0 ? (fourth * count) / (second * second) - 2 : Number.NEGATIVE_INFINITY
+    if (best === undefined || kurtosis > highest) {
+      highest = kurtosis
+      best = band
+    }
+  })
+  return best && { band: best, bins: series.rows === 1 ? bins : undefined }
+}
+
+/** Root mean square and kurtosis of the envelope about its mean, without the ends of the rows. */
+const figuresOf = ({ squares, widths, edge }: Envelope): { readonly rms: number; readonly kurtosis: number } => {
+  let sum = 0
+  let count = 0
+  for (let row = 0, from = 0; row < widths.length; row++) {
+    const end = from + (widths[row] as number)
+    for (let i = from + edge; i < end - edge; i++) sum += Math.sqrt(squares[i] as number)
+    count += Math.max(0, end - from - 2 * edge)
+    from = end
+  }
+  const mean = sum / count
+  let second = 0
+  let fourth = 0
+  for (let row = 0, from = 0; row < widths.length; row++) {
+    const end = from + (widths[row] as number)
+    for (let i = from + edge; i < end - edge; i++) {
+      const y = Math.sqrt(squares[i] as number) - mean
+      const square = y * y
+      second += square
+      fourth += square * square
+    }
+    from = end
+  }
+  return { rms: Math.sqrt(second / count), kurtosis: second > 0 ? (fourth * count) / (second * second) : second }
+}
+
+let ranked = new Float64Array(1024)
+
+/** The lower median of bins `from` to `to` - 1: selected, since sorting would cost more than the transform. */
+export const medianOf = (power: Float64Array, from: number, to: number): number => {
+  const count = to - from
+  if (count <= 0) return Number.NaN
+  if (ranked.length < count) ranked = new Float64Array(2 * count)
+  for (let i = 0; i < count; i++) ranked[i] = power[from + i] as number
+  const wanted = (count - 1) >> 1
+  let low = 0
+  let high = count - 1
+  while (low < high) {
+    const pivot = ranked[(low + high) >> 1] as number
+    let i = low
+    let j = high
+    while (i <= j) {
+      while ((ranked[i] as number) < pivot) i++
+      while ((ranked[j] as number) > pivot) j--
+      if (i > j) break
+      const swapped = ranked[i] as number
+      ranked[i++] = ranked[j] as number
+      ranked[j--] = swapped
+    }
+    if (wanted <= j) high = j
+    else if (wanted >= i) low = i
+    else break
+  }
+  return ranked[wanted] as number
+}
+
+/** Mean over harmonics of amplitude / median amplitude; NaN where the first harmonic is not resolved or beyond the band. */
+const defectRatio = (spectrum: Spectrum, hz: number, harmonics: number, widthHz: number, median: number): number => {
+  const { binHz, power, reach } = spectrum
+  if (!(hz >= (reach + 1) * binHz) || !(median > 0)) return Number.NaN
+  let sum = 0
+  let count = 0
+  for (let harmonic = 1; harmonic <= harmonics; harmonic++) {
+    const centreHz = harmonic * hz
+    const aroundHz = Math.max(binHz, SLIP * centreHz)
+    const bin = centreHz + aroundHz <= widthHz ? highestBin(spectrum, centreHz - aroundHz, centreHz + aroundHz) : undefined
+    if (bin === undefined) break
+    sum += Math.sqrt((power[bin] as number) / median)
+    count++
+  }
+  return count > 0 ? sum / count : Number.NaN
+}
+
+const names = [
+  'envelopeRms',
+  'envelopeKurtosis',
+  'envelopeLowHz',
+  'envelopeHighHz',
+  'envelopeBpfo',
+  'envelopeBpfi',
+  'envelopeBsf',
+  'envelopeFtf',
+] as const satisfies readonly Statistic[]
+
+type EnvelopeStatistic = (typeof names)[number]
+
+export const envelope: Kernel = {
+  statistics: names,
+  prepare: ({ call, machine }: Preparation): Compute => {
+    const { envelopeBandHz, spectrum: spectrumOptions, harmonics: beside = HARMONICS } = call.options
+    const placeOf = (statistic: EnvelopeStatistic): number => call.asked.find((each) => each.statistic === statistic)?.places[0] ?? -1
+    const [rmsAt, kurtosisAt, lowAt, highAt] = [
+      placeOf('envelopeRms'),
+      placeOf('envelopeKurtosis'),
+      placeOf('envelopeLowHz'),
+      placeOf('envelopeHighHz'),
+    ]
+    const { bearing } = machine
+    const defects =
+      bearing === null
+        ? []
+        : [
+            { at: placeOf('envelopeBpfo'), order: bearing.bpfoOrder },
+            { at: placeOf('envelopeBpfi'), order: bearing.bpfiOrder },
+            { at: placeOf('envelopeBsf'), order: 2 * bearing.bsfOrder },
+            { at: placeOf('envelopeFtf'), order: bearing.ftfOrder },
+          ]
+    const highestOrder = Math.max(0, ...defects.map(({ order }) => order))
+    const wanted = defects.filter(({ at }) => at >= 0)
+    const harmonics = 1 + beside
+    return (series, values, context) => {
+      const [only] = series
+      if (only === undefined || only.sampleRateHz === null || leastWidth(only) < 2 * LEAST_BINS) return
+      const { sampleRateHz } = only
+      const shaftHz = highestOrder > 0 ? context.shaftHz() : Number.NaN
+      // A band has to pass the harmonics that are looked at.
+      const leastHz = shaftHz > 0 ? harmonics * highestOrder * shaftHz : 0
+      const chosen =
+        envelopeBandHz === undefined
+          ? kurtogramBand(only, Math.min(0.5, leastHz / sampleRateHz))
+          : { band: { low: envelopeBandHz[0] / sampleRateHz, high: Math.min(0.5, envelopeBandHz[1] / sampleRateHz) }, bins: undefined }
+      if (chosen === undefined) return
+      const found = demodulate(only, chosen.band, chosen.bins)
+      if (found === undefined) return
+      if (lowAt >= 0) values[lowAt] = chosen.band.low * sampleRateHz
+      if (highAt >= 0) values[highAt] = chosen.band.high * sampleRateHz
+      if (rmsAt >= 0 || kurtosisAt >= 0) {
+        const { rms, kurtosis } = figuresOf(found)
+        if (rmsAt >= 0) values[rmsAt] = rms
+        if (kurtosisAt >= 0) values[kurtosisAt] = kurtosis
+      }
+      if (wanted.length === 0 || !(shaftHz > 0)) return
+      const { segment } = spectrumOptions ?? {}
+      const spectrum = spectrumOf(segment === undefined ? spectrumOptions : { ...spectrumOptions, segment: segment / found.decimation })({
+        rows: found.widths.length,
+        timesUs: only.timesUs,
+        elements: found.squares,
+        width: 0,
+        widths: found.widths,
+        sampleRateHz: sampleRateHz / found.decimation,
+      })
+      if (spectrum === undefined) return
+      const widthHz = (chosen.band.high - chosen.band.low) * sampleRateHz
+      const { power, binHz, reach } = spectrum
+      const last = Math.min(Math.floor(Math.min(widthHz, harmonics * highestOrder * (1 + SLIP) * shaftHz) / binHz), power.length - 1)
+      const median = medianOf(power, reach + 1, last + 1)
+      for (const { at, order } of wanted) values[at] = defectRatio(spectrum, order * shaftHz, harmonics, widthHz, median)
+    }
+  },
+}
