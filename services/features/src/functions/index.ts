@@ -2,9 +2,16 @@
 // has exactly one kernel here.
 
 import type { Statistic } from '@andon/schemas'
+import { envelope } from './envelope.ts'
 import type { Kernel } from './kernel.ts'
+import { orders } from './orders.ts'
+import { spectral } from './spectral.ts'
 
-export const kernels: readonly Kernel[] = []
+export const kernels: readonly Kernel[] = [
+  spectral,
+  envelope,
+  orders,
+]
 
 const byStatistic = new Map<Statistic, Kernel>(kernels.flatMap((kernel) => kernel.statistics.map((statistic) => [statistic, kernel])))
 
