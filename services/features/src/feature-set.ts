@@ -234,10 +234,13 @@ const checkSpectrum = (
   for (const [lowHz, highHz] of bandsOf(statistic, rule)) {
     const band = `${figure(lowHz)}-${figure(highHz)} Hz`
     if (highHz > nyquistHz)
-      fail(pairing, `${what}: the band ${band} ends at ${figure(highHz)} Hz, above half the sample rate (${nyquistHz} Hz)`)
+      fail(
+        pairing,
+        `${what}: the band ${band} ends at ${figure(highHz)} Hz, above half the sample rate (${nyquistHz} Hz); change ${bandOption(statistic)}`,
+      )
     if (statistic.startsWith('envelope')) continue // the band is cut out of the whole row
     if (Math.ceil(lowHz / lineHz) * lineHz >= highHz)
-      fail(pairing, `${what}: no line of the spectrum (${figure(lineHz)} Hz apart) lies in ${band}; widen the band or lengthen the rows`)
+      fail(pairing, `${what}: no line of the spectrum (${figure(lineHz)} Hz apart) lies in ${band}; change ${bandOption(statistic)}`)
   }
   const fundamentalHz = reads.includes('fundamentalHz') ? (rule.fundamentalHz ?? 50) : 0
   if (fundamentalHz >= nyquistHz)
@@ -266,6 +269,10 @@ const bandsOf = (statistic: Statistic, rule: FeatureRule): readonly (readonly [n
       return statistic.startsWith('envelope') && rule.envelopeBandHz !== undefined ? [rule.envelopeBandHz] : []
   }
 }
+
+/** The option that says where a statistic looks. */
+const bandOption = (statistic: Statistic): OptionName =>
+  readable(statistic).find((name) => /^bandsHz$|^logBands$|BandHz$|RangeHz$/.test(name)) ?? 'spectrum'
 
 const logBandsOf = (bands: StatisticOptions['logBands']): [number, number][] => {
   if (bands === undefined) return []

@@ -80,6 +80,7 @@ const equalAtEnd = (elements: ArrayLike<number>): number => {
 const isSaturated = ({ saturatedShare }: HealthRules, { range, unit }: PlanChannel, { elements }: Series): boolean => {
   if (saturatedShare === null || range === null) return false
   const [low, high] = range
+  if (areInside(elements, low, high)) return false
   const isLowValue = low === 0
   const isHighValue = high === 0 || (high === 100 && unit === '%')
   let beyond = 0
@@ -88,6 +89,14 @@ const isSaturated = ({ saturatedShare }: HealthRules, { range, unit }: PlanChann
     if (x < low || x > high || (x === low && !isLowValue) || (x === high && !isHighValue)) beyond++
   }
   return beyond > 0 && beyond >= saturatedShare * elements.length
+}
+
+/** True where all elements clearly are: one comparison each, and what lies near an end is looked at again. */
+const areInside = (elements: ArrayLike<number>, low: number, high: number): boolean => {
+  const middle = (low + high) / 2
+  const reach = ((high - low) / 2) * 0.999_999
+  for (let i = 0; i < elements.length; i++) if (Math.abs((elements[i] as number) - middle) > reach) return false
+  return true
 }
 
 /** Rows from which a usual distance can be told. */
@@ -101,14 +110,24 @@ const hasGap = ({ gapPeriods }: HealthRules, { rows, timesUs }: Series, window: 
   if (gapPeriods === null || rows < ROWS_OF_A_RHYTHM) return false
   const firstUs = timesUs[0] as number
   const lastUs = timesUs[rows - 1] as number
-  let longestUs = 0
-  for (let row = 1; row < rows; row++) {
-    const distanceUs = (timesUs[row] as number) - (timesUs[row - 1] as number)
-    if (distanceUs > longestUs) longestUs = distanceUs
-  }
-  const usualUs = (lastUs - firstUs - longestUs) / (rows - 2)
   const atEndsUs = isByRow ? 0 : Math.max(firstUs - window.startUs, window.endUs - lastUs)
-  return Math.max(longestUs, atEndsUs) > gapPeriods * usualUs && isRhythm(timesUs, rows, usualUs)
+  const usualUs = (longestUs: number): number => (lastUs - firstUs - longestUs) / (rows - 2)
+  // Strides of some rows bound the distances inside them: where even these are short enough, and they mostly are, it is done.
+  const strideUs = longest(timesUs, rows, Math.max(1, Math.ceil(gapPeriods) - 1))
+  if (Math.max(strideUs, atEndsUs) <= gapPeriods * usualUs(strideUs)) return false
+  const longestUs = longest(timesUs, rows, 1)
+  const usual = usualUs(longestUs)
+  return Math.max(longestUs, atEndsUs) > gapPeriods * usual && isRhythm(timesUs, rows, usual)
+}
+
+/** The longest time from a row to the one that is a stride later, or the last one; every row lies in a stride. */
+const longest = (timesUs: Float64Array, rows: number, stride: number): number => {
+  let found = (timesUs[rows - 1] as number) - (timesUs[Math.max(0, rows - 1 - stride)] as number)
+  for (let row = stride; row < rows; row += stride) {
+    const distanceUs = (timesUs[row] as number) - (timesUs[row - stride] as number)
+    if (distanceUs > found) found = distanceUs
+  }
+  return found
 }
 
 /** Three of four distances lie within half of the usual one. */

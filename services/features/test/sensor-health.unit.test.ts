@@ -146,6 +146,20 @@ test('gap: a pause of more than five usual distances between rows, and at the en
   assert.deepEqual(flagsOf(all, good, { startUs: -6 * STEP_US, endUs: 46 * STEP_US, hop: 'row' }), [], 'windows by row end with a row')
 })
 
+test('gap: as one would count it, for any distances', () => {
+  const distance = fc.oneof({ weight: 20, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 12 }) })
+  fc.assert(
+    fc.property(fc.array(distance, { minLength: 7, maxLength: 60 }), fc.constantFrom(1.5, 3, 5), (distances, gapPeriods) => {
+      const timesUs = [0, ...distances.map((_, i) => distances.slice(0, i + 1).reduce((sum, each) => sum + each, 0))]
+      const longest = Math.max(...distances)
+      const usual = ((timesUs.at(-1) as number) - longest) / (distances.length - 1)
+      const near = distances.filter((each) => Math.abs(each - usual) <= usual / 2).length
+      const isGap = longest > gapPeriods * usual && near >= 0.75 * distances.length
+      assert.equal(flagsOf({ gapPeriods }, seriesOf(noise(timesUs.length), { timesUs }), { hop: 'row' }).includes('gap'), isGap)
+    }),
+  )
+})
+
 test('what is sent on change has no rhythm, and so no gaps', () => {
   let timeUs = 0
   const timesUs = Array.from({ length: 60 }, (_, row) => (timeUs += row % 3 === 0 ? 8 * STEP_US : STEP_US / (1 + (row % 4))))

@@ -1,6 +1,7 @@
 // A plan and the views of one window → its numbers. What a plan needs is prepared once; a window then allocates nothing.
 
-import type { AssetPlan, Call } from '../plan.ts'
+import type { Statistic } from '@andon/schemas'
+import type { Asked, AssetPlan, Call, PlanChannel } from '../plan.ts'
 import { kernelOf } from './index.ts'
 import type { Compute, Kernel, Series, WindowContext } from './kernel.ts'
 
@@ -13,19 +14,8 @@ export interface WindowView {
   readonly series: (channel: number, scale: number) => Series | undefined
 }
 
-/**
- * Computes what the plan asks for. `values` has one place per name of the plan, filled with NaN before; places of channels
- * without a good row keep it. Prepared closures are kept for as long as the plan object lives.
- */
-export const compute = (plan: AssetPlan, view: WindowView, values: Float64Array): void => {
-  const prepared = preparedOf(plan)
-  prepared.window.open(view)
-  for (const call of prepared.calls) {
-    if (!call.look(prepared.window)) continue
-    prepared.window.at(call.scale, call.series[0] as Series)
-    call.compute(call.series, values, prepared.window)
-  }
-}
+/** Computes the numbers of a window. */
+type Computation = (plan: AssetPlan, view: WindowView, values: Float64Array) => void
 
 interface Prepared {
   readonly plan: AssetPlan
@@ -33,36 +23,48 @@ interface Prepared {
   readonly window: OpenWindow
 }
 
-/** By the calls of the plan: plans of equal assets share them, and with them what was prepared. */
-const known = new WeakMap<readonly Call[], Prepared>()
-
-const preparedOf = (plan: AssetPlan): Prepared => {
-  const found = known.get(plan.calls)
-  if (found !== undefined && isPreparedFor(found.plan, plan)) return found
-  const calls = plan.calls.flatMap((call) =>
-    byKernel(call).map(([kernel, asked]) => {
-      const channels = call.channels.map((at) => plan.channels[at]!)
-      return new PreparedCall(call, kernel.prepare({ call: { ...call, asked }, channels, machine: plan.machine }))
-    }),
-  )
-  const prepared = { plan, calls, window: new OpenWindow(plan) }
-  known.set(plan.calls, prepared)
-  return prepared
+/** `compute` over other kernels. */
+export const computeWith = (kernelFor: (statistic: Statistic) => Kernel): Computation => {
+  /** By the calls of a plan: plans of equal assets share them, and with them what was prepared. */
+  const known = new WeakMap<readonly Call[], Prepared>()
+  const preparedOf = (plan: AssetPlan): Prepared => {
+    const found = known.get(plan.calls)
+    if (found !== undefined && isPreparedFor(found.plan, plan)) return found
+    const prepared = { plan, calls: plan.calls.flatMap((call) => prepare(plan, call, kernelFor)), window: new OpenWindow(plan) }
+    known.set(plan.calls, prepared)
+    return prepared
+  }
+  return (plan, view, values) => {
+    const { calls, window } = preparedOf(plan)
+    window.open(view)
+    for (const call of calls) {
+      if (!call.look(window)) continue
+      window.at(call.scale, call.series[0] as Series)
+      call.compute(call.series, values, window)
+    }
+  }
 }
+
+/**
+ * Computes what the plan asks for. `values` has one place per name of the plan, filled with NaN before; places of channels
+ * without a good row keep it. Prepared closures are kept for as long as the plan's calls live.
+ */
+export const compute: Computation = computeWith(kernelOf)
 
 const isPreparedFor = (prepared: AssetPlan, plan: AssetPlan): boolean =>
   prepared === plan || (prepared.channels === plan.channels && prepared.machine === plan.machine && prepared.scales === plan.scales)
 
-/** A call of a plan that an older version stored may ask for what several kernels compute now. */
-const byKernel = ({ asked }: Call): [Kernel, Call['asked'][number][]][] => {
-  const groups = new Map<Kernel, Call['asked'][number][]>()
-  for (const each of asked) {
-    const kernel = kernelOf(each.statistic)
-    const group = groups.get(kernel)
-    if (group === undefined) groups.set(kernel, [each])
-    else group.push(each)
+/** One per kernel: a call of a stored plan may ask for what several kernels compute by now. */
+const prepare = (plan: AssetPlan, call: Call, kernelFor: (statistic: Statistic) => Kernel): PreparedCall[] => {
+  const asked = new Map<Kernel, Asked[]>()
+  for (const each of call.asked) {
+    const kernel = kernelFor(each.statistic)
+    asked.set(kernel, [...(asked.get(kernel) ?? []), each])
   }
-  return [...groups]
+  const channels = call.channels.map((at) => plan.channels[at] as PlanChannel)
+  return [...asked].map(
+    ([kernel, own]) => new PreparedCall(call, kernel.prepare({ call: { ...call, asked: own }, channels, machine: plan.machine })),
+  )
 }
 
 class PreparedCall {
