@@ -1,9 +1,10 @@
-// An asset without a model is learned: its first healthy windows are collected, a model is trained on them, registered and
-// activated in advisory mode. The handler waits for that, so which vectors the model scores depends on the log alone. After
+// An asset without a model is learned: its first healthy windows with the machine on are collected, a model is trained on them,
+// registered and activated in advisory mode; after a service anew, on windows of the new epoch alone. The handler waits for that, so which vectors the model scores depends on the log alone. After
 // a restart the windows are read again from the log; nothing is kept elsewhere.
 
 import type { Input, Logger, Metrics } from '@andon/kit'
 import type { Features, Vector } from '@andon/schemas'
+import { isMasked, maskedChannels } from '@andon/schemas/feature-names'
 import { commissioningModel } from './model-writer.ts'
 import type { ModelWriter } from './model-writer.ts'
 import { fewestRows } from './t2spe.ts'
@@ -13,6 +14,8 @@ import { readDoubles } from '@andon/schemas/packed'
 /** How far back windows are read again after a restart, at least; longer for long windows. */
 const LOOK_BACK_MS = 24 * 3_600_000
 const LOOK_BACK_WINDOWS = 3
+/** So many times the windows that are needed are collected at most, when a sensor is suspected in too many of them. */
+const MOST_COLLECTED = 3
 
 /** Vectors of one asset that lie on the log before an offset, oldest first. */
 export type ReadBack = (assetId: string, range: { partition: number; fromMs: number; toOffset: number }) => AsyncIterable<Input<Features>>
@@ -23,7 +26,7 @@ export interface CommissioningDeps {
   readonly writer: Pick<ModelWriter, 'activate'>
   readonly train: (request: TrainingRequest) => Promise<TrainingResult>
   readonly readBack: ReadBack
-  readonly isCommissioned: (assetId: string, featureSetDigest: string) => boolean
+  readonly isCommissioned: (assetId: string, featureSetDigest: string, epochUs: number | null) => boolean
   readonly logger: Logger
   readonly metrics: Metrics
 }
@@ -32,12 +35,16 @@ interface Window {
   readonly revision: number
   readonly startUs: number
   readonly endUs: number
+  /** NaN where the sensor is suspected. */
   readonly values: Float64Array
+  readonly isWhole: boolean
 }
 
 interface Collection {
   readonly names: readonly string[]
-  /** By window start; the highest revision counts. */
+  /** Event time at which the baseline's epoch began; null = none known. */
+  epochUs: number | null
+  /** By window end; the highest revision counts. */
   readonly windows: Map<number, Window>
 }
 
@@ -65,20 +72,24 @@ export class Commissioning {
     const { assetId } = input.value
     const key = `${assetId} ${vector.featureSetDigest}`
     if (!this.#collections.has(key)) {
-      this.#collections.set(key, { names: vector.names, windows: new Map() })
+      this.#collections.set(key, { names: vector.names, epochUs: vector.baselineEpochUs, windows: new Map() })
       try {
         for await (const earlier of this.#deps.readBack(assetId, this.#lookBack(input, vector))) {
           const before = earlier.value.vector
           if (before !== null && before.featureSetDigest === vector.featureSetDigest) await this.#add(assetId, before)
-          if (this.#deps.isCommissioned(assetId, vector.featureSetDigest)) break
+          if (this.#isCommissioned(assetId, vector)) break
         }
       } catch (error) {
         this.#collections.delete(key) // half a collection would train another model than the whole one
         throw error
       }
     }
-    if (!this.#deps.isCommissioned(assetId, vector.featureSetDigest)) await this.#add(assetId, vector)
-    if (this.#deps.isCommissioned(assetId, vector.featureSetDigest)) this.#collections.delete(key)
+    if (!this.#isCommissioned(assetId, vector)) await this.#add(assetId, vector)
+    if (this.#isCommissioned(assetId, vector)) this.#collections.delete(key)
+  }
+
+  #isCommissioned(assetId: string, { featureSetDigest, baselineEpochUs }: Vector): boolean {
+    return this.#deps.isCommissioned(assetId, featureSetDigest, baselineEpochUs)
   }
 
   #lookBack(input: Input<Features>, vector: Vector): { partition: number; fromMs: number; toOffset: number } {
@@ -93,27 +104,36 @@ export class Commissioning {
 
   async #add(assetId: string, vector: Vector): Promise<void> {
     const collection = this.#collections.get(`${assetId} ${vector.featureSetDigest}`)!
-    if (!vector.complete || vector.names.length === 0) return
-    const values = readDoubles(vector.values)
+    if (!vector.complete || vector.names.length === 0 || vector.quality === 'unmonitored' || vector.machineOff) return
+    if (!isOfEpoch(collection, vector)) return
+    const masked = maskedChannels(vector.health)
+    const values = readDoubles(vector.values).map((value, j) => (isMasked(vector.names[j] ?? '', masked) ? Number.NaN : value))
     if (values.length !== collection.names.length) return
-    const known = collection.windows.get(vector.windowStartUs)
+    const known = collection.windows.get(vector.windowEndUs)
     if (known !== undefined && known.revision >= vector.revision) return
-    collection.windows.set(vector.windowStartUs, {
+    collection.windows.set(vector.windowEndUs, {
       revision: vector.revision,
       startUs: vector.windowStartUs,
       endUs: vector.windowEndUs,
       values,
+      isWhole: masked.size === 0,
     })
-    if (collection.windows.size >= this.#needed(vector)) await this.#trainOn(assetId, vector, collection)
+    const needed = this.#needed(vector)
+    if (collection.windows.size < needed) return
+    const whole = [...collection.windows.values()].filter(({ isWhole }) => isWhole)
+    if (whole.length >= needed) await this.#trainOn(assetId, vector, collection, whole)
+    // A sensor that is never well must not keep the others from being watched: training leaves out what is mostly missing.
+    else if (collection.windows.size >= MOST_COLLECTED * needed)
+      await this.#trainOn(assetId, vector, collection, [...collection.windows.values()])
   }
 
-  async #trainOn(assetId: string, vector: Vector, collection: Collection): Promise<void> {
+  async #trainOn(assetId: string, vector: Vector, collection: Collection, collected: readonly Window[]): Promise<void> {
     const { logger, writer } = this.#deps
-    const windows = [...collection.windows.values()].toSorted((a, b) => a.startUs - b.startUs)
+    const windows = collected.toSorted((a, b) => a.endUs - b.endUs)
     const width = collection.names.length
     const values = new Float64Array(windows.length * width)
     windows.forEach((window, i) => values.set(window.values, i * width))
-    const origin = { fromUs: windows[0]!.startUs, toUs: Math.max(...windows.map(({ endUs }) => endUs)), source: 'commissioning' }
+    const origin = { fromUs: windows[0]!.startUs, toUs: windows.at(-1)!.endUs, source: 'commissioning' }
     const result = await this.#deps.train({ features: collection.names, featureSetDigest: vector.featureSetDigest, values, origin })
     if ('refused' in result) {
       collection.windows.clear()
@@ -141,4 +161,15 @@ export class Commissioning {
       'asset commissioned: its model is active in advisory mode',
     )
   }
+}
+
+/** A window of a later epoch begins the collection anew; one of an earlier epoch has nothing to say any more. */
+const isOfEpoch = (collection: Collection, { baselineEpochUs }: Vector): boolean => {
+  const [now, then] = [baselineEpochUs ?? Number.NEGATIVE_INFINITY, collection.epochUs ?? Number.NEGATIVE_INFINITY]
+  if (now < then) return false
+  if (now > then) {
+    collection.windows.clear()
+    collection.epochUs = baselineEpochUs
+  }
+  return true
 }

@@ -47,5 +47,18 @@ export const cancelled = (): AndonError =>
 export const runFailed = (model: string, message: string): AndonError =>
   new AndonError('ANDON_INFERENCE_RUN_FAILED', `Model ${model} failed on this input: ${message}`, { fields: { model } })
 
+export const normalUnknown = (model: string, names: readonly string[]): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_NORMAL_UNKNOWN',
+    `${names.join(', ')} cannot be computed or believed, and the card of ${model} does not say what is normal in its place`,
+    { status: 400, fields: { model, names } },
+  )
+
+export const nothingLeft = (model: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_NOTHING_LEFT', `No number that ${model} judges by can be computed or believed`, {
+    status: 400,
+    fields: { model },
+  })
+
 export const baselineRefused = (file: string, reason: string, cause?: unknown): AndonError =>
   new AndonError('ANDON_INFERENCE_BASELINE_REFUSED', `Baseline ${file} is refused: ${reason}`, { cause, fields: { file } })

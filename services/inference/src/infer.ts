@@ -73,7 +73,8 @@ export const inferenceDoor = (registry: ModelRegistry, cache: ModelCache, latest
       outputNames(io, request.outputs),
       request.signal,
     )
-    return { model, outputs, parameters: { ...identity(vector, active), andon_in_domain: missing.length === 0 && !hasMovedConstant } }
+    const inDomain = missing.length === 0 && !hasMovedConstant && !vector.machineOff
+    return { model, outputs, parameters: { ...identity(vector, active), andon_in_domain: inDomain } }
   }
 
   return {

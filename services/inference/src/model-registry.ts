@@ -50,12 +50,16 @@ export class ModelRegistry {
     return this.#each([...this.#models.keys()], () => true, Number.POSITIVE_INFINITY)
   }
 
-  /** True once a model was activated for the asset and feature set, whatever became of it. */
-  isCommissioned(assetId: string, featureSetDigest: string): boolean {
+  /**
+   * True once a model was activated for the asset and feature set, whatever became of it; for a baseline's epoch, once one was
+   * that holds from within it.
+   */
+  isCommissioned(assetId: string, featureSetDigest: string, epochUs: number | null = null): boolean {
+    const isOfEpoch = ({ effectiveFromUs }: Models): boolean => epochUs === null || effectiveFromUs > epochUs
     return this.#of(assetId).some((model) =>
       [...(this.#models.get(model)?.values() ?? [])].some(
         ({ registered, timeline }) =>
-          timeline.length > 0 && registered.assetId === assetId && registered.featureSetDigest === featureSetDigest,
+          timeline.some(isOfEpoch) && registered.assetId === assetId && registered.featureSetDigest === featureSetDigest,
       ),
     )
   }

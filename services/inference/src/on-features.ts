@@ -1,5 +1,6 @@
 // features → predictions: every vector is answered by one prediction with the verdicts of the models that hold for it, or, while
-// its asset has none, by one of type `learning`. Vectors of a batch are scored together and answered in their order. Replaying the
+// its asset has none, by one of type `learning`. A machine that is off and an asset without telemetry are not scored; the prediction
+// says so. Vectors of a batch are scored together and answered in their order. Replaying the
 // same vectors beside the same `models` facts gives the same predictions with the same ids.
 
 import { emitter, predictionId } from '@andon/kit'
@@ -25,9 +26,13 @@ export const onFeatures =
     for (const input of batch.inputs) {
       const { assetId, vector } = input.value
       if (vector === null) continue // a late report changes no verdict: its samples stay in their blocks
-      const active = registry.activeAt(assetId, vector.featureSetDigest, vector.windowEndUs)
-      if (active.length === 0 && !registry.isCommissioned(assetId, vector.featureSetDigest)) await commissioning.observe(input, vector)
-      const prediction = predict(cache, assetId, vector, active)
+      const { featureSetDigest, windowEndUs, baselineEpochUs } = vector
+      const idle = unscored(vector)
+      const active = idle === undefined ? registry.activeAt(assetId, featureSetDigest, windowEndUs) : []
+      // After a service the old model goes on, in doubt, until one of the new epoch is learnt.
+      if (idle === undefined && !registry.isCommissioned(assetId, featureSetDigest, baselineEpochUs))
+        await commissioning.observe(input, vector)
+      const prediction = predict(cache, assetId, vector, active, idle)
       prediction.catch(() => {}) // awaited below, in order
       scored.push({ input, prediction })
     }
@@ -36,12 +41,22 @@ export const onFeatures =
     return out
   }
 
-const predict = async (cache: ModelCache, assetId: string, vector: Vector, active: readonly ActiveModel[]): Promise<Predictions> => {
+/** Why a vector is not scored: no telemetry came, or the machine is off, which is no fault of it. */
+const unscored = ({ quality, machineOff }: Vector): 'unmonitored' | 'machine-off' | undefined =>
+  quality === 'unmonitored' ? 'unmonitored' : machineOff ? 'machine-off' : undefined
+
+const predict = async (
+  cache: ModelCache,
+  assetId: string,
+  vector: Vector,
+  active: readonly ActiveModel[],
+  idle: ReturnType<typeof unscored>,
+): Promise<Predictions> => {
   const { verdicts, missing } = await scoreVector(cache, { ...vector, assetId }, active)
   const { vectorId, featureSet, featureSetDigest, windowStartUs, windowEndUs, revision, names, values } = vector
   const { historical, recordedStartUs, quality, regime, machineOff, health, baselineEpochUs } = vector
   return {
-    type: active.length === 0 ? 'learning' : 'verdicts',
+    type: idle ?? (active.length === 0 ? 'learning' : 'verdicts'),
     assetId,
     predictionId: predictionId(vectorId, verdictSetDigest(active)),
     vectorId,

@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises'
 import { AndonError, decodeInput, openCodec, openKafkaLog, partitionOf } from '@andon/kit'
 import type { LogSettings } from '@andon/kit'
-import type { Features } from '@andon/schemas'
+import type { Features, Vector } from '@andon/schemas'
+import { maskedChannels } from '@andon/schemas/feature-names'
 import { readDoubles } from '@andon/schemas/packed'
 import type { ModelCard } from './model-card.ts'
 import { train } from './train.ts'
@@ -75,25 +76,31 @@ export const readVectorFile = async (file: string): Promise<RecordedVector[]> =>
       return { ...vector, values: vector.values.map((value) => value ?? Number.NaN) } // JSON has no NaN: null stands for it
     })
 
-/** Complete vectors of the asset's newest feature set, highest revision of each window, oldest window first. */
+/** Complete, with the machine on and no sensor suspected. */
+const isHealthy = ({ complete, machineOff, quality, health }: Vector): boolean =>
+  complete && !machineOff && quality !== 'unmonitored' && maskedChannels(health).size === 0
+
+/** Healthy vectors of the asset's newest feature set and newest epoch, highest revision of each window, oldest window first. */
 export const readVectorTopic = async (config: LogSettings, asset: string): Promise<RecordedVector[]> => {
   const codec = await openCodec({ registryUrl: config.registryUrl, namespace: config.namespace, autoRegister: false })
   const log = await openKafkaLog({ brokers: config.kafkaBrokers, clientId: 'inference-vectors', namespace: config.namespace })
   try {
-    const windows = new Map<number, RecordedVector & { readonly revision: number }>()
+    const windows = new Map<number, RecordedVector & Pick<Vector, 'revision' | 'baselineEpochUs'>>()
     const partition = partitionOf(asset, await log.admin.partitions('features'))
     for await (const batch of log.read({ topic: 'features', partition, from: 'earliest', to: 'latest' })) {
       for (const record of batch.records) {
         if (record.key !== asset) continue
         const { vector } = (await decodeInput<Features>(codec, record)).value
-        if (vector === null || !vector.complete) continue
+        if (vector === null || !isHealthy(vector)) continue
         const known = windows.values().next().value
-        if (known !== undefined && known.featureSetDigest !== vector.featureSetDigest) windows.clear()
-        if ((windows.get(vector.windowStartUs)?.revision ?? 0) < vector.revision)
-          windows.set(vector.windowStartUs, { ...vector, values: [...readDoubles(vector.values)] })
+        const [epochUs, knownUs] = [vector.baselineEpochUs ?? 0, known?.baselineEpochUs ?? 0]
+        if (known?.featureSetDigest === vector.featureSetDigest && epochUs < knownUs) continue
+        if (known?.featureSetDigest !== vector.featureSetDigest || epochUs > knownUs) windows.clear()
+        if ((windows.get(vector.windowEndUs)?.revision ?? 0) < vector.revision)
+          windows.set(vector.windowEndUs, { ...vector, values: [...readDoubles(vector.values)] })
       }
     }
-    return [...windows.values()].toSorted((a, b) => a.windowStartUs - b.windowStartUs)
+    return [...windows.values()].toSorted((a, b) => a.windowEndUs - b.windowEndUs)
   } finally {
     await log.close()
   }

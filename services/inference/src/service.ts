@@ -205,7 +205,7 @@ const eventPathPart = (config: InferenceConfig, opened: Opened, logger: Logger, 
               writer,
               train: trainInWorker,
               readBack: readBack(log, codec),
-              isCommissioned: (assetId, digest) => registry.isCommissioned(assetId, digest),
+              isCommissioned: (assetId, digest, epochUs) => registry.isCommissioned(assetId, digest, epochUs),
               logger,
               metrics,
             })

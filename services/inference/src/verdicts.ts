@@ -1,9 +1,11 @@
-// One vector and the models that hold for it → verdicts. A feature that could not be computed is replaced by its training mean
-// and the verdict says that it is in doubt (next to features it usually moves with, a mean may itself stand out); a model that
-// cannot answer says why.
+// One vector and the models that hold for it → verdicts. A feature that could not be computed, or whose sensor is suspected, is
+// replaced by what the model learnt as normal, so that it is no evidence of its own, and the verdict says that it is in doubt (next
+// to features it usually moves with, a mean may itself stand out); a model that cannot answer says why.
 
 import { AndonError, messageOf } from '@andon/kit'
 import type { Verdict } from '@andon/schemas'
+import { isMasked, maskedChannels } from '@andon/schemas/feature-names'
+import { normalUnknown, nothingLeft } from './errors.ts'
 import { readCard } from './model-card.ts'
 import type { CardFeature } from './model-card.ts'
 import type { ModelCache } from './model-cache.ts'
@@ -33,9 +35,9 @@ const verdictOf = async (
   vector: ScorableVector,
   model: ActiveModel,
 ): Promise<{ verdict: Verdict; missing: readonly string[] }> => {
-  const input = arrange(vector, model)
   const identity = { model: model.model, version: model.version, digest: model.digest, role: model.role }
   try {
+    const input = arrange(vector, model)
     const [score, ratio, contributions] = await cache.run(
       model,
       [{ shape: [1, model.features.length], bytes: packDoubles(input.values) }],
@@ -46,7 +48,7 @@ const verdictOf = async (
       score: finite(readDoubles(score!.bytes)[0]),
       ratio: finite(readDoubles(ratio!.bytes)[0]),
       contributionNames: [...model.features],
-      contributions: Buffer.from(contributions!.bytes),
+      contributions: believed(contributions!.bytes, model.features, input.missing),
       inDomain: input.missing.length === 0 && !input.hasMovedConstant,
       error: null,
     }
@@ -62,7 +64,7 @@ const verdictOf = async (
       inDomain: false,
       error: messageOf(error),
     }
-    return { verdict, missing: [...input.missing, model.model] }
+    return { verdict, missing: [model.model] }
   }
 }
 
@@ -72,23 +74,40 @@ export interface Arranged {
   readonly hasMovedConstant: boolean
 }
 
-/** The vector's values in the model's input order. */
+/** Shares without those of features that were replaced: what stood in their place is no reason. */
+const believed = (bytes: Uint8Array, features: readonly string[], replaced: readonly string[]): Buffer => {
+  if (replaced.length === 0) return Buffer.from(bytes)
+  const shares = readDoubles(bytes).map((share, j) => (replaced.includes(features[j]!) ? 0 : share))
+  const sum = shares.reduce((a, b) => a + b, 0)
+  return packDoubles(sum > 0 ? shares.map((share) => share / sum) : shares)
+}
+
+/**
+ * The vector's values in the model's input order. Throws where a feature has to be replaced and the card does not say by what,
+ * and where nothing is left that the model judges by.
+ */
 export const arrange = (vector: ScorableVector, model: ActiveModel): Arranged => {
   const values = readDoubles(vector.values)
   const position = new Map(vector.names.map((name, i) => [name, i]))
   const features = featuresOf(model)
+  const masked = maskedChannels(vector.health)
   const missing: string[] = []
+  const strangers: string[] = []
   let hasMovedConstant = false
   const arranged = Float64Array.from(model.features, (name) => {
-    const value = values[position.get(name) ?? -1] ?? Number.NaN
+    const value = isMasked(name, masked) ? Number.NaN : (values[position.get(name) ?? -1] ?? Number.NaN)
     const feature = features.get(name)
     if (Number.isFinite(value)) {
       if (feature?.use === 'constant' && Math.abs(value - feature.mean) > 1e-6 * (1 + Math.abs(feature.mean))) hasMovedConstant = true
       return value
     }
+    if (feature === undefined) strangers.push(name)
     if (feature?.use !== 'missing') missing.push(name)
     return feature?.mean ?? 0
   })
+  if (strangers.length > 0) throw normalUnknown(model.model, strangers)
+  const isLeft = (name: string): boolean => (features.get(name)?.use ?? 'used') === 'used' && !missing.includes(name)
+  if (missing.length > 0 && !model.features.some(isLeft)) throw nothingLeft(model.model)
   return { values: arranged, missing, hasMovedConstant }
 }
 

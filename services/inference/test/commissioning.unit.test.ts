@@ -6,6 +6,7 @@ import { createLogger, createMetrics, followTopic, localCodec, openMemoryLog, sh
 import type { Blobs, Input } from '@andon/kit'
 import type { Features, Models, Vector } from '@andon/schemas'
 import { Commissioning } from '../src/commissioning.ts'
+import type { ModelCard } from '../src/model-card.ts'
 import type { ModelDraft } from '../src/model-writer.ts'
 import { modelWriter } from '../src/model-writer.ts'
 import { ModelRegistry } from '../src/model-registry.ts'
@@ -84,6 +85,48 @@ test('windows that nothing can be learned from are dropped and collecting starts
     activated.map(({ effectiveFromUs }) => effectiveFromUs),
     [120 * WINDOW_US],
   )
+})
+
+test('windows with the machine off, and windows without telemetry, are not learnt from', async () => {
+  const off = Array.from({ length: 40 }, (_, i) => vectorOf('press', 200 + i, { machineOff: true, regime: 'off' }))
+  const silent = vectorOf('press', 300, { quality: 'unmonitored', names: [], values: Buffer.alloc(0), revision: 0 })
+  const { activated, trainings } = await commission([...healthy(0, 59), ...off, silent, ...healthy(59, 60)])
+  const { trainings: expected } = await commission(healthy(0, 60))
+  assert.equal(activated.length, 1)
+  assert.deepEqual(trainings, expected)
+})
+
+test('a service begins the collection anew, and late windows from before it change nothing', async () => {
+  const servicedUs = 50 * WINDOW_US
+  const since = (from: number, to: number) => healthy(from, to).map((vector) => ({ ...vector, baselineEpochUs: servicedUs }))
+  const { activated, trainings } = await commission([...healthy(0, 50), ...since(50, 80), ...healthy(47, 50), ...since(80, 110)])
+  assert.deepEqual(
+    activated.map(({ effectiveFromUs }) => effectiveFromUs),
+    [110 * WINDOW_US],
+  )
+  assert.equal(trainings[0]!.length, 60 * FEATURES)
+  const resumed = await commission(since(109, 110), [...healthy(0, 50), ...since(50, 109)])
+  assert.deepEqual(resumed.trainings, trainings)
+})
+
+test('windows of a suspected sensor are passed over; one that is never well is left out of the model', async () => {
+  const suspected = (from: number, to: number) =>
+    healthy(from, to).map((vector) => ({ ...vector, health: [{ channel: 'channel1', flags: ['stuck'] }] }))
+  const passing = await commission([...healthy(0, 30), ...suspected(30, 70), ...healthy(70, 100)])
+  assert.deepEqual(passing.trainings, (await commission([...healthy(0, 30), ...healthy(70, 100)])).trainings)
+
+  const { activated, trainings } = await commission(suspected(0, 180))
+  assert.equal(trainings[0]!.length, 180 * FEATURES)
+  const card = activated[0]!.card as ModelCard
+  assert.deepEqual(
+    card.features.map(({ use }) => use),
+    ['used', 'missing', 'used', 'used', 'used'],
+  )
+})
+
+test('windows that end at every row are told apart by their end', async () => {
+  const rows = healthy(0, 60).map((vector) => ({ ...vector, windowStartUs: 0 }))
+  assert.equal((await commission(rows)).activated.length, 1)
 })
 
 /** A writer with a registry of its own on a shared log, as another instance has. */

@@ -10,6 +10,8 @@ export interface LatestVector extends ScorableVector {
   readonly vectorId: string
   readonly featureSet: string
   readonly windowEndUs: number
+  /** The machine is off: nothing is judged by. */
+  readonly machineOff: boolean
   readonly order: Order
 }
 
@@ -21,6 +23,9 @@ export interface LatestVectors {
 interface Stored extends Omit<LatestVector, 'assetId' | 'values'> {
   readonly values: string
 }
+
+/** What an earlier release did not write. */
+const untold = { health: [], machineOff: false } as const
 
 export const latestVectors = (redisUrl: string): LatestVectors & Part => {
   let redis: Redis | undefined
@@ -36,7 +41,7 @@ export const latestVectors = (redisUrl: string): LatestVectors & Part => {
       }
       if (text === null) return undefined
       const stored = JSON.parse(text) as Stored
-      return { ...stored, assetId, values: Buffer.from(stored.values, 'base64') }
+      return { ...untold, ...stored, assetId, values: Buffer.from(stored.values, 'base64') }
     },
     async start() {
       redis = new Redis(redisUrl, {

@@ -1,0 +1,180 @@
+// A sensor that is at fault, a machine that is off and an asset without telemetry reach no model as a machine fault.
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { Input } from '@andon/kit'
+import type { Features, Models, Predictions, Vector } from '@andon/schemas'
+import { packDoubles, readDoubles } from '@andon/schemas/packed'
+import type { Commissioning } from '../src/commissioning.ts'
+import { cardOf } from '../src/model-card.ts'
+import type { ModelCache } from '../src/model-cache.ts'
+import { ModelRegistry } from '../src/model-registry.ts'
+import { onFeatures } from '../src/on-features.ts'
+import { scoreRow, trainT2Spe } from '../src/t2spe.ts'
+import { arrange, scoreVector } from '../src/verdicts.ts'
+import { FEATURES, SET_DIGEST, WINDOW_US, vectorOf } from './plant.ts'
+import { featureNames, healthyRows } from './rows.ts'
+
+const trained = trainT2Spe(featureNames(FEATURES), healthyRows(300, FEATURES))
+const registered = (changes: Partial<Models> = {}): Models => ({
+  type: 'ModelRegistered',
+  model: 't2spe.press',
+  version: 1,
+  kind: 'onnx',
+  assetId: 'press',
+  featureSet: 'features/test',
+  featureSetDigest: SET_DIGEST,
+  digest: 'artefact-1',
+  uri: 'sha256:0',
+  role: 'champion',
+  features: featureNames(FEATURES),
+  card: JSON.stringify(cardOf(trained, { fromUs: 0, toUs: 1, source: 'test' })),
+  effectiveFromUs: 0,
+  by: 'test',
+  atUs: 0,
+  ...changes,
+})
+/** Runs the model as its graph does; keeps what it was given. */
+const cacheOf = (given: Float64Array[] = []) =>
+  ({
+    run: async (_model: unknown, [input]: readonly { bytes: Uint8Array }[]) => {
+      const row = readDoubles(input!.bytes)
+      given.push(row)
+      const { score, ratio, contributions } = scoreRow(trained, row)
+      return [packDoubles(Float64Array.of(score)), packDoubles(Float64Array.of(ratio)), packDoubles(contributions)].map((bytes) => ({
+        bytes,
+      }))
+    },
+  }) as unknown as ModelCache
+const score = async (vector: Vector, model = registered()) => {
+  const { verdicts, missing } = await scoreVector(cacheOf(), { ...vector, assetId: 'press' }, [model])
+  return { verdict: verdicts[0]!, missing }
+}
+const flagged = (...flags: string[]) => [{ channel: 'channel2', flags }]
+
+for (const flag of ['flat', 'stuck', 'saturated', 'drop-outs', 'noise']) {
+  test(`a channel that is suspected as ${flag} is no evidence, and the verdict says so`, async () => {
+    const broken = vectorOf('press', 3, { shift: 1000 })
+    assert.ok((await score(broken)).verdict.ratio > 100)
+    const { verdict, missing } = await score({ ...broken, health: flagged('gap', flag) })
+    assert.ok(verdict.ratio < 1, `ratio ${verdict.ratio}`)
+    assert.deepEqual([verdict.inDomain, verdict.error, missing], [false, null, ['channel2.mean']])
+    const shares = readDoubles(verdict.contributions)
+    assert.equal(shares[2], 0)
+    assert.ok(Math.abs(shares.reduce((a, b) => a + b, 0) - 1) < 1e-9)
+  })
+}
+
+test('a gap leaves good rows: its channel is judged', async () => {
+  const { verdict, missing } = await score(vectorOf('press', 3, { shift: 1000, health: flagged('gap') }))
+  assert.ok(verdict.ratio > 100)
+  assert.deepEqual([verdict.inDomain, missing], [true, []])
+})
+
+test('what stands for a masked feature is the mean that the model learnt, at any scale and in any pair', () => {
+  const names = ['a.mean@20rows', 'a+b.correlation', 'b.mean']
+  const card = JSON.stringify({ features: names.map((name, i) => ({ name, mean: i + 10, std: 1, q01: 0, q99: 1, use: 'used' })) })
+  const model = registered({ digest: 'pairs', features: names, card })
+  const vector = {
+    assetId: 'press',
+    featureSetDigest: '',
+    names,
+    values: packDoubles(Float64Array.of(1, 2, 3)),
+    health: [{ channel: 'a', flags: ['flat'] }],
+  }
+  const { values, missing } = arrange(vector, model)
+  assert.deepEqual(
+    [[...values], missing],
+    [
+      [10, 11, 3],
+      ['a.mean@20rows', 'a+b.correlation'],
+    ],
+  )
+})
+
+test('a model whose card does not say what is normal gives an error, not a score', async () => {
+  const foreign = registered({ digest: 'foreign', card: '{}' })
+  assert.equal((await score(vectorOf('press', 3), foreign)).verdict.error, null)
+  const { verdict, missing } = await score(vectorOf('press', 3, { health: flagged('stuck') }), foreign)
+  assert.match(verdict.error!, /channel2\.mean cannot be computed or believed/)
+  assert.deepEqual([verdict.ratio, verdict.inDomain, missing], [0, false, ['t2spe.press']])
+})
+
+test('where no feature is left to judge by there is no score', async () => {
+  const health = featureNames(FEATURES).map((name) => ({ channel: name.split('.')[0]!, flags: ['drop-outs'] }))
+  const { verdict } = await score(vectorOf('press', 3, { health }))
+  assert.match(verdict.error!, /No number that t2spe.press judges by/)
+})
+
+const inputOf = (vector: Vector, offset: number): Input<Features> => ({
+  topic: 'features',
+  partition: 0,
+  position: { leaderEpoch: 0, offset },
+  key: 'press',
+  value: { type: 'vector', assetId: 'press', vector, late: null },
+  id: vector.vectorId,
+  type: 'vector',
+  timestampMs: 0,
+  lane: 'live',
+  order: undefined,
+  traceparent: undefined,
+})
+
+/** Predictions on these vectors by one model in force, and which of them were collected. */
+const predict = async (vectors: readonly Vector[], facts: readonly Models[] = [registered(), registered({ type: 'ModelActivated' })]) => {
+  const registry = new ModelRegistry()
+  for (const fact of facts) registry.apply(fact)
+  const observed: Vector[] = []
+  const commissioning: Pick<Commissioning, 'observe'> = { observe: async (_input, vector) => void observed.push(vector) }
+  const given: Float64Array[] = []
+  const handle = onFeatures({ registry, cache: cacheOf(given), commissioning })
+  const out = await handle({ topic: 'features', partition: 0, inputs: vectors.map(inputOf) })
+  return { predictions: out.outputs.map(({ output }) => output.value as Predictions), observed, given }
+}
+
+test('a machine that is off and an asset without telemetry are not scored and not learnt from', async () => {
+  const off = vectorOf('press', 1, { shift: 1000, machineOff: true, regime: 'off' })
+  const silent = vectorOf('press', 2, { quality: 'unmonitored', names: [], values: Buffer.alloc(0), revision: 0, complete: false })
+  for (const facts of [[], undefined]) {
+    const { predictions, observed, given } = await predict([off, silent], facts)
+    assert.deepEqual(
+      predictions.map(({ type, verdicts, complete, machineOff, quality, regime }) => [
+        type,
+        verdicts,
+        complete,
+        machineOff,
+        quality,
+        regime,
+      ]),
+      [
+        ['machine-off', [], false, true, 'good', 'off'],
+        ['unmonitored', [], false, false, 'unmonitored', null],
+      ],
+    )
+    assert.deepEqual([observed, given], [[], []])
+  }
+})
+
+test('quality, regime, health and epoch travel with the prediction', async () => {
+  const carried = { quality: 'uncertain', regime: 'load', machineOff: false, health: flagged('gap'), baselineEpochUs: 77 }
+  const { predictions } = await predict([vectorOf('press', 1, carried)])
+  const { quality, regime, machineOff, health, baselineEpochUs, type } = predictions[0]!
+  assert.deepEqual({ quality, regime, machineOff, health, baselineEpochUs }, carried)
+  assert.equal(type, 'verdicts')
+})
+
+test('after a service the old model goes on while the asset is learnt anew, until a model of the new epoch is in force', async () => {
+  const servicedUs = 5 * WINDOW_US
+  const later = vectorOf('press', 9, { baselineEpochUs: servicedUs })
+  const before = await predict([vectorOf('press', 4), later])
+  assert.deepEqual([before.observed, before.predictions.map(({ type }) => type)], [[later], ['verdicts', 'verdicts']])
+  const second = { version: 2, digest: 'artefact-2', effectiveFromUs: 8 * WINDOW_US }
+  const facts = [
+    registered(),
+    registered({ type: 'ModelActivated' }),
+    registered(second),
+    registered({ ...second, type: 'ModelActivated' }),
+  ]
+  const after = await predict([later], facts)
+  assert.deepEqual([after.observed, after.predictions[0]!.verdicts[0]!.version], [[], 2])
+})
