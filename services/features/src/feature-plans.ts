@@ -1,6 +1,12 @@
 // Which plan holds for an asset at an event time, from the documents on `config`: the plant names the asset's class, the
 // class its feature set. Compiled once per pair of documents.
+//
+// A plant file changes often, an asset seldom. A new version that describes an asset as before gives the identical plan, so
+// no window is cut at it; `plantDigest` names the version since which the asset is described so. That follows from the
+// documents alone, never from the order in which windows asked, and a replay finds the same one.
 
+import { isDeepStrictEqual } from 'node:util'
+import { sha256Hex } from '@andon/kit'
 import type { FeatureSet, Plant } from '@andon/schemas'
 import { compileFeatureSet } from './feature-set.ts'
 import type { PlantAsset } from './feature-set.ts'
@@ -9,13 +15,14 @@ import type { AssetPlan } from './plan.ts'
 /** A document as it held at some event time. */
 export interface DocumentVersion<T> {
   readonly digest: string
+  readonly effectiveFromUs: number
   readonly value: T
 }
 
 export interface PlanDocuments {
   readonly plantAt: (timeUs: number) => DocumentVersion<Plant> | undefined
   readonly featureSetAt: (name: string, timeUs: number) => DocumentVersion<FeatureSet> | undefined
-  /** Called once per asset and pair of documents that do not fit each other. */
+  /** Called once per asset, as it is described, and feature set that do not fit each other. */
   readonly onUnusable: (assetId: string, featureSet: string, reason: string) => void
 }
 
@@ -23,20 +30,45 @@ interface Described {
   readonly asset: PlantAsset
   /** Name of its class's feature set. */
   readonly featureSet: string
+  /** What plans are made of; versions of the plant with an equal one share this object. */
+  readonly description: Description
+  /** SHA-256 (hex) of the plant document since which it holds. */
+  readonly plantDigest: string
   readonly plans: { readonly setDigest: string; readonly plan: AssetPlan | undefined }[]
 }
 
-/** Plans by asset and event time. Equal documents give the identical object. */
+/** Plans by asset and event time. Equal descriptions and sets give the identical object. */
 export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeUs: number) => AssetPlan | undefined) => {
   const plants = new Map<string, Map<string, Described>>()
-  let newest: { readonly digest: string; readonly assets: Map<string, Described> } | undefined
-  const assetsOf = ({ digest, value }: DocumentVersion<Plant>): Map<string, Described> => {
-    if (newest?.digest === digest) return newest.assets
-    const assets = plants.get(digest) ?? describedBy(value)
-    plants.set(digest, assets)
-    newest = { digest, assets }
+  const shapes = new Map<string, AssetPlan>()
+  let newest: { readonly version: DocumentVersion<Plant>; readonly assets: Map<string, Described> } | undefined
+
+  const assetsOf = (version: DocumentVersion<Plant>): Map<string, Described> => {
+    if (newest?.version === version) return newest.assets
+    const key = `${version.digest} ${version.effectiveFromUs}`
+    const assets = plants.get(key) ?? describedBy(version, before(version))
+    plants.set(key, assets)
+    newest = { version, assets }
     return assets
   }
+
+  /** What the version that was in force until this one says; undefined for the first. */
+  const before = ({ effectiveFromUs }: DocumentVersion<Plant>): Map<string, Described> | undefined => {
+    const earlier = documents.plantAt(effectiveFromUs - 1)
+    return earlier !== undefined && earlier.effectiveFromUs < effectiveFromUs ? assetsOf(earlier) : undefined
+  }
+
+  /** Assets that differ in their sources alone share all the rest of a plan, names above all. */
+  const planOf = ({ asset, description, plantDigest }: Described, set: DocumentVersion<FeatureSet>): AssetPlan => {
+    const { sources, ...shape } = description
+    const key = sha256Hex(JSON.stringify([set.digest, shape]))
+    const known = shapes.get(key)
+    const plan = known ?? compileFeatureSet(set.value, set.digest, asset, plantDigest)
+    if (known === undefined) shapes.set(key, plan)
+    const isSame = plan.plantDigest === plantDigest && isDeepStrictEqual(plan.sources, sources)
+    return isSame ? plan : { ...plan, plantDigest, sources }
+  }
+
   return (assetId, timeUs) => {
     const plant = documents.plantAt(timeUs)
     const described = plant && assetsOf(plant).get(assetId)
@@ -45,7 +77,7 @@ export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeU
     for (const { setDigest, plan } of described.plans) if (setDigest === set.digest) return plan
     let plan: AssetPlan | undefined
     try {
-      plan = compileFeatureSet(set.value, set.digest, described.asset, plant!.digest)
+      plan = planOf(described, set)
     } catch (error) {
       documents.onUnusable(assetId, described.featureSet, (error as Error).message)
     }
@@ -55,13 +87,33 @@ export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeU
 }
 
 /** Assets by id: the first one of an id, in a class that the plant has. */
-const describedBy = ({ assets, assetClasses }: Plant): Map<string, Described> => {
+const describedBy = ({ digest, value }: DocumentVersion<Plant>, earlier: Map<string, Described> | undefined): Map<string, Described> => {
   const described = new Map<string, Described>()
+  const featureSets = new Map(value.assetClasses.map(({ id, featureSet }) => [id, featureSet]))
   const seen = new Set<string>()
-  for (const asset of assets) {
-    const assetClass = assetClasses.find(({ id }) => id === asset.class)
-    if (assetClass !== undefined && !seen.has(asset.id)) described.set(asset.id, { asset, featureSet: assetClass.featureSet, plans: [] })
+  for (const asset of value.assets) {
+    const featureSet = featureSets.get(asset.class)
+    if (featureSet !== undefined && !seen.has(asset.id)) {
+      const description = descriptionOf(asset)
+      const known = earlier?.get(asset.id)
+      const isKnown = known?.featureSet === featureSet && isDeepStrictEqual(known.description, description)
+      described.set(asset.id, isKnown ? known : { asset, featureSet, description, plantDigest: digest, plans: [] })
+    }
     seen.add(asset.id)
   }
   return described
+}
+
+type Description = ReturnType<typeof descriptionOf>
+
+/** What a plan says of an asset; its name, line, origin and what is kept of its samples play no part. */
+const descriptionOf = (asset: PlantAsset) => {
+  const { sources, bearing, nominalSpeedRpm, speedChannel, tacho, gears, zones } = asset
+  const channels = asset.channels.map((channel) => {
+    const { id, unit, kind, range } = channel
+    return kind === 'waveform'
+      ? { id, unit, kind, range, sampleRateHz: channel.sampleRateHz, width: channel.width }
+      : { id, unit, kind, range }
+  })
+  return { sources, bearing, nominalSpeedRpm, speedChannel, tacho, gears, zones, channels }
 }

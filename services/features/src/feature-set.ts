@@ -3,6 +3,7 @@
 
 import { lengthOf, nearest, octaveCentres, outputNames, statistics } from '@andon/schemas'
 import type { FeatureRule, FeatureSet, OptionName, Plant, Statistic, StatisticDefinition, StatisticOptions } from '@andon/schemas'
+import { motionUnit } from './functions/velocity.ts'
 import { machineOf } from './machine.ts'
 import type { AssetPlan, Call, HealthRules, PlanChannel, RegimeRule, Scale } from './plan.ts'
 
@@ -242,6 +243,8 @@ const checkSpectrum = (
     if (Math.ceil(lowHz / lineHz) * lineHz >= highHz)
       fail(pairing, `${what}: no line of the spectrum (${figure(lineHz)} Hz apart) lies in ${band}; change ${bandOption(statistic)}`)
   }
+  if (reads.includes('velocityBandHz') && motionUnit(channel.unit) === undefined)
+    fail(pairing, `${what} needs a unit of vibration (m/s2, g, mm/s, um ...), found ${channel.unit}`)
   const fundamentalHz = reads.includes('fundamentalHz') ? (rule.fundamentalHz ?? 50) : 0
   if (fundamentalHz >= nyquistHz)
     fail(pairing, `${what}: the fundamental of ${fundamentalHz} Hz lies above half the sample rate (${nyquistHz} Hz)`)

@@ -225,6 +225,12 @@ const misfits: [what: string, rule: object, expected: RegExp, asset?: PlantAsset
   ['defects without a bearing', { channel: 'vibrationG', statistics: ['envelopeBpfo'] }, /needs the speed of the shaft .* of press-1 in the plant file/],
   ['gears without gears', { channel: 'vibrationG', statistics: ['gearMeshRms'] }, /needs the gears/, assetOf({ channels: [vibrationG], nominalSpeedRpm: 1480 })],
   ['zones without limits', { channel: 'vibrationG', statistics: ['isoZone'] }, /needs the zones \(limitsMmS, or group and support/],
+  [
+    'a velocity of what is no vibration',
+    { channel: 'soundPa', statistics: ['velocityRmsMmS'] },
+    /velocityRmsMmS of soundPa needs a unit of vibration .*, found Pa/,
+    assetOf({ channels: [{ ...vibrationG, id: 'soundPa', unit: 'Pa' }] }),
+  ],
   ['a name asked for twice', { channel: 'vibrationG', statistics: ['rms', 'rms'] }, /vibrationG.rms is asked for twice/],
   [
     'phases of two kinds',
