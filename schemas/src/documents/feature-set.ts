@@ -27,6 +27,7 @@ const ruleOptions = {
   limits: z.tuple([z.number().nullable(), z.number().nullable()]).optional(),
   halfLifeMs: z.number().positive().optional(),
   states: z.array(z.number()).min(1).optional(),
+  wrapsAt: z.number().positive().optional(),
   bandsHz: z.array(band).min(1).optional(),
   logBands: z.strictObject({ count: z.int().min(1).max(64), lowHz: z.number().positive(), highHz: z.number().positive() }).optional(),
   spectrum: z
@@ -76,6 +77,7 @@ const condition = z.union([
   z.strictObject({ equals: z.number() }),
 ])
 
+/** Nothing is filled in here: the digest of a set is that of what its author wrote. */
 const featureSetShape = z.strictObject({
   version: z.literal(1),
   name: z.string().regex(/^features\/[a-z0-9-]+$/, 'a name like features/press-vibration'),
@@ -100,24 +102,35 @@ const featureSetShape = z.strictObject({
       z.strictObject({
         id: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id of lower-case letters, digits and hyphens'),
         /** The machine is off. */
-        off: z.boolean().default(false),
+        off: z.boolean().optional(),
         /** By names of the vector: { "speedRpm.mean": { below: 50 } }. Without a condition it always holds. */
-        when: z.record(z.string(), condition).default({}),
+        when: z.record(z.string(), condition).optional(),
       }),
     )
-    .default([]),
-  /** When a sensor is suspected; false switches a check off. */
+    .min(1)
+    .optional(),
+  /** When a sensor is suspected; false switches a check off. What is not said: `healthDefaults`. */
   health: z
     .strictObject({
-      stuckRows: z.union([z.int().min(2), z.literal(false)]).default(false),
-      flat: z.boolean().default(false),
-      saturatedShare: z.union([z.number().positive().max(1), z.literal(false)]).default(0.02),
-      dropOutShare: z.union([z.number().positive().max(1), z.literal(false)]).default(0.2),
-      gapPeriods: z.union([z.number().gt(1), z.literal(false)]).default(5),
-      noiseFactor: z.union([z.number().gt(1), z.literal(false)]).default(false),
+      stuckRows: z.union([z.int().min(2), z.literal(false)]).optional(),
+      flat: z.boolean().optional(),
+      saturatedShare: z.union([z.number().positive().max(1), z.literal(false)]).optional(),
+      dropOutShare: z.union([z.number().positive().max(1), z.literal(false)]).optional(),
+      gapPeriods: z.union([z.number().gt(1), z.literal(false)]).optional(),
+      noiseFactor: z.union([z.number().gt(1), z.literal(false)]).optional(),
     })
-    .default({ stuckRows: false, flat: false, saturatedShare: 0.02, dropOutShare: 0.2, gapPeriods: 5, noiseFactor: false }),
+    .optional(),
 })
+
+/** What is looked for where a set says nothing: only what no machine does by itself. */
+export const healthDefaults = {
+  stuckRows: false,
+  flat: false,
+  saturatedShare: 0.02,
+  dropOutShare: 0.2,
+  gapPeriods: 5,
+  noiseFactor: false,
+} as const
 
 type FeatureSetFile = z.output<typeof featureSetShape>
 export type FeatureRule = Omit<FeatureSetFile['features'][number], 'statistics'> & { readonly statistics: readonly Statistic[] }

@@ -116,7 +116,7 @@ const plantShape = z.strictObject({
       /** Channel whose samples are the pulses of a tacho: their times count. */
       tacho: z.strictObject({ channel: name, pulsesPerRev: z.int().positive().default(1) }).optional(),
       /** `shaftRatio`: turns of the gear's shaft per turn of the one whose speed is measured. */
-      gears: z.array(z.strictObject({ name, teeth: z.int().positive(), shaftRatio: z.number().positive().default(1) })).default([]),
+      gears: z.array(z.strictObject({ name, teeth: z.int().positive(), shaftRatio: z.number().positive().default(1) })).optional(),
       zones: zones.optional(),
       channels: z.array(channel).min(1),
     }),

@@ -1,7 +1,7 @@
 // Turns a feature set document and the plant's description of an asset into a plan: which numbers to compute of which
 // channels, at which scales, in which order. What does not fit is refused here, so that no window meets it.
 
-import { lengthOf, nearest, octaveCentres, outputNames, statistics } from '@andon/schemas'
+import { healthDefaults, lengthOf, nearest, octaveCentres, outputNames, statistics } from '@andon/schemas'
 import type { FeatureRule, FeatureSet, OptionName, Plant, Statistic, StatisticDefinition, StatisticOptions } from '@andon/schemas'
 import { motionUnit } from './functions/velocity.ts'
 import { machineOf } from './machine.ts'
@@ -165,7 +165,7 @@ const planChannel = (channel: Channel): PlanChannel => ({
 })
 
 const regimesOf = (pairing: Pairing, names: readonly string[]): RegimeRule[] =>
-  pairing.set.regimes.map(({ id, off, when }) => ({
+  (pairing.set.regimes ?? []).map(({ id, off = false, when = {} }) => ({
     id,
     isOff: off,
     when: Object.entries(when).map(([name, bounds]) => {
@@ -177,14 +177,17 @@ const regimesOf = (pairing: Pairing, names: readonly string[]): RegimeRule[] =>
     }),
   }))
 
-const healthOf = ({ health }: FeatureSet): HealthRules => ({
-  stuckRows: health.stuckRows || null,
-  flat: health.flat,
-  saturatedShare: health.saturatedShare || null,
-  dropOutShare: health.dropOutShare || null,
-  gapPeriods: health.gapPeriods || null,
-  noiseFactor: health.noiseFactor || null,
-})
+const healthOf = (set: FeatureSet): HealthRules => {
+  const health = { ...healthDefaults, ...set.health }
+  return {
+    stuckRows: health.stuckRows || null,
+    flat: health.flat ?? healthDefaults.flat,
+    saturatedShare: health.saturatedShare || null,
+    dropOutShare: health.dropOutShare || null,
+    gapPeriods: health.gapPeriods || null,
+    noiseFactor: health.noiseFactor || null,
+  }
+}
 
 const checkFit = (pairing: Pairing, statistic: Statistic, channels: readonly Channel[], rule: FeatureRule): void => {
   const { of, needs } = definitionOf(statistic)
@@ -206,7 +209,7 @@ const kindText = ({ kind }: Channel): string => (kind === 'scalar' ? 'single val
 const isGiven = {
   speed: ({ speedChannel, tacho, nominalSpeedRpm }: PlantAsset) => (speedChannel ?? tacho ?? nominalSpeedRpm) !== undefined,
   bearing: ({ bearing }: PlantAsset) => bearing !== undefined,
-  gears: ({ gears }: PlantAsset) => gears.length > 0,
+  gears: ({ gears }: PlantAsset) => (gears ?? []).length > 0,
   zones: ({ zones }: PlantAsset) => zones !== undefined,
 } as const
 

@@ -14,7 +14,7 @@ export const machineOf = (asset: PlantAsset, ids: readonly string[]): Machine =>
     tachoChannel: placeOf(tacho?.channel, ids),
     tachoPulsesPerRev: tacho?.pulsesPerRev ?? 1,
     bearing: bearing === undefined ? null : bearingOrders(bearing),
-    gears,
+    gears: gears ?? [],
     zoneLimitsMmS: zones === undefined ? null : zoneLimits(zones),
   }
 }
