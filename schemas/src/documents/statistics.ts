@@ -11,6 +11,8 @@ export interface StatisticOptions {
   readonly halfLifeMs?: number | undefined
   /** Values of a state channel for `stateDurationS`. */
   readonly states?: readonly number[] | undefined
+  /** Number of values that a counter has before it begins again at 0: 65536 for one of 16 bits. */
+  readonly wrapsAt?: number | undefined
   /** [low, high) in Hz for `bandRms` and `bandLnShare`. */
   readonly bandsHz?: readonly (readonly [number, number])[] | undefined
   /** Bands of equal width on a logarithmic axis, for `logBandRms` and `logBandLnShare`. */
@@ -93,46 +95,85 @@ export const statistics = {
   }),
   rms: define('any', 'channel', 'sqrt(sum y^2 / n)', 'ISO 20816-1, without the mean: gravity and bias are no vibration'),
   peak: define('any', 'channel', 'max |y|', 'ISO 2041'),
-  crest: define('any', '1', 'peak / rms; 1.41 for a sine', 'ISO 13373-1'),
-  kurtosis: define('any', '1', '(sum y^4 / n) / (sum y^2 / n)^2; 3 for Gaussian noise', 'Pearson'),
-  skewness: define('any', '1', '(sum y^3 / n) / (sum y^2 / n)^1.5', 'Fisher-Pearson'),
-  shape: define('any', '1', 'rms / (sum |y| / n)', 'ISO 13373-1'),
-  impulse: define('any', '1', 'peak / (sum |y| / n)', 'ISO 13373-1'),
-  clearance: define('any', '1', 'peak / (sum sqrt|y| / n)^2', 'Lei et al. 2008'),
-  lnRms: define('any', 'ln(channel)', 'ln(rms)', 'detection of relative change of level'),
+  crest: define('any', '1', 'peak / rms, 0 for a constant signal; 1.41 for a sine', 'ISO 13373-1'),
+  kurtosis: define('any', '1', '(sum y^4 / n) / (sum y^2 / n)^2, 0 for a constant signal; 3 for Gaussian noise', 'Pearson'),
+  skewness: define('any', '1', '(sum y^3 / n) / (sum y^2 / n)^1.5, 0 for a constant signal', 'Fisher-Pearson'),
+  shape: define('any', '1', 'rms / (sum |y| / n), 0 for a constant signal', 'ISO 13373-1'),
+  impulse: define('any', '1', 'peak / (sum |y| / n), 0 for a constant signal', 'ISO 13373-1'),
+  clearance: define('any', '1', 'peak / (sum sqrt|y| / n)^2, 0 for a constant signal', 'Lei et al. 2008'),
+  lnRms: define('any', 'ln(channel)', 'ln(max(rms, 1e-12)): a number for a constant signal too', 'detection of relative change of level'),
 
   last: define('scalar', 'channel', 'x_n', 'definition'),
-  slope: define('scalar', 'channel/s', 'least squares of x over time', 'definition'),
-  difference: define('scalar', 'channel', 'x_n - x_(n-1)', 'lag-1 difference'),
-  differenceRms: define('scalar', 'channel', 'sqrt(sum (x_i - x_(i-1))^2 / (n - 1))', 'von Neumann 1941'),
+  slope: define('scalar', 'channel/s', 'least squares of x over time, 0 where all times are equal', 'definition'),
+  difference: define('scalar', 'channel', 'x_n - x_(n-1), 0 for one row', 'lag-1 difference'),
+  differenceRms: define('scalar', 'channel', 'sqrt(sum (x_i - x_(i-1))^2 / (n - 1)), 0 for one row', 'von Neumann 1941'),
+  lnDifferenceRms: define(
+    'scalar',
+    'ln(channel)',
+    'ln(max(differenceRms, 1e-12)): a number for a constant signal too',
+    'roughness: detection of relative change of noise',
+  ),
+  largestDifference: define(
+    'scalar',
+    'channel',
+    'of all x_i - x_(i-1) the one with the largest size, the earliest of equals; 0 for one row',
+    'definition',
+  ),
+  step: define(
+    'scalar',
+    'channel',
+    'mean of the last floor(n / 2) rows - mean of the first floor(n / 2), 0 for one row',
+    'change of level within the window',
+  ),
   ewma: define('scalar', 'channel', 'sum w_i x_i / sum w_i, w_i = 2^(-(t_n - t_i) / half life)', 'Roberts 1959', {
     requires: ['halfLifeMs'],
   }),
-  zeroCrossingsHz: define('scalar', 'Hz', 'changes of the sign of y / (t_n - t_1)', 'definition'),
-  timeInBandPct: define('scalar', '%', 'share of the time in which low <= x < high, each value held until the next', 'definition', {
-    requires: ['limits'],
-  }),
-  stateDurationS: define('scalar', 's', 'time in which x equals the state, each value held until the next or the end', 'definition', {
-    requires: ['states'],
-  }),
+  zeroCrossingsHz: define(
+    'scalar',
+    'Hz',
+    'changes of the sign of y / (t_n - t_1), a y of 0 keeping the sign before it; 0 where all times are equal',
+    'definition',
+  ),
+  timeInBandPct: define(
+    'scalar',
+    '%',
+    'share of the time from t_1 to the end of the window in which low <= x < high, each value held until the next, the last to the end',
+    'definition',
+    {
+      requires: ['limits'],
+    },
+  ),
+  stateDurationS: define(
+    'scalar',
+    's',
+    'time from t_1 to the end of the window in which x equals the state, each value held until the next, the last to the end',
+    'definition',
+    {
+      requires: ['states'],
+    },
+  ),
   stateChanges: define('scalar', '1', 'number of i with x_i != x_(i-1)', 'definition'),
   increase: define(
     'scalar',
     'channel',
-    'sum of the steps up; after a step down the counter began again at 0',
+    'sum of x_i - x_(i-1); of a fall to less than half, a reset, x_i instead; of one by more than wrapsAt / 2, an overflow, wrapsAt more; a smaller fall is a correction and counts as it is',
     'Prometheus increase(), without extrapolation',
+    { reads: ['wrapsAt'] },
   ),
-  increasePerS: define('scalar', 'channel/s', 'increase / (t_n - t_1)', 'counter rate with reset handling'),
+  increasePerS: define('scalar', 'channel/s', 'increase / (t_n - t_1), 0 where all times are equal', 'counter rate with reset handling', {
+    reads: ['wrapsAt'],
+  }),
   cycleTimeS: define(
     'scalar',
     's',
-    '(time of the last step - time of the first) / (steps - 1), a step being a rise of the counter',
+    '(time of the last rise of the counter - time of the first) / what it rose by after the first; needs two rises',
     'ISO 22400-2, actual cycle time',
+    { reads: ['wrapsAt'] },
   ),
   correlation: define(
     'scalar',
     '1',
-    'sum y z / sqrt(sum y^2 sum z^2), pairs at the times of the first channel, the second held',
+    'sum y z / sqrt(sum y^2 sum z^2) over pairs: each row of the first channel with the newest one of the second by then; 0 where either is constant',
     'Pearson',
     {
       channels: 2,
@@ -141,29 +182,40 @@ export const statistics = {
   regressionResidual: define(
     'scalar',
     'channel',
-    'last residual of the least-squares line of the first channel over the second',
+    'last residual of the least-squares line of the first channel over the second, pairs as for correlation; a constant second gives the line of the mean',
     'definition',
     {
       channels: 2,
     },
   ),
-  regressionResidualRms: define('scalar', 'channel', 'sqrt(sum residual^2 / n)', 'definition', { channels: 2 }),
+  regressionResidualRms: define('scalar', 'channel', 'sqrt(sum residual^2 / pairs)', 'definition', { channels: 2 }),
   increaseRatio: define(
     'scalar',
     '1',
-    'increase of the first channel / increase of the second, e.g. scrap per part',
+    'increase of the first channel / increase of the second, e.g. scrap per part; none where the second did not rise',
     'ISO 22400-2, scrap ratio',
     {
       channels: 2,
+      reads: ['wrapsAt'],
     },
   ),
   phaseImbalancePct: define(
     'any',
     '%',
-    '100 max |v_k - v| / v over three phases, v_k = mean (single values) or rms (waveforms), v their mean',
+    '100 max |v_k - v| / |v| over three phases, v_k = mean (single values) or rms (waveforms), v their mean; none where v is 0',
     'NEMA MG 1',
     {
       channels: 3,
+    },
+  ),
+  negativeSequencePct: define(
+    'waveform',
+    '%',
+    '100 |v_1 + a^2 v_2 + a v_3| / |v_1 + a v_2 + a^2 v_3|, a = e^(2 pi j / 3), v_k the fundamental of phases sampled together; above 100 the order of the phases is reversed',
+    'IEC 61000-4-30, unbalance',
+    {
+      channels: 3,
+      reads: ['fundamentalHz'],
     },
   ),
 
@@ -248,19 +300,34 @@ export const statistics = {
   octaveDb: define(
     'waveform',
     'dB',
-    '10 lg(power in the band / reference^2), reference 20 uPa for Pa, else 1 of the unit',
-    'IEC 61260-1 band edges',
+    '10 lg(power in the band / reference^2), reference 20 uPa for Pa, else 1 of the unit; a line at an edge belongs to both bands in parts; no power below 1e-24 of the unit squared',
+    'IEC 61260-1, exact edges (G = 10^(3/10)) under nominal names',
     {
       reads: ['octaveFraction', 'octaveRangeHz', 'spectrum'],
     },
   ),
-  levelDb: define('waveform', 'dB', '20 lg(rms / reference), reference as for octaveDb', 'IEC 61672-1, Z weighting', {}),
-  lineFrequencyHz: define('waveform', 'Hz', 'frequency of the fundamental near the expected one', 'IEC 61000-4-30', {
-    reads: ['fundamentalHz'],
+  levelDb: define('waveform', 'dB', '20 lg(max(rms, 1e-12) / reference), reference as for octaveDb', 'IEC 61672-1, Z weighting', {}),
+  levelDbA: define('waveform', 'dB', '10 lg(sum of A(f) P(f) / reference^2), reference as for octaveDb', 'IEC 61672-1, A weighting', {
+    reads: spectral,
   }),
-  thdPct: define('waveform', '%', '100 sqrt(sum of squared harmonics 2 to 40) / fundamental', 'IEC 61000-4-7', {
-    reads: ['fundamentalHz'],
-  }),
+  lineFrequencyHz: define(
+    'waveform',
+    'Hz',
+    'frequency of the fundamental within 15 % of the expected one, by its phase at two places of a row of three cycles or more; none where it holds less than 5 % of the power',
+    'IEC 61000-4-30',
+    {
+      reads: ['fundamentalHz'],
+    },
+  ),
+  thdPct: define(
+    'waveform',
+    '%',
+    '100 sqrt(sum of squared harmonics 2 to 40 below half the sample rate) / fundamental, over whole cycles; none where there is no fundamental',
+    'IEC 61000-4-7',
+    {
+      reads: ['fundamentalHz'],
+    },
+  ),
 } as const satisfies Record<string, StatisticDefinition>
 
 export type Statistic = keyof typeof statistics
@@ -290,6 +357,9 @@ export const statisticWords: Readonly<Record<Statistic, string>> = {
   slope: 'trend',
   difference: 'last step',
   differenceRms: 'roughness',
+  lnDifferenceRms: 'roughness on a logarithmic scale',
+  largestDifference: 'largest step',
+  step: 'change of level',
   ewma: 'weighted mean',
   zeroCrossingsHz: 'crossings of the mean',
   timeInBandPct: 'share of time in band',
@@ -303,6 +373,7 @@ export const statisticWords: Readonly<Record<Statistic, string>> = {
   regressionResidualRms: 'scatter around what the other implies',
   increaseRatio: 'ratio of increases',
   phaseImbalancePct: 'phase imbalance',
+  negativeSequencePct: 'negative sequence of the phases',
   bandRms: 'band',
   bandLnShare: 'share of band',
   logBandRms: 'band',
@@ -325,6 +396,7 @@ export const statisticWords: Readonly<Record<Statistic, string>> = {
   orderRms: 'order',
   octaveDb: 'octave',
   levelDb: 'sound level',
+  levelDbA: 'A-weighted sound level',
   lineFrequencyHz: 'line frequency',
   thdPct: 'harmonic distortion',
 }

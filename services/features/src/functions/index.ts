@@ -2,15 +2,32 @@
 // has exactly one kernel here.
 
 import type { Statistic } from '@andon/schemas'
+import { acoustic } from './acoustic.ts'
+import { counters } from './counters.ts'
+import { mains, phases } from './electric.ts'
 import { envelope } from './envelope.ts'
 import type { Kernel } from './kernel.ts'
+import { moments } from './moments.ts'
+import { orderStatistics } from './order-statistics.ts'
 import { orders } from './orders.ts'
+import { pairs } from './pairs.ts'
+import { slow } from './slow.ts'
 import { spectral } from './spectral.ts'
+import { states } from './states.ts'
 
 export const kernels: readonly Kernel[] = [
+  moments,
+  orderStatistics,
+  slow,
+  states,
+  counters,
+  pairs,
   spectral,
   envelope,
   orders,
+  acoustic,
+  mains,
+  phases,
 ]
 
 const byStatistic = new Map<Statistic, Kernel>(kernels.flatMap((kernel) => kernel.statistics.map((statistic) => [statistic, kernel])))

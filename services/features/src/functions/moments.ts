@@ -1,0 +1,187 @@
+// Level, spread and shape of the elements of a window: one pass for the mean, one more for what is left around it, and only
+// the passes that something asked for needs.
+
+import type { Statistic } from '@andon/schemas'
+import { elementCount, scratchArray } from './elements.ts'
+import type { Compute, Kernel, Series } from './kernel.ts'
+import { absolutes, cubes, extremes, found, roots, squares, squaresAndFourths, sum, widenAndSum } from './sums.ts'
+
+/** What the passes over one window found; y = x - mean. All but the count stand in units of `scale`. */
+interface Moments {
+  count: number
+  scale: number
+  mean: number
+  min: number
+  max: number
+  /** Largest |y|. */
+  peak: number
+  rms: number
+  /** Means of y^3, y^4, |y| and the root of |y|. */
+  cube: number
+  fourth: number
+  absolute: number
+  root: number
+}
+
+interface Part {
+  readonly needs: 'nothing' | 'mean' | 'extremes' | 'squares' | 'cubes' | 'fourths' | 'absolutes' | 'roots'
+  /** It reads the peak as well. */
+  readonly peak?: true
+  readonly of: (moments: Moments) => number
+}
+
+/** ln of a level of 0 has no number; below this it makes no difference that a sensor could show. */
+export const leastLevel = 1e-12
+
+const over = (numerator: number, denominator: number): number => (denominator > 0 ? numerator / denominator : 0)
+
+const parts = {
+  count: { needs: 'nothing', of: (m) => m.count },
+  mean: { needs: 'mean', of: (m) => m.mean * m.scale },
+  std: { needs: 'squares', of: (m) => m.rms * m.scale },
+  min: { needs: 'extremes', of: (m) => m.min * m.scale },
+  max: { needs: 'extremes', of: (m) => m.max * m.scale },
+  range: { needs: 'extremes', of: (m) => (m.max - m.min) * m.scale },
+  rms: { needs: 'squares', of: (m) => m.rms * m.scale },
+  peak: { needs: 'mean', peak: true, of: (m) => m.peak * m.scale },
+  crest: { needs: 'squares', peak: true, of: (m) => over(m.peak, m.rms) },
+  kurtosis: { needs: 'fourths', of: (m) => over(m.fourth, m.rms * m.rms * (m.rms * m.rms)) },
+  skewness: { needs: 'cubes', of: (m) => over(m.cube, m.rms * m.rms * m.rms) },
+  shape: { needs: 'absolutes', of: (m) => over(m.rms, m.absolute) },
+  impulse: { needs: 'absolutes', peak: true, of: (m) => over(m.peak, m.absolute) },
+  clearance: { needs: 'roots', peak: true, of: (m) => over(m.peak, m.root * m.root) },
+  lnRms: { needs: 'squares', of: (m) => Math.log(Math.max(m.rms * m.scale, leastLevel)) },
+} as const satisfies Partial<Record<Statistic, Part>>
+
+type MomentName = keyof typeof parts
+
+/** Passes that a call needs. */
+interface Passes {
+  readonly mean: boolean
+  readonly extremes: boolean
+  readonly squares: boolean
+  readonly cubes: boolean
+  readonly fourths: boolean
+  readonly absolutes: boolean
+  readonly roots: boolean
+}
+
+const passesOf = (wanted: readonly Part[]): Passes => {
+  const needs = (...names: Part['needs'][]) => wanted.some((part) => names.includes(part.needs))
+  return {
+    mean: wanted.some((part) => part.needs !== 'nothing' && part.needs !== 'extremes'),
+    extremes: needs('extremes') || wanted.some(({ peak }) => peak),
+    squares: needs('squares', 'cubes', 'fourths', 'absolutes', 'roots'),
+    cubes: needs('cubes'),
+    fourths: needs('fourths'),
+    absolutes: needs('absolutes'),
+    roots: needs('roots'),
+  }
+}
+
+const widened = scratchArray()
+const rescaled = scratchArray()
+
+const now: Moments = {
+  count: Number.NaN,
+  scale: Number.NaN,
+  mean: Number.NaN,
+  min: Number.NaN,
+  max: Number.NaN,
+  peak: Number.NaN,
+  rms: Number.NaN,
+  cube: Number.NaN,
+  fourth: Number.NaN,
+  absolute: Number.NaN,
+  root: Number.NaN,
+}
+
+/** Squares of the sum lie between, so that their squares neither overflow nor vanish. Floats always do. */
+const [leastSquares, mostSquares] = [1e-140, 1e140]
+
+/** False where doubles of the window are too large, or too small, for their powers. */
+const measure = (x: Float64Array, n: number, sumOfRest: number, passes: Passes): boolean => {
+  const shift = sumOfRest / n
+  now.mean = (x[0] as number) + shift
+  if (passes.extremes) {
+    extremes(x, n)
+    now.min = found[0] as number
+    now.max = found[1] as number
+    const first = x[0] as number
+    now.peak = Math.max(now.max - first - shift, first - now.min + shift)
+  }
+  if (passes.mean && shift - shift !== 0) return false
+  if (!passes.squares) return true
+  let sumOfSquares: number
+  if (passes.fourths) {
+    squaresAndFourths(x, n, shift)
+    sumOfSquares = found[0] as number
+    now.fourth = (found[1] as number) / n
+  } else sumOfSquares = squares(x, n, shift)
+  now.rms = Math.sqrt(sumOfSquares / n)
+  if (passes.cubes) now.cube = cubes(x, n, shift) / n
+  if (passes.absolutes) now.absolute = absolutes(x, n, shift) / n
+  if (passes.roots) now.root = roots(x, n, shift) / n
+  return (sumOfSquares > leastSquares && sumOfSquares < mostSquares) || (sumOfSquares === 0 && isConstant(x, n))
+}
+
+const isConstant = (x: Float64Array, n: number): boolean => {
+  for (let i = 1; i < n; i++) if (x[i] !== x[0]) return false
+  return true
+}
+
+/** Measures in units of a power of two that is near the largest element: exact, whatever its size. */
+const measureRescaled = (x: Float64Array, n: number, passes: Passes): void => {
+  let largest = 0
+  for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(x[i] as number))
+  // Not below -1000: the factor has to be a number, and the smallest doubles need no more.
+  const exponent = Math.max(Math.floor(Math.log2(largest)), -1000)
+  const factor = 2 ** -exponent
+  const units = rescaled(n)
+  for (let i = 0; i < n; i++) units[i] = (x[i] as number) * factor
+  now.scale = 2 ** exponent
+  measure(units, n, sum(units, n), passes)
+}
+
+const momentsOf = (series: Series, passes: Passes): void => {
+  const n = elementCount(series)
+  const { elements } = series
+  now.count = n
+  now.scale = 1
+  if (!passes.mean && !passes.extremes) return
+  if (elements instanceof Float64Array) {
+    if (!measure(elements, n, passes.mean ? sum(elements, n) : 0, passes)) measureRescaled(elements, n, passes)
+  } else {
+    const doubles = widened(n)
+    measure(doubles, n, widenAndSum(elements, n, doubles), passes)
+  }
+}
+
+const passesOfLevel = passesOf([parts.rms])
+const passesOfMean = passesOf([parts.mean])
+
+/** Rms of the elements around their mean. */
+export const rmsOf = (series: Series): number => {
+  momentsOf(series, passesOfLevel)
+  return parts.rms.of(now)
+}
+
+export const meanOf = (series: Series): number => {
+  momentsOf(series, passesOfMean)
+  return parts.mean.of(now)
+}
+
+const prepare: Kernel['prepare'] = ({ call: { asked } }): Compute => {
+  const wanted = asked.map(({ statistic }): Part => parts[statistic as MomentName])
+  const places = asked.map(({ places: [place] }) => place as number)
+  const passes = passesOf(wanted)
+  return ([series], values) => {
+    momentsOf(series as Series, passes)
+    for (let i = 0; i < wanted.length; i++) {
+      const value = (wanted[i] as Part).of(now)
+      if (value - value === 0) values[places[i] as number] = value // the range of doubles at both ends is no double
+    }
+  }
+}
+
+export const moments: Kernel = { statistics: Object.keys(parts) as MomentName[], prepare }
