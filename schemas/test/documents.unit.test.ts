@@ -6,6 +6,7 @@ import {
   checkParams,
   checkPlantDocuments,
   documentKind,
+  lengthOf,
   parseBoundary,
   parseCommands,
   parseFeatureSet,
@@ -140,7 +141,182 @@ test('parameters are completed with defaults and checked', () => {
 test('bands come with bandRms and only with it', () => {
   const source = text('features/press-vibration.yaml')
   refuses(() => parseFeatureSet(source.replace(/bandsHz: .*\]\], /, '')), 'features[1].bandsHz', undefined, /bandRms/)
-  refuses(() => parseFeatureSet(source.replace('[bandRms]', '[bandRms, rms]')), 'features[1].statistics', undefined, /only bandRms/)
+  refuses(() => parseFeatureSet(source.replace('[bandRms]', '[rms]')), 'features[1].bandsHz', undefined, /no bandsHz: none of rms reads it/)
+  assert.ok(parseFeatureSet(source.replace('[bandRms]', '[bandRms, bandLnShare, centroidHz]')))
+})
+
+test('nothing is filled into a feature set: its canonical form, and so its digest, is what was written', () => {
+  const written = {
+    version: 1,
+    name: 'features/x',
+    windowMs: 1,
+    latenessMs: 0,
+    graceMs: 0,
+    features: [{ channel: 'a', statistics: ['mean'] }],
+  }
+  assert.deepEqual(Object.keys(parseFeatureSet(written)), Object.keys(written))
+  const off = { ...written, regimes: [{ id: 'off' }], health: { flat: true } }
+  assert.deepEqual(parseFeatureSet(off), off)
+})
+
+const featureSet = `version: 1
+name: features/gearbox
+windowMs: 60000
+hopMs: 10000
+scales: [20rows, 10s]
+latenessMs: 500
+graceMs: 250
+features:
+  - { channel: "*", statistics: [mean, std] }
+  - { channel: speedRpm, scales: [10s], statistics: [slope] }
+  - { channel: speedRpm, limits: [0, 100], statistics: [timeInBandPct] }
+  - { channel: vibrationG, velocityBandHz: [10, 1000], statistics: [velocityRmsMmS] }
+  - { channel: vibrationG, bandsHz: [[10, 100], [100, 1000]], statistics: [bandRms] }
+  - { channel: vibrationG, logBands: { count: 8, lowHz: 10, highHz: 4000 }, statistics: [logBandRms] }
+  - { channel: soundPa, octaveFraction: 3, octaveRangeHz: [100, 4000], statistics: [octaveDb] }
+  - { channels: [torqueNm, speedRpm], as: load, statistics: [correlation] }
+regimes:
+  - { id: off, off: true, when: { speedRpm.mean@60s: { below: 50 } } }
+  - { id: fast, when: { speedRpm.mean@60s: { atLeast: 1000, below: 2000 } } }
+  - id: other
+health: { stuckRows: 20, saturatedShare: 0.1 }
+`
+
+test('a feature set with scales, pairs, regimes and health reads', () => {
+  const set = parseFeatureSet(featureSet)
+  assert.deepEqual(
+    set.regimes?.map(({ id }) => id),
+    ['off', 'fast', 'other'],
+  )
+  assert.deepEqual([lengthOf('20rows'), lengthOf('500ms'), lengthOf('5min')], [{ rows: 20 }, { us: 500_000 }, { us: 300_000_000 }])
+})
+
+const featureSetFaults: [what: string, from: string, to: string, path: string, expected: RegExp][] = [
+  ['no length of a window', 'windowMs: 60000\nhopMs: 10000\n', '', 'windowMs', /either windowMs or windowRows/],
+  ['two lengths of a window', 'hopMs: 10000', 'windowRows: 20', 'windowMs', /either windowMs or windowRows/],
+  ['rows that are not closed by row', 'windowMs: 60000\nhopMs: 10000', 'windowRows: 20', 'windowRows', /closes: every-row beside it/],
+  ['a hop and a close by row', 'hopMs: 10000', 'hopMs: 10000\ncloses: every-row', 'hopMs', /either hopMs or closes/],
+  ['a hop longer than the window', 'hopMs: 10000', 'hopMs: 60001', 'hopMs', /at most the 60000 ms of the window/],
+  ['more than a thousand windows at once', 'hopMs: 10000', 'hopMs: 59', 'hopMs', /at least 60 ms/],
+  ['a scale without a unit', '20rows, 10s', '20, 10s', 'scales[0]', /a string/],
+  ['a scale of another unit', '20rows, 10s', '20hours, 10s', 'scales[0]', /a length like 20rows, 500ms, 60s or 5min/],
+  ['a scale longer than the window', '20rows, 10s', '20rows, 2min', 'scales[1]', /at most the 60000 ms/],
+  ['a scale twice', '20rows, 10s', '10s, 10000ms', 'scales[1]', /each length once/],
+  [
+    'a scale by time of a window of rows',
+    'windowMs: 60000\nhopMs: 10000',
+    'windowRows: 100\ncloses: every-row',
+    'scales[1]',
+    /rows, as the window has/,
+  ],
+  [
+    'a scale of more rows than the window',
+    'windowMs: 60000\nhopMs: 10000\nscales: [20rows, 10s]',
+    'windowRows: 19\ncloses: every-row\nscales: [20rows]',
+    'scales[0]',
+    /at most the 19 rows/,
+  ],
+  ['a rule at a scale that the set does not have', 'scales: [10s]', 'scales: [11s]', 'features[1].scales[0]', /the window, 20rows, 10s/],
+  ['an unknown statistic', '[mean, std]', '[mean, sdt]', 'features[0].statistics[1]', /the nearest known one is std/],
+  ['a statistic twice', '[mean, std]', '[mean, mean]', 'features[0].statistics[1]', /each entry once/],
+  ['a statistic of two channels on one', '[mean, std]', '[mean, correlation]', 'features[0].statistics[1]', /correlation of 2 channels/],
+  ['a statistic of one channel on two', '[correlation]', '[mean]', 'features[7].statistics[0]', /mean of 1 channel/],
+  ['no channel', 'channel: "*", ', '', 'features[0].channel', /either channel or channels/],
+  ['one channel twice', '[torqueNm, speedRpm]', '[speedRpm, speedRpm]', 'features[7].channels[1]', /another channel/],
+  ['one name for all channels', 'channel: "*", ', 'channel: "*", as: all, ', 'features[0].as', /no as beside/],
+  ['a name with a dot', 'as: load', 'as: press.load', 'features[7].as', /letters, digits and hyphens/],
+  ['an option that is needed left out', 'limits: [0, 100], ', '', 'features[2].limits', /limits, which timeInBandPct needs/],
+  [
+    'an option that nothing reads',
+    '{ channel: "*", ',
+    '{ channel: "*", harmonics: 3, ',
+    'features[0].harmonics',
+    /none of mean, std reads it/,
+  ],
+  ['limits upside down', 'limits: [0, 100]', 'limits: [100, 0]', 'features[2].limits', /low end below/],
+  ['limits without an end', 'limits: [0, 100]', 'limits: [null, null]', 'features[2].limits', /at one end at least/],
+  [
+    'a velocity band upside down',
+    '[10, 1000], statistics: [velocity',
+    '[1000, 10], statistics: [velocity',
+    'features[3].velocityBandHz',
+    /low end/,
+  ],
+  ['a band upside down', '[100, 1000]], ', '[1000, 100]], ', 'features[4].bandsHz[1]', /low end below/],
+  ['a band twice', '[100, 1000]], ', '[10, 100]], ', 'features[4].bandsHz[1]', /each entry once/],
+  ['log bands upside down', 'lowHz: 10', 'lowHz: 5000', 'features[5].logBands', /low end below/],
+  [
+    'a fraction of octaves that nobody measures',
+    'octaveFraction: 3',
+    'octaveFraction: 2',
+    'features[6].octaveFraction',
+    /1 for octaves or 3/,
+  ],
+  [
+    'octaves without a centre',
+    'octaveRangeHz: [100, 4000]',
+    'octaveRangeHz: [101, 120]',
+    'features[6].octaveRangeHz',
+    /holds a centre frequency/,
+  ],
+  ['two regimes of one id', 'id: fast', 'id: off', 'regimes[1].id', /used once/],
+  ['a regime after one that always holds', '- id: other', '- id: other\n  - id: never', 'regimes[3]', /it before other/],
+  ['a condition without a bound', '{ below: 50 }', '{}', 'regimes[0].when.speedRpm.mean@60s', /atLeast, below or both, or equals alone/],
+  ['two kinds of bounds', '{ below: 50 }', '{ below: 50, equals: 0 }', 'regimes[0].when.speedRpm.mean@60s', /equals alone/],
+  ['bounds upside down', 'atLeast: 1000', 'atLeast: 3000', 'regimes[1].when.speedRpm.mean@60s', /atLeast lower than below/],
+  ['a misspelt bound', '{ below: 50 }', '{ under: 50 }', 'regimes[0].when.speedRpm.mean@60s.under', /no such key/],
+  ['a check of health without a figure', 'stuckRows: 20', 'stuckRows: true', 'health.stuckRows', /at least 2 rows, or false/],
+  ['a share above one', 'saturatedShare: 0.1', 'saturatedShare: 10', 'health.saturatedShare', /at most 1/],
+]
+for (const [what, from, to, path, expected] of featureSetFaults) {
+  test(`a feature set with ${what} is refused`, () => {
+    assert.ok(featureSet.includes(from))
+    const source = featureSet.replace(from, to)
+    refuses(() => parseFeatureSet(source), path, undefined, expected)
+  })
+}
+
+test('the fault of a feature set names its line', () => {
+  refuses(
+    () => parseFeatureSet(featureSet.replace('[slope]', '[slop]'), { file: 'gearbox.yaml' }),
+    'features[1].statistics[0]',
+    10,
+    /^gearbox.yaml:10: /,
+  )
+})
+
+const machine = (more: string): string => text('plant.yaml').replace('    nominalSpeedRpm: 1500\n', `    nominalSpeedRpm: 1500\n${more}`)
+const machineFaults: [what: string, more: string, path: string, expected: RegExp][] = [
+  ['zones that do not rise', 'zones: { limitsMmS: [1.4, 2.8, 2.8] }', 'zones.limitsMmS', /rising limits/],
+  ['a group without its support', 'zones: { group: 1 }', 'zones', /either limitsMmS .*, or group 1 or 2 and support/],
+  ['two gears of one name', 'gears: [{ name: pinion, teeth: 23 }, { name: pinion, teeth: 61 }]', 'gears[1].name', /used once/],
+  ['a speed channel that is none', 'speedChannel: vibrationG', 'speedChannel', /a scalar channel of the asset/],
+  ['a tacho that is none', 'tacho: { channel: tachoV }', 'tacho.channel', /a scalar channel of the asset/],
+]
+for (const [what, more, path, expected] of machineFaults) {
+  test(`a plant with ${what} is refused`, () => {
+    refuses(() => parsePlant(machine(`    ${more}\n`)), `assets[0].${path}`, undefined, expected)
+  })
+}
+
+test('a bearing is given by its orders or by its geometry', () => {
+  const withBearing = (bearing: string) => text('plant.yaml').replace(/bearing: .*/, `bearing: ${bearing}`)
+  const geometry = 'name: "6205", balls: 9, ballDiameterMm: 7.94, pitchDiameterMm: 39.04'
+  assert.deepEqual(parsePlant(withBearing(`{ ${geometry} }`)).assets[0]?.bearing, {
+    name: '6205',
+    balls: 9,
+    ballDiameterMm: 7.94,
+    pitchDiameterMm: 39.04,
+    contactAngleDeg: 0,
+  })
+  refuses(
+    () => parsePlant(withBearing('{ name: x, balls: 9 }')),
+    'assets[0].bearing',
+    undefined,
+    /either bpfoOrder.* or balls, ballDiameterMm/,
+  )
+  const swapped = geometry.replace('7.94', '40')
+  refuses(() => parsePlant(withBearing(`{ ${swapped} }`)), 'assets[0].bearing.ballDiameterMm', undefined, /less than the pitch diameter/)
 })
 
 test('four eyes need somebody to approve', () => {

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { nearest } from './nearest.ts'
 import { readDocument } from './read.ts'
 import type { Fault, ReadOptions } from './read.ts'
-import { statisticNames, statistics } from './statistics.ts'
+import { octaveCentres, statisticNames, statistics } from './statistics.ts'
 import type { OptionName, Statistic } from './statistics.ts'
 
 /** A length in words: 20rows, 500ms, 60s, 5min. */
@@ -48,7 +48,7 @@ const ruleOptions = {
   harmonics: z.int().min(1).max(20).optional(),
   sidebands: z.int().min(1).max(10).optional(),
   orders: z.array(z.number().positive()).min(1).optional(),
-  octaveFraction: z.union([z.literal(1), z.literal(3)]).optional(),
+  octaveFraction: z.union([z.literal(1), z.literal(3)], '1 for octaves or 3 for third octaves').optional(),
   octaveRangeHz: band.optional(),
   fundamentalHz: z.number().positive().optional(),
 } satisfies Record<OptionName, z.ZodType>
@@ -71,11 +71,11 @@ const rule = z.strictObject({
   ...ruleOptions,
 })
 
-/** A bound on a number of the vector. */
-const condition = z.union([
-  z.strictObject({ atLeast: z.number().optional(), below: z.number().optional() }),
-  z.strictObject({ equals: z.number() }),
-])
+/** A bound on a number of the vector: atLeast, below or both, or equals alone. */
+const condition = z.strictObject({ atLeast: z.number().optional(), below: z.number().optional(), equals: z.number().optional() })
+
+/** A check of health with its figure, or false for none. */
+const check = (figure: z.ZodNumber | z.ZodInt, words: string) => z.union([figure, z.literal(false)], `${words}, or false`).optional()
 
 /** Nothing is filled in here: the digest of a set is that of what its author wrote. */
 const featureSetShape = z.strictObject({
@@ -112,12 +112,12 @@ const featureSetShape = z.strictObject({
   /** When a sensor is suspected; false switches a check off. What is not said: `healthDefaults`. */
   health: z
     .strictObject({
-      stuckRows: z.union([z.int().min(2), z.literal(false)]).optional(),
+      stuckRows: check(z.int().min(2), 'at least 2 rows'),
       flat: z.boolean().optional(),
-      saturatedShare: z.union([z.number().positive().max(1), z.literal(false)]).optional(),
-      dropOutShare: z.union([z.number().positive().max(1), z.literal(false)]).optional(),
-      gapPeriods: z.union([z.number().gt(1), z.literal(false)]).optional(),
-      noiseFactor: z.union([z.number().gt(1), z.literal(false)]).optional(),
+      saturatedShare: check(z.number().positive().max(1), 'a share above 0 and up to 1'),
+      dropOutShare: check(z.number().positive().max(1), 'a share above 0 and up to 1'),
+      gapPeriods: check(z.number().gt(1), 'more than 1 usual distance'),
+      noiseFactor: check(z.number().gt(1), 'a factor above 1'),
     })
     .optional(),
 })
@@ -142,8 +142,13 @@ export const parseFeatureSet = (source: unknown, options: ReadOptions = {}): Fea
 
 const faults = (set: FeatureSetFile): Fault[] => [
   ...windowFaults(set),
-  ...set.features.flatMap((each, i) => ruleFaults(each, ['features', i])),
+  ...scaleFaults(set),
+  ...set.features.flatMap((each, i) => [...ruleFaults(each, ['features', i]), ...ruleScaleFaults(set, each, ['features', i])]),
+  ...regimeFaults(set.regimes ?? []),
 ]
+
+/** Windows that a row may belong to: each is computed, and held until it is final. */
+const OVERLAPS = 1000
 
 const windowFaults = (set: FeatureSetFile): Fault[] => {
   const found: Fault[] = []
@@ -152,15 +157,79 @@ const windowFaults = (set: FeatureSetFile): Fault[] => {
   if (set.windowRows !== undefined && set.closes !== 'every-row')
     found.push({ path: ['windowRows'], expected: 'closes: every-row beside it; other windows are cut by time' })
   if (set.hopMs !== undefined && set.closes !== undefined) found.push({ path: ['hopMs'], expected: 'either hopMs or closes: every-row' })
-  if (set.hopMs !== undefined && set.windowMs !== undefined && set.hopMs > set.windowMs)
+  if (set.hopMs === undefined || set.windowMs === undefined) return found
+  if (set.hopMs > set.windowMs)
     found.push({ path: ['hopMs'], expected: `at most the ${set.windowMs} ms of the window, or samples would be left out` })
+  if (set.hopMs * OVERLAPS < set.windowMs)
+    found.push({
+      path: ['hopMs'],
+      expected: `at least ${Math.ceil(set.windowMs / OVERLAPS)} ms, so that a row is in ${OVERLAPS} windows at most`,
+    })
   return found
+}
+
+/** The length of the window, where the set says one. */
+const windowOf = ({ windowMs, windowRows }: FeatureSetFile): ReturnType<typeof lengthOf> | undefined =>
+  windowMs === undefined ? (windowRows === undefined ? undefined : { rows: windowRows }) : { us: windowMs * 1000 }
+
+const isSameLength = (a: ReturnType<typeof lengthOf>, b: ReturnType<typeof lengthOf>): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+const scaleFaults = (set: FeatureSetFile): Fault[] => {
+  const window = windowOf(set)
+  const lengths = (set.scales ?? []).map(lengthOf)
+  return lengths.flatMap((length, i): Fault[] => {
+    const path = ['scales', i]
+    if (lengths.slice(0, i).some((each) => isSameLength(each, length))) return [{ path, expected: 'each length once' }]
+    if (window === undefined) return []
+    if ('rows' in window && 'us' in length) return [{ path, expected: 'rows, as the window has' }]
+    if ('rows' in window && 'rows' in length && length.rows > window.rows)
+      return [{ path, expected: `at most the ${window.rows} rows of the window` }]
+    if ('us' in window && 'us' in length && length.us > window.us)
+      return [{ path, expected: `at most the ${window.us / 1000} ms of the window` }]
+    return []
+  })
+}
+
+/** A rule chooses among the scales of the set; the window is one of them. */
+const ruleScaleFaults = (set: FeatureSetFile, { scales = [] }: FeatureSetFile['features'][number], path: Fault['path']): Fault[] => {
+  const window = windowOf(set)
+  const known = [...(window === undefined ? [] : [window]), ...(set.scales ?? []).map(lengthOf)]
+  return scales.flatMap((name, i) => {
+    if (known.some((length) => isSameLength(length, lengthOf(name)))) return []
+    return [
+      {
+        path: [...path, 'scales', i],
+        expected: `a length of the set (the window${(set.scales ?? []).map((each) => `, ${each}`).join('')})`,
+      },
+    ]
+  })
+}
+
+const regimeFaults = (regimes: NonNullable<FeatureSetFile['regimes']>): Fault[] => {
+  const always = regimes.findIndex(({ when = {} }) => Object.keys(when).length === 0)
+  return regimes.flatMap(({ id, when = {} }, i): Fault[] => {
+    if (regimes.findIndex((each) => each.id === id) < i) return [{ path: ['regimes', i, 'id'], expected: 'an id that is used once' }]
+    if (always >= 0 && i > always)
+      return [{ path: ['regimes', i], expected: `it before ${regimes[always]?.id}, which has no condition and always holds` }]
+    return Object.entries(when).flatMap(([name, { atLeast, below, equals }]): Fault[] => {
+      const path = ['regimes', i, 'when', name]
+      const bounds = [atLeast, below].filter((bound) => bound !== undefined).length
+      if ((equals === undefined) === (bounds === 0)) return [{ path, expected: 'atLeast, below or both, or equals alone' }]
+      if (atLeast !== undefined && below !== undefined && atLeast >= below) return [{ path, expected: 'atLeast lower than below' }]
+      return []
+    })
+  })
 }
 
 const ruleFaults = (each: FeatureSetFile['features'][number], path: Fault['path']): Fault[] => {
   const found: Fault[] = []
   if ((each.channel === undefined) === (each.channels === undefined))
     found.push({ path: [...path, 'channel'], expected: 'either channel or channels' })
+  if (each.channel === '*' && each.as !== undefined)
+    found.push({ path: [...path, 'as'], expected: 'no as beside "*": the numbers of several channels would have one name' })
+  each.channels?.forEach((id, i) => {
+    if (each.channels?.indexOf(id) !== i) found.push({ path: [...path, 'channels', i], expected: 'another channel: each is given once' })
+  })
   const asked = each.statistics.filter((name): name is Statistic => name in statistics)
   each.statistics.forEach((name, i) => {
     if (!(name in statistics)) {
@@ -179,15 +248,32 @@ const ruleFaults = (each: FeatureSetFile['features'][number], path: Fault['path'
     const isRead = asked.some((name) => [...statistics[name].requires, ...statistics[name].reads].some((read) => read === option))
     if (!isRead) found.push({ path: [...path, option], expected: `no ${option}: none of ${each.statistics.join(', ')} reads it` })
   }
-  const bands = {
-    bandsHz: each.bandsHz ?? [],
-    velocityBandHz: each.velocityBandHz && [each.velocityBandHz],
-    envelopeBandHz: each.envelopeBandHz && [each.envelopeBandHz],
+  return [...found, ...intervalFaults(each, path), ...repeatFaults(each, path)]
+}
+
+type Interval = readonly [place: Fault['path'], low: number | null, high: number | null]
+
+const intervalFaults = (each: FeatureSetFile['features'][number], path: Fault['path']): Fault[] => {
+  const intervals = (each.bandsHz ?? []).map(([low, high], i): Interval => [['bandsHz', i], low, high])
+  if (each.limits !== undefined) intervals.push([['limits'], ...each.limits])
+  if (each.logBands !== undefined) intervals.push([['logBands'], each.logBands.lowHz, each.logBands.highHz])
+  for (const option of ['velocityBandHz', 'envelopeBandHz', 'octaveRangeHz'] as const) {
+    const interval = each[option]
+    if (interval !== undefined) intervals.push([[option], ...interval])
   }
-  for (const [option, list] of Object.entries(bands))
-    list?.forEach(([low, high], j) => {
-      if (low >= high)
-        found.push({ path: [...path, option, ...(option === 'bandsHz' ? [j] : [])], expected: 'a low end below the high end' })
-    })
+  const found = intervals.flatMap(([place, low, high]): Fault[] => {
+    if (low === null && high === null) return [{ path: [...path, ...place], expected: 'a number at one end at least' }]
+    return low === null || high === null || low < high ? [] : [{ path: [...path, ...place], expected: 'a low end below the high end' }]
+  })
+  if (each.octaveRangeHz !== undefined && found.length === 0 && octaveCentres(each).length === 0)
+    found.push({ path: [...path, 'octaveRangeHz'], expected: 'a range that holds a centre frequency (31.5, 63, 125 ... Hz)' })
   return found
 }
+
+/** Lists in which a repeated entry would give two numbers of one name. */
+const repeatFaults = (each: FeatureSetFile['features'][number], path: Fault['path']): Fault[] =>
+  (['statistics', 'scales', 'quantiles', 'states', 'orders', 'bandsHz'] as const).flatMap((field) => {
+    const entries = (each[field] ?? []).map((entry) => JSON.stringify(entry))
+    const at = entries.findIndex((entry, i) => entries.indexOf(entry) < i)
+    return at < 0 ? [] : [{ path: [...path, field, at], expected: 'each entry once' }]
+  })

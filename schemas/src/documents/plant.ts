@@ -41,28 +41,34 @@ const channel = z.discriminatedUnion('kind', [
 ])
 
 /** Defect frequencies as multiples of the shaft frequency, or the geometry they follow from. */
-const bearing = z.union([
-  z.strictObject({
-    name,
-    bpfoOrder: z.number().positive(),
-    bpfiOrder: z.number().positive(),
-    bsfOrder: z.number().positive(),
-    ftfOrder: z.number().positive(),
-  }),
-  z.strictObject({
-    name,
-    balls: z.int().positive(),
-    ballDiameterMm: z.number().positive(),
-    pitchDiameterMm: z.number().positive(),
-    contactAngleDeg: z.number().min(0).lt(90).default(0),
-  }),
-])
+const bearing = z.union(
+  [
+    z.strictObject({
+      name,
+      bpfoOrder: z.number().positive(),
+      bpfiOrder: z.number().positive(),
+      bsfOrder: z.number().positive(),
+      ftfOrder: z.number().positive(),
+    }),
+    z.strictObject({
+      name,
+      balls: z.int().positive(),
+      ballDiameterMm: z.number().positive(),
+      pitchDiameterMm: z.number().positive(),
+      contactAngleDeg: z.number().min(0).lt(90).default(0),
+    }),
+  ],
+  'name and either bpfoOrder, bpfiOrder, bsfOrder and ftfOrder, or balls, ballDiameterMm, pitchDiameterMm and perhaps contactAngleDeg',
+)
 
 /** Upper limits of zones A, B and C of the velocity, mm/s RMS; or the group and support of ISO 20816-3 that give them. */
-const zones = z.union([
-  z.strictObject({ limitsMmS: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]) }),
-  z.strictObject({ group: z.union([z.literal(1), z.literal(2)]), support: z.enum(['rigid', 'flexible']) }),
-])
+const zones = z.union(
+  [
+    z.strictObject({ limitsMmS: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]) }),
+    z.strictObject({ group: z.union([z.literal(1), z.literal(2)]), support: z.enum(['rigid', 'flexible']) }),
+  ],
+  'either limitsMmS (upper limits of zones A, B and C), or group 1 or 2 and support rigid or flexible',
+)
 
 const plantShape = z.strictObject({
   version: z.literal(1),
@@ -182,6 +188,7 @@ const faults = (plant: PlantFile): Fault[] => {
       ...asset.channels.flatMap((channel, j) => ordered(channel.range, ['assets', i, 'channels', j, 'range'])),
       ...scalarOf(asset, asset.speedChannel, ['assets', i, 'speedChannel']),
       ...scalarOf(asset, asset.tacho?.channel, ['assets', i, 'tacho', 'channel']),
+      ...machineFaults(asset, ['assets', i]),
     ]),
     ...plant.cameras.flatMap((camera, i) => [
       ...reference(lines, camera.line, ['cameras', i, 'line'], 'a line'),
@@ -196,6 +203,23 @@ const reference = (known: ReadonlySet<string>, id: string, path: Fault['path'], 
 const scalarOf = (asset: Asset, id: string | undefined, path: Fault['path']): Fault[] => {
   const scalars = asset.channels.filter(({ kind }) => kind === 'scalar').map((channel) => channel.id)
   return id === undefined ? [] : reference(new Set(scalars), id, path, 'a scalar channel of the asset')
+}
+
+const machineFaults = ({ bearing: fitted, zones: judged, gears = [] }: Asset, path: Fault['path']): Fault[] => {
+  const found: Fault[] = []
+  if (fitted !== undefined && 'balls' in fitted && fitted.ballDiameterMm >= fitted.pitchDiameterMm)
+    found.push({ path: [...path, 'bearing', 'ballDiameterMm'], expected: 'less than the pitch diameter, on which the balls run' })
+  if (
+    judged !== undefined &&
+    'limitsMmS' in judged &&
+    !(judged.limitsMmS[0] < judged.limitsMmS[1] && judged.limitsMmS[1] < judged.limitsMmS[2])
+  )
+    found.push({ path: [...path, 'zones', 'limitsMmS'], expected: 'rising limits: of zone A, then B, then C' })
+  gears.forEach((gear, i) => {
+    if (gears.findIndex((each) => each.name === gear.name) < i)
+      found.push({ path: [...path, 'gears', i, 'name'], expected: 'a name that is used once' })
+  })
+  return found
 }
 
 const repeats = (items: readonly { readonly id: string }[], path: (index: number) => Fault['path']): Fault[] => {

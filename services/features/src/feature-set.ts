@@ -171,9 +171,8 @@ const regimesOf = (pairing: Pairing, names: readonly string[]): RegimeRule[] =>
     when: Object.entries(when).map(([name, bounds]) => {
       const place = names.indexOf(name)
       if (place < 0) fail(pairing, `regime ${id} asks for ${name}, which the vector does not have; the nearest is ${nearest(name, names)}`)
-      if ('equals' in bounds) return { place, atLeast: null, below: null, equals: bounds.equals }
-      const { atLeast = null, below = null } = bounds
-      return { place, atLeast, below, equals: null }
+      const { atLeast = null, below = null, equals = null } = bounds
+      return { place, atLeast, below, equals }
     }),
   }))
 

@@ -206,6 +206,14 @@ test('an unknown channel fails and the nearest one is named', () => {
   )
 })
 
+test('a name that two rules give fails', () => {
+  const rules = [
+    { channel: 'vibrationG', statistics: ['rms'] },
+    { channel: 'vibrationG', statistics: ['peak', 'rms'] },
+  ]
+  assert.throws(() => compile(rules), /vibrationG.rms is asked for twice for press-1; name it once, or give one of them another name/)
+})
+
 const misfits: [what: string, rule: object, expected: RegExp, asset?: PlantAsset, more?: object][] = [
   ['single values of a waveform', { channel: 'vibrationG', statistics: ['slope'] }, /slope of vibrationG needs single values, found a wave/],
   ['a waveform of single values', { channel: 'temperatureC', bandsHz: [[1, 2]], statistics: ['bandRms'] }, /needs a waveform/, processAsset],
@@ -231,7 +239,6 @@ const misfits: [what: string, rule: object, expected: RegExp, asset?: PlantAsset
     /velocityRmsMmS of soundPa needs a unit of vibration .*, found Pa/,
     assetOf({ channels: [{ ...vibrationG, id: 'soundPa', unit: 'Pa' }] }),
   ],
-  ['a name asked for twice', { channel: 'vibrationG', statistics: ['rms', 'rms'] }, /vibrationG.rms is asked for twice/],
   [
     'phases of two kinds',
     { channels: ['temperatureC', 'vibrationG', 'speedRpm'], statistics: ['phaseImbalancePct'] },
