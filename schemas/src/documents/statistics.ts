@@ -23,9 +23,9 @@ export interface StatisticOptions {
   readonly velocityBandHz?: readonly [number, number] | undefined
   /** Band that is demodulated, Hz; chosen by spectral kurtosis unless given. */
   readonly envelopeBandHz?: readonly [number, number] | undefined
-  /** Harmonics looked at beside the first, for defect and gear-mesh frequencies. */
+  /** Harmonics looked at beside the first, for defect and gear-mesh frequencies; 2 unless given. */
   readonly harmonics?: number | undefined
-  /** Sidebands on each side of the gear-mesh frequency. */
+  /** Sidebands on each side of the gear-mesh frequency; 3 unless given. */
   readonly sidebands?: number | undefined
   /** Multiples of the shaft frequency for `orderRms`. */
   readonly orders?: readonly number[] | undefined
@@ -42,7 +42,7 @@ export interface SpectrumOptions {
   readonly detrend?: 'none' | 'mean' | 'linear' | undefined
   /** Weights of a segment; `hann` unless given. */
   readonly window?: 'hann' | 'hamming' | 'blackman' | 'flattop' | 'rectangular' | undefined
-  /** Elements per segment, a power of two; the longest that fits a row unless given. */
+  /** Elements per segment, a power of two; the longest that fits every row unless given. */
   readonly segment?: number | undefined
   /** Share of a segment that the next one shares; 0.5 unless given. */
   readonly overlap?: number | undefined
@@ -78,8 +78,8 @@ const define = (
 ): StatisticDefinition => ({ of, channels: 1, requires: [], reads: [], needs: [], unit, formula, source, ...more })
 
 const spectral: readonly OptionName[] = ['spectrum']
-const envelope: readonly OptionName[] = ['spectrum', 'envelopeBandHz']
-const defect = { reads: [...envelope, 'harmonics'], needs: ['speed', 'bearing'] } as const
+const envelope: readonly OptionName[] = ['envelopeBandHz', 'harmonics']
+const defect = { reads: [...envelope, 'spectrum'], needs: ['speed', 'bearing'] } as const
 
 /** Every statistic by name. x: the n elements of the window without bad and missing ones, m their mean, y = x - m. */
 export const statistics = {
@@ -219,14 +219,20 @@ export const statistics = {
     },
   ),
 
-  bandRms: define('waveform', 'channel', 'root of the power in [low, high) Hz, Welch', 'Welch 1967; Parseval', {
-    requires: ['bandsHz'],
-    reads: spectral,
-  }),
-  bandLnShare: define('waveform', '1', 'ln(power in the band / power above 0 Hz)', 'relative band energy', {
-    requires: ['bandsHz'],
-    reads: spectral,
-  }),
+  bandRms: define(
+    'waveform',
+    'channel',
+    'sqrt(sum P(f)), low <= f < high; P: mean square per line of the spectrum, mean over segments of 2 |X(f)|^2 / (n sum w^2)',
+    'Welch 1967; Parseval',
+    { requires: ['bandsHz'], reads: spectral },
+  ),
+  bandLnShare: define(
+    'waveform',
+    '1',
+    'ln(max(1e-12, sum P(f) in the band / sum P(f) above 0 Hz)); none where no line lies in the band',
+    'relative band energy',
+    { requires: ['bandsHz'], reads: spectral },
+  ),
   logBandRms: define('waveform', 'channel', 'as bandRms, bands of equal width on a logarithmic axis', 'Welch 1967', {
     requires: ['logBands'],
     reads: spectral,
@@ -236,66 +242,81 @@ export const statistics = {
     reads: spectral,
   }),
   centroidHz: define('waveform', 'Hz', 'sum f P(f) / sum P(f), f > 0', 'spectral centroid', { reads: spectral }),
-  spectralEntropy: define('waveform', '1', '-sum p ln p / ln(bins), p = P(f) / sum P, f > 0; 1 = white', 'Shannon; Inouye et al. 1991', {
+  spectralEntropy: define('waveform', '1', '-sum p ln p / ln(lines), p = P(f) / sum P, f > 0; 1 = white', 'Shannon; Inouye et al. 1991', {
     reads: spectral,
   }),
-  dominantHz: define('waveform', 'Hz', 'frequency of the highest line, parabola through its neighbours', 'definition', { reads: spectral }),
-  velocityRmsMmS: define('waveform', 'mm/s', 'root of the power of a(f) / (2 pi f) in the velocity band', 'ISO 20816-1', {
-    reads: [...spectral, 'velocityBandHz'],
-  }),
-  isoZone: define('waveform', '1', '1 to 4 for zones A to D of velocityRmsMmS', 'ISO 20816-3', {
+  dominantHz: define(
+    'waveform',
+    'Hz',
+    'frequency of the highest line: peak of the parabola through ln P of it and its neighbours',
+    'definition',
+    {
+      reads: spectral,
+    },
+  ),
+  velocityRmsMmS: define(
+    'waveform',
+    'mm/s',
+    'sqrt(sum P(f) (2 pi f)^(2 - 2d)) in the velocity band as mm/s; d = 2 for an acceleration (m/s2, [g], g), 1 for a velocity (mm/s, m/s), 0 for a displacement (um, mm); none for other units',
+    'ISO 20816-1, 10 to 1000 Hz',
+    { reads: [...spectral, 'velocityBandHz'] },
+  ),
+  isoZone: define('waveform', '1', '1 to 4 for zones A to D of velocityRmsMmS; a limit belongs to the better zone', 'ISO 20816-3', {
     reads: [...spectral, 'velocityBandHz'],
     needs: ['zones'],
   }),
   envelopeRms: define(
     'waveform',
     'channel',
-    'rms of the envelope (analytic signal) in the demodulated band, without its mean',
+    'sqrt(sum (e - mean e)^2 / n), e = |analytic signal of the band|, sampled at 2 to 4 times its width, without 2 / width s at both ends of a row',
     'Randall and Antoni 2011',
     { reads: envelope },
   ),
-  envelopeKurtosis: define('waveform', '1', 'kurtosis of that envelope', 'Randall and Antoni 2011', { reads: envelope }),
-  envelopeLowHz: define('waveform', 'Hz', 'lower edge of the demodulated band', 'Antoni 2007, fast kurtogram', { reads: envelope }),
-  envelopeHighHz: define('waveform', 'Hz', 'upper edge of the demodulated band', 'Antoni 2007, fast kurtogram', { reads: envelope }),
+  envelopeKurtosis: define('waveform', '1', 'kurtosis of that e; 3.25 for Gaussian noise', 'Randall and Antoni 2011', { reads: envelope }),
+  envelopeLowHz: define(
+    'waveform',
+    'Hz',
+    'lower edge of the demodulated band: unless given, of highest mean e^4 / (mean e^2)^2 among 1, 2, 3, 4, 6 .. 64 equal parts of 0 Hz to Nyquist that pass the harmonics looked at',
+    'Antoni 2007, kurtogram',
+    { reads: envelope },
+  ),
+  envelopeHighHz: define('waveform', 'Hz', 'upper edge of that band', 'Antoni 2007, kurtogram', { reads: envelope }),
   envelopeBpfo: define(
     'waveform',
     '1',
-    'mean over harmonics of (peak of the squared-envelope spectrum at the outer-race frequency / its median)',
+    'mean over harmonics of A / median A: A = highest amplitude of the spectrum of e^2 within 2 % (at least 1 line) of the outer-race frequency; median from 3 lines (Hann) to the last harmonic of the highest defect frequency',
     'Randall and Antoni 2011',
     defect,
   ),
   envelopeBpfi: define('waveform', '1', 'the same at the inner-race frequency', 'Randall and Antoni 2011', defect),
   envelopeBsf: define('waveform', '1', 'the same at twice the ball-spin frequency', 'Randall and Antoni 2011', defect),
-  envelopeFtf: define('waveform', '1', 'the same at the cage frequency', 'Randall and Antoni 2011', defect),
+  envelopeFtf: define(
+    'waveform',
+    '1',
+    'the same at the cage frequency; none where a row is too short to part it from 0 Hz',
+    'Randall and Antoni 2011',
+    defect,
+  ),
   gearMeshRms: define(
     'waveform',
     'channel',
-    'root of the power at the mesh frequency and its harmonics, per gear the largest',
+    'sqrt(sum P(f)) of the lines at teeth x shaft frequency and its harmonics (within 0.5 %, at least 1 line), per gear the largest',
     'ISO 13373-2',
-    {
-      reads: [...spectral, 'harmonics', 'sidebands'],
-      needs: ['speed', 'gears'],
-    },
+    { reads: [...spectral, 'harmonics'], needs: ['speed', 'gears'] },
   ),
   gearSidebandRatio: define(
     'waveform',
     '1',
-    'sum of the sideband amplitudes / amplitude at the mesh frequency, per gear the largest',
+    'sum of the amplitudes 1 .. k turns of the shaft below and above the mesh frequency / amplitude there, per gear the largest; none where lines overlap',
     'ISO 13373-2',
-    {
-      reads: [...spectral, 'harmonics', 'sidebands'],
-      needs: ['speed', 'gears'],
-    },
+    { reads: [...spectral, 'sidebands'], needs: ['speed', 'gears'] },
   ),
   orderRms: define(
     'waveform',
     'channel',
-    'rms at multiples of the shaft frequency; resampled over the shaft angle where there is a tacho',
-    'ISO 13373-2, order tracking',
-    {
-      requires: ['orders'],
-      needs: ['speed'],
-    },
+    'with a tacho sqrt(2) |sum x w e^(-2 pi j order a)| / sum w, w = Hann weight over the angle x its step, a = turns of the shaft (cubic between pulses); else rms of the line at order x mean shaft frequency',
+    'ISO 13373-2; Borghesani et al. 2014, velocity-synchronous transform',
+    { requires: ['orders'], reads: spectral, needs: ['speed'] },
   ),
   octaveDb: define(
     'waveform',
