@@ -118,7 +118,7 @@ const keptVectors = (features: readonly Stored<Features>[]): Map<string, Kept> =
   for (const record of features) {
     const vector = record.value.vector
     if (record.value.type !== 'vector' || !vector) continue
-    const window = `${record.value.assetId}|${vector.featureSetDigest}|${vector.windowStartUs}`
+    const window = `${record.value.assetId}|${vector.featureSetDigest}|${vector.windowEndUs}`
     const order = parseOrder(record.headers['andon-order'])
     const before = kept.get(window)
     if (!before || above(order, before.order)) kept.set(window, { order, record })
@@ -126,9 +126,18 @@ const keptVectors = (features: readonly Stored<Features>[]): Map<string, Kept> =
   return kept
 }
 
-/** Every acknowledged sample of a windowed asset is in exactly one kept revision, or in a late report. */
+interface Span {
+  readonly id: string
+  readonly startUs: number
+  readonly endUs: number
+}
+
+/** Windows that follow each other share no sample; such that overlap may. */
+const areApart = (a: Span, b: Span): boolean => a.endUs <= b.startUs || b.endUs <= a.startUs
+
+/** Every acknowledged sample of a windowed asset is in a kept revision, in one alone unless windows overlap, or in a late report. */
 const checkWindows = (ledger: Ledger, lost: string[], duplicates: string[]): void => {
-  const contained = new Map<string, Map<number, string>>()
+  const contained = new Map<string, Map<number, Span[]>>()
   const assetOf = new Map<string, string>()
   const timeOf = new Map<string, number>()
   const closedUntil = new Map<string, number>()
@@ -147,20 +156,21 @@ const checkWindows = (ledger: Ledger, lost: string[], duplicates: string[]): voi
   }
   for (const { record } of keptVectors(ledger.features).values()) {
     const { assetId, vector } = record.value
-    if (!vector) continue
+    if (!vector || vector.quality === 'unmonitored') continue
+    const span: Span = { id: vector.vectorId, startUs: vector.windowStartUs, endUs: vector.windowEndUs }
     closedUntil.set(assetId, Math.max(closedUntil.get(assetId) ?? 0, vector.windowEndUs))
     for (const range of vector.ranges) {
       const key = sourceKey(range.sourceId, range.epoch)
       const set = `${key}|${vector.featureSet}`
-      const seqs = contained.get(set) ?? new Map<number, string>()
+      const seqs = contained.get(set) ?? new Map<number, Span[]>()
       contained.set(set, seqs)
       for (let seq = range.seqFrom; seq <= range.seqTo; seq++) {
         // A range may span a withheld number; only a number with a time is a sample.
         if (timeOf.get(`${key}#${seq}`) === -Infinity) continue
-        const other = seqs.get(seq)
-        if (other !== undefined && other !== vector.vectorId)
-          duplicates.push(`${key} number ${seq}: in windows ${other} and ${vector.vectorId}`)
-        seqs.set(seq, vector.vectorId)
+        const others = seqs.get(seq) ?? []
+        const other = others.find((each) => each.id !== span.id && areApart(each, span))
+        if (other !== undefined) duplicates.push(`${key} number ${seq}: in windows ${other.id} and ${span.id}`)
+        seqs.set(seq, [...others, span])
       }
     }
   }

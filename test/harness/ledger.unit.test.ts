@@ -115,6 +115,18 @@ test('a planted duplicate is found: one sample in two windows', () => {
   assert.match(verdict.duplicates.join(), /number 11: in windows v1 and v2/)
 })
 
+test('windows that overlap share samples, and a window is known by its end', () => {
+  const features = [
+    vector('v1', 0, 10, 1, 9, '0.0.1.0'),
+    vector('v2', 2, 12, 2, 11, '0.0.2.0'),
+    vector('v2b', 1, 12, 1, 11, '0.0.3.0'),
+    vector('v3', 10, 20, 10, 12, '0.0.4.0'),
+  ]
+  assert.deepEqual(verifyLedger(build({ features })).duplicates, [])
+  const planted = [...features, vector('v4', 20, 30, 12, 12, '0.0.5.0')]
+  assert.match(verifyLedger(build({ features: planted })).duplicates.join(), /number 12: in windows v3 and v4/)
+})
+
 test('a planted duplicate is found: one id with two contents', () => {
   const [a, b] = [vector('v1', 0, 10, 1, 9, '0.0.1.0'), vector('v1', 0, 10, 1, 8, '0.0.2.0')]
   assert.match(

@@ -9,7 +9,9 @@ import type { Append, Codec, MemoryLog } from '@andon/kit'
 import type { Config, Features, Models, Predictions } from '@andon/schemas'
 import { packDoubles, readDoubles } from '@andon/schemas/packed'
 import { keyedState, newMemory } from '../../services/clustering/src/asset-state.ts'
+import type { KeptWindow } from '../../services/clustering/src/asset-state.ts'
 import { defaultDetectorSet, detectorSetDigest } from '../../services/clustering/src/detector-set.ts'
+import { assetWords } from '../../services/clustering/src/finding.ts'
 import { ModelCards } from '../../services/clustering/src/model-cards.ts'
 import { onPredictions } from '../../services/clustering/src/on-predictions.ts'
 import type { Outcome } from '../../services/clustering/src/on-predictions.ts'
@@ -20,6 +22,7 @@ import type { Rig } from '../../services/ingest/test/rig.ts'
 import { Line, codec } from './line.ts'
 
 const SECOND_US = 1_000_000
+const WINDOW_US = 4 * SECOND_US
 /** The run that `replay` pretends. */
 export const RUN = 'run-2'
 
@@ -120,7 +123,7 @@ export class Plant {
         set,
         detectorSet: detectorSetDigest(set),
         cardOf: (digest) => cards.of(digest),
-        wordsOf: () => ({ name: 'Oven', unitOf: () => 'Cel' }),
+        wordsOf: (assetId) => assetWords(undefined, assetId),
         settled: async () => {},
         countPrediction: (outcome) => void this.outcomes.push(outcome),
         countFinding: () => {},
@@ -161,21 +164,25 @@ export class Plant {
   judged(...windowsS: readonly number[]): string[] {
     const scores = new Map<string, number>()
     for (const record of this.line.store.partition('predictions', 0).records) {
-      const { windowStartUs, verdicts } = codec.decode<Predictions>('predictions', record.value!)
-      scores.set(`${windowStartUs} ${record.header(HEADER.order)}`, verdicts[0]!.score)
+      const { windowEndUs, verdicts } = codec.decode<Predictions>('predictions', record.value!)
+      scores.set(`${windowEndUs} ${record.header(HEADER.order)}`, verdicts[0]!.score)
     }
     return windowsS.map((windowS) => {
-      const windowStartUs = startUs + windowS * SECOND_US
-      const kept = this.clusters.assets.get('oven')?.windows.find((window) => window.windowStartUs === windowStartUs)
-      return kept === undefined ? 'none' : `${scores.get(`${windowStartUs} ${formatOrder(kept.order)}`)} by ${kept.order.promotion}`
+      const kept = this.windowAt(windowS)
+      return kept === undefined ? 'none' : `${scores.get(`${kept.windowEndUs} ${formatOrder(kept.order)}`)} by ${kept.order.promotion}`
     })
   }
 
   /** The order that clustering holds of a window. */
   orderOf(windowS: number): string {
-    const windowStartUs = startUs + windowS * SECOND_US
-    const kept = this.clusters.assets.get('oven')?.windows.find((window) => window.windowStartUs === windowStartUs)
+    const kept = this.windowAt(windowS)
     return kept === undefined ? 'none' : formatOrder(kept.order)
+  }
+
+  /** What clustering remembers of the window of 4 s that starts then. */
+  private windowAt(windowS: number): KeptWindow | undefined {
+    const endUs = startUs + windowS * SECOND_US + WINDOW_US
+    return this.clusters.assets.get('oven')?.windows.find(({ windowEndUs }) => windowEndUs === endUs)
   }
 
   /** How many judgements of windows clustering took in place of an earlier one of the same inputs: promotions and undos. */

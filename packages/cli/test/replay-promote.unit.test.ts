@@ -97,7 +97,7 @@ const openLog = async (): Promise<MemoryLog> => {
 }
 
 const windowsOf = (plan: PromotionPlan) =>
-  plan.promotions.map(({ key, order }) => [Number(key.split(' ').at(-1)) / windowUs, order.promotion])
+  plan.promotions.map(({ key, order }) => [Number(key.split(' ').at(-1)) / windowUs - 1, order.promotion])
 
 const settle = { settleMs: 1, wait: async () => undefined }
 

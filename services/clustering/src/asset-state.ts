@@ -6,11 +6,16 @@ import { quietMachine } from './episode.ts'
 import type { Episode, Machine, TransitionKind } from './episode.ts'
 import { emptySpace } from './micro-clusters.ts'
 import type { ClusterSpace } from './micro-clusters.ts'
+import type { LimitWatch } from './limit.ts'
+import { forgetCounts } from './sensor-fault.ts'
 import type { ChannelWatch } from './sensor-fault.ts'
+import { newTelemetryWatch } from './telemetry-watch.ts'
+import type { TelemetryWatch } from './telemetry-watch.ts'
 
 /** What was decided on a window, so that a later revision can be compared. */
 export interface KeptWindow {
-  readonly windowStartUs: number
+  /** What it is known by. */
+  readonly windowEndUs: number
   readonly featureSet: string
   vectorId: string
   order: Order
@@ -28,9 +33,15 @@ export interface AssetState {
   /** The machine before the newest window: its revision is judged in its place. */
   before: Machine
   space: ClusterSpace
-  /** Ascending by start; the last is the newest judged. */
+  /** Ascending by end; the last is the newest judged. */
   windows: KeptWindow[]
+  /** By channel. */
   sensors: Record<string, ChannelWatch>
+  /** By the name of the number that has a limit. */
+  limits: Record<string, LimitWatch>
+  telemetry: TelemetryWatch
+  /** Event time at which the baseline's epoch began; null = none known. */
+  epochUs: number | null
   /** Newest last. */
   closed: ClosedEpisode[]
 }
@@ -44,13 +55,16 @@ export const newAssetState = (): AssetState => ({
   space: emptySpace(),
   windows: [],
   sensors: {},
+  limits: {},
+  telemetry: newTelemetryWatch(),
+  epochUs: null,
   closed: [],
 })
 
 /** Keeps a window in its place; the oldest one falls out over the bound. */
 export const keepWindow = (state: AssetState, window: KeptWindow): void => {
   let at = state.windows.length
-  while (at > 0 && (state.windows[at - 1] as KeptWindow).windowStartUs > window.windowStartUs) at--
+  while (at > 0 && (state.windows[at - 1] as KeptWindow).windowEndUs > window.windowEndUs) at--
   state.windows.splice(at, 0, window)
   if (state.windows.length > WINDOWS_KEPT) state.windows.shift()
 }
@@ -58,6 +72,18 @@ export const keepWindow = (state: AssetState, window: KeptWindow): void => {
 export const keepClosed = (state: AssetState, closed: ClosedEpisode): void => {
   state.closed.push(closed)
   if (state.closed.length > CLOSED_KEPT) state.closed.shift()
+}
+
+/**
+ * A service begins another epoch: patterns and counts of before say nothing about what comes. An open episode goes on until
+ * its windows are quiet.
+ */
+export const beginEpoch = (state: AssetState, epochUs: number | null): void => {
+  if (epochUs === null || (state.epochUs !== null && epochUs <= state.epochUs)) return
+  state.epochUs = epochUs
+  state.space = emptySpace()
+  state.machine = { ...state.machine, above: 0, settling: 0, smoothed: state.machine.episode === null ? null : state.machine.smoothed }
+  forgetCounts(state.sensors)
 }
 
 /** All memory of one partition. */
@@ -78,7 +104,8 @@ export const assetOf = (memory: PartitionMemory, assetId: string): AssetState =>
   return created
 }
 
-const VERSION = 1
+/** 2: windows are known by their end; version 1 knew them by their start and is refused. */
+const VERSION = 2
 
 export const keyedState = (memory: PartitionMemory): KeyedState => ({
   version: VERSION,

@@ -14,8 +14,14 @@ export interface Evidence {
 /** Shadow models are watched, not heard. */
 const isHeard = (verdict: Verdict): boolean => verdict.role !== 'shadow'
 
-/** Undefined when no model gave a score: then nothing is known about the window. Equal ratios: the first by name wins. */
-export const combine = (prediction: Pick<Predictions, 'verdicts' | 'complete' | 'missing'>): Evidence | undefined => {
+/**
+ * Undefined when no model gave a score: then nothing is known about the window. Equal ratios: the first by name wins.
+ * `isStale`: the model learnt before the baseline's present epoch.
+ */
+export const combine = (
+  prediction: Pick<Predictions, 'verdicts' | 'complete' | 'missing' | 'quality'>,
+  isStale: (digest: string) => boolean,
+): Evidence | undefined => {
   const heard = prediction.verdicts.filter(isHeard)
   const scored = heard
     .filter(({ error, ratio }) => error === null && Number.isFinite(ratio))
@@ -25,6 +31,8 @@ export const combine = (prediction: Pick<Predictions, 'verdicts' | 'complete' | 
 
   const doubts = new Set<string>()
   if (!prediction.complete || prediction.missing.length > 0) doubts.add('missing-features')
+  if (prediction.quality === 'uncertain') doubts.add('uncertain-samples')
+  if (isStale(verdict.digest)) doubts.add('stale-calibration')
   if (!verdict.inDomain) doubts.add('out-of-domain')
   if (verdict.role !== 'champion') doubts.add('non-champion')
   if (heard.some(({ error }) => error !== null)) doubts.add('gate-error')

@@ -42,6 +42,8 @@ export interface WindowEvidence {
   /** Event time of the window's end. */
   readonly atUs: number
   readonly historical: boolean
+  /** False where a suspected sensor was left out: what is left may open an episode, but not say that it is over. */
+  readonly mayQuieten: boolean
 }
 
 export type TransitionKind = 'opened' | 'updated' | 'closed'
@@ -69,7 +71,11 @@ export const severityOf = (ratio: number, { severity }: DetectorSet): number => 
 export const judge = (machine: Machine, window: WindowEvidence, set: DetectorSet, idOf: (openingVectorId: string) => string): Step => {
   const smoothed = machine.smoothed === null ? window.ratio : machine.smoothed + set.ewmaAlpha * (window.ratio - machine.smoothed)
   const next: Machine = { ...machine, smoothed, windows: machine.windows + 1 }
-  if (machine.episode !== null) return judgeOpen(next, machine.episode, smoothed, window.historical, set)
+  if (machine.episode !== null) {
+    const step = judgeOpen(next, machine.episode, smoothed, window.historical, set)
+    const isQuieter = step.transition?.kind === 'closed' || (step.machine.episode?.quiet ?? 0) > machine.episode.quiet
+    return isQuieter && !window.mayQuieten ? { machine, transition: undefined } : step
+  }
   if (machine.settling > 0) return { machine: { ...next, settling: machine.settling - 1, above: 0 }, transition: undefined }
   if (smoothed <= 1) return { machine: { ...next, above: 0 }, transition: undefined }
 

@@ -3,6 +3,7 @@
 
 import { uuid8 } from '@andon/kit'
 import type { Predictions, Verdict } from '@andon/schemas'
+import { isMasked, maskedChannels } from '@andon/schemas/feature-names'
 import type { DetectorSet } from './detector-set.ts'
 import type { Machine } from './episode.ts'
 import { assign, coordinates } from './micro-clusters.ts'
@@ -51,7 +52,9 @@ export const assignWindow = (
 ): Pattern | undefined => {
   if (standard === undefined) return undefined
   const window = { number: machine.windows, vectorId: prediction.vectorId, atUs: prediction.windowEndUs }
-  const { cluster } = assign(space, standard, coordinates(values, standard), window, set.clusters, (opening) =>
+  const masked = maskedChannels(prediction.health)
+  const believed = Array.from(values, (value, at) => (isMasked(prediction.names[at] ?? '', masked) ? Number.NaN : value))
+  const { cluster } = assign(space, standard, coordinates(believed, standard), window, set.clusters, (opening) =>
     uuid8('cluster', prediction.assetId, detectorSet, opening),
   )
   const { episode } = machine

@@ -1,11 +1,13 @@
 // What a finding says: contributing signals with their normal ranges, and one plain sentence.
 
-import type { ContributionInput, FindingInput, Plant, Predictions, Verdict } from '@andon/schemas'
+import type { ContributionInput, Plant, Predictions, Verdict } from '@andon/schemas'
+import { featureChannels, featureParts, featureUnit, featureWords } from '@andon/schemas/feature-names'
 import { readDoubles } from '@andon/schemas/packed'
+import { zoneLimitsMmS } from '@andon/schemas/iso-zones'
 import type { Evidence } from './combine.ts'
 import type { Episode } from './episode.ts'
 import type { Card } from './model-cards.ts'
-import { featureParts, featureUnit, featureWords, figure, signalWords } from './words.ts'
+import { figure, signalWords } from './words.ts'
 
 const CONTRIBUTIONS_TOLD = 5
 
@@ -13,12 +15,25 @@ const CONTRIBUTIONS_TOLD = 5
 export interface AssetWords {
   readonly name: string
   readonly unitOf: (channel: string) => string
+  /** Sources that the plant file names for it. */
+  readonly sources: readonly string[]
+  /** It decides about stops. */
+  readonly isControl: boolean
+  /** Upper limits of zones A, B and C of the velocity, mm/s RMS; null where the plant file says none. */
+  readonly zoneLimitsMmS: readonly [number, number, number] | null
 }
 
 /** The plant's words for an asset; its id when the plant does not describe it. */
 export const assetWords = (plant: Plant | undefined, assetId: string): AssetWords => {
   const asset = plant?.assets.find(({ id }) => id === assetId)
-  return { name: asset?.name ?? assetId, unitOf: (channel) => asset?.channels.find(({ id }) => id === channel)?.unit ?? '' }
+  const assetClass = plant?.assetClasses.find(({ id }) => id === asset?.class)
+  return {
+    name: asset?.name ?? assetId,
+    unitOf: (channel) => asset?.channels.find(({ id }) => id === channel)?.unit ?? '',
+    sources: asset?.sources ?? [],
+    isControl: asset?.priority === 'control' || assetClass?.control === true,
+    zoneLimitsMmS: asset?.zones === undefined ? null : zoneLimitsMmS(asset.zones),
+  }
 }
 
 /** The largest contributions of a verdict, largest first. */
@@ -53,46 +68,49 @@ export const contribution = (
     channel,
     share,
     value: values[names.indexOf(name)] ?? Number.NaN,
-    unit: featureUnit(name, asset.unitOf(channel)),
+    unit: featureUnit(name, asset.unitOf(featureChannels(name)[0] ?? channel)),
     normalLow: normal?.low ?? null,
     normalHigh: normal?.high ?? null,
   }
 }
 
-/** Everything about the window in hand that its findings share. */
-export interface WindowFacts {
+/** The window in hand, whatever is found in it. */
+export interface WindowWords {
   readonly assetId: string
   readonly prediction: Predictions
+  readonly asset: AssetWords
+  readonly detectorSet: string
+  /** What the models say; undefined where none was asked or gave a score. */
+  readonly evidence: Evidence | undefined
+}
+
+/** Everything about a judged window that the findings of its episode share. */
+export interface WindowFacts extends WindowWords {
   /** How often the window was promoted before or by this judgement. */
   readonly promotion: number
   readonly evidence: Evidence
   readonly contributions: readonly ContributionInput[]
-  readonly asset: AssetWords
-  readonly detectorSet: string
   readonly cluster: { readonly clusterId: string; readonly isNovel: boolean; readonly isKnownFault: boolean } | undefined
 }
 
 /** A finding about the window, without what the transition says. */
-export const findingBase = ({ assetId, prediction, evidence, contributions, detectorSet, cluster }: WindowFacts) => ({
+export const findingBase = ({ assetId, prediction, evidence, detectorSet }: WindowWords) => ({
   assetId,
   atUs: prediction.windowEndUs,
   vectorId: prediction.vectorId,
   predictionId: prediction.predictionId,
-  model: evidence.verdict.model,
-  modelVersion: evidence.verdict.version,
-  modelDigest: evidence.verdict.digest,
-  modelRole: evidence.verdict.role,
+  model: evidence?.verdict.model ?? '',
+  modelVersion: evidence?.verdict.version ?? 0,
+  modelDigest: evidence?.verdict.digest ?? '',
+  modelRole: evidence?.verdict.role ?? '',
   detectorSet,
-  contributions,
-  clusterId: cluster?.clusterId ?? null,
-  clusterIsNovel: cluster?.isNovel ?? false,
+  clusterId: null,
+  clusterIsNovel: false,
   faultMode: null,
-  doubts: evidence.doubts,
+  doubts: evidence?.doubts ?? [],
   historical: prediction.historical,
   recordedUs: prediction.recordedStartUs,
 })
-
-export type FindingBase = ReturnType<typeof findingBase> & Partial<FindingInput>
 
 /** Name, then the signal that stands out most, and how far. Ratios are of squared distances; people are told distances. */
 export const anomalyTitle = ({ asset, contributions, cluster }: WindowFacts, ratio: number): string => {

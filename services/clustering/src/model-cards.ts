@@ -14,10 +14,13 @@ export interface NormalFeature {
 
 export interface Card {
   readonly digest: string
+  /** Event time at which its learning data ends; null when the card does not say. */
+  readonly learntUntilUs: number | null
   readonly features: ReadonlyMap<string, NormalFeature>
 }
 
 interface CardText {
+  readonly training?: { readonly toUs?: unknown }
   readonly features?: readonly { name?: unknown; mean?: unknown; std?: unknown; q01?: unknown; q99?: unknown; use?: unknown }[]
 }
 
@@ -55,7 +58,8 @@ const readCard = (digest: string, text: string): Card | undefined => {
       isUsed: use === undefined || use === 'used',
     })
   }
-  return { digest, features }
+  const { toUs } = card.training ?? {}
+  return { digest, learntUntilUs: isNumber(toUs) ? toUs : null, features }
 }
 
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)

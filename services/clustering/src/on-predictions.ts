@@ -1,11 +1,11 @@
 // predictions → anomalies. Judges each asset's windows in order: combines the verdicts, runs the episode machine, assigns
-// the window to a pattern, watches for sensors that stand still. A window passes once; a higher revision is judged in
+// the window to a pattern, watches sensors, absolute limits and whether telemetry comes at all. A window passes once; a higher revision is judged in
 // its place and corrects what was said only if the decision differs. Replaying the same records gives the same findings.
 
 import { compareOrders, emitter, episodeId } from '@andon/kit'
-import type { Emitter, Handler, Input, Output } from '@andon/kit'
+import type { Emitter, Handler, Input, Order, Output } from '@andon/kit'
 import type { AnomaliesInput, Predictions } from '@andon/schemas'
-import { assetOf, keepClosed, keepWindow } from './asset-state.ts'
+import { assetOf, beginEpoch, keepClosed, keepWindow } from './asset-state.ts'
 import type { AssetState, KeptWindow, PartitionMemory } from './asset-state.ts'
 import { combine } from './combine.ts'
 import type { Evidence } from './combine.ts'
@@ -16,12 +16,16 @@ import { assignWindow, standardOf } from './fault-modes.ts'
 import type { Pattern } from './fault-modes.ts'
 import { contributionsOf } from './finding.ts'
 import { readDoubles } from '@andon/schemas/packed'
-import type { AssetWords, WindowFacts } from './finding.ts'
+import { featureParts, isMasked, maskedChannels } from '@andon/schemas/feature-names'
+import type { AssetWords, WindowFacts, WindowWords } from './finding.ts'
+import { judgeLimit, quietLimit } from './limit.ts'
 import type { Card } from './model-cards.ts'
-import { correction, discovery, sensorFinding, transitionFinding } from './outputs.ts'
+import { correction, discovery, transitionFinding } from './outputs.ts'
 import { watchSensors } from './sensor-fault.ts'
+import { limitFinding, sensorFinding, telemetryFinding, velocityOf } from './state-findings.ts'
+import { beginSilence, endSilence } from './telemetry-watch.ts'
 
-export type Outcome = 'judged' | 'learning' | 'repeated' | 'revised' | 'out-of-order' | 'no-score'
+export type Outcome = 'judged' | 'learning' | 'machine-off' | 'unmonitored' | 'repeated' | 'revised' | 'out-of-order' | 'no-score'
 
 export interface PredictionsDependencies {
   readonly memory: PartitionMemory
@@ -63,11 +67,11 @@ class WindowJudgement {
 
   run(): Outcome {
     const { prediction, input } = this
-    if (prediction.type !== 'verdicts') return 'learning'
     const state = assetOf(this.given.memory, prediction.assetId)
-    const { windowStartUs, featureSet, vectorId } = prediction
+    const { windowEndUs, featureSet, vectorId } = prediction
     const order = input.order ?? { promotion: 0, index: 0, ...input.position }
-    const known = state.windows.find((window) => window.windowStartUs === windowStartUs && window.featureSet === featureSet)
+    if (prediction.type === 'unmonitored') return this.fallSilent(state, order)
+    const known = state.windows.find((window) => window.windowEndUs === windowEndUs && window.featureSet === featureSet)
     if (known !== undefined) {
       if (compareOrders(order, known.order) <= 0) return 'repeated'
       // A promotion brings another judgement of the same vector; otherwise an equal vector only takes the order.
@@ -75,45 +79,100 @@ class WindowJudgement {
       known.order = order
       if (known.vectorId === vectorId && !isPromoted) return 'repeated'
       known.vectorId = vectorId
+      this.speakAgain(state)
       return this.revise(state, known)
     }
+    this.speakAgain(state)
     const newest = state.windows.at(-1)
-    const kept: KeptWindow = { windowStartUs, featureSet, vectorId, order, told: null }
+    const kept: KeptWindow = { windowEndUs, featureSet, vectorId, order, told: null }
     keepWindow(state, kept)
     // An older window seen for the first time would have to be judged before those that followed: it is kept, not judged.
-    if (newest !== undefined && newest.windowStartUs > windowStartUs) return 'out-of-order'
-    return this.judgeNew(state, kept)
+    if (newest !== undefined && newest.windowEndUs > windowEndUs) return 'out-of-order'
+    beginEpoch(state, prediction.baselineEpochUs)
+    state.before = state.machine
+    const evidence = this.evidence()
+    const values = readDoubles(prediction.values)
+    const outcome = this.judgeMachine(state, kept, evidence, values)
+    this.watch(state, evidence, values)
+    return outcome
   }
 
-  private judgeNew(state: AssetState, kept: KeptWindow): Outcome {
+  /** The machine's part. A machine that is off is not judged: nothing opens, and what is open neither grows nor closes. */
+  private judgeMachine(state: AssetState, kept: KeptWindow, evidence: Evidence | undefined, values: Float64Array): Outcome {
     const { set, detectorSet, cardOf } = this.given
     const { prediction } = this
-    state.before = state.machine
-    const evidence = combine(prediction)
+    if (prediction.machineOff) return 'machine-off'
+    if (prediction.type !== 'verdicts') return 'learning'
     if (evidence === undefined) return 'no-score'
 
     const step = this.step(state.machine, evidence)
     state.machine = step.machine
-    const values = readDoubles(prediction.values)
     const standard = standardOf(prediction, cardOf)
     const pattern = assignWindow(state.space, step.machine, prediction, values, evidence.ratio, standard, set, detectorSet)
     const facts = this.factsOf(evidence, values, pattern)
     if (step.transition !== undefined) this.tell(state, kept, facts, step.transition)
     if (pattern?.isDiscovered === true) this.send(discovery(facts, pattern.cluster))
-
-    const card = cardOf(evidence.verdict.digest)
-    if (card !== undefined) {
-      const window = { vectorId: prediction.vectorId, atUs: prediction.windowEndUs }
-      for (const fault of watchSensors(state.sensors, prediction.names, values, card, window, set.stuckWindows)) {
-        this.send(sensorFinding(facts, fault, values, card, set.stuckWindows))
-      }
-    }
     return 'judged'
+  }
+
+  /** Beside the machine: sensors and absolute limits, whether a model is there or not. */
+  private watch(state: AssetState, evidence: Evidence | undefined, values: Float64Array): void {
+    const { set, cardOf } = this.given
+    const { names, health, machineOff, vectorId, windowEndUs: atUs } = this.prediction
+    const words = this.words(evidence)
+    const card = evidence && cardOf(evidence.verdict.digest)
+    // A sensor is flagged for as long as an episode takes to open, and well for as long.
+    const { on, off } = set.episode
+    const rules = { stuckWindows: set.stuckWindows, flaggedWindows: on, clearWindows: on }
+    for (const fault of watchSensors(state.sensors, { names, values, health, machineOff, vectorId, atUs }, card, rules))
+      this.send(sensorFinding(words, fault, values, card, cardOf))
+
+    if (machineOff) return
+    const masked = maskedChannels(health)
+    names.forEach((name, at) => {
+      if (featureParts(name).statistic !== 'isoZone' || isMasked(name, masked)) return
+      const velocity = velocityOf(name, names)
+      const velocityMmS = velocity === undefined ? null : (values[names.indexOf(velocity)] as number)
+      const window = { zone: values[at] as number, velocityMmS, vectorId, atUs }
+      const { watch, transition } = judgeLimit(state.limits[name] ?? quietLimit, window, { on, off })
+      state.limits[name] = watch
+      if (transition !== undefined) this.send(limitFinding(words, name, velocity, transition, values))
+    })
+  }
+
+  /** No telemetry: the asset is watched by nobody. What is open stays as it is. */
+  private fallSilent(state: AssetState, order: Order): Outcome {
+    const silence = beginSilence(state.telemetry, this.prediction, order)
+    if (silence === undefined) return 'repeated'
+    this.send(telemetryFinding(this.words(undefined), 'opened', silence, state.machine.episode !== null))
+    return 'unmonitored'
+  }
+
+  private speakAgain(state: AssetState): void {
+    const silence = endSilence(state.telemetry, this.prediction.windowEndUs)
+    if (silence !== undefined) this.send(telemetryFinding(this.words(undefined), 'closed', silence, false))
+  }
+
+  private evidence(): Evidence | undefined {
+    const { prediction } = this
+    const { baselineEpochUs } = prediction
+    return combine(prediction, (digest) => {
+      const learntUntilUs = this.given.cardOf(digest)?.learntUntilUs ?? null
+      return baselineEpochUs !== null && learntUntilUs !== null && learntUntilUs < baselineEpochUs
+    })
+  }
+
+  private words(evidence: Evidence | undefined): WindowWords {
+    const { assetId, windowEndUs } = this.prediction
+    const asset = this.given.wordsOf(assetId, windowEndUs)
+    return { assetId, prediction: this.prediction, asset, detectorSet: this.given.detectorSet, evidence }
   }
 
   /** Another revision of a window that passed. The newest one is judged again in its place; an older one only corrects. */
   private revise(state: AssetState, kept: KeptWindow): Outcome {
-    const evidence = combine(this.prediction)
+    if (this.prediction.machineOff) return 'machine-off'
+    if (this.prediction.type !== 'verdicts') return 'learning'
+    const evidence = this.evidence()
     if (evidence === undefined) return 'no-score'
     const facts = this.factsOf(evidence, readDoubles(this.prediction.values), undefined)
     if (state.windows.at(-1) === kept) this.reviseNewest(state, kept, facts)
@@ -158,22 +217,19 @@ class WindowJudgement {
   private step(machine: Machine, evidence: Evidence): Step {
     const { set, detectorSet } = this.given
     const { assetId, vectorId, windowEndUs, historical } = this.prediction
-    const window = { ratio: evidence.ratio, vectorId, atUs: windowEndUs, historical }
+    const mayQuieten = maskedChannels(this.prediction.health).size === 0
+    const window = { ratio: evidence.ratio, vectorId, atUs: windowEndUs, historical, mayQuieten }
     return judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
   }
 
   private factsOf(evidence: Evidence, values: Float64Array, pattern: Pattern | undefined): WindowFacts {
-    const { prediction } = this
-    const asset = this.given.wordsOf(prediction.assetId, prediction.windowEndUs)
+    const words = this.words(evidence)
     const card = this.given.cardOf(evidence.verdict.digest)
     return {
-      assetId: prediction.assetId,
-      prediction,
-      promotion: this.input.order?.promotion ?? 0,
+      ...words,
       evidence,
-      asset,
-      contributions: contributionsOf(evidence.verdict, prediction.names, values, card, asset),
-      detectorSet: this.given.detectorSet,
+      promotion: this.input.order?.promotion ?? 0,
+      contributions: contributionsOf(evidence.verdict, this.prediction.names, values, card, words.asset),
       cluster: pattern && { clusterId: pattern.cluster.clusterId, isNovel: pattern.isNovel, isKnownFault: pattern.isKnownFault },
     }
   }

@@ -1,23 +1,20 @@
 // What clustering publishes on anomalies, with ids that follow from what was judged: equal on every replay.
 
-import { episodeId, findingId, uuid8 } from '@andon/kit'
+import { findingId, uuid8 } from '@andon/kit'
 import type { Output } from '@andon/kit'
 import type { AnomaliesInput, FindingInput } from '@andon/schemas'
 import type { KeptWindow } from './asset-state.ts'
 import type { Episode, Transition } from './episode.ts'
-import { anomalyTitle, closedTitle, contribution, findingBase } from './finding.ts'
-import type { WindowFacts } from './finding.ts'
+import { featureWords } from '@andon/schemas/feature-names'
+import { anomalyTitle, closedTitle, findingBase } from './finding.ts'
+import type { WindowFacts, WindowWords } from './finding.ts'
 import type { MicroCluster } from './micro-clusters.ts'
-import type { Card } from './model-cards.ts'
-import type { SensorTransition } from './sensor-fault.ts'
-import { channelWords, featureParts, featureWords } from './words.ts'
 
 const TYPES = { opened: 'EpisodeOpened', updated: 'EpisodeUpdated', closed: 'EpisodeClosed' } as const
-const SENSOR_SEVERITY = 3
 /** Severity of an episode that a correction withdraws. */
 const WITHDRAWN_SEVERITY = 4
 
-const record = (facts: WindowFacts, type: string, id: string, value: AnomaliesInput): Output<AnomaliesInput> => ({
+const record = (facts: WindowWords, type: string, id: string, value: AnomaliesInput): Output<AnomaliesInput> => ({
   topic: 'anomalies',
   key: facts.assetId,
   value,
@@ -27,7 +24,7 @@ const record = (facts: WindowFacts, type: string, id: string, value: AnomaliesIn
   timeUs: facts.prediction.windowEndUs,
 })
 
-const findingRecord = (facts: WindowFacts, type: string, finding: FindingInput): Output<AnomaliesInput> =>
+export const findingRecord = (facts: WindowWords, type: string, finding: FindingInput): Output<AnomaliesInput> =>
   record(facts, type, finding.findingId, { type, assetId: facts.assetId, finding })
 
 /** An episode opens once; its other transitions are told apart by the vector that caused them, and all by promotions. */
@@ -38,6 +35,9 @@ const transitionId = ({ assetId, detectorSet, prediction, promotion }: WindowFac
 
 const episodeFields = (facts: WindowFacts, episode: Episode, transition: string) => ({
   ...findingBase(facts),
+  contributions: facts.contributions,
+  clusterId: facts.cluster?.clusterId ?? null,
+  clusterIsNovel: facts.cluster?.isNovel ?? false,
   findingId: transitionId(facts, episode.openingVectorId, transition),
   episodeId: episode.episodeId,
   transition,
@@ -66,33 +66,6 @@ export const correction = (
     severity: now.severity ?? WITHDRAWN_SEVERITY,
     ratio: now.ratio,
     title: `${facts.asset.name}: corrected by later data, episode ${state} (was ${told.kind} with severity ${told.severity})`,
-  })
-}
-
-export const sensorFinding = (
-  facts: WindowFacts,
-  fault: SensorTransition,
-  values: ArrayLike<number>,
-  card: Card,
-  stuckWindows: number,
-): Output<AnomaliesInput> => {
-  const { assetId, asset, prediction } = facts
-  const scope = `${facts.detectorSet}/sensor/${fault.channel}`
-  const places = prediction.names.filter((name) => featureParts(name).channel === fault.channel)
-  const still = Math.max(fault.still, 1) / stuckWindows
-  const words = `${asset.name}: ${channelWords(fault.channel)} sensor`
-  return findingRecord(facts, 'SensorFault', {
-    ...findingBase(facts),
-    findingId: findingId(assetId, scope, fault.openingVectorId, fault.kind === 'opened' ? 'opened' : `closed:${prediction.vectorId}`),
-    episodeId: episodeId(assetId, scope, fault.openingVectorId),
-    transition: fault.kind,
-    severity: SENSOR_SEVERITY,
-    ratio: still,
-    peakRatio: Math.max(still, 1),
-    openedUs: fault.openedUs,
-    openingVectorId: fault.openingVectorId,
-    contributions: places.map((name) => contribution(name, 1 / places.length, prediction.names, values, card, asset)),
-    title: fault.kind === 'opened' ? `${words} stands still: no movement in ${fault.still} windows` : `${words} moves again`,
   })
 }
 

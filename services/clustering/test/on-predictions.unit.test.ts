@@ -202,7 +202,10 @@ test('a channel that stands still though it always moved is a sensor fault, told
   assert.deepEqual(clustering.types(), ['SensorFault', 'SensorFault'])
   const [opened, closed] = clustering.findings()
   assert.deepEqual([opened?.severity, opened?.transition, opened?.openingVectorId], [3, 'opened', 'vector-14'])
-  assert.equal(opened?.title, 'Press 1 main drive: temperature sensor stands still: no movement in 10 windows')
+  assert.equal(
+    opened?.title,
+    'Press 1 main drive: temperature sensor stands still: no movement in 10 windows; t2spe.press-1 still takes 2 of its 4 numbers from it',
+  )
   assert.deepEqual([closed?.transition, closed?.episodeId], ['closed', opened?.episodeId])
 })
 

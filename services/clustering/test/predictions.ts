@@ -6,6 +6,7 @@ import { newMemory } from '../src/asset-state.ts'
 import type { PartitionMemory } from '../src/asset-state.ts'
 import { defaultDetectorSet, detectorSetDigest } from '../src/detector-set.ts'
 import type { DetectorSet } from '../src/detector-set.ts'
+import type { AssetWords } from '../src/finding.ts'
 import { ModelCards } from '../src/model-cards.ts'
 import { onPredictions } from '../src/on-predictions.ts'
 import type { Outcome } from '../src/on-predictions.ts'
@@ -119,6 +120,7 @@ export class Clustering {
   readonly outcomes: Outcome[] = []
   readonly cards = new ModelCards()
   readonly set: DetectorSet
+  words: AssetWords = { name: 'Press 1 main drive', unitOf: () => 'g', sources: ['press-1-vib'], isControl: false, zoneLimitsMmS: null }
 
   constructor(overrides: Partial<DetectorSet> = {}, facts: readonly Models[] = [modelFact()]) {
     this.set = { ...defaultDetectorSet, ...overrides }
@@ -131,7 +133,7 @@ export class Clustering {
       set: this.set,
       detectorSet: detectorSetDigest(this.set),
       cardOf: (digest) => this.cards.of(digest),
-      wordsOf: () => ({ name: 'Press 1 main drive', unitOf: () => 'g' }),
+      wordsOf: () => this.words,
       settled: async () => {},
       countPrediction: (outcome) => this.outcomes.push(outcome),
       countFinding: () => {},

@@ -1,49 +1,44 @@
 // The plant's and the log's names in plain words, for people.
 
-/** Units that channel ids end with: temperatureC, pressureBar. Printed beside the value, so not said again. */
-const units = new Set('G C F K Bar Pa Rpm Hz Kwh Kw Kvarh W V A T S Ms Mm M Pct L'.split(' '))
+import { channelWords, featureParts, outputWords, scaleWords, featureUnit as unitOf } from '@andon/schemas/feature-names'
 
-const statistics: Readonly<Record<string, string>> = {
-  mean: 'mean',
-  std: 'spread',
-  min: 'minimum',
-  max: 'maximum',
-  slope: 'trend',
-  rms: 'RMS',
-  peak: 'peak',
-  crest: 'crest factor',
-  kurtosis: 'kurtosis',
+/** What an analyst calls a number on a chart, where the catalogue's words for findings are plainer. */
+const labels: readonly (readonly [RegExp, string])[] = [
+  [/^mean$/, 'mean'],
+  [/^std$/, 'spread'],
+  [/^rms$/, 'RMS'],
+  [/^kurtosis$/, 'kurtosis'],
+  [/^skewness$/, 'skewness'],
+  [/^bandRms([\d._]+)to([\d._]+)Hz$/, 'RMS $1 to $2 Hz'],
+]
+
+const statisticLabel = (statistic: string): string => {
+  const label = labels.find(([shape]) => shape.test(statistic))
+  return label === undefined ? outputWords(statistic) : statistic.replace(...label).replaceAll('_', '.')
 }
 
-const channelWords = (channel: string): string => {
-  const words = channel.split(/(?=[A-Z])|[-_.]/).filter((word) => word !== '')
-  if (words.length > 1 && units.has(words.at(-1) as string)) words.pop()
-  return words.join(' ').toLowerCase().replace('co2', 'CO₂')
-}
+const channelLabel = (channel: string): string => channelWords(channel).replace('co2', 'CO₂')
 
 const capital = (words: string): string => words.charAt(0).toUpperCase() + words.slice(1)
 
+const withScale = (words: string, scale: string): string => (scale === '' ? words : `${words} (${scaleWords(scale)})`)
+
 /** vibrationG.bandRms1000to2000Hz → "RMS 1000 to 2000 Hz"; a name without a statistic gives its channel. */
 export const statisticWords = (name: string): string => {
-  const at = name.lastIndexOf('.')
-  const statistic = name.slice(at + 1)
-  const band = /^bandRms([\d.]+)to([\d.]+)Hz$/.exec(statistic)
-  return capital(at < 0 ? channelWords(name) : band ? `RMS ${band[1]} to ${band[2]} Hz` : (statistics[statistic] ?? statistic))
+  const { channel, statistic, scale } = featureParts(name)
+  return capital(statistic === '' ? channelLabel(channel) : withScale(statisticLabel(statistic), scale))
 }
 
 /** The same with its channel in front, which may contain dots: "Vibration RMS 1000 to 2000 Hz". */
 export const featureWords = (name: string): string => {
-  const at = name.lastIndexOf('.')
-  if (at < 0) return capital(channelWords(name))
-  const words = statisticWords(name)
-  return capital(`${channelWords(name.slice(0, at))} ${words.startsWith('RMS') ? words : words.toLowerCase()}`)
+  const { channel, statistic, scale } = featureParts(name)
+  return capital(statistic === '' ? channelLabel(channel) : withScale(`${channelLabel(channel)} ${statisticLabel(statistic)}`, scale))
 }
 
 /** Unit of a feature from its channel's: ratios have none, a trend is per second. */
 export const featureUnit = (name: string, channelUnit: string): string => {
-  const statistic = name.slice(name.lastIndexOf('.') + 1)
-  if (statistic === 'crest' || statistic === 'kurtosis') return ''
-  return statistic === 'slope' && channelUnit !== '' ? `${channelUnit}/s` : channelUnit
+  const unit = unitOf(name, channelUnit)
+  return unit === '1' ? '' : unit
 }
 
 /** modeAutomatic → "mode automatic". */

@@ -24,7 +24,7 @@ const time = (value: unknown): number | null => (typeof value === 'number' ? val
 const join = (...parts: readonly unknown[]): string => parts.map(text).join(' ')
 
 /**
- * The identity of a record of `topic` (the base topic). Windows: (asset, feature set, window start), so that two versions
+ * The identity of a record of `topic` (the base topic). Windows: (asset, feature set, window end), so that two versions
  * of features or models meet. Findings: (asset, opening vector, transition, vector). Actions: (incident, step, what
  * happened). Anything else: its ce_id. Undefined for a record that cannot be decoded or is a tick.
  */
@@ -34,12 +34,12 @@ export const identityOf = (topic: string, record: ShownRecord): Identity | undef
   const assetId = text(value['assetId']) || (record.key ?? '')
   const byId: Identity = { key: join(value['type'], record.id), assetId, atUs: null, isWindow: false }
   if (topic === 'features' && value['vector']) {
-    const { featureSet, windowStartUs } = value['vector'] as Fields
-    return { key: join(assetId, featureSet, windowStartUs), assetId, atUs: time(windowStartUs), isWindow: true }
+    const { featureSet, windowEndUs } = value['vector'] as Fields
+    return { key: join(assetId, featureSet, windowEndUs), assetId, atUs: time(windowEndUs), isWindow: true }
   }
   if (topic === 'predictions') {
-    const { featureSet, windowStartUs } = value
-    return { key: join(assetId, featureSet, windowStartUs), assetId, atUs: time(windowStartUs), isWindow: true }
+    const { featureSet, windowEndUs } = value
+    return { key: join(assetId, featureSet, windowEndUs), assetId, atUs: time(windowEndUs), isWindow: true }
   }
   if (topic === 'anomalies' && value['finding']) {
     const finding = value['finding'] as Fields
