@@ -21,6 +21,9 @@ const LEFT = 236
 const RIGHT = 24
 const PLOT_WIDTH = WIDTH - LEFT - RIGHT
 const HEAD = 62
+/** A picture taller than a screen has its times above as well. */
+const TALL = 1000
+const TOP_TIMES = 22
 const FOOT = 46
 const REGIMES = 30
 const HEIGHTS = { signal: 92, feature: 58, heat: 13 } as const
@@ -48,7 +51,10 @@ export const plotSvg = (plot: Plot): string => {
     y += place.height
     return place
   })
-  const bottom = y
+  let bottom = y
+  const shift = bottom > TALL ? TOP_TIMES : 0
+  bottom += shift
+  for (const place of places) place.top += shift
   const height = bottom + FOOT
   const x = (timeUs: number): number => LEFT + ((clamp(timeUs, plot) - plot.fromUs) / (plot.toUs - plot.fromUs)) * PLOT_WIDTH
 
@@ -130,12 +136,13 @@ const drawLines = (panel: LinePanel, plot: Plot, x: X, top: number, tall: number
       parts.push(line(36, at - 4, 50, at - 4, colour, 2), text(56, at, trace.label, { size: 10, fill: SOFT }))
     }
   })
+  const kinds = new Set(panel.flags.map(({ label }) => label)).size
   for (const { label, fromUs, toUs } of panel.flags) {
     const [from, wide] = [x(fromUs), Math.max(1.5, x(toUs) - x(fromUs))]
     parts.push(
       `<rect x="${n(from)}" y="${n(top + tall)}" width="${n(wide)}" height="5" fill="${FLAG}"><title>${escaped(label)}</title></rect>`,
     )
-    if (wide > label.length * 6.2 + 10)
+    if (kinds > 1 && wide > label.length * 6.2 + 10)
       parts.push(text(from + wide / 2, top + tall + 15, label, { size: 10, fill: FLAG, anchor: 'middle' }))
   }
   if (panel.flags.length > 0) {

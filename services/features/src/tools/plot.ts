@@ -113,9 +113,15 @@ export const panelsOf = (
   const featurePanels = [...groups.values()].flatMap(({ channel, title, places }): Panel[] => {
     const unit = unitText(featureUnit(names[places[0] as number] as string, unitOf(channel)))
     const isOne = new Set(places.map((place) => featureParts(names[place] as string).statistic)).size === 1
+    const isOneScale = new Set(places.map((place) => featureParts(names[place] as string).scale)).size === 1
     const trace = (place: number): Trace => {
       const { statistic, scale } = featureParts(names[place] as string)
-      const label = places.length === 1 ? '' : isOne ? scale || statistic : [shortOf(statistic, title), scale].filter(Boolean).join(' ')
+      const label =
+        places.length === 1
+          ? ''
+          : isOne
+            ? scale || statistic
+            : [shortOf(statistic, title), isOneScale ? '' : scale].filter(Boolean).join(' ')
       return { label, timesUs, values: Float64Array.from(vectors, ({ values }) => values[place] ?? Number.NaN) }
     }
     const head = { channel, title: places.length === 1 || !isOne ? titleOf(names, places, title) : title, unit }
@@ -146,9 +152,12 @@ export const panelsOf = (
   })
 }
 
+/** With the scale, where that is the same for all. */
 const titleOf = (names: readonly string[], places: readonly number[], title: string): string => {
-  const { statistic, scale } = featureParts(names[places[0] as number] as string)
-  return places.length === 1 ? [statistic, scale].filter(Boolean).join(' ') : title
+  const parts = places.map((place) => featureParts(names[place] as string))
+  const scales = new Set(parts.map(({ scale }) => scale))
+  const [first] = parts
+  return [places.length === 1 ? (first?.statistic ?? title) : title, scales.size === 1 ? first?.scale : ''].filter(Boolean).join(' ')
 }
 
 /** bandRms10to250Hz → 10-250 Hz, logBandRms3 → 3, octave31_5HzDb → 31.5 Hz, p95 as it is. */
