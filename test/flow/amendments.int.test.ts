@@ -9,7 +9,7 @@ import { HEADER } from '@andon/kit'
 import type { Block } from '@andon/schemas'
 import { connectAsync } from 'mqtt'
 import { addBlock, newAsset } from '../../services/features/src/asset-windows.ts'
-import type { Closing } from '../../services/features/src/asset-windows.ts'
+import type { AssetWindows, Closing } from '../../services/features/src/asset-windows.ts'
 import { NEVER_US } from '../../services/features/src/intervals.ts'
 import { summarise } from '../../services/features/src/summarise.ts'
 import { modelPlan } from '../../services/features/test/blocks.ts'
@@ -228,11 +228,9 @@ test('a range is corrected, and deleted, once; features gives the next revision 
 
   const plan = modelPlan({
     sources: ['oven-plc'],
-    channels: ['temperatureC'],
-    computations: [{ name: 'temperatureC:mean', channel: 'temperatureC', statistic: 'mean' }],
   })
   const asset = newAsset()
-  const revisions = (await blocksOf()).flatMap(({ block }) => vectors(addBlock(asset, block, () => plan, NEVER_US, 256).closings))
+  const revisions = (await blocksOf()).flatMap(({ block }) => vectors(asset, addBlock(asset, block, () => plan, NEVER_US, 256).closings))
   // 80; 950 released; 90 released; 70 in the place of 950; 90 taken out. What was sent twice gave no revision.
   assert.deepEqual(revisions, [
     [1, 80],
@@ -243,12 +241,12 @@ test('a range is corrected, and deleted, once; features gives the next revision 
   ])
 })
 
-const vectors = (closings: readonly Closing[]) =>
-  closings.flatMap((each) =>
-    each.kind === 'vector' && each.window.startUs === baseUs
-      ? [[each.window.revision, summarise(each.plan, each.window.chunks, each.corrections).values[0]]]
-      : [],
-  )
+const vectors = (asset: AssetWindows, closings: readonly Closing[]) =>
+  closings.flatMap((each) => {
+    if (each.kind !== 'vector') return []
+    const { startUs, revision, values } = summarise(asset, each, null)!
+    return startUs === baseUs ? [[revision, values[0]]] : []
+  })
 
 test('without a token, with another role and with a contradiction nothing is taken', async () => {
   const before = await quarantined()

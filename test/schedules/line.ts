@@ -6,13 +6,14 @@ import type { Clock, Codec, MemoryLog, Order, ProcessOptions, Run, Simulation } 
 import type { Features, Telemetry } from '@andon/schemas'
 import { ManualClock, openRig, plainCodec, reading, startUs } from '../../services/ingest/test/rig.ts'
 import type { Rig, RigOptions } from '../../services/ingest/test/rig.ts'
-import type { AssetPlan } from '../../services/features/src/feature-set.ts'
 import { onTelemetry } from '../../services/features/src/on-telemetry.ts'
+import type { AssetPlan } from '../../services/features/src/plan.ts'
 import { keyedState, newMemory } from '../../services/features/src/state.ts'
 import { modelPlan } from '../../services/features/test/blocks.ts'
+import type { PlanOptions } from '../../services/features/test/blocks.ts'
 
 const SECOND_US = 1_000_000
-const noCounts = { windowsClosed: () => {}, rows: () => {}, malformed: () => {} }
+const noCounts = { windowsClosed: () => {}, unmonitored: () => {}, rows: () => {}, malformed: () => {} }
 const silent = {
   logger: { info: () => {}, warn: () => {} },
   metrics: { counter: () => ({ inc: () => {} }), gauge: () => ({ set: () => {} }) },
@@ -65,10 +66,7 @@ export class Line {
   private connections = 0
 
   /** Windows of 4 s, lateness 4 s, grace 3 s unless given otherwise. With a seed its log is a simulated one. */
-  constructor(
-    plan: Partial<AssetPlan> = {},
-    { gapBound = 16, seed }: { readonly gapBound?: number; readonly seed?: number | undefined } = {},
-  ) {
+  constructor(plan: PlanOptions = {}, { gapBound = 16, seed }: { readonly gapBound?: number; readonly seed?: number | undefined } = {}) {
     this.plan = modelPlan({ sources: ['oven-plc'], ...plan })
     this.gapBound = gapBound
     this.simulation = seed === undefined ? undefined : openSimulation({ seed })
@@ -111,7 +109,14 @@ export class Line {
       this.memory = memory
       const settled = async () => {}
       return {
-        handle: onTelemetry({ memory, settled, planAt: () => this.plan, gapBound: this.gapBound, counts: noCounts }),
+        handle: onTelemetry({
+          memory,
+          settled,
+          planAt: () => this.plan,
+          servicedAt: () => null,
+          gapBound: this.gapBound,
+          counts: noCounts,
+        }),
         state: keyedState(memory),
       }
     }

@@ -2,112 +2,210 @@
 // partition time) → windows to publish and late reports, in an order that follows from the data alone.
 
 import type { Block } from '@andon/schemas'
-import { addRows, mergeRanges, rangesOf, rowsOf } from './chunk.ts'
-import type { Chunk, Range, Rows, Run } from './chunk.ts'
+import { rowsOf } from './block-rows.ts'
+import type { Rows, Run } from './block-rows.ts'
 import type { CorrectedRange } from './corrections.ts'
-import type { AssetPlan } from './feature-set.ts'
 import { NEVER_US, UNKNOWN_US } from './intervals.ts'
+import { Lane } from './lanes.ts'
+import { comparePlans, isEqualPlan } from './plan-identity.ts'
+import type { AssetPlan } from './plan.ts'
+import { rangesOf } from './ranges.ts'
+import type { Range } from './ranges.ts'
+import { silentFromUs, silenceOf } from './silence.ts'
+import type { Silence } from './silence.ts'
 import { isOldData, isOneOff, newSource, noteReceived, sourceTime, takeAhead, takeNumber, trimSource } from './source-clock.ts'
 import type { SourceClock, Taken } from './source-clock.ts'
+import { closesAtUs, finalAtUs, firstEndUs, firstNeededUs, isByRow, nextEndUs, startUsOf } from './window-ends.ts'
+import { WindowRows } from './window-rows.ts'
 
-/** One-off sources whose numbers are remembered, beside those that kept windows hold samples of: these would count twice. */
+/** One-off sources whose numbers are remembered, beside those that lanes hold samples of: these would count twice. */
 const ONE_OFFS_KEPT = 64
 /** Plans kept before unused ones are dropped. */
 const PLANS_KEPT = 4
 
-/** Samples of one asset inside [startUs, startUs + plan.windowUs). Kept until nothing can join it any more. */
+/** A closed window that may still be revised. What is in it, lies on the lanes. */
 export interface Window {
-  readonly startUs: number
+  /** What it is known by: one after the last moment in it. */
+  readonly endUs: number
   /** Index into the asset's plans. */
   plan: number
-  chunks: Chunk[]
-  /** Distinct rows accepted. */
-  revision: number
-  isClosed: boolean
-  /** A range inside was lost or could not be decoded. */
-  isDamaged: boolean
   /** vectorId of the revision published last. */
   published: string | null
 }
 
+/** Event times, both included, of which something was lost or could not be decoded: windows that begin by its end and end after its start. */
+export interface Damage {
+  readonly fromUs: number
+  readonly toUs: number
+}
+
 export interface AssetWindows {
-  /** Plans in use or used by a kept window; a window keeps the one it was opened with. */
+  /** Plans in use or used by a lane; rows keep the one that held at their time. */
   plans: AssetPlan[]
   /** Plan of the newest event time seen; decides whom to wait for and how long. */
   current: number
   /** Asset time: windows that end at or before it are closed. Never goes back. */
   timeUs: number
   sources: Map<string, SourceClock>
-  /** Ascending by start, then plan. */
+  /** Rows that an open or revisable window may need, and until they are cleared away some more. */
+  lanes: Lane[]
+  /** Closed windows that can be revised, and until they are cleared away some more. Ascending by end, then plan. */
   windows: Window[]
-  /** A record of this asset could not be decoded: the next window opened is damaged. */
+  damages: Damage[]
+  /** A record of this asset could not be decoded: the windows of the next row are damaged. */
   damageNext: boolean
   /** Ranges that people have corrected, in log order, while a window they touch may still change. */
   corrections: CorrectedRange[]
+  /** When ingest received the newest block of rows from a source that goes on; NEVER_US without one. */
+  heardUs: number
+  /** It was reported unmonitored, and nothing came since. */
+  isSilent: boolean
   /** Snapshots taken of it so far. */
   snapshots: number
+  /** Asset time at which the next window closes; follows from the lanes. */
+  dueUs: number
+  /** Asset time at which the last of the closed windows is final. */
+  revisableUntilUs: number
+  /** Partition time at which it is unmonitored; NaN = to be worked out. */
+  silentFromUs: number
+  /** Windows have closed since the lanes were cleared. */
+  isToClear: boolean
 }
 
-/** What to publish. */
+/** A window to publish; its rows lie on the lanes until the next block or tick is applied. */
 export interface VectorClosing {
   readonly kind: 'vector'
   readonly window: Window
   readonly plan: AssetPlan
-  readonly corrections: readonly CorrectedRange[]
 }
 
 export type Closing =
   | VectorClosing
   | { readonly kind: 'late'; readonly windowStartUs: number; readonly ranges: readonly Range[]; readonly lost: boolean }
+  | ({ readonly kind: 'unmonitored'; readonly plan: AssetPlan } & Silence)
 
 export const newAsset = (): AssetWindows => ({
   plans: [],
   current: 0,
   timeUs: NEVER_US,
   sources: new Map(),
+  lanes: [],
   windows: [],
+  damages: [],
   damageNext: false,
   corrections: [],
+  heardUs: NEVER_US,
+  isSilent: false,
   snapshots: 0,
+  dueUs: Number.POSITIVE_INFINITY,
+  revisableUntilUs: NEVER_US,
+  silentFromUs: Number.NaN,
+  isToClear: false,
 })
+
+/** Works out what follows from the rest, after that was restored. */
+export const derive = (asset: AssetWindows): void => {
+  asset.dueUs = nextDueUs(asset)
+  for (const { plan, endUs } of asset.windows) {
+    asset.revisableUntilUs = Math.max(asset.revisableUntilUs, finalAtUs(asset.plans[plan] as AssetPlan, endUs))
+  }
+}
 
 /** The plan that holds for the asset at an event time; undefined when the plant does not describe it. */
 export type PlanAt = (timeUs: number) => AssetPlan | undefined
 
-const endUs = (asset: AssetWindows, window: Window): number => window.startUs + (asset.plans[window.plan] as AssetPlan).windowUs
-
 /** Numbers, times and rows of a block that nobody has seen before. */
 export interface BlockResult {
-  readonly closings: Closing[]
+  readonly closings: readonly Closing[]
   readonly accepted: number
   readonly repeated: number
   /** Rows for whose event time the plant has no plan. */
   readonly unplanned: number
 }
 
+/** Ends of closed windows that a record changed, by plan. */
+type Touched = Map<number, Set<number>>
+
 /**
- * Adds a block and closes what it closes. Samples are taken once per (source, epoch, number); rows of a window that is
+ * Adds a block and closes what it closes. Samples are taken once per (source, epoch, number); rows whose first window is
  * final are reported late, and ranges that fell out of the bounded memory are reported lost.
  */
 export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, partitionTimeUs: number, gapBound: number): BlockResult => {
   const rows = rowsOf(block)
-  const [oldestUs, newestUs] = span(rows.timesUs, block)
-  const planOf = planOfRows(asset, planAt, oldestUs, newestUs)
-  if (planOf(oldestUs) === undefined && planOf(newestUs) === undefined) {
-    return { closings: [], accepted: 0, repeated: 0, unplanned: block.rows }
+  if (asset.isToClear) tidy(asset)
+  const planOf = planOfRows(asset, planAt, rows)
+  if (planOf(rows.oldestUs) === undefined && planOf(rows.newestUs) === undefined) {
+    return { closings: NONE, accepted: 0, repeated: 0, unplanned: block.rows }
   }
+  const closedUs = asset.timeUs
   moveTime(asset, partitionTimeUs)
 
   const clock = sourceOf(asset, block.sourceId)
-  const taken = takeBlock(clock, block, rows, newestUs)
+  const taken = takeBlock(clock, block, rows)
+  const sorting = sortRows(asset, block, rows, taken, planOf)
 
-  const closings: Closing[] = []
+  let touched: Touched | undefined
+  for (const [plan, runs] of sorting.joining) touched = join(asset, block, rows, plan, runs, closedUs, touched)
+  let closings: Closing[] = NONE
+  if (block.correction !== null) {
+    touched = correct(asset, block, closedUs, touched)
+    closings = [...lateDeletion(asset, block)]
+  }
+  const { late, forgotten } = sorting
+  if (late !== undefined || forgotten !== undefined)
+    closings = [...closings, ...lateRows(block, rows, late, false), ...lateRows(block, rows, forgotten, true)]
+  const lost = trimSource(clock, gapBound)
+  if (lost.length > 0) closings = [...closings, ...lost.map((range) => lostRange(asset, block.sourceId, range.epoch, range.gap))]
+
+  if (block.rows > 0) {
+    const isLasting = !isOneOff(block.sourceId)
+    if (isLasting) hear(asset, block.receivedUs)
+    if (isLasting || hasOnlyOneOffs(asset)) follow(asset, clock, rows.newestUs, block.receivedUs, planOf(rows.newestUs))
+  }
+  moveTime(asset, partitionTimeUs)
+  const vectors = close(asset, closedUs, touched)
+  if (closings.length === 0) closings = vectors
+  else closings.push(...vectors)
+  return { closings, accepted: sorting.accepted, repeated: sorting.repeated, unplanned: sorting.unplanned }
+}
+
+const NONE: Closing[] = []
+
+/** What becomes of the rows of a block. */
+interface Sorting {
+  /** By plan. */
+  readonly joining: ReadonlyMap<number, Run[]>
+  /** By start of the window that is final. */
+  readonly late: Map<number, Run[]> | undefined
+  readonly forgotten: Map<number, Run[]> | undefined
+  readonly accepted: number
+  readonly repeated: number
+  readonly unplanned: number
+}
+
+const sortRows = (
+  asset: AssetWindows,
+  block: Block,
+  rows: Rows,
+  taken: readonly Taken[] | undefined,
+  planOf: (timeUs: number) => number | undefined,
+): Sorting => {
+  const only = planOf(rows.oldestUs)
+  if (taken === undefined && only !== undefined && only === planOf(rows.newestUs) && isJoinable(asset, only, rows.oldestUs)) {
+    // The ordinary case: every row is new, and none is late.
+    whole.clear()
+    wholeRun.to = block.rows
+    if (block.rows > 0) whole.set(only, wholeRuns)
+    return { joining: whole, late: undefined, forgotten: undefined, accepted: block.rows, repeated: 0, unplanned: 0 }
+  }
+  const joining = new Map<number, Run[]>()
   const late = new Map<number, Run[]>()
   const forgotten = new Map<number, Run[]>()
-  const joining = new Map<Window, Run[]>()
-  let window: Window | undefined
+  let accepted = 0
   let repeated = 0
   let unplanned = 0
+  // Windows that end at every row are as many as their rows: one report says what came too late.
+  const startOf = (plan: AssetPlan, timeUs: number) => (isByRow(plan) ? rows.oldestUs : startUsOf(plan, firstEndUs(plan, timeUs)))
   for (let row = 0; row < block.rows; row++) {
     const outcome = taken?.[row] ?? 'new'
     if (outcome === 'seen') {
@@ -120,89 +218,214 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
       unplanned++
       continue
     }
-    const { windowUs, latenessUs } = asset.plans[at] as AssetPlan
-    const startUs = Math.floor(timeUs / windowUs) * windowUs
-    if (outcome === 'forgotten') push(forgotten, startUs, row)
-    else if (startUs + windowUs + latenessUs <= asset.timeUs) push(late, startUs, row)
+    if (outcome === 'forgotten') push(forgotten, startOf(asset.plans[at] as AssetPlan, timeUs), row)
+    else if (!isJoinable(asset, at, timeUs)) push(late, startOf(asset.plans[at] as AssetPlan, timeUs), row)
     else {
-      if (window?.startUs !== startUs || window.plan !== at) window = windowAt(asset, startUs, at)
-      push(joining, window, row)
+      push(joining, at, row)
+      accepted++
     }
   }
-
-  let accepted = 0
-  for (const [joined, runs] of joining) {
-    const { channels } = asset.plans[joined.plan] as AssetPlan
-    for (const run of runs) {
-      addRows(joined.chunks, block, rows, run, channels)
-      joined.revision += run.to - run.from
-      accepted += run.to - run.from
-    }
-  }
-  if (block.correction !== null) {
-    for (const touched of correct(asset, block)) {
-      if (!joining.has(touched)) joining.set(touched, [])
-      touched.revision++
-    }
-    closings.push(...lateDeletion(asset, block))
-  }
-  closings.push(...lateRows(block, rows, late, false), ...lateRows(block, rows, forgotten, true))
-  closings.push(...lostRanges(asset, block.sourceId, clock, gapBound))
-
-  if (block.rows > 0 && (!isOneOff(block.sourceId) || hasOnlyOneOffs(asset)))
-    follow(asset, clock, newestUs, block.receivedUs, planOf(newestUs))
-  moveTime(asset, partitionTimeUs)
-  closings.push(...close(asset, joining))
-  return { closings, accepted, repeated, unplanned }
+  return { joining, late, forgotten, accepted, repeated, unplanned }
 }
 
-/** Notes a correction; its further blocks change nothing more. Returns the kept windows whose content it changes. */
-const correct = (asset: AssetWindows, { sourceId, correction }: Block): Window[] => {
-  if (correction === null || asset.corrections.some((known) => known.sourceId === sourceId)) return []
+const wholeRun: Run = { from: 0, to: 0 }
+const wholeRuns: Run[] = [wholeRun]
+const whole = new Map<number, Run[]>()
+
+/** True while the first window that a row belongs to is not final. */
+const isJoinable = (asset: AssetWindows, plan: number, timeUs: number): boolean => {
+  const own = asset.plans[plan] as AssetPlan
+  return finalAtUs(own, firstEndUs(own, timeUs)) > asset.timeUs
+}
+
+/** Puts accepted rows on their lane; returns what they touch beside what was touched before. */
+const join = (
+  asset: AssetWindows,
+  block: Block,
+  rows: Rows,
+  planIndex: number,
+  runs: readonly Run[],
+  closedUs: number,
+  before: Touched | undefined,
+): Touched | undefined => {
+  const plan = asset.plans[planIndex] as AssetPlan
+  const lane = laneOf(asset, block, planIndex, plan)
+  if (lane.isFullFor(block.rows) && asset.timeUs !== NEVER_US) clear(asset, lane)
+  let touched = before
+  let oldestUs = rows.oldestUs
+  if (runs !== wholeRuns) {
+    oldestUs = Number.POSITIVE_INFINITY
+    for (const { from, to } of runs) for (let row = from; row < to; row++) oldestUs = Math.min(oldestUs, rows.timesUs[row] as number)
+  }
+  for (const { from, to } of runs) lane.add(block, rows, from, to)
+  if (closesAtUs(plan, firstEndUs(plan, oldestUs)) <= closedUs && entersWindows(plan, lane))
+    touched = touch(asset, rows, planIndex, plan, runs, oldestUs, closedUs, touched)
+  if (!isByRow(plan) || lane.endsWindows)
+    asset.dueUs = Math.min(asset.dueUs, closesAtUs(plan, firstEndUs(plan, Math.max(oldestUs, closedUs))))
+  if (asset.damageNext) {
+    asset.damageNext = false
+    const timeUs = rows.timesUs[(runs[0] as Run).from] as number
+    asset.damages.push({ fromUs: timeUs, toUs: timeUs })
+  }
+  return touched
+}
+
+/** Rows without a channel of the plan end no window, and of windows that end at rows they are no part. */
+const entersWindows = (plan: AssetPlan, lane: Lane): boolean => !isByRow(plan) || lane.layout.kept.length > 0
+
+const laneOf = (asset: AssetWindows, block: Block, planIndex: number, plan: AssetPlan): Lane => {
+  for (const lane of asset.lanes) if (lane.isOf(block, planIndex)) return lane
+  const created = new Lane({ ...block, isRecorded: block.recordedUs !== null }, planIndex, plan)
+  asset.lanes.push(created)
+  return created
+}
+
+/** Windows that are closed already and that these rows change. */
+const touch = (
+  asset: AssetWindows,
+  rows: Rows,
+  planIndex: number,
+  plan: AssetPlan,
+  runs: readonly Run[],
+  oldestUs: number,
+  closedUs: number,
+  before: Touched | undefined,
+): Touched => {
+  const touched: Touched = before ?? new Map()
+  const ends = endsOf(touched, planIndex)
+  if (isByRow(plan)) {
+    // A row may push others out of every later window, and counts as their input in any case.
+    for (let endUs = nextEndUs(asset.lanes, planIndex, plan, oldestUs - 1); closesAtUs(plan, endUs) <= closedUs;) {
+      ends.add(endUs)
+      endUs = nextEndUs(asset.lanes, planIndex, plan, closesAtUs(plan, endUs))
+    }
+    return touched
+  }
+  const { us: hopUs } = plan.hop as { readonly us: number }
+  for (const { from, to } of runs) {
+    for (let row = from; row < to; row++) {
+      const timeUs = rows.timesUs[row] as number
+      for (let endUs = firstEndUs(plan, timeUs); endUs <= closedUs && startUsOf(plan, endUs) <= timeUs; endUs += hopUs) ends.add(endUs)
+    }
+  }
+  return touched
+}
+
+const endsOf = (touched: Touched, plan: number): Set<number> => {
+  const known = touched.get(plan)
+  if (known !== undefined) return known
+  const created = new Set<number>()
+  touched.set(plan, created)
+  return created
+}
+
+/** Notes a correction; its further blocks change nothing more. Returns what it touches beside what was touched before. */
+const correct = (
+  asset: AssetWindows,
+  { sourceId, correction }: Block,
+  closedUs: number,
+  before: Touched | undefined,
+): Touched | undefined => {
+  if (correction === null || asset.corrections.some((known) => known.sourceId === sourceId)) return before
+  const neededUs = clear(asset)
   const { fromUs, toUs, channels } = correction
+  if (toUs <= neededUs) return before
   asset.corrections.push({ sourceId, fromUs, toUs, channels })
-  return asset.windows.filter((window) => window.startUs < toUs && fromUs < endUs(asset, window))
+  const touched: Touched = before ?? new Map()
+  for (const [planIndex, plan] of asset.plans.entries()) {
+    const ends = endsOf(touched, planIndex)
+    const finalUs = asset.timeUs - plan.latenessUs - (isByRow(plan) ? 1 : 0)
+    let endUs = nextEndUs(asset.lanes, planIndex, plan, Math.max(finalUs, isByRow(plan) ? fromUs - 1 : fromUs))
+    for (; closesAtUs(plan, endUs) <= closedUs; endUs = nextEndUs(asset.lanes, planIndex, plan, closesAtUs(plan, endUs))) {
+      const startUs = isByRow(plan)
+        ? (rowsOfOne.open(asset.lanes, planIndex, plan, endUs, null).oldestUs() ?? endUs)
+        : startUsOf(plan, endUs)
+      if (startUs < toUs) ends.add(endUs)
+    }
+  }
+  return touched
 }
+
+const rowsOfOne = new WindowRows()
 
 /** A correction without samples, of windows that are final: told once, at the first of them. */
 const lateDeletion = (asset: AssetWindows, { sourceId, epoch, seqFrom, seqTo, rows, correction }: Block): Closing[] => {
   const plan = asset.plans[asset.current]
   if (rows > 0 || correction === null || plan === undefined) return []
-  const windowStartUs = Math.floor(correction.fromUs / plan.windowUs) * plan.windowUs
-  if (windowStartUs + plan.windowUs + plan.latenessUs > asset.timeUs) return []
-  return [{ kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom, seqTo }], lost: false }]
-}
-
-/** Drops corrections whose windows are all final. */
-const trimCorrections = (asset: AssetWindows): void => {
-  const waitsUs = Math.max(...asset.plans.map(({ windowUs, latenessUs }) => windowUs + latenessUs))
-  if (asset.corrections.some(({ toUs }) => toUs + waitsUs <= asset.timeUs))
-    asset.corrections = asset.corrections.filter(({ toUs }) => toUs + waitsUs > asset.timeUs)
+  const isLate = isByRow(plan)
+    ? correction.toUs + plan.latenessUs <= asset.timeUs
+    : finalAtUs(plan, firstEndUs(plan, correction.fromUs)) <= asset.timeUs
+  const windowStartUs = isByRow(plan) ? correction.fromUs : startUsOf(plan, firstEndUs(plan, correction.fromUs))
+  return isLate ? [{ kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom, seqTo }], lost: false }] : []
 }
 
 /** Rows that came too late, as reports: ascending by window. */
-const lateRows = (block: Block, rows: Rows, runsByWindow: ReadonlyMap<number, readonly Run[]>, lost: boolean): Closing[] => {
-  if (runsByWindow.size === 0) return []
+const lateRows = (block: Block, rows: Rows, runsByWindow: ReadonlyMap<number, readonly Run[]> | undefined, lost: boolean): Closing[] => {
+  if (runsByWindow === undefined || runsByWindow.size === 0) return []
   return [...runsByWindow]
     .toSorted(([a], [b]) => a - b)
     .map(([windowStartUs, runs]) => {
-      const seqs = runs.flatMap(({ from, to }) => [...rows.seqs.subarray(from, to)])
-      return { kind: 'late', windowStartUs, ranges: rangesOf(block.sourceId, block.epoch, seqs), lost }
+      const numbers = runs.flatMap(({ from, to }) => [...rows.numbers.subarray(from, to)])
+      return { kind: 'late', windowStartUs, ranges: rangesOf(block.sourceId, block.epoch, numbers), lost }
     })
 }
 
-/** Moves the asset's time to the partition's and closes what that closes: how silent sources' windows close. */
-export const advance = (asset: AssetWindows, partitionTimeUs: number): Closing[] => {
-  moveTime(asset, partitionTimeUs)
-  return close(asset, new Map())
+/** Moves the asset's time to the partition's and closes what that closes: how silent sources' windows close, and silence is noticed. */
+export const advance = (asset: AssetWindows, partitionTimeUs: number): readonly Closing[] => {
+  if (asset.isToClear) tidy(asset)
+  let closings: Closing[] = NONE
+  if (isWaiting(asset)) {
+    const closedUs = asset.timeUs
+    moveTime(asset, partitionTimeUs)
+    closings = close(asset, closedUs, undefined)
+  }
+  if (partitionTimeUs >= silentFrom(asset)) closings = [...closings, ...silence(asset)]
+  return closings
 }
 
-/** Marks the asset's unpublished windows: a record that may have belonged to them could not be decoded. */
-export const markDamaged = (asset: AssetWindows): void => {
-  const open = asset.windows.filter((window) => !window.isClosed)
-  for (const window of open) window.isDamaged = true
-  asset.damageNext = open.length === 0
+/** True when partition time may close windows of the asset, make them final, or find it silent. */
+export const isMovedBy = (asset: AssetWindows, partitionTimeUs: number): boolean => isWaiting(asset) || partitionTimeUs >= silentFrom(asset)
+
+/** Without a window nothing has to close; the asset's time catches up with its next block. */
+const isWaiting = (asset: AssetWindows): boolean => asset.dueUs !== Number.POSITIVE_INFINITY || asset.revisableUntilUs > asset.timeUs
+
+const silentFrom = (asset: AssetWindows): number => {
+  if (asset.isSilent) return Number.POSITIVE_INFINITY
+  if (Number.isNaN(asset.silentFromUs)) asset.silentFromUs = silentFromUs(asset)
+  return asset.silentFromUs
 }
+
+const silence = (asset: AssetWindows): Closing[] => {
+  const plan = asset.plans[asset.current]
+  const found = silenceOf(asset)
+  asset.isSilent = true
+  return plan === undefined || found === undefined ? [] : [{ kind: 'unmonitored', plan, ...found }]
+}
+
+const hear = (asset: AssetWindows, receivedUs: number): void => {
+  asset.isSilent = false
+  asset.silentFromUs = Number.NaN
+  if (receivedUs > asset.heardUs) asset.heardUs = receivedUs
+}
+
+/** Marks the asset's open windows: a record that may have belonged to them could not be decoded. */
+export const markDamaged = (asset: AssetWindows): void => {
+  let oldestUs = Number.POSITIVE_INFINITY
+  let newestUs = Number.NEGATIVE_INFINITY
+  for (const { from, to, timesUs } of asset.lanes) {
+    if (from === to) continue
+    oldestUs = Math.min(oldestUs, timesUs[from] as number)
+    newestUs = Math.max(newestUs, timesUs[to - 1] as number)
+  }
+  asset.damageNext = asset.dueUs === Number.POSITIVE_INFINITY
+  if (asset.damageNext) return
+  const fromUs = Math.max(asset.timeUs, oldestUs)
+  asset.damages.push({ fromUs, toUs: Math.max(fromUs, newestUs) })
+}
+
+/** True when something that may have belonged to a window is known to be lost. */
+export const isDamaged = (asset: AssetWindows, startUs: number, endUs: number): boolean =>
+  asset.damages.length > 0 && asset.damages.some(({ fromUs, toUs }) => startUs <= toUs && fromUs < endUs)
 
 const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
   const known = asset.sources.get(sourceId)
@@ -211,7 +434,8 @@ const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
   asset.sources.set(sourceId, created)
   const oneOffs = [...asset.sources.keys()].filter(isOneOff)
   if (oneOffs.length > ONE_OFFS_KEPT) {
-    const kept = new Set([sourceId, ...asset.windows.flatMap(({ chunks }) => chunks.map((chunk) => chunk.sourceId))])
+    clear(asset)
+    const kept = new Set([sourceId, ...asset.lanes.map((lane) => lane.sourceId)])
     const old = oneOffs.filter((each) => !kept.has(each))
     for (const oldest of old.slice(0, oneOffs.length - ONE_OFFS_KEPT)) asset.sources.delete(oldest)
   }
@@ -224,36 +448,23 @@ const hasOnlyOneOffs = (asset: AssetWindows): boolean => {
 }
 
 /** Takes every number the block covers. What became of each row; undefined when all of them are new. */
-const takeBlock = (clock: SourceClock, block: Block, { seqs, timesUs }: Rows, newestUs: number): Taken[] | undefined => {
+const takeBlock = (clock: SourceClock, block: Block, { numbers, timesUs, newestUs }: Rows): Taken[] | undefined => {
   const { epoch, seqFrom, seqTo, withheld } = block
   if (withheld.length === 0 && takeAhead(clock, epoch, seqFrom, seqTo, timesUs[0] as number, newestUs)) return undefined
   const taken: Taken[] = []
   for (let number = seqFrom; number <= seqTo; number++) {
     const row = taken.length
-    const isRow = row < block.rows && seqs[row] === number
+    const isRow = row < block.rows && numbers[row] === number
     const outcome = takeNumber(clock, epoch, number, isRow ? (timesUs[row] as number) : null)
     if (isRow) taken.push(outcome)
   }
   return taken
 }
 
-/** Oldest and newest event time of a block; of an empty one the time it was received. */
-const span = (timesUs: Float64Array, { rows, receivedUs }: Block): [number, number] => {
-  if (rows === 0) return [receivedUs, receivedUs]
-  let oldestUs = timesUs[0] as number
-  let newestUs = oldestUs
-  for (let row = 1; row < rows; row++) {
-    const timeUs = timesUs[row] as number
-    if (timeUs < oldestUs) oldestUs = timeUs
-    if (timeUs > newestUs) newestUs = timeUs
-  }
-  return [oldestUs, newestUs]
-}
-
 /** Index of the plan per event time; asked per row only when a change lies inside the block. */
-const planOfRows = (asset: AssetWindows, planAt: PlanAt, oldestUs: number, newestUs: number): ((timeUs: number) => number | undefined) => {
+const planOfRows = (asset: AssetWindows, planAt: PlanAt, { oldestUs, newestUs }: Rows): ((timeUs: number) => number | undefined) => {
   const first = planAt(oldestUs)
-  if (first === planAt(newestUs)) {
+  if (oldestUs === newestUs || first === planAt(newestUs)) {
     const at = first === undefined ? undefined : pin(asset, first)
     return () => at
   }
@@ -267,26 +478,10 @@ const planOfRows = (asset: AssetWindows, planAt: PlanAt, oldestUs: number, newes
 const pin = (asset: AssetWindows, plan: AssetPlan): number => {
   const same = asset.plans.indexOf(plan)
   if (same >= 0) return same
-  const text = JSON.stringify(plan)
-  const equal = asset.plans.findIndex((candidate) => JSON.stringify(candidate) === text)
+  const equal = asset.plans.findIndex((candidate) => isEqualPlan(candidate, plan))
   if (equal < 0) return asset.plans.push(plan) - 1
   asset.plans[equal] = plan
   return equal
-}
-
-const windowAt = (asset: AssetWindows, startUs: number, plan: number): Window => {
-  const { windows } = asset
-  let at = windows.length
-  while (at > 0) {
-    const before = windows[at - 1] as Window
-    if (before.startUs === startUs && before.plan === plan) return before
-    if (before.startUs < startUs || (before.startUs === startUs && before.plan < plan)) break
-    at--
-  }
-  const created: Window = { startUs, plan, chunks: [], revision: 0, isClosed: false, isDamaged: asset.damageNext, published: null }
-  asset.damageNext = false
-  windows.splice(at, 0, created)
-  return created
 }
 
 /** The newest sample of a block moves its source's clock; the newest of the asset decides the current plan. */
@@ -297,16 +492,22 @@ const follow = (asset: AssetWindows, clock: SourceClock, timeUs: number, receive
   if (timeUs >= assetNewestUs) asset.current = plan ?? asset.current
 }
 
-const lostRanges = (asset: AssetWindows, sourceId: string, clock: SourceClock, gapBound: number): Closing[] =>
-  trimSource(clock, gapBound).map(({ epoch, gap }) => {
-    const windowUs = asset.plans[asset.current]?.windowUs ?? 1
-    for (const window of asset.windows) {
-      if (window.startUs <= gap.aboveUs && gap.belowUs < endUs(asset, window)) window.isDamaged = true
-    }
-    const aroundUs = gap.belowUs === NEVER_US ? gap.aboveUs : gap.belowUs
-    const windowStartUs = aroundUs === UNKNOWN_US ? 0 : Math.floor(aroundUs / windowUs) * windowUs
-    return { kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom: gap.from, seqTo: gap.to }], lost: true } as const
-  })
+/** A range that fell out of memory: reported, and what its samples may have belonged to is damaged. */
+const lostRange = (
+  asset: AssetWindows,
+  sourceId: string,
+  epoch: number,
+  gap: { readonly from: number; readonly to: number; readonly belowUs: number; readonly aboveUs: number },
+): Closing => {
+  let newestUs = NEVER_US
+  for (const { from, to, timesUs } of asset.lanes) if (from < to) newestUs = Math.max(newestUs, timesUs[to - 1] as number)
+  asset.damages.push({ fromUs: gap.belowUs, toUs: Math.min(gap.aboveUs, newestUs) }) // of jittering times the end may lie before the start
+  const plan = asset.plans[asset.current]
+  const aroundUs = gap.belowUs === NEVER_US ? gap.aboveUs : gap.belowUs
+  const isPlaced = aroundUs !== UNKNOWN_US && plan !== undefined
+  const windowStartUs = !isPlaced ? 0 : isByRow(plan) ? aroundUs : startUsOf(plan, firstEndUs(plan, aroundUs))
+  return { kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom: gap.from, seqTo: gap.to }], lost: true }
+}
 
 /**
  * Asset time: the minimum over the sources the plant names and those seen; one-off sources have none. It starts with the
@@ -317,7 +518,7 @@ const lostRanges = (asset: AssetWindows, sourceId: string, clock: SourceClock, g
 const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
   const plan = asset.plans[asset.current]
   if (plan === undefined) return
-  const timeOf = (clock: SourceClock | undefined) => sourceTime(clock, partitionTimeUs, plan.graceUs, plan.latenessUs, asset.timeUs)
+  const { graceUs, latenessUs } = plan
   let lowestUs = Number.POSITIVE_INFINITY
   let lowestOfOldUs = Number.POSITIVE_INFINITY
   let latestOneOff: SourceClock | undefined
@@ -326,39 +527,130 @@ const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
       if (latestOneOff === undefined || clock.newestReceivedUs >= latestOneOff.newestReceivedUs) latestOneOff = clock
       continue
     }
-    if (isOldData(clock) && !plan.sources.includes(sourceId)) lowestOfOldUs = Math.min(lowestOfOldUs, timeOf(clock))
-    else lowestUs = Math.min(lowestUs, timeOf(clock))
+    const timeUs = sourceTime(clock, partitionTimeUs, graceUs, latenessUs, asset.timeUs)
+    if (isOldData(clock) && !plan.sources.includes(sourceId)) lowestOfOldUs = Math.min(lowestOfOldUs, timeUs)
+    else lowestUs = Math.min(lowestUs, timeUs)
   }
   if (lowestUs === Number.POSITIVE_INFINITY) lowestUs = lowestOfOldUs
   // A machine that only files tell of goes by the one that comes in now, or its windows would never close.
-  if (lowestUs === Number.POSITIVE_INFINITY && latestOneOff !== undefined) lowestUs = timeOf(latestOneOff)
+  if (lowestUs === Number.POSITIVE_INFINITY && latestOneOff !== undefined)
+    lowestUs = sourceTime(latestOneOff, partitionTimeUs, graceUs, latenessUs, asset.timeUs)
   if (lowestUs === Number.POSITIVE_INFINITY) return // no source yet
-  if (plan.sources.some((sourceId) => !asset.sources.has(sourceId))) lowestUs = Math.min(lowestUs, timeOf(undefined))
+  for (const sourceId of plan.sources) {
+    if (asset.sources.has(sourceId)) continue
+    lowestUs = Math.min(lowestUs, sourceTime(undefined, partitionTimeUs, graceUs, latenessUs, asset.timeUs))
+    break
+  }
   if (lowestUs > asset.timeUs) asset.timeUs = lowestUs
 }
 
-/** Windows that closed now, and closed ones that `touched` names; windows that are final leave. Ascending by start. */
-const close = (asset: AssetWindows, touched: ReadonlyMap<Window, unknown>): Closing[] => {
-  const closings: Closing[] = []
-  const isFinal = (window: Window): boolean => endUs(asset, window) + (asset.plans[window.plan] as AssetPlan).latenessUs <= asset.timeUs
-  for (const window of asset.windows) {
-    const plan = asset.plans[window.plan] as AssetPlan
-    const closesNow = !window.isClosed && endUs(asset, window) <= asset.timeUs
-    if (closesNow || (window.isClosed && touched.has(window)))
-      closings.push({ kind: 'vector', window, plan, corrections: asset.corrections })
-    if (closesNow) window.isClosed = true
+/** Windows that closed since asset time was `closedUs`, and closed ones that were touched: ascending by end. */
+const close = (asset: AssetWindows, closedUs: number, touched: Touched | undefined): Closing[] => {
+  if (touched === undefined && asset.timeUs < asset.dueUs) return NONE
+  const closings: VectorClosing[] = []
+  for (let at = 0; at < asset.plans.length; at++) {
+    const plan = asset.plans[at] as AssetPlan
+    const ends = touched?.get(at)
+    if (ends !== undefined) for (const endUs of [...ends].sort((a, b) => a - b)) closings.push(closing(asset, at, plan, endUs))
+    let endUs = nextEndUs(asset.lanes, at, plan, closedUs)
+    for (; closesAtUs(plan, endUs) <= asset.timeUs; endUs = nextEndUs(asset.lanes, at, plan, closesAtUs(plan, endUs)))
+      closings.push(closing(asset, at, plan, endUs))
   }
-  if (asset.windows.some(isFinal)) asset.windows = asset.windows.filter((window) => !isFinal(window))
-  if (asset.corrections.length > 0) trimCorrections(asset)
-  if (asset.plans.length > PLANS_KEPT) forgetPlans(asset)
+  if (asset.plans.length > 1) closings.sort((a, b) => a.window.endUs - b.window.endUs || comparePlans(a.plan, b.plan))
+  asset.dueUs = nextDueUs(asset)
+  asset.isToClear = true
   return closings
 }
 
-/** Drops plans that no window and nothing current uses. */
+const nextDueUs = (asset: AssetWindows): number => {
+  let dueUs = Number.POSITIVE_INFINITY
+  for (let at = 0; at < asset.plans.length; at++) {
+    const plan = asset.plans[at] as AssetPlan
+    dueUs = Math.min(dueUs, closesAtUs(plan, nextEndUs(asset.lanes, at, plan, asset.timeUs)))
+  }
+  return dueUs
+}
+
+const closing = (asset: AssetWindows, planIndex: number, plan: AssetPlan, endUs: number): VectorClosing => {
+  const { windows } = asset
+  const at = placeOf(windows, endUs, planIndex)
+  const known = windows[at]
+  if (known?.endUs === endUs && known.plan === planIndex) return { kind: 'vector', window: known, plan }
+  const window: Window = { endUs, plan: planIndex, published: null }
+  const untilUs = finalAtUs(plan, endUs)
+  if (untilUs > asset.timeUs) {
+    windows.splice(at, 0, window)
+    if (untilUs > asset.revisableUntilUs) asset.revisableUntilUs = untilUs
+  }
+  return { kind: 'vector', window, plan }
+}
+
+/** Where a window stands or belongs; mostly behind all others. */
+const placeOf = (windows: readonly Window[], endUs: number, plan: number): number => {
+  const isBefore = (window: Window) => window.endUs < endUs || (window.endUs === endUs && window.plan < plan)
+  let low = 0
+  let high = windows.length
+  if (high === 0 || isBefore(windows[high - 1] as Window)) return high
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (isBefore(windows[middle] as Window)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Between records: clears the lanes, and drops plans that are not used any more. */
+export const tidy = (asset: AssetWindows): void => {
+  clear(asset)
+  if (asset.plans.length > PLANS_KEPT) forgetPlans(asset)
+}
+
+/**
+ * Clears away what no open or revisable window can need: rows, and what is known of final windows. It changes nothing but
+ * memory. Returns the event time from which on something is still needed.
+ */
+const clear = (asset: AssetWindows, inUse?: Lane): number => {
+  asset.isToClear = false
+  if (asset.timeUs === NEVER_US) return NEVER_US
+  let neededUs = Number.POSITIVE_INFINITY
+  for (let at = 0; at < asset.plans.length; at++) {
+    neededUs = Math.min(neededUs, clearPlan(asset, at, asset.plans[at] as AssetPlan))
+  }
+  if (asset.lanes.some((lane) => lane.from === lane.to && lane !== inUse))
+    asset.lanes = asset.lanes.filter((lane) => lane.from < lane.to || lane === inUse)
+  const first = asset.windows[0]
+  if (first !== undefined && finalAtUs(asset.plans[first.plan] as AssetPlan, first.endUs) <= asset.timeUs)
+    asset.windows = asset.windows.filter(({ plan, endUs }) => finalAtUs(asset.plans[plan] as AssetPlan, endUs) > asset.timeUs)
+  if (asset.corrections.some(({ toUs }) => toUs <= neededUs)) asset.corrections = asset.corrections.filter(({ toUs }) => toUs > neededUs)
+  const isPast = ({ toUs }: Damage) => toUs < neededUs
+  if (asset.damages.some(isPast)) asset.damages = asset.damages.filter((damage) => !isPast(damage))
+  return neededUs
+}
+
+const clearPlan = (asset: AssetWindows, planIndex: number, plan: AssetPlan): number => {
+  let neededUs = firstNeededUs(plan, asset.timeUs)
+  if (!isByRow(plan)) {
+    for (const lane of asset.lanes) if (lane.plan === planIndex) lane.leave(lane.at(neededUs))
+    return neededUs
+  }
+  const countedUs = asset.timeUs - 2 * plan.latenessUs // rows that count in the revision of the oldest window that can change
+  for (const lane of asset.lanes) if (lane.plan === planIndex && !entersWindows(plan, lane)) lane.leave(lane.to)
+  const { lanes, from } = rowsOfOne.open(asset.lanes, planIndex, plan, asset.timeUs - plan.latenessUs, null)
+  for (let i = 0; i < lanes.length; i++) {
+    const lane = lanes[i] as Lane
+    lane.leave(Math.min(from[i] as number, lane.at(countedUs)))
+    if (lane.from < lane.to) neededUs = Math.min(neededUs, lane.timesUs[lane.from] as number)
+  }
+  return neededUs
+}
+
+/** Drops plans that no lane, no window and nothing current uses. */
 const forgetPlans = (asset: AssetWindows): void => {
-  const used = [...new Set([asset.current, ...asset.windows.map(({ plan }) => plan)])].toSorted((a, b) => a - b)
+  const inLanes = asset.lanes.map(({ plan }) => plan)
+  const used = [...new Set([asset.current, ...inLanes, ...asset.windows.map(({ plan }) => plan)])].toSorted((a, b) => a - b)
   asset.plans = used.map((at) => asset.plans[at] as AssetPlan)
   for (const window of asset.windows) window.plan = used.indexOf(window.plan)
+  for (const lane of asset.lanes) lane.plan = used.indexOf(lane.plan)
   asset.current = used.indexOf(asset.current)
 }
 
@@ -370,7 +662,3 @@ const push = <K>(runsByKey: Map<K, Run[]>, key: K, row: number): void => {
   else if (runs === undefined) runsByKey.set(key, [{ from: row, to: row + 1 }])
   else runs.push({ from: row, to: row + 1 })
 }
-
-/** Sample ranges of a window, in canonical form. */
-export const windowRanges = (window: Window): Range[] =>
-  mergeRanges(window.chunks.flatMap(({ sourceId, epoch, seqs, rows }) => rangesOf(sourceId, epoch, seqs, rows)))

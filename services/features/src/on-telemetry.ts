@@ -5,13 +5,14 @@
 import { emitter, samplesDigest, uuid8, vectorId } from '@andon/kit'
 import type { Emitter, Handler, Input } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
-import { packDoubles } from '@andon/schemas/packed'
-import { addBlock, advance, newAsset, windowRanges } from './asset-windows.ts'
-import type { Closing, PlanAt, VectorClosing, Window } from './asset-windows.ts'
-import { BlockError } from './chunk.ts'
-import type { AssetPlan } from './feature-set.ts'
+import { addBlock, advance, isMovedBy, newAsset } from './asset-windows.ts'
+import type { AssetWindows, Closing, PlanAt, VectorClosing } from './asset-windows.ts'
+import { BlockError } from './block-rows.ts'
 import { onTick } from './partition-time.ts'
-import { remember, TIME_KEY } from './state.ts'
+import type { AssetPlan } from './plan.ts'
+import { rangeCount } from './ranges.ts'
+import type { Silence } from './silence.ts'
+import { assetIds, remember, TIME_KEY } from './state.ts'
 import type { PartitionMemory } from './state.ts'
 import { summarise } from './summarise.ts'
 
@@ -20,6 +21,8 @@ type RowOutcome = 'accepted' | 'repeated' | 'late' | 'lost' | 'unplanned'
 /** What may be counted; the names are those of the metrics. */
 export interface Counts {
   readonly windowsClosed: (count: number) => void
+  /** Vectors without values, for want of telemetry. */
+  readonly unmonitored: (count: number) => void
   readonly rows: (outcome: RowOutcome, count: number) => void
   readonly malformed: () => void
 }
@@ -28,6 +31,8 @@ export interface TelemetryDependencies {
   readonly memory: PartitionMemory
   /** The plan of an asset at an event time; undefined when the plant does not describe it. */
   readonly planAt: (assetId: string, timeUs: number) => AssetPlan | undefined
+  /** When the asset was serviced last before an event time; null where that is not known. */
+  readonly servicedAt: (assetId: string, beforeUs: number) => number | null
   /** Resolves when every document that is on the log by now has been read. */
   readonly settled: () => Promise<void>
   /** Missing ranges remembered per source and epoch. */
@@ -38,136 +43,159 @@ export interface TelemetryDependencies {
 export const onTelemetry =
   (dependencies: TelemetryDependencies): Handler<Telemetry> =>
   async (batch) => {
-    const out = emitter()
-    const rows = new RowCounts()
+    const work = new Work(dependencies)
     // A block may overtake the plant file that describes its asset: dropped then, a replay would differ.
-    const isUnknown = ({ value }: Input<Telemetry>) =>
-      value.block !== null && dependencies.planAt(value.assetId, value.block.receivedUs) === undefined
-    if (batch.inputs.some(isUnknown)) await dependencies.settled()
+    if (batch.inputs.some((input) => work.isUnknown(input))) await dependencies.settled()
     for (const input of batch.inputs) {
       const { type, assetId, block, tick } = input.value
-      if (type === 'tick' && tick !== null) applyTick(dependencies, rows, out, input, tick)
-      else if (type === 'block' && block !== null) applyBlock(dependencies, rows, out, input, assetId, block)
+      if (type === 'tick' && tick !== null) work.applyTick(input, tick)
+      else if (type === 'block' && block !== null) work.applyBlock(input, assetId, block)
     }
-    rows.report(dependencies.counts)
-    return out
+    work.report()
+    return work.out
   }
 
-/** Rows of one batch by what became of them: a metric is too dear to be asked for every block. */
-class RowCounts {
-  private readonly counted: Record<RowOutcome, number> = { accepted: 0, repeated: 0, late: 0, lost: 0, unplanned: 0 }
+/** One batch: what it gives, and what is counted of it; a metric is too dear to be asked for every block. */
+class Work {
+  readonly out: Emitter = emitter()
+  private readonly dependencies: TelemetryDependencies
+  private readonly rows: Record<RowOutcome, number> = { accepted: 0, repeated: 0, late: 0, lost: 0, unplanned: 0 }
+  private windowsClosed = 0
+  private unmonitored = 0
+  /** Of the asset that is worked on. */
+  private assetId = ''
+  private readonly planAt: PlanAt = (timeUs) => this.dependencies.planAt(this.assetId, timeUs)
 
-  add(outcome: RowOutcome, count: number): void {
-    this.counted[outcome] += count
+  constructor(dependencies: TelemetryDependencies) {
+    this.dependencies = dependencies
   }
 
-  report(counts: Counts): void {
-    for (const [outcome, count] of Object.entries(this.counted) as [RowOutcome, number][]) if (count > 0) counts.rows(outcome, count)
+  isUnknown({ value: { assetId, block } }: Input<Telemetry>): boolean {
+    const { memory, planAt } = this.dependencies
+    return block !== null && !memory.assets.has(assetId) && planAt(assetId, block.receivedUs) === undefined
   }
-}
 
-const applyTick = (dependencies: TelemetryDependencies, rows: RowCounts, out: Emitter, input: Input<Telemetry>, tick: Tick): void => {
-  const { memory, counts } = dependencies
-  memory.changed.add(TIME_KEY)
-  if (!onTick(memory.time, tick.instance, tick.upToUs)) return
-  // Assets without a window have nothing to close; their time catches up with their next block.
-  const waiting = [...memory.assets].filter(([, asset]) => asset.windows.length > 0)
-  for (const [assetId, asset] of waiting.toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-    remember(memory, assetId, asset)
-    for (const closing of advance(asset, memory.time.timeUs)) emitClosing(counts, rows, out, input, assetId, closing)
-  }
-}
-
-const applyBlock = (
-  dependencies: TelemetryDependencies,
-  rows: RowCounts,
-  out: Emitter,
-  input: Input<Telemetry>,
-  assetId: string,
-  block: Block,
-): void => {
-  const { memory, gapBound, counts } = dependencies
-  const planAt: PlanAt = (timeUs) => dependencies.planAt(assetId, timeUs)
-  try {
-    const asset = memory.assets.get(assetId) ?? newAsset()
-    const result = addBlock(asset, block, planAt, memory.time.timeUs, gapBound)
-    if (result.unplanned < block.rows || block.rows === 0) remember(memory, assetId, asset)
-    rows.add('accepted', result.accepted)
-    rows.add('repeated', result.repeated)
-    rows.add('unplanned', result.unplanned)
-    for (const closing of result.closings) emitClosing(counts, rows, out, input, assetId, closing)
-  } catch (error) {
-    // Nothing of it was applied. It would fail the same way on every retry and replay: counted, kept in telemetry.
-    if (!(error instanceof BlockError)) throw error
-    counts.malformed()
-  }
-}
-
-const emitClosing = (counts: Counts, rows: RowCounts, out: Emitter, cause: Input<Telemetry>, assetId: string, closing: Closing): void => {
-  if (closing.kind === 'vector') {
-    counts.windowsClosed(1)
-    emitVector(out, cause, assetId, closing)
-    return
-  }
-  const { windowStartUs, ranges, lost } = closing
-  rows.add(
-    lost ? 'lost' : 'late',
-    ranges.reduce((sum, range) => sum + range.seqTo - range.seqFrom + 1, 0),
-  )
-  const value: FeaturesInput = { type: 'late', assetId, late: { windowStartUs, ranges, lost } }
-  const id = uuid8('late', assetId, windowStartUs, samplesDigest(ranges), lost ? 1 : 0)
-  out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'late', subject: assetId, timeUs: windowStartUs })
-}
-
-const emitVector = (out: Emitter, cause: Input<Telemetry>, assetId: string, { window, plan, corrections }: VectorClosing): void => {
-  const { startUs, chunks, revision } = window
-  const { values, missing } = summarise(plan, chunks, corrections)
-  const ranges = windowRanges(window)
-  const id = vectorId(plan.digest, assetId, startUs, revision, samplesDigest(ranges))
-  const supersedes = window.published
-  window.published = id
-  const value: FeaturesInput = {
-    type: 'vector',
-    assetId,
-    vector: {
-      vectorId: id,
-      featureSet: plan.featureSet,
-      featureSetDigest: plan.digest,
-      windowStartUs: startUs,
-      windowEndUs: startUs + plan.windowUs,
-      revision,
-      supersedes,
-      names: plan.computations.map(({ name }) => name),
-      values: packDoubles(values),
-      ranges,
-      complete: missing.length === 0 && !window.isDamaged,
-      missing,
-      historical: chunks.some(({ historical }) => historical),
-      recordedStartUs: recordedStart(window),
-    },
-  }
-  out.emit(cause, {
-    topic: 'features',
-    key: assetId,
-    value,
-    id,
-    type: 'vector',
-    subject: assetId,
-    timeUs: startUs + plan.windowUs,
-    order: 'own',
-  })
-}
-
-/** Recorded time of the window's first row, if the rows are a replayed recording. */
-const recordedStart = ({ chunks }: Window): number | null => {
-  let first: { timeUs: number; recordedUs: number } | undefined
-  for (const chunk of chunks) {
-    for (let row = 0; row < chunk.rows && chunk.recordedUs.length > 0; row++) {
-      const timeUs = chunk.timesUs[row] as number
-      const recordedUs = chunk.recordedUs[row] as number
-      if (first === undefined || timeUs < first.timeUs || (timeUs === first.timeUs && recordedUs < first.recordedUs))
-        first = { timeUs, recordedUs }
+  applyTick(input: Input<Telemetry>, tick: Tick): void {
+    const { memory } = this.dependencies
+    memory.changed.add(TIME_KEY)
+    if (!onTick(memory.time, tick.instance, tick.upToUs)) return
+    const { timeUs } = memory.time
+    for (const assetId of assetIds(memory)) {
+      const asset = memory.assets.get(assetId) as AssetWindows
+      if (!isMovedBy(asset, timeUs)) continue
+      remember(memory, assetId, asset)
+      this.assetId = assetId
+      for (const closing of advance(asset, timeUs)) this.emit(input, asset, closing)
     }
   }
-  return first?.recordedUs ?? null
+
+  applyBlock(input: Input<Telemetry>, assetId: string, block: Block): void {
+    const { memory, gapBound, counts } = this.dependencies
+    try {
+      this.assetId = assetId
+      const asset = memory.assets.get(assetId) ?? newAsset()
+      const { closings, accepted, repeated, unplanned } = addBlock(asset, block, this.planAt, memory.time.timeUs, gapBound)
+      if (unplanned < block.rows || block.rows === 0) remember(memory, assetId, asset)
+      this.rows.accepted += accepted
+      this.rows.repeated += repeated
+      this.rows.unplanned += unplanned
+      for (const closing of closings) this.emit(input, asset, closing)
+    } catch (error) {
+      // Nothing of it was applied. It would fail the same way on every retry and replay: counted, kept in telemetry.
+      if (!(error instanceof BlockError)) throw error
+      counts.malformed()
+    }
+  }
+
+  report(): void {
+    const { counts } = this.dependencies
+    for (const [outcome, count] of Object.entries(this.rows) as [RowOutcome, number][]) if (count > 0) counts.rows(outcome, count)
+    if (this.windowsClosed > 0) counts.windowsClosed(this.windowsClosed)
+    if (this.unmonitored > 0) counts.unmonitored(this.unmonitored)
+  }
+
+  private emit(cause: Input<Telemetry>, asset: AssetWindows, closing: Closing): void {
+    if (closing.kind === 'vector') this.emitVector(cause, asset, closing)
+    else if (closing.kind === 'late') this.emitLate(cause, closing)
+    else this.emitUnmonitored(cause, closing)
+  }
+
+  private emitVector(cause: Input<Telemetry>, asset: AssetWindows, closing: VectorClosing): void {
+    const { assetId } = this
+    const { plan, window } = closing
+    const found = summarise(asset, closing, this.dependencies.servicedAt(assetId, window.endUs))
+    if (found === undefined) return
+    const { values, ranges, startUs, endUs, revision } = found
+    const id = vectorId(plan.digest, assetId, endUs, revision, samplesDigest(ranges))
+    const supersedes = window.published
+    window.published = id
+    this.windowsClosed++
+    const value: FeaturesInput = {
+      type: 'vector',
+      assetId,
+      vector: {
+        vectorId: id,
+        featureSet: plan.featureSet,
+        featureSetDigest: plan.digest,
+        windowStartUs: startUs,
+        windowEndUs: endUs,
+        revision,
+        supersedes,
+        names: plan.names,
+        values: Buffer.from(values.buffer, values.byteOffset, values.byteLength),
+        ranges,
+        complete: found.isComplete,
+        missing: found.missing,
+        historical: found.historical,
+        recordedStartUs: found.recordedStartUs,
+        quality: found.quality,
+        regime: found.regime,
+        machineOff: found.machineOff,
+        health: found.health,
+        baselineEpochUs: found.baselineEpochUs,
+        plantDigest: this.planAt(found.newestUs)?.plantDigest ?? plan.plantDigest,
+        uncertainRows: found.uncertainRows,
+        badRows: found.badRows,
+      },
+    }
+    this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: endUs, order: 'own' })
+  }
+
+  private emitLate(cause: Input<Telemetry>, { windowStartUs, ranges, lost }: Extract<Closing, { kind: 'late' }>): void {
+    const { assetId } = this
+    this.rows[lost ? 'lost' : 'late'] += rangeCount(ranges)
+    const value: FeaturesInput = { type: 'late', assetId, late: { windowStartUs, ranges, lost } }
+    const id = uuid8('late', assetId, windowStartUs, samplesDigest(ranges), lost ? 1 : 0)
+    this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'late', subject: assetId, timeUs: windowStartUs })
+  }
+
+  /** A vector without values: nothing came, which is no state of the machine. */
+  private emitUnmonitored(cause: Input<Telemetry>, { plan, startUs, endUs, historical }: Silence & { readonly plan: AssetPlan }): void {
+    const { assetId } = this
+    const id = vectorId(plan.digest, assetId, endUs, 0, samplesDigest([]))
+    this.unmonitored++
+    const value: FeaturesInput = {
+      type: 'vector',
+      assetId,
+      vector: {
+        vectorId: id,
+        featureSet: plan.featureSet,
+        featureSetDigest: plan.digest,
+        windowStartUs: startUs,
+        windowEndUs: endUs,
+        revision: 0,
+        supersedes: null,
+        names: [],
+        values: Buffer.alloc(0),
+        ranges: [],
+        complete: false,
+        missing: plan.channels.map(({ id: channel }) => channel),
+        historical,
+        quality: 'unmonitored',
+        baselineEpochUs: this.dependencies.servicedAt(assetId, endUs),
+        plantDigest: this.planAt(endUs - 1)?.plantDigest ?? plan.plantDigest,
+      },
+    }
+    this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: endUs, order: 'own' })
+  }
 }

@@ -2,12 +2,13 @@
 
 import { createLogger, createMetrics, followDocuments, openLog, retainedHistory, runProcess } from '@andon/kit'
 import type { Codec, Documents, Log, Logger, Metrics, OpenLog, Part, Run, Service } from '@andon/kit'
-import type { FeatureSet, Plant, Telemetry } from '@andon/schemas'
+import type { FeatureSet, Plant, Serviced, Telemetry } from '@andon/schemas'
 import { latestVectors } from './adapters/latest-vectors.ts'
 import { markDamaged } from './asset-windows.ts'
 import type { FeaturesConfig } from './config.ts'
 import { featurePlans } from './feature-plans.ts'
 import { onTelemetry } from './on-telemetry.ts'
+import { servicedBefore } from './serviced.ts'
 import type { Counts } from './on-telemetry.ts'
 import { keyedState, newMemory, remember } from './state.ts'
 import type { PartitionMemory } from './state.ts'
@@ -74,10 +75,12 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
           logger.error({ assetId, featureSet, reason }, 'feature set cannot be used; the asset gives no vectors')
         },
       })
+      const servicedAt = servicedBefore((assetId, timeUs) => documents.at<Serviced>(`serviced/${assetId}`, timeUs)?.value.atUs)
       const open = (partition: number) => {
         const memory = newMemory()
         memories.set(partition, memory)
-        const handle = onTelemetry({ memory, planAt, settled: () => documents.caughtUp(), gapBound: config.gapBound, counts })
+        const settled = () => documents.caughtUp()
+        const handle = onTelemetry({ memory, planAt, servicedAt, settled, gapBound: config.gapBound, counts })
         return { handle, state: keyedState(memory) }
       }
       const onDeadLetter = (partition: number, assetId: string | null) => {
@@ -110,11 +113,16 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
 
 const countsOf = (metrics: Metrics): Counts => {
   const closed = metrics.counter('andon_features_windows_closed_total', 'Vectors emitted: closed windows and their revisions')
+  const unmonitored = metrics.counter(
+    'andon_features_unmonitored_total',
+    'Times that an asset was found without telemetry for three windows',
+  )
   const rows = metrics.counter('andon_features_rows_total', 'Sample rows by what became of them', ['outcome'])
   const malformed = metrics.counter('andon_features_malformed_blocks_total', 'Blocks that contradict themselves')
   return {
     windowsClosed: (count) => closed.inc(count),
     rows: (outcome, count) => rows.inc({ outcome }, count),
+    unmonitored: (count) => unmonitored.inc(count),
     malformed: () => malformed.inc(),
   }
 }

@@ -1,32 +1,55 @@
-// What features remembers per telemetry partition, and its encoding: one self-contained snapshot per asset, and one for
-// partition time under a reserved key. Restored after a crash it gives the same vectors with the same ids.
+// What features remembers per telemetry partition, and its encoding: one self-contained snapshot per asset, and under
+// reserved keys partition time and the plans that assets share. Restored after a crash it gives the same vectors with the same ids.
 
 import type { KeyedState } from '@andon/kit'
-import { newAsset } from './asset-windows.ts'
-import type { AssetWindows, Window } from './asset-windows.ts'
-import { roomOf, samplesWithRoom } from './chunk.ts'
-import type { Chunk } from './chunk.ts'
+import { derive, newAsset, tidy } from './asset-windows.ts'
+import type { AssetWindows } from './asset-windows.ts'
+import { Lane } from './lanes.ts'
+import type { LaneColumns, LaneKind } from './lanes.ts'
 import { startOfTime } from './partition-time.ts'
 import type { PartitionTime } from './partition-time.ts'
+import { bodyDigest, bodyOf } from './plan-identity.ts'
+import type { PlanBody } from './plan-identity.ts'
+import type { AssetPlan } from './plan.ts'
 import type { SourceClock } from './source-clock.ts'
 
 /** Key of partition time; no asset id starts with #. */
 export const TIME_KEY = '#time'
+/** Keys of what assets of a class share of their plans, by its digest. */
+const PLAN_KEY = '#plan:'
+
+const VERSION = 2
 
 /** All memory of one partition. */
 export interface PartitionMemory {
   time: PartitionTime
   readonly assets: Map<string, AssetWindows>
+  /** Bodies of the plans that stored assets name. */
+  readonly plans: Map<string, PlanBody>
   /** Keys changed since their last snapshot. */
   readonly changed: Set<string>
+  /** Ids of the assets in their order; shorter than there are assets when some are new. */
+  sortedIds: string[]
 }
 
-export const newMemory = (): PartitionMemory => ({ time: startOfTime(), assets: new Map(), changed: new Set() })
+export const newMemory = (): PartitionMemory => ({
+  time: startOfTime(),
+  assets: new Map(),
+  plans: new Map(),
+  changed: new Set(),
+  sortedIds: [],
+})
 
 /** Keeps an asset's windows and marks them changed. */
 export const remember = (memory: PartitionMemory, assetId: string, asset: AssetWindows): void => {
   memory.assets.set(assetId, asset)
   memory.changed.add(assetId)
+}
+
+/** Ids of the assets, ascending. */
+export const assetIds = (memory: PartitionMemory): readonly string[] => {
+  if (memory.sortedIds.length !== memory.assets.size) memory.sortedIds = [...memory.assets.keys()].toSorted()
+  return memory.sortedIds
 }
 
 /** Largest part of an asset's state in one changelog record, which may have 1 MiB. */
@@ -40,34 +63,62 @@ const PART_HEADER_BYTES = 12
 export const keyedState = (memory: PartitionMemory): KeyedState => {
   const taken = new Map<string, Uint8Array[]>()
   const arrived = new Map<string, Uint8Array[]>()
+  /** Assets that arrived before a plan they name. */
+  const waiting = new Map<string, Map<string, StoredAsset>>()
   const partsOf = (assetId: string): Uint8Array[] => {
     const known = taken.get(assetId)
     if (known !== undefined) return known
     const asset = memory.assets.get(assetId) ?? newAsset()
     asset.snapshots++
+    tidy(asset)
+    for (const plan of asset.plans) {
+      const digest = bodyDigest(plan)
+      if (memory.plans.has(digest)) continue
+      memory.plans.set(digest, bodyOf(plan))
+      memory.changed.add(PLAN_KEY + digest)
+    }
     const parts = split(encodeAsset(asset), asset.snapshots)
     taken.set(assetId, parts)
     return parts
   }
+  const admit = (assetId: string, stored: StoredAsset): void => {
+    const missing = stored.header.plans.find(({ body }) => !memory.plans.has(body))
+    if (missing === undefined) {
+      memory.assets.set(assetId, decodeAsset(stored, memory.plans))
+      return
+    }
+    const others = waiting.get(missing.body) ?? new Map<string, StoredAsset>()
+    waiting.set(missing.body, others.set(assetId, stored))
+  }
   return {
-    version: 1,
+    version: VERSION,
     *dirty() {
       taken.clear()
-      for (const key of memory.changed) {
-        if (key === TIME_KEY) yield key
-        else for (const at of partsOf(key).keys()) yield partKey(key, at)
-      }
+      const keys = [...memory.changed].flatMap((key) => (key.startsWith('#') ? [] : partsOf(key).map((_, at) => partKey(key, at))))
+      yield* [...memory.changed].filter((key) => key.startsWith('#'))
+      yield* keys
     },
     snapshot(key) {
       const [assetId, at] = assetAndPart(key)
       memory.changed.delete(assetId)
       if (key === TIME_KEY) return encode(memory.time, [])
+      if (key.startsWith(PLAN_KEY)) return encode(memory.plans.get(key.slice(PLAN_KEY.length)) ?? null, [])
       return partsOf(assetId)[at] ?? new Uint8Array(PART_HEADER_BYTES)
     },
     restore(key, state, version) {
-      if (version !== 1) throw new RangeError(`features state of ${key} has version ${version}, expected 1`)
+      if (version !== VERSION) throw new RangeError(`features state of ${key} has version ${version}, expected ${VERSION}`)
       if (key === TIME_KEY) {
         memory.time = decode<PartitionTime>(state).header
+        return
+      }
+      if (key.startsWith(PLAN_KEY)) {
+        const digest = key.slice(PLAN_KEY.length)
+        const body = decode<PlanBody | null>(state).header
+        if (body === null) return
+        memory.plans.set(digest, body)
+        const assets = waiting.get(digest) ?? []
+        waiting.delete(digest)
+        for (const [assetId, stored] of assets) admit(assetId, stored)
         return
       }
       const [assetId, at] = assetAndPart(key)
@@ -75,9 +126,10 @@ export const keyedState = (memory: PartitionMemory): KeyedState => {
       parts[at] = Uint8Array.from(state)
       arrived.set(assetId, parts)
       const whole = joined(parts)
-      if (whole !== undefined) memory.assets.set(assetId, decodeAsset(whole))
+      if (whole !== undefined) admit(assetId, decode<AssetHeader>(whole))
     },
     describe: (key) => {
+      if (key.startsWith(PLAN_KEY)) return memory.plans.get(key.slice(PLAN_KEY.length))
       const asset = memory.assets.get(key)
       return asset && { partitionTimeUs: memory.time.timeUs, ...describeAsset(asset) }
     },
@@ -160,61 +212,92 @@ const decode = <T>(state: Uint8Array): { header: T; columns: Column[] } => {
   return { header, columns }
 }
 
-/** Open windows with what they hold, without the samples themselves. */
-const describeAsset = ({ windows, sources, ...rest }: AssetWindows) => ({
+/** What holds for the asset and what its lanes hold, without the samples themselves. */
+const describeAsset = ({
+  plans,
+  sources,
+  lanes,
+  dueUs,
+  revisableUntilUs: _until,
+  silentFromUs: _silent,
+  isToClear: _clear,
+  ...rest
+}: AssetWindows) => ({
   ...rest,
+  nextWindowClosesUs: Number.isFinite(dueUs) ? dueUs : null,
+  plans: plans.map(({ featureSet, digest, plantDigest }) => ({ featureSet, digest, plantDigest })),
   sources: [...sources].map(([source, clock]) => ({ source, ...clock })),
-  windows: windows.map(({ chunks, ...window }) => ({
-    ...window,
-    rows: chunks.reduce((sum, { rows }) => sum + rows, 0),
-    chunks: chunks.map(({ seqs: _seqs, timesUs, recordedUs: _recorded, qualities: _qualities, samples: _samples, ...chunk }) => ({
-      ...chunk,
-      firstUs: timesUs[0] ?? null,
-      lastUs: timesUs[chunk.rows - 1] ?? null,
-    })),
+  lanes: lanes.map((lane) => ({
+    ...kindOf(lane),
+    plan: lane.plan,
+    rows: lane.rows,
+    firstUs: lane.rows === 0 ? null : lane.timesUs[lane.from],
+    lastUs: lane.rows === 0 ? null : lane.timesUs[lane.to - 1],
   })),
 })
 
-/** The columns say how many rows there are. */
-type ChunkHeader = Omit<Chunk, 'rows' | 'seqs' | 'timesUs' | 'recordedUs' | 'qualities' | 'samples'>
-type AssetHeader = Omit<AssetWindows, 'sources' | 'windows'> & {
+const kindOf = ({ sourceId, channels, width, dtype, sampleRateHz, historical, isRecorded }: Lane): LaneKind => ({
+  sourceId,
+  channels,
+  width,
+  dtype,
+  sampleRateHz,
+  historical,
+  isRecorded,
+})
+
+type LaneHeader = LaneKind & {
+  readonly plan: number
+  readonly firstNumber: number
+  readonly epoch: number
+  /** Null = no such row. */
+  readonly oddUs: number | null
+}
+type AssetHeader = Omit<AssetWindows, 'plans' | 'sources' | 'lanes' | 'dueUs' | 'revisableUntilUs' | 'silentFromUs' | 'isToClear'> & {
+  readonly plans: readonly { readonly body: string; readonly sources: readonly string[]; readonly plantDigest: string }[]
   readonly sources: [string, SourceClock][]
-  readonly windows: (Omit<Window, 'chunks'> & { readonly chunks: ChunkHeader[] })[]
+  readonly lanes: LaneHeader[]
+}
+interface StoredAsset {
+  readonly header: AssetHeader
+  readonly columns: Column[]
 }
 
 const encodeAsset = (asset: AssetWindows): Uint8Array => {
+  const { plans, sources, lanes, dueUs: _due, revisableUntilUs: _until, silentFromUs: _silent, isToClear: _clear, ...rest } = asset
   const columns: Column[] = []
-  const windows = asset.windows.map((window) => ({
-    ...window,
-    chunks: window.chunks.map((chunk) => {
-      const { rows, seqs, timesUs, recordedUs, qualities, samples, ...header } = chunk
-      for (const column of [seqs, timesUs, recordedUs, qualities]) columns.push(column.subarray(0, rows))
-      columns.push(rows === roomOf(chunk) ? samples : samplesWithRoom(chunk, rows))
-      return header
+  const header: AssetHeader = {
+    ...rest,
+    plans: plans.map((plan) => ({ body: bodyDigest(plan), sources: plan.sources, plantDigest: plan.plantDigest })),
+    sources: [...sources],
+    lanes: lanes.map((lane) => {
+      const { timesUs, numbers, epochs, qualities, recordedUs, samples } = lane.columns()
+      columns.push(timesUs, numbers, epochs, qualities, recordedUs, samples)
+      const { plan, epoch, oddUs } = lane
+      return { ...kindOf(lane), plan, epoch, firstNumber: lane.base + lane.from, oddUs: Number.isFinite(oddUs) ? oddUs : null }
     }),
-  }))
-  return encode({ ...asset, sources: [...asset.sources], windows }, columns)
+  }
+  return encode(header, columns)
 }
 
-const decodeAsset = (state: Uint8Array): AssetWindows => {
-  const { header, columns } = decode<AssetHeader>(state)
+const decodeAsset = ({ header, columns }: StoredAsset, bodies: ReadonlyMap<string, PlanBody>): AssetWindows => {
+  const plans = header.plans.map(({ body, ...own }): AssetPlan => ({ ...(bodies.get(body) as PlanBody), ...own }))
   let at = 0
   const next = <T extends Column>(): T => columns[at++] as T
-  return {
-    ...header,
-    corrections: (header as Partial<AssetHeader>).corrections ?? [], // snapshots of the first version have none
-    sources: new Map(header.sources),
-    windows: header.windows.map((window) => ({
-      ...window,
-      chunks: window.chunks.map((chunk) => ({
-        ...chunk,
-        rows: (columns[at] as Column).length,
-        seqs: next<Float64Array>(),
-        timesUs: next<Float64Array>(),
-        recordedUs: next<Float64Array>(),
-        qualities: next<Uint8Array>(),
-        samples: next<Float32Array | Float64Array>(),
-      })),
-    })),
-  }
+  const lanes = header.lanes.map((stored) => {
+    const lane = new Lane(stored, stored.plan, plans[stored.plan] as AssetPlan)
+    const held: LaneColumns = {
+      timesUs: next(),
+      numbers: next(),
+      epochs: next(),
+      qualities: next(),
+      recordedUs: next(),
+      samples: next(),
+    }
+    lane.restore(held, stored.firstNumber, stored.epoch, stored.oddUs ?? Number.NEGATIVE_INFINITY)
+    return lane
+  })
+  const asset: AssetWindows = { ...newAsset(), ...header, plans, sources: new Map(header.sources), lanes }
+  derive(asset)
+  return asset
 }

@@ -1,161 +1,330 @@
-// A window's rows → the numbers of its vector, by plan. Rows are put in one order first (time, source, epoch, number),
-// so that the sums, and with them every bit of the result, do not depend on how the rows arrived.
+// A closed window → the content of its vector: the rows of the lanes as series, without copying them where all are good and
+// one lane has the channel; else in one order (time, source, epoch, number), so that no bit depends on how rows arrived.
 
-import { roomOf } from './chunk.ts'
-import type { Chunk, Samples } from './chunk.ts'
+import { isDamaged } from './asset-windows.ts'
+import type { AssetWindows, VectorClosing } from './asset-windows.ts'
+import type { Samples } from './block-rows.ts'
 import { supersededOf } from './corrections.ts'
 import type { CorrectedRange } from './corrections.ts'
-import type { AssetPlan, Computation } from './feature-set.ts'
-import { max, mean, min, slope, std } from './statistics.ts'
-import { bandRms, crest, kurtosis, peak, powerSpectrum, rms, segmentLength, withoutMean } from './vibration.ts'
-
-/** Quality from which a row is not used: bad. */
-const BAD = 2
+import type { Series } from './functions/kernel.ts'
+import { compute } from './functions/prepare.ts'
+import type { WindowView } from './functions/prepare.ts'
+import { BAD, UNCERTAIN } from './lanes.ts'
+import type { Lane } from './lanes.ts'
+import type { AssetPlan } from './plan.ts'
+import { mergeRanges } from './ranges.ts'
+import type { Range } from './ranges.ts'
+import { regimeOf } from './regime.ts'
+import { sensorFlags } from './sensor-health.ts'
+import { isByRow, startUsOf } from './window-ends.ts'
+import { compareRows, WindowRows } from './window-rows.ts'
 
 export interface Summary {
-  /** One per computation; NaN = could not be computed. */
+  readonly startUs: number
+  readonly endUs: number
+  /** Rises with every accepted row that falls into the window, and depends on the accepted rows alone. */
+  readonly revision: number
+  /** One per name of the plan; NaN = could not be computed. */
   readonly values: Float64Array
-  /** Channels without a good sample. */
-  readonly missing: string[]
+  /** Channels without a good row. */
+  readonly missing: readonly string[]
+  readonly ranges: readonly Range[]
+  readonly isComplete: boolean
+  readonly historical: boolean
+  /** Recorded time of the first row, if the rows are a replayed recording. */
+  readonly recordedStartUs: number | null
+  readonly quality: 'good' | 'uncertain'
+  readonly regime: string | null
+  readonly machineOff: boolean
+  readonly health: readonly { readonly channel: string; readonly flags: readonly string[] }[]
+  /** The asset was serviced then: rows before it are no part of the window. */
+  readonly baselineEpochUs: number | null
+  /** Event time of the newest row. */
+  readonly newestUs: number
+  readonly uncertainRows: number
+  readonly badRows: number
 }
 
-/** Good rows of one channel in one order: an element each, or a snippet each. */
-interface Series {
-  readonly timesUs: Float64Array
-  /** Elements of all rows, one row after the other. */
-  readonly elements: Samples
-  /** Elements per row, in the same order. */
-  readonly widths: readonly number[] | number
-  readonly sampleRateHz: number | null
+/** When the asset was serviced last before a window's end; null where that is not known. */
+export type ServicedAt = (endUs: number) => number | null
+
+const rows = new WindowRows()
+const uncut = new WindowRows()
+
+/** What a closing has to say; undefined when the asset was serviced and the window has no row since. */
+export const summarise = (asset: AssetWindows, { window, plan }: VectorClosing, servicedUs: number | null): Summary | undefined => {
+  const { endUs } = window
+  rows.open(asset.lanes, window.plan, plan, endUs, servicedUs)
+  const oldestUs = rows.oldestUs()
+  if (oldestUs === undefined) return undefined
+  const startUs = isByRow(plan) ? oldestUs : startUsOf(plan, endUs)
+  const sinceUs = servicedUs === null ? startUs : Math.max(startUs, servicedUs)
+  const values = numbers(plan.names.length)
+  view.open(plan, sinceUs, endUs, asset.corrections)
+  compute(plan, view, values)
+  const regime = plan.regimes.length === 0 ? null : regimeOf(plan, values)
+  const { health, missing } = channelsOf(plan, sinceUs, endUs, regime?.isOff ?? false)
+  const { uncertainRows, badRows } = view.isPlain ? noOddRows : oddRows(asset.corrections)
+  return {
+    startUs,
+    endUs,
+    revision: revisionOf(asset, window.plan, plan, startUs, endUs, servicedUs),
+    values,
+    missing,
+    ranges: rangesOfRows(),
+    isComplete: missing.length === 0 && !isDamaged(asset, startUs, endUs),
+    historical: rows.lanes.some((lane, i) => lane.historical && (rows.from[i] as number) < (rows.to[i] as number)),
+    recordedStartUs: recordedStart(),
+    quality: uncertainRows > 0 || health.length > 0 ? 'uncertain' : 'good',
+    regime: regime?.id ?? null,
+    machineOff: regime?.isOff ?? false,
+    health,
+    baselineEpochUs: servicedUs,
+    newestUs: rows.newestUs() as number,
+    uncertainRows,
+    badRows,
+  }
 }
 
-/** `corrections` of the asset, in log order: what they supersede is left out. */
-export const summarise = (plan: AssetPlan, chunks: readonly Chunk[], corrections: readonly CorrectedRange[] = []): Summary => {
-  const values = new Float64Array(plan.computations.length).fill(Number.NaN)
-  const missing: string[] = []
-  for (const channel of plan.channels) {
-    const series = seriesOf(chunks, channel, corrections)
-    if (series.timesUs.length === 0) {
-      missing.push(channel)
-      continue
+/** Values of many vectors lie in one piece of memory: small ones of their own are dear. */
+const SLAB_BYTES = 65_536
+let slab = new ArrayBuffer(SLAB_BYTES)
+let used = 0
+
+const numbers = (count: number): Float64Array => {
+  if (used + count * 8 > slab.byteLength) {
+    slab = new ArrayBuffer(Math.max(SLAB_BYTES, count * 8))
+    used = 0
+  }
+  const values = new Float64Array(slab, used, count).fill(Number.NaN)
+  used += count * 8
+  return values
+}
+
+/** The window that is summarised, as the kernels see it: one object, set to the next window again and again. */
+class LanesView implements WindowView {
+  startUs = 0
+  endUs = 0
+  /** Every row is good, and no correction touches any. */
+  isPlain = true
+  private channels = 0
+  private scales: AssetPlan['scales'] = []
+  private corrections: readonly CorrectedRange[] = []
+  /** By scale and channel; null = not looked at yet. */
+  private held: (Series | undefined | null)[] = []
+  /** By channel: rows of the longest scale that are bad or not a number. */
+  private bad: number[] = []
+  /** By scale and lane: the times of its rows. */
+  private times: (Float64Array | undefined)[] = []
+
+  open(plan: AssetPlan, startUs: number, endUs: number, corrections: readonly CorrectedRange[]): void {
+    this.startUs = startUs
+    this.endUs = endUs
+    this.scales = plan.scales
+    this.channels = plan.channels.length
+    this.corrections = corrections
+    const places = this.channels * plan.scales.length
+    this.held.length = places
+    for (let i = 0; i < places; i++) this.held[i] = null
+    this.bad.length = this.channels
+    for (let i = 0; i < this.channels; i++) this.bad[i] = 0
+    this.times.length = plan.scales.length * rows.lanes.length
+    for (let i = 0; i < this.times.length; i++) this.times[i] = undefined
+    this.isPlain = corrections.length === 0
+    for (let i = 0; this.isPlain && i < rows.lanes.length; i++) {
+      const lane = rows.lanes[i] as Lane
+      const from = rows.from[i] as number
+      this.isPlain = from >= (rows.to[i] as number) || (lane.timesUs[from] as number) > lane.oddUs
     }
-    const channelValues = channelFigures(series)
-    plan.computations.forEach((computation, i) => {
-      if (computation.channel === channel) values[i] = channelValues(computation)
+  }
+
+  badRows(channel: number): number {
+    return this.bad[channel] as number
+  }
+
+  readonly series = (channel: number, scale: number): Series | undefined => {
+    const at = scale * this.channels + channel
+    const held = this.held[at]
+    if (held !== null) return held
+    const found = this.find(channel, scale)
+    this.held[at] = found
+    return found
+  }
+
+  private find(channel: number, scale: number): Series | undefined {
+    let only = -1
+    for (let i = 0; i < rows.lanes.length; i++) {
+      if (((rows.lanes[i] as Lane).layout.places[channel] ?? -1) < 0 || rows.firstOf(i, scale) >= (rows.to[i] as number)) continue
+      if (only >= 0) return this.gather(channel, scale)
+      only = i
+    }
+    if (only < 0) return undefined
+    const lane = rows.lanes[only] as Lane
+    const from = rows.firstOf(only, scale)
+    const to = rows.to[only] as number
+    const elements = lane.elements(lane.layout.places[channel] as number, from, to)
+    if (!this.isPlain && (this.corrections.length > 0 || hasBad(lane, from, to) || !areFinite(elements))) return this.gather(channel, scale)
+    const { width, sampleRateHz } = lane
+    return { rows: to - from, timesUs: this.timesOf(only, scale, lane, from, to), elements, width, widths: null, sampleRateHz }
+  }
+
+  private timesOf(i: number, scale: number, lane: Lane, from: number, to: number): Float64Array {
+    const at = scale * rows.lanes.length + i
+    return (this.times[at] ??= lane.timesUs.subarray(from, to))
+  }
+
+  /** The good rows of a channel in their order, where they cannot be shown as they lie. */
+  private gather(channel: number, scale: number): Series | undefined {
+    const found = rowsOfChannel(channel, scale, this.scales)
+    const superseded = rows.lanes.map((lane) => supersededOf(this.corrections, lane.sourceId, channelName(channel)))
+    const good = found.filter(({ i, row }) => {
+      const lane = rows.lanes[i] as Lane
+      if (superseded[i]?.(lane.timesUs[row] as number) === true) return false
+      if (!hasBad(lane, row, row + 1) && areFinite(lane.elements(lane.layout.places[channel] as number, row, row + 1))) return true
+      if (scale === 0) this.bad[channel] = (this.bad[channel] as number) + 1
+      return false
     })
+    const last = good.at(-1)
+    if (last === undefined) return undefined
+    const widths = good.map(({ i }) => (rows.lanes[i] as Lane).width)
+    const elements = new Float64Array(widths.reduce((sum, width) => sum + width, 0))
+    let at = 0
+    for (const { i, row } of good) {
+      const lane = rows.lanes[i] as Lane
+      elements.set(lane.elements(lane.layout.places[channel] as number, row, row + 1), at)
+      at += lane.width
+    }
+    const [width = 0] = widths
+    const isEven = widths.every((each) => each === width)
+    return {
+      rows: good.length,
+      timesUs: Float64Array.from(good, ({ i, row }) => (rows.lanes[i] as Lane).timesUs[row] as number),
+      elements,
+      width: isEven ? width : 0,
+      widths: isEven ? null : widths,
+      sampleRateHz: (rows.lanes[last.i] as Lane).sampleRateHz,
+    }
   }
-  return { values, missing }
 }
 
-const seriesOf = (chunks: readonly Chunk[], channel: string, corrections: readonly CorrectedRange[]): Series => {
-  const holding = chunks.filter(({ channels }) => channels.includes(channel))
-  const sampleRateHz = holding.findLast((chunk) => chunk.sampleRateHz !== null)?.sampleRateHz ?? null
-  const [only] = holding
-  if (holding.length === 1 && only !== undefined && corrections.length === 0 && isPlain(only, channel)) {
-    const { rows, timesUs, width } = only
-    return { timesUs: timesUs.subarray(0, rows), elements: elementsOf(only, channel, 0, rows), widths: width, sampleRateHz }
+const view = new LanesView()
+
+const channelName = (channel: number): string => rows.plan!.channels[channel]!.id
+
+interface Row {
+  /** Index into the window's lanes. */
+  readonly i: number
+  readonly row: number
+}
+
+/** All rows of a channel at a scale, in their order. */
+const rowsOfChannel = (channel: number, scale: number, scales: AssetPlan['scales']): Row[] => {
+  const holding = rows.lanes.flatMap((lane, i) => ((lane.layout.places[channel] ?? -1) < 0 ? [] : [i]))
+  const { length } = scales[scale]!
+  const found: Row[] = []
+  if (holding.length > 1 && 'rows' in length) {
+    rows.lastOf(holding, length.rows, (i, row) => found.push({ i, row }))
+    return found.reverse()
   }
-  return { ...sortedRows(holding, channel, corrections), sampleRateHz }
+  for (const i of holding) for (let row = rows.firstOf(i, scale); row < (rows.to[i] as number); row++) found.push({ i, row })
+  if (holding.length > 1) found.sort((a, b) => compareRows(rows.lanes[a.i] as Lane, a.row, rows.lanes[b.i] as Lane, b.row))
+  return found
 }
 
-/** Elements of a channel's rows `from` to `to` - 1, as they lie there. */
-const elementsOf = (chunk: Chunk, channel: string, from: number, to: number): Samples => {
-  const start = chunk.channels.indexOf(channel) * roomOf(chunk)
-  return chunk.samples.subarray((start + from) * chunk.width, (start + to) * chunk.width)
-}
-
-/** The ordinary case: every row is good, and they lie in their order already. */
-const isPlain = (chunk: Chunk, channel: string): boolean => {
-  const { rows, qualities, timesUs } = chunk
-  for (let row = 0; row < rows; row++) if ((qualities[row] ?? 0) >= BAD) return false
-  for (let row = 1; row < rows; row++) if ((timesUs[row] as number) < (timesUs[row - 1] as number)) return false
-  return areFinite(elementsOf(chunk, channel, 0, rows))
+const hasBad = ({ qualities }: Lane, from: number, to: number): boolean => {
+  if (qualities === undefined) return false
+  for (let row = from; row < to; row++) if ((qualities[row] as number) >= BAD) return true
+  return false
 }
 
 const areFinite = (elements: Samples): boolean => {
-  for (let i = 0; i < elements.length; i++) {
-    const x = elements[i] as number
-    if (x - x !== 0) return false // NaN for infinities and NaN alike
-  }
-  return true
+  let odd = 0
+  for (let i = 0; i < elements.length; i++) odd += (elements[i] as number) - (elements[i] as number)
+  return odd === 0 // NaN for infinities and NaN alike
 }
 
-const sortedRows = (chunks: readonly Chunk[], channel: string, corrections: readonly CorrectedRange[]): Omit<Series, 'sampleRateHz'> => {
-  const found: { timeUs: number; chunk: Chunk; seq: number; snippet: Samples }[] = []
-  for (const chunk of chunks) {
-    const isSuperseded = supersededOf(corrections, chunk.sourceId, channel)
-    for (let row = 0; row < chunk.rows; row++) {
-      if ((chunk.qualities[row] ?? 0) >= BAD || isSuperseded?.(chunk.timesUs[row] as number) === true) continue
-      const snippet = elementsOf(chunk, channel, row, row + 1)
-      if (areFinite(snippet)) found.push({ timeUs: chunk.timesUs[row] as number, chunk, seq: chunk.seqs[row] as number, snippet })
+const NO_HEALTH: Summary['health'] = []
+const NO_NAMES: readonly string[] = []
+const channelWindow = { good: undefined as Series | undefined, badRows: 0, startUs: 0, endUs: 0, isMachineOff: false }
+
+/** Suspicions against the sensors, and the channels without a good row. */
+const channelsOf = (plan: AssetPlan, startUs: number, endUs: number, isMachineOff: boolean): Pick<Summary, 'health' | 'missing'> => {
+  let health = NO_HEALTH
+  let missing = NO_NAMES
+  channelWindow.startUs = startUs
+  channelWindow.endUs = endUs
+  channelWindow.isMachineOff = isMachineOff
+  for (let channel = 0; channel < plan.channels.length; channel++) {
+    channelWindow.good = view.series(channel, 0)
+    channelWindow.badRows = view.badRows(channel)
+    if (channelWindow.good === undefined) missing = [...missing, plan.channels[channel]!.id]
+    const flags = sensorFlags(plan, channel, channelWindow)
+    if (flags.length > 0) health = [...health, { channel: plan.channels[channel]!.id, flags }]
+  }
+  return { health, missing }
+}
+
+const noOddRows = { uncertainRows: 0, badRows: 0 }
+
+/** Rows of the window that are uncertain, and those of which something was left out: bad, not a number, or superseded. */
+const oddRows = (corrections: readonly CorrectedRange[]): typeof noOddRows => {
+  const counted = { uncertainRows: 0, badRows: 0 }
+  const { channels } = rows.plan!
+  rows.lanes.forEach((lane, i) => {
+    const held = channels.flatMap(({ id }, channel) => {
+      const place = lane.layout.places[channel] ?? -1
+      return place < 0 ? [] : [{ place, isSuperseded: supersededOf(corrections, lane.sourceId, id) }]
+    })
+    for (let row = rows.from[i] as number; row < (rows.to[i] as number); row++) {
+      const isOut = ({ place, isSuperseded }: (typeof held)[number]): boolean =>
+        isSuperseded?.(lane.timesUs[row] as number) === true || !areFinite(lane.elements(place, row, row + 1))
+      if (hasBad(lane, row, row + 1) || held.some(isOut)) counted.badRows++
+      else if (lane.qualities?.[row] === UNCERTAIN) counted.uncertainRows++
     }
-  }
-  found.sort(
-    (a, b) =>
-      a.timeUs - b.timeUs ||
-      (a.chunk.sourceId < b.chunk.sourceId ? -1 : a.chunk.sourceId > b.chunk.sourceId ? 1 : 0) ||
-      a.chunk.epoch - b.chunk.epoch ||
-      a.seq - b.seq,
-  )
-  return {
-    timesUs: Float64Array.from(found, ({ timeUs }) => timeUs),
-    elements: joined(found.map(({ snippet }) => snippet)),
-    widths: found.map(({ snippet }) => snippet.length),
-  }
-}
-
-const joined = (snippets: readonly Samples[]): Float64Array => {
-  const all = new Float64Array(snippets.reduce((sum, snippet) => sum + snippet.length, 0))
-  let at = 0
-  for (const snippet of snippets) {
-    all.set(snippet, at)
-    at += snippet.length
-  }
-  return all
-}
-
-/** The elements of each row. */
-const snippetsOf = ({ elements, widths, timesUs }: Series): Samples[] => {
-  let at = 0
-  return Array.from(timesUs, (_, row) => {
-    const width = typeof widths === 'number' ? widths : (widths[row] as number)
-    return elements.subarray(at, (at += width))
   })
+  return counted
 }
 
-/** The figures of a channel; the spectrum and the centred signal are made at most once. */
-const channelFigures = (series: Series): ((computation: Computation) => number) => {
-  const { elements, timesUs, sampleRateHz } = series
-  let centred: Float64Array | undefined
-  let power: Float64Array | undefined
-  const signal = () => (centred ??= withoutMean([elements]))
-  return ({ statistic, band }) => {
-    switch (statistic) {
-      case 'mean':
-        return mean(elements)
-      case 'std':
-        return std(elements)
-      case 'min':
-        return min(elements)
-      case 'max':
-        return max(elements)
-      case 'slope':
-        return slope(elements, timesUs)
-      case 'rms':
-        return rms(signal())
-      case 'kurtosis':
-        return kurtosis(signal())
-      case 'crest':
-        return crest(signal())
-      case 'peak':
-        return peak(signal())
-      case 'bandRms': {
-        const snippets = snippetsOf(series)
-        const width = snippets.reduce((least, snippet) => Math.min(least, snippet.length), Number.POSITIVE_INFINITY)
-        if (band === undefined || sampleRateHz === null || width < 2) return Number.NaN
-        power ??= powerSpectrum(snippets, segmentLength(width))
-        return bandRms(power, sampleRateHz, band)
-      }
+/** Accepted rows in the window, wherever the asset was serviced, and corrections that touch it. */
+const revisionOf = (
+  { lanes, corrections }: AssetWindows,
+  planIndex: number,
+  plan: AssetPlan,
+  startUs: number,
+  endUs: number,
+  servicedUs: number | null,
+): number => {
+  let revision = 0
+  if (isByRow(plan)) {
+    revision = servicedUs === null ? rows.rows : uncut.open(lanes, planIndex, plan, endUs, null).rows
+    for (const lane of lanes) {
+      if (lane.plan === planIndex && lane.layout.kept.length > 0) revision += lane.at(endUs) - lane.at(endUs - 1 - plan.latenessUs)
+    }
+  } else if (servicedUs === null) revision = rows.rows
+  else for (const lane of lanes) if (lane.plan === planIndex) revision += lane.at(endUs) - lane.at(startUs)
+  for (const { fromUs, toUs } of corrections) if (fromUs < endUs && startUs < toUs) revision++
+  return revision
+}
+
+const rangesOfRows = (): readonly Range[] => {
+  const ranges: Range[] = []
+  for (let i = 0; i < rows.lanes.length; i++) (rows.lanes[i] as Lane).identify(rows.from[i] as number, rows.to[i] as number, ranges)
+  return ranges.length > 1 ? mergeRanges(ranges) : ranges
+}
+
+const recordedStart = (): number | null => {
+  let firstUs = Number.POSITIVE_INFINITY
+  let found: number | null = null
+  for (let i = 0; i < rows.lanes.length; i++) {
+    const { recordedUs, timesUs } = rows.lanes[i] as Lane
+    if (recordedUs === undefined) continue
+    for (let row = rows.from[i] as number; row < (rows.to[i] as number); row++) {
+      const timeUs = timesUs[row] as number
+      if (timeUs > firstUs || timeUs > (timesUs[rows.from[i] as number] as number)) break
+      const recorded = recordedUs[row] as number
+      if (timeUs < firstUs || found === null || recorded < found) found = recorded
+      firstUs = timeUs
     }
   }
+  return found
 }

@@ -1,7 +1,9 @@
 // Telemetry records for tests: blocks of single values or waveforms, and ticks, with times in seconds.
 
-import type { Block, Telemetry } from '@andon/schemas'
-import type { AssetPlan, PlantAsset } from '../src/feature-set.ts'
+import type { Block, Statistic, StatisticOptions, Telemetry } from '@andon/schemas'
+import { outputNames } from '@andon/schemas'
+import type { PlantAsset } from '../src/feature-set.ts'
+import type { AssetPlan, Call, Length, PlanChannel } from '../src/plan.ts'
 
 export const SECOND_US = 1_000_000
 
@@ -112,15 +114,68 @@ export const pressAsset: PlantAsset = {
   channels: [{ id: 'vibrationG', unit: 'g', kind: 'waveform', sampleRateHz: 8192, width: 2048 }],
 }
 
-/** Windows of 4 s, lateness 4 s, grace 3 s. */
-export const modelPlan = (overrides: Partial<AssetPlan> = {}): AssetPlan => ({
-  featureSet: 'features/test',
-  digest: 'd'.repeat(64),
-  windowUs: 4 * SECOND_US,
-  latenessUs: 4 * SECOND_US,
-  graceUs: 3 * SECOND_US,
-  sources: ['press-1-plc'],
-  channels: ['temperatureC'],
-  computations: [{ name: 'temperatureC.mean', channel: 'temperatureC', statistic: 'mean' }],
-  ...overrides,
-})
+/** What a plan of a test says; the rest is that of windows of 4 s, lateness 4 s, grace 3 s, and the mean of `temperatureC`. */
+export interface PlanOptions extends Partial<Omit<AssetPlan, 'channels' | 'names' | 'calls' | 'scales'>> {
+  readonly windowUs?: number
+  readonly hopUs?: number
+  /** Windows that end at every row. */
+  readonly isByRow?: boolean
+  /** The window and shorter lengths, instead of `windowUs`. */
+  readonly lengths?: readonly Length[]
+  /** By channel. */
+  readonly statistics?: Readonly<Record<string, readonly Statistic[]>>
+  readonly options?: StatisticOptions
+  /** Channels with waveforms: rate and width. */
+  readonly waveforms?: Readonly<Record<string, readonly [number, number]>>
+}
+
+const noHealth = { stuckRows: null, flat: false, saturatedShare: null, dropOutShare: null, gapPeriods: null, noiseFactor: null }
+const noMachine = {
+  speedChannel: null,
+  nominalSpeedRpm: null,
+  tachoChannel: null,
+  tachoPulsesPerRev: 1,
+  bearing: null,
+  gears: [],
+  zoneLimitsMmS: null,
+}
+
+export const modelPlan = (given: PlanOptions = {}): AssetPlan => {
+  const { windowUs = 4 * SECOND_US, hopUs, isByRow = false, lengths, statistics, options = {}, waveforms = {}, ...rest } = given
+  const scales = (lengths ?? [{ us: windowUs }]).map((length) => ({
+    name: 'us' in length ? `${length.us / 1000}ms` : `${length.rows}rows`,
+    length,
+  }))
+  const asked = statistics ?? { temperatureC: ['mean'] }
+  const names: string[] = []
+  const calls: Call[] = []
+  Object.entries(asked).forEach(([channel, wanted], at) => {
+    scales.forEach(({ name }, scale) => {
+      const places = wanted.map((statistic) =>
+        outputNames(statistic, options).map((output) => names.push(`${channel}.${output}${scales.length > 1 ? `@${name}` : ''}`) - 1),
+      )
+      calls.push({ channels: [at], scale, options, asked: wanted.map((statistic, i) => ({ statistic, places: places[i]! })) })
+    })
+  })
+  const channels = Object.keys(asked).map((id): PlanChannel => {
+    const [sampleRateHz, width] = waveforms[id] ?? [null, 1]
+    return { id, unit: '1', kind: sampleRateHz === null ? 'scalar' : 'waveform', range: null, sampleRateHz, width }
+  })
+  return {
+    featureSet: 'features/test',
+    digest: 'd'.repeat(64),
+    plantDigest: 'p'.repeat(64),
+    scales,
+    hop: isByRow ? 'row' : { us: hopUs ?? windowUs },
+    latenessUs: 4 * SECOND_US,
+    graceUs: 3 * SECOND_US,
+    sources: ['press-1-plc'],
+    channels,
+    names,
+    calls,
+    machine: noMachine,
+    regimes: [],
+    health: noHealth,
+    ...rest,
+  }
+}

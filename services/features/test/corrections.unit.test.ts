@@ -10,7 +10,7 @@ import { summarise } from '../src/summarise.ts'
 import { SECOND_US, blockOf, modelPlan } from './blocks.ts'
 import type { Row } from './blocks.ts'
 
-const plan = modelPlan({ computations: [{ name: 'temperatureC:mean', channel: 'temperatureC', statistic: 'mean' }] })
+const plan = modelPlan()
 
 const send = (asset: AssetWindows, rows: readonly Row[], overrides: Parameters<typeof blockOf>[1] = {}): readonly Closing[] =>
   addBlock(asset, blockOf(rows, overrides), () => plan, NEVER_US, 256).closings
@@ -24,27 +24,23 @@ const correction = (id: string, fromS: number, toS: number, channels: readonly s
 const row = (seq: number, timeS: number, value: number): Row => ({ seq, timeS, values: [value] })
 
 /** Window start in s → revision and mean, of what a step published. */
-const published = (closings: readonly Closing[]) =>
-  closings.flatMap((closing) =>
-    closing.kind === 'vector'
-      ? [
-          [
-            closing.window.startUs / SECOND_US,
-            closing.window.revision,
-            summarise(closing.plan, closing.window.chunks, closing.corrections).values[0],
-          ],
-        ]
-      : [],
-  )
+const publishedOf = (asset: AssetWindows) => (closings: readonly Closing[]) =>
+  closings.flatMap((closing) => {
+    if (closing.kind !== 'vector') return []
+    const { startUs, revision, values } = summarise(asset, closing, null)!
+    return [[startUs / SECOND_US, revision, values[0]]]
+  })
 
 test('a closed window gets a further revision, computed from what the correction brought', () => {
   const asset = newAsset()
+  const published = publishedOf(asset)
   assert.deepEqual(published(send(asset, [row(1, 0, 10), row(2, 1, 90), row(3, 4, 10)])), [[0, 2, 50]])
   assert.deepEqual(published(send(asset, [row(1, 1, 12)], correction('a', 1, 2))), [[0, 4, 11]])
 })
 
 test('samples outside the range, of other channels, and of later times stay', () => {
   const asset = newAsset()
+  const published = publishedOf(asset)
   send(asset, [row(1, 0, 10), row(2, 1, 90), row(3, 4, 30)])
   assert.deepEqual(published(send(asset, [row(1, 1, 5)], correction('a', 1, 2, ['pressureBar']))), [[0, 4, 35]])
   assert.deepEqual(published(send(asset, [row(4, 9, 30)])), [[4, 1, 30]])
@@ -52,6 +48,7 @@ test('samples outside the range, of other channels, and of later times stay', ()
 
 test('a correction without samples takes the range out, and counts as an input', () => {
   const asset = newAsset()
+  const published = publishedOf(asset)
   send(asset, [row(1, 0, 10), row(2, 1, 90), row(3, 4, 30)])
   const gone = { ...correction('a', 1, 2), seqFrom: 1, seqTo: 1, withheld: [1], receivedUs: 5 * SECOND_US }
   assert.deepEqual(published(send(asset, [], gone)), [[0, 3, 10]])
@@ -60,6 +57,7 @@ test('a correction without samples takes the range out, and counts as an input',
 
 test('of two corrections the later one holds, whatever the order of their names', () => {
   const asset = newAsset()
+  const published = publishedOf(asset)
   send(asset, [row(1, 0, 10), row(2, 1, 90), row(3, 4, 30)])
   send(asset, [row(1, 1, 20)], correction('b', 1, 2))
   assert.deepEqual(published(send(asset, [row(1, 1, 40)], correction('a', 1, 2))), [[0, 6, 25]])
@@ -73,9 +71,10 @@ test('a late sample of the range is superseded too, also after a restart', () =>
   remember(memory, 'press-1', asset)
   const saved = keyedState(memory)
   const restored = newMemory()
-  for (const key of saved.dirty()) keyedState(restored).restore(key, saved.snapshot(key), 1)
+  const into = keyedState(restored)
+  for (const key of saved.dirty()) into.restore(key, saved.snapshot(key), saved.version)
   const again = restored.assets.get('press-1')!
-  assert.deepEqual(published(send(again, [row(4, 1.5, 1000)])).at(-1), [0, 4, 15])
+  assert.deepEqual(publishedOf(again)(send(again, [row(4, 1.5, 1000)])).at(-1), [0, 4, 15])
 })
 
 test('what is final already is reported late', () => {
@@ -92,6 +91,7 @@ test('what is final already is reported late', () => {
 
 test('a hundred releases into one window count once each, however often they are sent', () => {
   const asset = newAsset()
+  const published = publishedOf(asset)
   send(asset, [row(1, 0, 10), row(2, 4, 30)])
   const releases = Array.from({ length: 100 }, (_, at) => ({ sourceId: `release:${at}`, epoch: 0 }))
   const all = () => releases.flatMap((each) => published(send(asset, [row(1, 1, 10)], each)))

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import type { Batch, Input, Output } from '@andon/kit'
 import type { Features, Telemetry } from '@andon/schemas'
 import { compileFeatureSet } from '../src/feature-set.ts'
-import type { AssetPlan } from '../src/feature-set.ts'
+import type { AssetPlan } from '../src/plan.ts'
 import { onTelemetry } from '../src/on-telemetry.ts'
 import type { Counts } from '../src/on-telemetry.ts'
 import { keyedState, newMemory } from '../src/state.ts'
@@ -15,7 +15,8 @@ import { SECOND_US, blockOf, blockRecord, modelPlan, pressAsset, tickRecord, wav
 import type { Row } from './blocks.ts'
 
 const settled = async () => {}
-const noCounts: Counts = { windowsClosed: () => {}, rows: () => {}, malformed: () => {} }
+const servicedAt = () => null
+const noCounts: Counts = { windowsClosed: () => {}, unmonitored: () => {}, rows: () => {}, malformed: () => {} }
 
 const inputOf = (value: Telemetry, offset: number, partition = 0): Input<Telemetry> => ({
   topic: 'telemetry',
@@ -51,7 +52,7 @@ class Features1 {
   }
 
   async run(records: readonly Telemetry[], batchSizes: readonly number[] = [records.length], from = 0) {
-    const handle = onTelemetry({ memory: this.memory, settled, planAt: () => this.plan, gapBound: 16, counts: noCounts })
+    const handle = onTelemetry({ memory: this.memory, settled, servicedAt, planAt: () => this.plan, gapBound: 16, counts: noCounts })
     let at = 0
     for (let b = 0; at < records.length; b++) {
       const size = Math.max(1, batchSizes[b % batchSizes.length] ?? 1)
@@ -272,11 +273,7 @@ test('a revision names the one it supersedes and carries more inputs', async () 
 test('a window without a good sample of a channel says so', async () => {
   const plan = modelPlan({
     sources: ['a'],
-    channels: ['temperatureC', 'pressureBar'],
-    computations: [
-      { name: 'temperatureC.mean', channel: 'temperatureC', statistic: 'mean' },
-      { name: 'pressureBar.max', channel: 'pressureBar', statistic: 'max' },
-    ],
+    statistics: { temperatureC: ['mean'], pressureBar: ['max'] },
   })
   const channels = ['temperatureC', 'pressureBar']
   const rows: Row[] = [
@@ -327,7 +324,7 @@ test('the waveform of the press becomes one vector a second', async () => {
       },
     ],
   }
-  const plan = compileFeatureSet(parseFeatureSet(document), 'f'.repeat(64), pressAsset)
+  const plan = compileFeatureSet(parseFeatureSet(document), 'f'.repeat(64), pressAsset, 'p'.repeat(64))
   const snippet = (k: number) =>
     Float32Array.from({ length: 2048 }, (_, i) => 1 + 2 * Math.sin((2 * Math.PI * 2500 * (i + 2048 * k)) / 8192))
   const records = Array.from({ length: 9 }, (_, k) => blockRecord(waveformOf(k + 1, k * 0.25, snippet(k), 8192), 'press-1'))
@@ -350,7 +347,7 @@ test('the waveform of the press becomes one vector a second', async () => {
 })
 
 test('windows too large for one record are restored from their parts, also beside parts of a longer snapshot', async () => {
-  const plan = modelPlan({ sources: ['a'], channels: ['v'], computations: [{ name: 'v.rms', channel: 'v', statistic: 'rms' }] })
+  const plan = modelPlan({ sources: ['a'], statistics: { v: ['rms'] } })
   const snippet = (k: number) => Float32Array.from({ length: 100_000 }, (_, i) => Math.sin(i * (k + 1)))
   const record = (k: number, timeS: number) =>
     blockRecord({ ...waveformOf(k + 1, timeS, snippet(k), 100_000), sourceId: 'a', channels: ['v'] })
@@ -375,6 +372,7 @@ test('what the plant does not describe is counted and leaves no memory', async (
   const handle = onTelemetry({
     memory,
     settled,
+    servicedAt,
     planAt: () => undefined,
     gapBound: 16,
     counts: { ...noCounts, rows: (outcome, n) => (counted[outcome] = (counted[outcome] ?? 0) + n) },
@@ -393,6 +391,7 @@ test('a block that contradicts itself is counted and stops nothing', async () =>
   const handle = onTelemetry({
     memory,
     settled,
+    servicedAt,
     planAt: () => twoSources,
     gapBound: 16,
     counts: { ...noCounts, malformed: () => malformed++ },
@@ -408,7 +407,7 @@ test('a block that overtakes the plant file waits for it', async () => {
   const published = async () => {
     plan = twoSources
   }
-  const handle = onTelemetry({ memory, settled: published, planAt: () => plan, gapBound: 16, counts: noCounts })
+  const handle = onTelemetry({ memory, settled: published, servicedAt, planAt: () => plan, gapBound: 16, counts: noCounts })
   await handle({ topic: 'telemetry', partition: 0, inputs: [inputOf(blockRecord(blockOf([{ seq: 1, timeS: 0, values: [1] }])), 0)] })
   assert.equal(memory.assets.size, 1)
 })

@@ -1,0 +1,64 @@
+// When an asset counts as unmonitored: nothing came for the time of three windows. Noticed by partition time, which goes on
+// as long as any ingest instance ticks; a pure function of the partition's records.
+
+import type { AssetWindows } from './asset-windows.ts'
+import { NEVER_US } from './intervals.ts'
+import { isOldData, isOneOff } from './source-clock.ts'
+import type { SourceClock } from './source-clock.ts'
+
+/** Windows that have to pass without a row. */
+const WINDOWS = 3
+/** Least patience with assets whose windows are counted in rows. */
+const LEAST_US = 1_000_000
+
+/** The time without a row, on the clock of the asset's source. */
+export interface Silence {
+  readonly startUs: number
+  readonly endUs: number
+  readonly historical: boolean
+}
+
+/** Partition time at which the asset is unmonitored; Infinity when nothing is expected of it. */
+export const silentFromUs = (asset: AssetWindows): number => {
+  const lengthUs = patienceUs(asset)
+  return asset.heardUs === NEVER_US || lengthUs === undefined ? Number.POSITIVE_INFINITY : asset.heardUs + 1 + lengthUs
+}
+
+/** The silence that is reported. */
+export const silenceOf = (asset: AssetWindows): Silence | undefined => {
+  const clock = newestOf(asset)
+  const lengthUs = patienceUs(asset)
+  if (clock === undefined || lengthUs === undefined) return undefined
+  const startUs = clock.newestUs + (asset.heardUs - clock.newestReceivedUs) + 1
+  return { startUs, endUs: startUs + lengthUs, historical: isOldData(clock) }
+}
+
+const newestOf = ({ sources }: AssetWindows): SourceClock | undefined => {
+  let newest: SourceClock | undefined
+  for (const [sourceId, clock] of sources) {
+    if (isOneOff(sourceId) || clock.newestUs === NEVER_US) continue
+    if (newest === undefined || clock.newestReceivedUs > newest.newestReceivedUs) newest = clock
+  }
+  return newest
+}
+
+const patienceUs = (asset: AssetWindows): number | undefined => {
+  const plan = asset.plans[asset.current]
+  if (plan === undefined) return undefined
+  const { length } = plan.scales[0]!
+  if ('us' in length) return WINDOWS * length.us
+  const distanceUs = usualDistanceUs(asset, length.rows)
+  return distanceUs && WINDOWS * (distanceUs + Math.max(plan.latenessUs + plan.graceUs, LEAST_US))
+}
+
+/** Mean time from row to row over the last window; undefined as long as there is none. */
+const usualDistanceUs = ({ lanes, current }: AssetWindows, rows: number): number | undefined => {
+  let newest: AssetWindows['lanes'][number] | undefined
+  for (const lane of lanes) {
+    if (lane.plan !== current || lane.rows < 2 || !lane.endsWindows) continue
+    if (newest === undefined || (lane.timesUs[lane.to - 1] as number) > (newest.timesUs[newest.to - 1] as number)) newest = lane
+  }
+  if (newest === undefined) return undefined
+  const count = Math.min(rows, newest.rows)
+  return Math.round(((newest.timesUs[newest.to - 1] as number) - (newest.timesUs[newest.to - count] as number)) / (count - 1))
+}
