@@ -6,15 +6,17 @@ import { elementCount, scratchArray } from './elements.ts'
 import type { Compute, Kernel, Series } from './kernel.ts'
 import { absolutes, cubes, extremes, found, roots, squares, squaresAndFourths, sum, widenAndSum } from './sums.ts'
 
-/** What the passes over one window found; y = x - mean. All but the count stand in units of `scale`. */
+/** What the passes over one window found; y = x - mean. */
 interface Moments {
   count: number
-  scale: number
   mean: number
   min: number
   max: number
   /** Largest |y|. */
   peak: number
+  /** What follows is in units of this; `largest` is the peak. */
+  scale: number
+  largest: number
   rms: number
   /** Means of y^3, y^4, |y| and the root of |y|. */
   cube: number
@@ -37,19 +39,19 @@ const over = (numerator: number, denominator: number): number => (denominator > 
 
 const parts = {
   count: { needs: 'nothing', of: (m) => m.count },
-  mean: { needs: 'mean', of: (m) => m.mean * m.scale },
+  mean: { needs: 'mean', of: (m) => m.mean },
   std: { needs: 'squares', of: (m) => m.rms * m.scale },
-  min: { needs: 'extremes', of: (m) => m.min * m.scale },
-  max: { needs: 'extremes', of: (m) => m.max * m.scale },
-  range: { needs: 'extremes', of: (m) => (m.max - m.min) * m.scale },
+  min: { needs: 'extremes', of: (m) => m.min },
+  max: { needs: 'extremes', of: (m) => m.max },
+  range: { needs: 'extremes', of: (m) => m.max - m.min },
   rms: { needs: 'squares', of: (m) => m.rms * m.scale },
-  peak: { needs: 'mean', peak: true, of: (m) => m.peak * m.scale },
-  crest: { needs: 'squares', peak: true, of: (m) => over(m.peak, m.rms) },
+  peak: { needs: 'mean', peak: true, of: (m) => m.peak },
+  crest: { needs: 'squares', peak: true, of: (m) => over(m.largest, m.rms) },
   kurtosis: { needs: 'fourths', of: (m) => over(m.fourth, m.rms * m.rms * (m.rms * m.rms)) },
   skewness: { needs: 'cubes', of: (m) => over(m.cube, m.rms * m.rms * m.rms) },
   shape: { needs: 'absolutes', of: (m) => over(m.rms, m.absolute) },
-  impulse: { needs: 'absolutes', peak: true, of: (m) => over(m.peak, m.absolute) },
-  clearance: { needs: 'roots', peak: true, of: (m) => over(m.peak, m.root * m.root) },
+  impulse: { needs: 'absolutes', peak: true, of: (m) => over(m.largest, m.absolute) },
+  clearance: { needs: 'roots', peak: true, of: (m) => over(m.largest, m.root * m.root) },
   lnRms: { needs: 'squares', of: (m) => Math.log(Math.max(m.rms * m.scale, leastLevel)) },
 } as const satisfies Partial<Record<Statistic, Part>>
 
@@ -84,11 +86,12 @@ const rescaled = scratchArray()
 
 const now: Moments = {
   count: Number.NaN,
-  scale: Number.NaN,
   mean: Number.NaN,
   min: Number.NaN,
   max: Number.NaN,
   peak: Number.NaN,
+  scale: Number.NaN,
+  largest: Number.NaN,
   rms: Number.NaN,
   cube: Number.NaN,
   fourth: Number.NaN,
@@ -102,14 +105,15 @@ const [leastSquares, mostSquares] = [1e-140, 1e140]
 /** False where doubles of the window are too large, or too small, for their powers. */
 const measure = (x: Float64Array, n: number, sumOfRest: number, passes: Passes): boolean => {
   const shift = sumOfRest / n
-  now.mean = (x[0] as number) + shift
+  const first = x[0] as number
+  now.mean = first + shift
   if (passes.extremes) {
     extremes(x, n)
     now.min = found[0] as number
     now.max = found[1] as number
-    const first = x[0] as number
-    now.peak = Math.max(now.max - first - shift, first - now.min + shift)
+    now.largest = Math.max(now.max - first - shift, first - now.min + shift)
   }
+  now.peak = now.largest
   if (passes.mean && shift - shift !== 0) return false
   if (!passes.squares) return true
   let sumOfSquares: number
@@ -130,17 +134,24 @@ const isConstant = (x: Float64Array, n: number): boolean => {
   return true
 }
 
-/** Measures in units of a power of two that is near the largest element: exact, whatever its size. */
+/** Measures in units of a power of four that is near the largest element: exact, whatever its size, and so is the unit's root. */
 const measureRescaled = (x: Float64Array, n: number, passes: Passes): void => {
   let largest = 0
   for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(x[i] as number))
   // Not below -1000: the factor has to be a number, and the smallest doubles need no more.
-  const exponent = Math.max(Math.floor(Math.log2(largest)), -1000)
+  const exponent = Math.max(2 * Math.floor(Math.log2(largest) / 2), -1000)
   const factor = 2 ** -exponent
   const units = rescaled(n)
   for (let i = 0; i < n; i++) units[i] = (x[i] as number) * factor
-  now.scale = 2 ** exponent
+  const { mean, min, max, peak } = now
   measure(units, n, sum(units, n), passes)
+  now.scale = 2 ** exponent
+  now.min = min
+  now.max = max
+  // As they are where nothing else is asked for, if they could be had.
+  const isKnown = mean - mean === 0
+  now.mean = isKnown ? mean : now.mean * now.scale
+  now.peak = isKnown ? peak : now.peak * now.scale
 }
 
 const momentsOf = (series: Series, passes: Passes): void => {
