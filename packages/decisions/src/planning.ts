@@ -30,10 +30,10 @@ export const approvalsNeeded = (step: PlanStep, command: CommandRule, doubts: re
   return Math.max(step.approvals, floor)
 }
 
-/** Why a person has to look: the finding's own doubts, the gate's, and a model that is not the champion. */
+/** Why a person has to look: the finding's own doubts, the gate's, and a model that is not the champion (a limit has none). */
 export const doubtsOf = (finding: Finding | null, plan: Plan): string[] => {
   const doubts = new Set([...(finding?.doubts ?? []), ...plan.doubts])
-  if (finding && finding.modelRole !== 'champion') doubts.add('non-champion')
+  if (finding && finding.model !== '' && finding.modelRole !== 'champion') doubts.add('non-champion')
   return [...doubts].sort()
 }
 
@@ -82,6 +82,8 @@ export const proposeStep = (
   if (!command) return `command ${step.command} is not in the catalogue`
   const role = subject.finding?.modelRole
   if (actsOnPlant(command) && (role === 'canary' || role === 'shadow')) return `a ${role} model never proposes motion`
+  const about = subject.finding?.about ?? 'machine'
+  if (actsOnPlant(command) && about !== 'machine') return `a finding about the ${about}, not the machine, never proposes motion`
   const target = command.target.kind === 'line' ? plan.lineId : subject.assetId
   if (target === null) return `command ${step.command} needs an asset`
   const checked = checkParams(command, step.params ?? {})

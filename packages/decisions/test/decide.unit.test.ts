@@ -91,6 +91,25 @@ describe('findings', () => {
     }
   })
 
+  test('a sensor at fault and missing telemetry are told, and never propose motion', () => {
+    for (const about of ['sensor', 'telemetry']) {
+      const partition = withFinding(planOf(), findingOf({ about, model: '', modelRole: '' }))
+      assert.deepEqual(
+        [...partition.state.steps.values()].map((step) => [step.name, step.status]),
+        [
+          ['inspection', 'approved'],
+          ['notify', 'approved'],
+        ],
+      )
+      assert.match([...partition.state.incidents.values()][0]?.notes[0] ?? '', new RegExp(`about the ${about}, not the machine, never`))
+    }
+  })
+
+  test('an absolute limit that no model judges may propose motion, and a human decides', () => {
+    const partition = withFinding(planOf(), findingOf({ model: '', modelRole: '' }))
+    assert.deepEqual([partition.step('inspection').status, partition.step('pause').status], ['approved', 'awaiting-approval'])
+  })
+
   test('motion needs a human whatever the policy says', () => {
     const partition = withFinding(planOf({ steps: [{ ...pause, approvals: 0 }] }))
     assert.equal(partition.step('pause').proposal.approvalsNeeded, 1)
