@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 
-const deadlineMs = 120_000
+const deadlineMs = 60_000
 
-/** Resolves once it is true; fails the test with what it waited for when it is not within two minutes. */
+/** Resolves once it is true; fails the test with what it waited for when it is not within a minute. */
 export const until = async (isTrue: () => boolean | Promise<boolean>, what = 'it'): Promise<void> => {
   const deadline = Date.now() + deadlineMs
   while (!(await isTrue())) {

@@ -1,9 +1,10 @@
 // Fills the gap an outage left, from the server's own history: raw values between what was kept last and now, page by page.
 
-import type { ClientSession, HistoryReadResponse } from 'node-opcua-client'
+import type { HistoryReadResponse } from 'node-opcua-client'
 import { messageOf } from '@andon/kit'
 import { severityOf, valueOf } from '../opcua-values.ts'
 import type { DataValueLike, NodeChannel, NodeValue } from '../opcua-values.ts'
+import type { Connection } from './opcua-session.ts'
 
 const valuesPerPage = 1000
 // A server may stamp values ahead of its own clock.
@@ -18,10 +19,11 @@ export interface HistoryNode {
 
 /**
  * Hands over the values after `sinceUs` of each node, in pages; a page is handed over when the one before was taken.
+ * Rejects when the connection fails: what was not handed over is to be read again.
  * @returns the nodes whose history the server does not have or give, with its reason.
  */
 export const readHistory = async (
-  session: ClientSession,
+  { session, unlessRefused }: Connection,
   nodes: readonly HistoryNode[],
   nowMs: () => number,
   take: (values: NodeValue[]) => Promise<void>,
@@ -47,11 +49,12 @@ export const readHistory = async (
 
   let open: OpenNode[] = nodes.map((node) => ({ node, continuationPoint: undefined }))
   while (open.length > 0) {
-    let response: HistoryReadResponse
-    try {
-      response = await ask(open)
-    } catch (error) {
-      for (const { node } of open) without.set(node, messageOf(error)) // a server without the service
+    let reason = 'no answer'
+    const asked = ask(open)
+    asked.catch((error: unknown) => (reason = messageOf(error)))
+    const response = await unlessRefused(asked)
+    if (response === undefined) {
+      for (const { node } of open) without.set(node, reason) // a server without the service
       return without
     }
     const page: NodeValue[] = []

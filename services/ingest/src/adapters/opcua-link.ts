@@ -150,18 +150,27 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
 
   /** The subscription of the connection before, with what it kept for us; false when the server does not have it any more. */
   const takeOver = async (connection: Connection, old: Subscription): Promise<boolean> => {
-    const answer = await connection.session
-      .transferSubscriptions({ subscriptionIds: [old.id], sendInitialValues: false })
-      .catch(() => undefined)
+    const answer = await connection.unlessRefused(
+      connection.session.transferSubscriptions({ subscriptionIds: [old.id], sendInitialValues: false }),
+    )
     const result = answer?.results?.[0]
-    if (result === undefined || severityOf(result.statusCode) > 0) return false
-    subscription = old
+    if (result === undefined || severityOf(result.statusCode) > 0) {
+      subscription = undefined
+      return false
+    }
     const known = [...(result.availableSequenceNumbers ?? [])].filter((number) => isAfter(number, old.lastSeq))
     for (const number of known.toSorted((a, b) => (isAfter(a, b) ? 1 : -1))) {
-      const message = await connection.republish(old.id, number).catch(() => undefined) // gone: its number is missing below
+      const message = await connection.republish(old.id, number) // gone: its number is missing below
       if (message !== undefined) await receive(message, connection)
     }
     return true
+  }
+
+  /** A new subscription, ours once the time before it is filled: until then the next connection begins anew. */
+  const beginAnew = async (connection: Connection): Promise<void> => {
+    const made = await subscribe(connection.session, nodeIds, file, logger)
+    await fill(connection)
+    subscription = made
   }
 
   /**
@@ -172,13 +181,15 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
     const current = subscription
     if (current === undefined) return
     const { sequenceNumber } = message
+    let isFilled = false
     while (connection !== undefined && isAfter(sequenceNumber, following(current.lastSeq))) {
       const missing = following(current.lastSeq)
-      const again = await connection.republish(current.id, missing).catch(() => undefined)
+      const again = await connection.republish(current.id, missing)
       if (again !== undefined) await receive(again, undefined)
-      else {
+      else if (!isFilled) {
         logger.warn({ source: file.id, sequenceNumber: missing }, 'the server lost a notification before it was read')
-        await fill(connection)
+        await fill(connection) // up to now, so behind whatever else is missing
+        isFilled = true
       }
       current.lastSeq = missing
     }
@@ -189,13 +200,13 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
     void save() // reports its own failure
   }
 
-  const fill = async ({ session }: Connection): Promise<void> => {
+  const fill = async (connection: Connection): Promise<void> => {
     const nodes = [...nodeIds].flatMap(([of, nodeId]) => {
       const last = kept.get(keyOf(of))
       return last === undefined ? [] : [{ of, nodeId, sinceUs: last[0] }]
     })
     if (nodes.length === 0) return
-    const without = await readHistory(session, nodes, nowMs, async (values) => {
+    const without = await readHistory(connection, nodes, nowMs, async (values) => {
       await take(values, true)
       void save() // reports its own failure
     })
@@ -208,13 +219,18 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
       )
   }
 
-  const publishLoop = async (connection: Connection, keepAliveMs: number): Promise<void> => {
+  const publishLoop = async (connection: Connection, { id, keepAliveMs }: Subscription, isTakenOver: boolean): Promise<void> => {
     const quietMs = 2 * keepAliveMs + 2000
+    let isProven = !isTakenOver
     let turn: Promise<void> = Promise.resolve()
     let isOver = false
     const one = async (): Promise<void> => {
       for (;;) {
         const response = await bounded(connection.publish(acknowledge.splice(0), 2 * quietMs), quietMs)
+        if (!isProven && response.subscriptionId === id) {
+          isProven = true
+          metrics.gap('bridged')
+        }
         const mine = turn.then(async () => {
           if (isOver || response.subscriptionId !== subscription?.id) return
           await receive(response.notificationMessage, connection)
@@ -222,6 +238,16 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
         turn = mine.catch(() => undefined) // the failure ends this loop below
         await mine
       }
+    }
+    // Some servers accept the transfer and go on looking for publish requests where the connection before left them: asyncua,
+    // open62541 before its pull request 6086. Such a subscription is dead until the old session times out, so it is replaced.
+    const proveItself = async (): Promise<void> => {
+      await pause(keepAliveMs + 1000) // by then a keep-alive is due
+      if (isProven || isOver) return
+      await connection.probe() // rather than a slow network
+      if (isProven || isOver) return
+      subscription = undefined
+      throw unreachable(file, 'the server says nothing for the subscription that it handed over')
     }
     const bounded = async <T>(work: Promise<T>, ms: number): Promise<T> => {
       const timer = new AbortController()
@@ -232,7 +258,8 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
       return await Promise.race([work, late]).finally(() => timer.abort())
     }
     try {
-      await Promise.race([connection.lost, untilStopped(), ...Array.from({ length: publishRequests }, one)])
+      const proof = proveItself().then(() => new Promise<never>(() => undefined)) // once proven, it ends nothing
+      await Promise.race([connection.lost, untilStopped(), proof, ...Array.from({ length: publishRequests }, one)])
     } finally {
       isOver = true // a closing session is answered too
       await turn
@@ -249,20 +276,15 @@ export const openOpcuaLink = (deps: OpcuaLinkDeps): Link => {
     const connection = await connectOpcua(file, await deps.pki(), deps.password, logger)
     try {
       nodeIds = await resolveNodes(connection.session, channels, file)
-      const old = subscription
-      subscription = undefined
-      if (old !== undefined && (await takeOver(connection, old))) metrics.gap('bridged')
-      else {
-        subscription = await subscribe(connection.session, nodeIds, file, logger)
-        await fill(connection)
-      }
+      const isTakenOver = subscription !== undefined && (await takeOver(connection, subscription))
+      if (!isTakenOver) await beginAnew(connection)
       await save()
       state = true
       onUp()
       logger.info({ source: file.id, endpoint: file.endpoint }, 'an OPC UA source is read')
-      await publishLoop(connection, subscription!.keepAliveMs)
+      await publishLoop(connection, subscription!, isTakenOver)
     } finally {
-      await connection.close(end === 'handed over')
+      await connection.close(end === 'handed over' && subscription !== undefined)
     }
   }
 

@@ -21,6 +21,8 @@ import type { Pki } from './opcua-pki.ts'
 import type { OpcuaFile } from './opcua-link.ts'
 
 const requestMs = 10_000
+/** Server_ServerStatus_State, which every server has. */
+const serverState = 'i=2259'
 
 /** The services of node-opcua's session that its public type leaves out. Its own subscriptions acknowledge on receipt, before anything is safe. */
 export interface OpcuaSession extends ClientSession {
@@ -36,7 +38,15 @@ export interface Connection {
   /** Rejects once the connection is gone. */
   readonly lost: Promise<never>
   readonly publish: (acknowledge: readonly Acknowledgement[], withinMs: number) => Promise<PublishResponse>
-  readonly republish: (subscriptionId: number, sequenceNumber: number) => Promise<NotificationMessage>
+  /** Undefined: the server does not have it any more. */
+  readonly republish: (subscriptionId: number, sequenceNumber: number) => Promise<NotificationMessage | undefined>
+  /**
+   * What the server answers; undefined when it refuses, or answers others but not this. Rejects when the connection is what failed:
+   * then nothing is known, and it has to be asked again on the next one.
+   */
+  readonly unlessRefused: <T>(asked: Promise<T>) => Promise<T | undefined>
+  /** Resolves when the server answers on this connection, rejects when it does not. */
+  readonly probe: () => Promise<void>
   /** `keep`: the server keeps our subscriptions for the next connection. */
   readonly close: (keep: boolean) => Promise<void>
 }
@@ -124,14 +134,26 @@ export const connectOpcua = async (file: OpcuaFile, pki: Pki, password: string |
 }
 
 const connectionOf = (
-  { PublishRequest, RepublishRequest }: typeof import('node-opcua-client'),
+  { AttributeIds, PublishRequest, RepublishRequest }: typeof import('node-opcua-client'),
   client: OPCUAClient,
   session: OpcuaSession,
   lost: Promise<never>,
 ): Connection => {
+  const own = bounded(session, lost)
+  const probe = async (): Promise<void> => void (await own.read({ nodeId: serverState, attributeId: AttributeIds.Value }))
+  const unlessRefused = async <T>(asked: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await asked
+    } catch {
+      await probe()
+      return undefined
+    }
+  }
   return {
-    session: bounded(session, lost),
+    session: own,
     lost,
+    probe,
+    unlessRefused,
     publish: (acknowledge, withinMs) =>
       answerOf((done) => {
         const subscriptionAcknowledgements = acknowledge.map((each) => ({ ...each }))
@@ -140,7 +162,9 @@ const connectionOf = (
     republish: async (subscriptionId, retransmitSequenceNumber) => {
       const request = new RepublishRequest({ subscriptionId, retransmitSequenceNumber })
       const asked = answerOf<RepublishResponse>((done) => session.republish(request, done))
-      return (await Promise.race([within(asked, 'ask again for a notification'), lost])).notificationMessage
+      const answer = await unlessRefused(Promise.race([within(asked, 'ask again for a notification'), lost]))
+      const message = answer?.notificationMessage
+      return message?.sequenceNumber === retransmitSequenceNumber ? message : undefined // asyncua answers an empty one
     },
     close: async (keep) => {
       await within(session.close(!keep), 'close the session').catch(() => undefined) // it may be gone already

@@ -20,7 +20,7 @@ const server = new OPCUAServer({
   serverCertificateManager: manager,
   securityModes: [isOpen ? MessageSecurityMode.None : MessageSecurityMode.SignAndEncrypt],
   securityPolicies: [isOpen ? SecurityPolicy.None : SecurityPolicy.Basic256Sha256],
-  serverCapabilities: { minSupportedSampleRate: 0 }, // every change is reported
+  serverCapabilities: { minSupportedSampleRate: 0, maxSessions: 100 }, // every change is reported; sessions of cut connections stay for a while
   allowAnonymous: true,
   userManager: { isValidUser: (name: string, password: string) => name === 'reader' && password === 'right' },
 })
