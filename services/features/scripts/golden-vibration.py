@@ -121,7 +121,7 @@ def analytic(x, low, high):
 def thinned_squares(x, low, high):
     """Squared envelope as often as its bandwidth needs, and how many elements the ends of a row take."""
     z, width = analytic(x, low, high)
-    samples = power_of_two(2 * width)
+    samples = int(len(z) * 2 ** np.ceil(np.log2(2 * (high - low)) - 1e-9))
     step = len(z) // samples
     count = (len(x) - 1) // step + 1
     return np.abs(z[::step][:count]) ** 2, int(np.ceil(2 * samples / width)), step

@@ -5,8 +5,9 @@
 // squared envelope needs (at least twice the width of the band) instead of as often as the row was.
 
 import type { Statistic } from '@andon/schemas'
-import { fftOf, realFftOf } from './fft.ts'
-import type { Compute, Kernel, Preparation, Series } from './kernel.ts'
+import { fftOf } from './fft.ts'
+import type { WaveformFigures } from './figure.ts'
+import type { Preparation, Series } from './kernel.ts'
 import { highestBin, leastWidth, rowWidth, spectrumOf } from './spectrum.ts'
 import type { Spectrum } from './spectrum.ts'
 
@@ -39,43 +40,12 @@ interface Envelope {
 
 const scratch: Envelope = { length: 0, squares: new Float64Array(1024), widths: [], edge: 0, decimation: 1 }
 
-interface RowScratch {
-  readonly row: Float64Array
-  readonly bins: Float64Array
-}
-
-const rowScratch = new Map<number, RowScratch>()
 const bandScratch = new Map<number, { readonly bins: Float64Array; readonly signal: Float64Array }>()
-
-const rowScratchOf = (length: number): RowScratch => {
-  let found = rowScratch.get(length)
-  if (found === undefined) rowScratch.set(length, (found = { row: new Float64Array(length), bins: new Float64Array(length + 2) }))
-  return found
-}
 
 const bandScratchOf = (length: number) => {
   let found = bandScratch.get(length)
   if (found === undefined) bandScratch.set(length, (found = { bins: new Float64Array(2 * length), signal: new Float64Array(2 * length) }))
   return found
-}
-
-const powerOfTwoFor = (width: number): number => 2 ** Math.ceil(Math.log2(width))
-
-/** Spectrum of a row without its mean, filled up with zeros to a power of two. */
-const rowBins = ({ elements }: Series, from: number, width: number): Float64Array => {
-  const length = powerOfTwoFor(width)
-  const { row, bins } = rowScratchOf(length)
-  let mean = 0
-  for (let i = 0; i < width; i++) {
-    const x = elements[from + i] as number
-    row[i] = x
-    mean += x
-  }
-  mean /= width
-  for (let i = 0; i < width; i++) row[i] = (row[i] as number) - mean
-  if (width < length) row.fill(0, width)
-  realFftOf(length).real(row, bins)
-  return bins
 }
 
 interface Edges {
@@ -91,22 +61,16 @@ interface Edges {
 const edgesOf = ({ low, high }: Band, length: number): Edges => {
   const from = Math.max(1, Math.ceil(low * length - 1e-9))
   const to = Math.min(length / 2, Math.ceil(high * length - 1e-9))
-  const samples = powerOfTwoFor(2 * (to - from))
+  // The same share of the sample rate for rows of every length.
+  const samples = length * 2 ** Math.ceil(Math.log2(2 * (high - low)) - 1e-9)
   return { from, to, samples, edge: Math.ceil((2 * samples) / (to - from)) }
 }
 
 /** Squared modulus of the analytic signal of a band, from the bins of the row; `out` from `at` on. */
-const squaredEnvelope = (
-  bins: Float64Array,
-  length: number,
-  { from, to, samples }: Edges,
-  out: Float64Array,
-  at: number,
-  count: number,
-) => {
+const squaredEnvelope = (bins: Float64Array, { from, to, samples }: Edges, out: Float64Array, at: number, count: number) => {
   const { bins: band, signal } = bandScratchOf(samples)
   const size = 2 * (to - from)
-  const scale = 2 / length
+  const scale = 2 / (bins.length - 2)
   // The forward transform of the conjugate is the conjugate of the inverse: the modulus is the same.
   for (let i = 0, k = 2 * from; i < size; i += 2, k += 2) {
     band[i] = (bins[k] as number) * scale
@@ -124,12 +88,13 @@ const squaredEnvelope = (
 /** Elements of an envelope that lie inside a row of `width`. */
 const countOf = (width: number, length: number, { samples }: Edges): number => Math.floor(((width - 1) * samples) / length) + 1
 
-const demodulate = (series: Series, band: Band, bins?: Float64Array): Envelope | undefined => {
+const demodulate = (series: Series, transforms: readonly Float64Array[], band: Band): Envelope | undefined => {
   scratch.length = 0
   scratch.widths.length = 0
-  for (let row = 0, from = 0; row < series.rows; row++) {
+  for (let row = 0; row < series.rows; row++) {
     const width = rowWidth(series, row)
-    const length = powerOfTwoFor(width)
+    const bins = transforms[row] as Float64Array
+    const length = bins.length - 2
     const edges = edgesOf(band, length)
     if (edges.to - edges.from < LEAST_BINS) return undefined
     const count = countOf(width, length, edges)
@@ -138,12 +103,11 @@ const demodulate = (series: Series, band: Band, bins?: Float64Array): Envelope |
       more.set(scratch.squares)
       scratch.squares = more
     }
-    squaredEnvelope(bins ?? rowBins(series, from, width), length, edges, scratch.squares, scratch.length, count)
+    squaredEnvelope(bins, edges, scratch.squares, scratch.length, count)
     scratch.length += count
     scratch.widths.push(count)
     scratch.edge = edges.edge
     scratch.decimation = length / edges.samples
-    from += width
   }
   return scratch
 }
@@ -152,13 +116,13 @@ const demodulate = (series: Series, band: Band, bins?: Float64Array): Envelope |
 let sums = new Float64Array(0)
 
 const addKurtogram = (bins: Float64Array, width: number, candidates: readonly Band[]): void => {
-  const length = powerOfTwoFor(width)
+  const length = bins.length - 2
   candidates.forEach((band, i) => {
     const edges = edgesOf(band, length)
     if (edges.to - edges.from < LEAST_BINS) return
     const count = countOf(width, length, edges)
     const { squares } = kurtogramScratch(count)
-    squaredEnvelope(bins, length, edges, squares, 0, count)
+    squaredEnvelope(bins, edges, squares, 0, count)
     let second = 0
     let fourth = 0
     for (let j = edges.edge; j < count - edges.edge; j++) {
@@ -183,19 +147,10 @@ const candidates: readonly Band[] = KURTOGRAM.flatMap((bands) =>
 )
 
 /** The band whose envelope has the highest spectral kurtosis, of those that are at least `leastShare` of the sample rate wide. */
-const kurtogramBand = (
-  series: Series,
-  leastShare: number,
-): { readonly band: Band; readonly bins: Float64Array | undefined } | undefined => {
+const kurtogramBand = (series: Series, transforms: readonly Float64Array[], leastShare: number): Band | undefined => {
   const wide = candidates.filter(({ low, high }) => high - low >= leastShare * (1 - 1e-9))
   sums = sums.length < 3 * wide.length ? new Float64Array(3 * wide.length) : sums.fill(0)
-  let bins: Float64Array | undefined
-  for (let row = 0, from = 0; row < series.rows; row++) {
-    const width = rowWidth(series, row)
-    bins = rowBins(series, from, width)
-    addKurtogram(bins, width, wide)
-    from += width
-  }
+  for (let row = 0; row < series.rows; row++) addKurtogram(transforms[row] as Float64Array, rowWidth(series, row), wide)
   let best: Band | undefined
   let highest = Number.NEGATIVE_INFINITY
   wide.forEach((band, i) => {
@@ -207,7 +162,7 @@ const kurtogramBand = (
       best = band
     }
   })
-  return best && { band: best, bins: series.rows === 1 ? bins : undefined }
+  return best
 }
 
 /** Root mean square and kurtosis of the envelope about its mean, without the ends of the rows. */
@@ -283,7 +238,7 @@ const defectRatio = (spectrum: Spectrum, hz: number, harmonics: number, widthHz:
   return count > 0 ? sum / count : Number.NaN
 }
 
-const names = [
+export const envelopeStatistics = [
   'envelopeRms',
   'envelopeKurtosis',
   'envelopeLowHz',
@@ -294,69 +249,71 @@ const names = [
   'envelopeFtf',
 ] as const satisfies readonly Statistic[]
 
-type EnvelopeStatistic = (typeof names)[number]
+type EnvelopeStatistic = (typeof envelopeStatistics)[number]
 
-export const envelope: Kernel = {
-  statistics: names,
-  prepare: ({ call, machine }: Preparation): Compute => {
-    const { envelopeBandHz, spectrum: spectrumOptions, harmonics: beside = HARMONICS } = call.options
-    const placeOf = (statistic: EnvelopeStatistic): number => call.asked.find((each) => each.statistic === statistic)?.places[0] ?? -1
-    const [rmsAt, kurtosisAt, lowAt, highAt] = [
-      placeOf('envelopeRms'),
-      placeOf('envelopeKurtosis'),
-      placeOf('envelopeLowHz'),
-      placeOf('envelopeHighHz'),
-    ]
-    const { bearing } = machine
-    const defects =
-      bearing === null
-        ? []
-        : [
-            { at: placeOf('envelopeBpfo'), order: bearing.bpfoOrder },
-            { at: placeOf('envelopeBpfi'), order: bearing.bpfiOrder },
-            { at: placeOf('envelopeBsf'), order: 2 * bearing.bsfOrder },
-            { at: placeOf('envelopeFtf'), order: bearing.ftfOrder },
-          ]
-    const highestOrder = Math.max(0, ...defects.map(({ order }) => order))
-    const wanted = defects.filter(({ at }) => at >= 0)
-    const harmonics = 1 + beside
-    return (series, values, context) => {
-      const [only] = series
-      if (only === undefined || only.sampleRateHz === null || leastWidth(only) < 2 * LEAST_BINS) return
-      const { sampleRateHz } = only
-      const shaftHz = highestOrder > 0 ? context.shaftHz() : Number.NaN
-      // A band has to pass the harmonics that are looked at.
-      const leastHz = shaftHz > 0 ? harmonics * highestOrder * shaftHz : 0
-      const chosen =
-        envelopeBandHz === undefined
-          ? kurtogramBand(only, Math.min(0.5, leastHz / sampleRateHz))
-          : { band: { low: envelopeBandHz[0] / sampleRateHz, high: Math.min(0.5, envelopeBandHz[1] / sampleRateHz) }, bins: undefined }
-      if (chosen === undefined) return
-      const found = demodulate(only, chosen.band, chosen.bins)
-      if (found === undefined) return
-      if (lowAt >= 0) values[lowAt] = chosen.band.low * sampleRateHz
-      if (highAt >= 0) values[highAt] = chosen.band.high * sampleRateHz
-      if (rmsAt >= 0 || kurtosisAt >= 0) {
-        const { rms, kurtosis } = figuresOf(found)
-        if (rmsAt >= 0) values[rmsAt] = rms
-        if (kurtosisAt >= 0) values[kurtosisAt] = kurtosis
-      }
-      if (wanted.length === 0 || !(shaftHz > 0)) return
-      const { segment } = spectrumOptions ?? {}
-      const spectrum = spectrumOf(segment === undefined ? spectrumOptions : { ...spectrumOptions, segment: segment / found.decimation })({
-        rows: found.widths.length,
-        timesUs: only.timesUs,
-        elements: found.squares,
-        width: 0,
-        widths: found.widths,
-        sampleRateHz: sampleRateHz / found.decimation,
-      })
-      if (spectrum === undefined) return
-      const widthHz = (chosen.band.high - chosen.band.low) * sampleRateHz
-      const { power, binHz, reach } = spectrum
-      const last = Math.min(Math.floor(Math.min(widthHz, harmonics * highestOrder * (1 + SLIP) * shaftHz) / binHz), power.length - 1)
-      const median = medianOf(power, reach + 1, last + 1)
-      for (const { at, order } of wanted) values[at] = defectRatio(spectrum, order * shaftHz, harmonics, widthHz, median)
+/** Prepares what a call asks of envelopes; undefined = nothing. */
+export const envelopeOf = ({ call, machine }: Preparation): WaveformFigures | undefined => {
+  const { envelopeBandHz, spectrum: spectrumOptions, harmonics: beside = HARMONICS } = call.options
+  const placeOf = (statistic: EnvelopeStatistic): number => call.asked.find((each) => each.statistic === statistic)?.places[0] ?? -1
+  const places = envelopeStatistics.map(placeOf)
+  if (places.every((place) => place < 0)) return undefined
+  const [rmsAt = -1, kurtosisAt = -1, lowAt = -1, highAt = -1, bpfoAt = -1, bpfiAt = -1, bsfAt = -1, ftfAt = -1] = places
+  const { bearing } = machine
+  const defects =
+    bearing === null
+      ? []
+      : [
+          { at: bpfoAt, order: bearing.bpfoOrder },
+          { at: bpfiAt, order: bearing.bpfiOrder },
+          { at: bsfAt, order: 2 * bearing.bsfOrder },
+          { at: ftfAt, order: bearing.ftfOrder },
+        ]
+  const highestOrder = Math.max(0, ...defects.map(({ order }) => order))
+  const wanted = defects.filter(({ at }) => at >= 0)
+  const harmonics = 1 + beside
+  const { segment } = spectrumOptions ?? {}
+  const spectrumFor = spectrumOf(spectrumOptions)
+
+  const bandOf = (series: Series, transforms: readonly Float64Array[], sampleRateHz: number, shaftHz: number): Band | undefined => {
+    if (envelopeBandHz !== undefined)
+      return { low: envelopeBandHz[0] / sampleRateHz, high: Math.min(0.5, envelopeBandHz[1] / sampleRateHz) }
+    // A band has to pass the harmonics that are looked at.
+    const leastHz = shaftHz > 0 ? harmonics * highestOrder * shaftHz : 0
+    return kurtogramBand(series, transforms, Math.min(0.5, leastHz / sampleRateHz))
+  }
+
+  return (series, transforms, values, context) => {
+    const { sampleRateHz, timesUs } = series
+    if (sampleRateHz === null || leastWidth(series) < 2 * LEAST_BINS) return
+    const shaftHz = highestOrder > 0 ? context.shaftHz() : Number.NaN
+    const rows = transforms()
+    const band = bandOf(series, rows, sampleRateHz, shaftHz)
+    if (band === undefined || !(band.high > band.low)) return
+    const found = demodulate(series, rows, band)
+    if (found === undefined) return
+    if (lowAt >= 0) values[lowAt] = band.low * sampleRateHz
+    if (highAt >= 0) values[highAt] = band.high * sampleRateHz
+    if (rmsAt >= 0 || kurtosisAt >= 0) {
+      const { rms, kurtosis } = figuresOf(found)
+      if (rmsAt >= 0) values[rmsAt] = rms
+      if (kurtosisAt >= 0) values[kurtosisAt] = kurtosis
     }
-  },
+    if (wanted.length === 0 || !(shaftHz > 0)) return
+    const { squares, widths, decimation } = found
+    const maker = segment === undefined ? spectrumFor : spectrumOf({ ...spectrumOptions, segment: segment / decimation })
+    const spectrum = maker({
+      rows: widths.length,
+      timesUs,
+      elements: squares,
+      width: 0,
+      widths,
+      sampleRateHz: sampleRateHz / decimation,
+    })
+    if (spectrum === undefined) return
+    const widthHz = (band.high - band.low) * sampleRateHz
+    const { power, binHz, reach } = spectrum
+    const last = Math.min(Math.floor(Math.min(widthHz, harmonics * highestOrder * (1 + SLIP) * shaftHz) / binHz), power.length - 1)
+    const median = medianOf(power, reach + 1, last + 1)
+    for (const { at, order } of wanted) values[at] = defectRatio(spectrum, order * shaftHz, harmonics, widthHz, median)
+  }
 }

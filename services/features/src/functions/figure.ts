@@ -1,10 +1,14 @@
-// What is read off one spectrum: figures are prepared from a plan and share the spectrum of their call. See spectral.ts.
+// What is read off a waveform: figures are prepared from a plan and share the transforms and the spectrum of their call. See
+// vibration.ts.
 
-import type { Preparation, WindowContext } from './kernel.ts'
-import type { Spectrum } from './spectrum.ts'
+import type { Preparation, Series, WindowContext } from './kernel.ts'
+import type { RowTransforms, Spectrum } from './spectrum.ts'
 
-/** Writes its numbers to their places; what cannot be computed stays as it is, NaN. */
+/** Writes numbers of one spectrum to their places; what cannot be computed stays as it is, NaN. */
 export type Figure = (spectrum: Spectrum, values: Float64Array, context: WindowContext) => void
 
 /** Prepares a figure whose numbers go to `places`. */
 export type FigureOf = (given: Preparation, places: readonly number[]) => Figure
+
+/** Writes numbers of the rows themselves to their places. */
+export type WaveformFigures = (series: Series, transforms: RowTransforms, values: Float64Array, context: WindowContext) => void

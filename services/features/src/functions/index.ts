@@ -5,15 +5,14 @@ import type { Statistic } from '@andon/schemas'
 import { acoustic } from './acoustic.ts'
 import { counters } from './counters.ts'
 import { mains, phases } from './electric.ts'
-import { envelope } from './envelope.ts'
 import type { Kernel } from './kernel.ts'
 import { moments } from './moments.ts'
 import { orderStatistics } from './order-statistics.ts'
 import { orders } from './orders.ts'
 import { pairs } from './pairs.ts'
 import { slow } from './slow.ts'
-import { spectral } from './spectral.ts'
 import { states } from './states.ts'
+import { vibration } from './vibration.ts'
 
 export const kernels: readonly Kernel[] = [
   moments,
@@ -22,8 +21,7 @@ export const kernels: readonly Kernel[] = [
   states,
   counters,
   pairs,
-  spectral,
-  envelope,
+  vibration,
   orders,
   acoustic,
   mains,

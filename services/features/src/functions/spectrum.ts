@@ -19,8 +19,14 @@ export interface Spectrum {
   readonly reach: number
 }
 
-/** The spectrum of a window; undefined where no row holds a segment, or the sample rate is not known. */
-export type SpectrumMaker = (series: Series) => Spectrum | undefined
+/**
+ * The spectrum of a window; undefined where no row holds a segment, or the sample rate is not known. Transforms of whole rows
+ * are used where they are segments.
+ */
+export type SpectrumMaker = (series: Series, transforms?: RowTransforms) => Spectrum | undefined
+
+/** Transforms of the rows of a window without their means, filled up with zeros to a power of two: bins 0 to Nyquist per row. */
+export type RowTransforms = () => readonly Float64Array[]
 
 type WindowName = NonNullable<SpectrumOptions['window']>
 type Detrend = NonNullable<SpectrumOptions['detrend']>
@@ -95,26 +101,34 @@ export const powerOfTwoWithin = (width: number): number => 2 ** Math.floor(Math.
 /** Prepares spectra with these options: they come from `spectrum` of a rule. */
 export const spectrumOf = (options: SpectrumOptions = {}): SpectrumMaker => {
   const { detrend = 'mean', window = 'hann', segment, overlap = 0.5 } = options
-  return (series) => {
+  const isPlain = window === 'hann' && detrend === 'mean'
+  return (series, transforms) => {
     const { sampleRateHz } = series
     const least = leastWidth(series)
     const length = segment ?? (least >= 2 ? powerOfTwoWithin(least) : 0)
     if (length < 2 || sampleRateHz === null) return undefined
     const { power } = scratchOf(length)
-    const step = Math.max(1, Math.round(length * (1 - overlap)))
     const weights = cachedWeights(window, length)
-    let segments = 0
     power.fill(0)
-    for (let row = 0, from = 0; row < series.rows; row++) {
-      const width = rowWidth(series, row)
-      const last = width - length
-      for (let start = 0; start <= last; start += step) {
-        addSegment(series.elements, from + start, length, weights.values, detrend)
+    let segments = 0
+    if (transforms !== undefined && isPlain && series.widths === null && series.width === length)
+      for (const bins of transforms()) {
+        addHann(power, bins)
         segments++
-        // What is left over at the end is covered by one more segment that is aligned to it.
-        if (start < last && start + step > last) start = last - step
       }
-      from += width
+    else {
+      const step = Math.max(1, Math.round(length * (1 - overlap)))
+      for (let row = 0, from = 0; row < series.rows; row++) {
+        const width = rowWidth(series, row)
+        const last = width - length
+        for (let start = 0; start <= last; start += step) {
+          addSegment(series.elements, from + start, length, isPlain ? undefined : weights.values, detrend)
+          segments++
+          // What is left over at the end is covered by one more segment that is aligned to it.
+          if (start < last && start + step > last) start = last - step
+        }
+        from += width
+      }
     }
     if (segments === 0) return undefined
     const scale = 1 / (length * weights.squares * segments)
@@ -124,35 +138,108 @@ export const spectrumOf = (options: SpectrumOptions = {}): SpectrumMaker => {
   }
 }
 
+/**
+ * Transforms of the rows: made when they are first asked for, then shared by all that read them. The arrays are scratch: valid
+ * until the rows of another window are transformed.
+ */
+export const transformsOf = (series: Series): RowTransforms => {
+  let made: Float64Array[] | undefined
+  return () => {
+    if (made !== undefined) return made
+    made = []
+    for (let row = 0, from = 0; row < series.rows; row++) {
+      const width = rowWidth(series, row)
+      const length = powerOfTwoFor(width)
+      const bins = rowBins(length, row)
+      const { segment } = scratchOf(length)
+      fill(series.elements, from, segment, width)
+      realFftOf(length).real(segment, bins)
+      made.push(bins)
+      from += width
+    }
+    return made
+  }
+}
+
+const binsOfRows = new Map<number, Float64Array[]>()
+
+const rowBins = (length: number, row: number): Float64Array => {
+  let rows = binsOfRows.get(length)
+  if (rows === undefined) binsOfRows.set(length, (rows = []))
+  while (rows.length <= row) rows.push(new Float64Array(length + 2))
+  return rows[row] as Float64Array
+}
+
+/** The smallest power of two that is at least this, from 2 on. */
+export const powerOfTwoFor = (width: number): number => Math.max(2, 2 ** Math.ceil(Math.log2(width)))
+
 /** Half width of the main lobe, bins. */
 const reaches: Readonly<Record<WindowName, number>> = { rectangular: 1, hann: 2, hamming: 2, blackman: 3, flattop: 5 }
 
-const addSegment = (elements: Series['elements'], from: number, length: number, weights: Float64Array, detrend: Detrend): void => {
-  const { segment, bins, power } = scratchOf(length)
-  // Floats or doubles are read in this loop alone: the others see one kind of array, which is what makes them fast.
-  let mean = 0
-  for (let i = 0; i < length; i++) {
+/** Elements without their mean, and zeros behind them. Floats or doubles are read here alone: other loops see doubles only. */
+const fill = (elements: Series['elements'], from: number, segment: Float64Array, width: number): void => {
+  let sum = 0
+  for (let i = 0; i < width; i++) {
     const x = elements[from + i] as number
     segment[i] = x
-    mean += x
+    sum += x
   }
-  if (detrend === 'linear') withoutLine(segment, mean / length)
-  weigh(segment, weights, detrend === 'mean' ? mean / length : 0)
-  realFftOf(length).real(segment, bins)
-  addSquares(power, bins)
+  const mean = sum / width
+  for (let i = 0; i < width; i++) segment[i] = (segment[i] as number) - mean
+  for (let i = width; i < segment.length; i++) segment[i] = 0
 }
 
-const withoutLine = (segment: Float64Array, mean: number): void => {
+const addSegment = (
+  elements: Series['elements'],
+  from: number,
+  length: number,
+  weights: Float64Array | undefined,
+  detrend: Detrend,
+): void => {
+  const { segment, bins, power } = scratchOf(length)
+  if (detrend === 'none') for (let i = 0; i < length; i++) segment[i] = elements[from + i] as number
+  else fill(elements, from, segment, length)
+  if (detrend === 'linear') withoutLine(segment)
+  if (weights !== undefined) weigh(segment, weights)
+  realFftOf(length).real(segment, bins)
+  if (weights === undefined) addHann(power, bins)
+  else addSquares(power, bins)
+}
+
+/** Of a segment whose mean is 0. */
+const withoutLine = (segment: Float64Array): void => {
   const n = segment.length
   const centre = (n - 1) / 2
   let products = 0
   for (let i = 0; i < n; i++) products += (i - centre) * (segment[i] as number)
   const slope = products / ((n * (n * n - 1)) / 12)
-  for (let i = 0; i < n; i++) segment[i] = (segment[i] as number) - mean - slope * (i - centre)
+  for (let i = 0; i < n; i++) segment[i] = (segment[i] as number) - slope * (i - centre)
 }
 
-const weigh = (segment: Float64Array, weights: Float64Array, mean: number): void => {
-  for (let i = 0; i < segment.length; i++) segment[i] = ((segment[i] as number) - mean) * (weights[i] as number)
+const weigh = (segment: Float64Array, weights: Float64Array): void => {
+  for (let i = 0; i < segment.length; i++) segment[i] = (segment[i] as number) * (weights[i] as number)
+}
+
+/** Squares of the bins that the segment would have with Hann weights: these are a sum of three bins without weights. */
+const addHann = (power: Float64Array, bins: Float64Array): void => {
+  const nyquist = power.length - 1
+  let beforeRe = bins[2] as number
+  let beforeIm = -(bins[3] as number)
+  let re = bins[0] as number
+  let im = bins[1] as number
+  for (let k = 0; k < nyquist; k++) {
+    const afterRe = bins[2 * k + 2] as number
+    const afterIm = bins[2 * k + 3] as number
+    const hannRe = 0.5 * re - 0.25 * (beforeRe + afterRe)
+    const hannIm = 0.5 * im - 0.25 * (beforeIm + afterIm)
+    power[k] = (power[k] as number) + (hannRe * hannRe + hannIm * hannIm)
+    beforeRe = re
+    beforeIm = im
+    re = afterRe
+    im = afterIm
+  }
+  const last = 0.5 * (re - beforeRe)
+  power[nyquist] = (power[nyquist] as number) + last * last
 }
 
 const addSquares = (power: Float64Array, bins: Float64Array): void => {

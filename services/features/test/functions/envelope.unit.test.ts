@@ -103,6 +103,19 @@ test('the band that is chosen holds the resonance', () => {
   assert.ok((found['envelopeHighHz'] as number) - (found['envelopeLowHz'] as number) <= 3000)
 })
 
+test('rows of different widths are one signal: the fault shows as in rows of one width', () => {
+  const x = faulty(107.4, { length: 4 * 8192 })
+  const cuts = [0, 5000, 13_000, 17_096, 4 * 8192]
+  const rows = cuts.slice(1).map((end, i) => x.subarray(cuts[i], end))
+  for (const options of [{}, { envelopeBandHz: [2500, 4500] as const }]) {
+    const found = figures(rows, options)
+    assert.ok((found['envelopeBpfo'] as number) > 5, JSON.stringify(found))
+    assert.ok((found['envelopeBpfo'] as number) > 2 * (found['envelopeBpfi'] as number))
+    const equal = figures(rowsOf(x, 8192), options)
+    assert.ok(Math.abs((found['envelopeRms'] as number) / (equal['envelopeRms'] as number) - 1) < 0.03)
+  }
+})
+
 test('a given band is used as it is, as far as the spectrum goes', () => {
   const x = rowsOf(faulty(107.4), 8192)
   const found = figures(x, { envelopeBandHz: [2500, 9000] })

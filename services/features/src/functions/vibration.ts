@@ -1,0 +1,29 @@
+// Everything that is read off the spectrum and the envelope of a waveform: a row is transformed once per call, whatever is
+// asked of it.
+
+import type { Statistic } from '@andon/schemas'
+import { bandFigures } from './bands.ts'
+import { envelopeOf, envelopeStatistics } from './envelope.ts'
+import type { FigureOf } from './figure.ts'
+import { gearFigures } from './gears.ts'
+import type { Kernel } from './kernel.ts'
+import { spectrumOf, transformsOf } from './spectrum.ts'
+import { velocityFigures } from './velocity.ts'
+
+const figures: Partial<Record<Statistic, FigureOf>> = { ...bandFigures, ...velocityFigures, ...gearFigures }
+
+export const vibration: Kernel = {
+  statistics: [...(Object.keys(figures) as Statistic[]), ...envelopeStatistics],
+  prepare: (given) => {
+    const spectrumFor = spectrumOf(given.call.options.spectrum)
+    const asked = given.call.asked.flatMap(({ statistic, places }) => figures[statistic]?.(given, places) ?? [])
+    const envelope = envelopeOf(given)
+    return ([series], values, context) => {
+      if (series === undefined) return
+      const transforms = transformsOf(series)
+      const spectrum = asked.length > 0 ? spectrumFor(series, transforms) : undefined
+      if (spectrum !== undefined) for (const figure of asked) figure(spectrum, values, context)
+      envelope?.(series, transforms, values, context)
+    }
+  },
+}
