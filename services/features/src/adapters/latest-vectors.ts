@@ -1,21 +1,23 @@
-// The newest vector of each asset in Redis, for readers that want "now" without reading the log. Follows the features
-// topic, so a vector appears only after it is on the log; a flushed or lost Redis is filled again from what was followed.
-// Features goes on without Redis: this part then only says that it is degraded.
+// The newest vector with values and the present state of each asset in Redis, for readers that want "now" without reading the
+// log. Follows the features topic, so a vector appears only after it is on the log; a flushed or lost Redis is filled again from
+// what was followed, and nothing reads it back. Features goes on without Redis: this part then only says that it is degraded.
 
 import { followTopic, messageOf } from '@andon/kit'
 import type { Codec, Follow, Input, Log, Logger, Metrics, Order, Part } from '@andon/kit'
-import type { Features } from '@andon/schemas'
+import type { Features, Vector } from '@andon/schemas'
 import { Redis } from 'ioredis'
 
-const keyOf = (assetId: string): string => `andon:latest:${assetId}`
+const vectorKey = (assetId: string): string => `andon:latest:${assetId}`
+const stateKey = (assetId: string): string => `andon:state:${assetId}`
 /** Present as long as nothing was flushed since the last fill. */
 const FILLED_KEY = 'andon:latest-filled'
 const CHECK_EVERY_MS = 5_000
 const FILL_CHUNK = 500
 
 /**
- * Writes a vector unless a newer one is there: the later window wins, within a window the higher order.
- * KEYS: latest, filled. ARGV: JSON, window end, promotion, leader epoch, offset, index. Returns whether the fill mark is still there.
+ * Writes a vector or a state unless a newer one is there: later data wins, of the same data the higher order.
+ * KEYS: what to write, filled. ARGV: JSON, end of the data, promotion, leader epoch, offset, index. Returns whether the fill mark is
+ * still there.
  */
 const WRITE_IF_NEWER = `
 local stored = redis.call('GET', KEYS[1])
@@ -23,7 +25,7 @@ local newer = true
 if stored then
   local known = cjson.decode(stored)
   local order = known.order
-  local was = { known.windowEndUs, order.promotion, order.leaderEpoch, order.offset, order.index }
+  local was = { known.dataUntilUs or known.windowEndUs, order.promotion, order.leaderEpoch, order.offset, order.index }
   newer = false
   for i = 1, 5 do
     local is = tonumber(ARGV[i + 1])
@@ -34,8 +36,10 @@ if newer then redis.call('SET', KEYS[1], ARGV[1]) end
 return redis.call('EXISTS', KEYS[2])
 `
 
+/** What one key holds. */
 interface Latest {
-  readonly windowEndUs: number
+  /** End of the newest window with data: of a vector its own; an asset without telemetry keeps that of before. */
+  readonly dataUntilUs: number
   readonly order: Order
   readonly json: string
 }
@@ -53,7 +57,8 @@ export interface LatestVectorsOptions {
 
 export const latestVectors = (options: LatestVectorsOptions): Part => {
   const { logger, metrics } = options
-  const written = metrics.counter('andon_features_latest_written_total', 'Latest vectors written to Redis', ['outcome'])
+  const written = metrics.counter('andon_features_latest_written_total', 'Latest vectors and states written to Redis', ['outcome'])
+  /** By key. */
   const newest = new Map<string, Latest>()
   const pending = new Set<string>()
   let redis: Redis | undefined
@@ -64,22 +69,19 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
 
   const remember = ({ key, value, order }: Input<Features>): void => {
     if (value.type !== 'vector' || value.vector === null || key === null) return
-    const { vectorId, windowEndUs, featureSet, featureSetDigest, names, values } = value.vector
     const rank = order ?? { promotion: 0, leaderEpoch: 0, offset: 0, index: 0 }
-    const known = newest.get(key)
-    if (known !== undefined && !isNewer({ windowEndUs, order: rank }, known)) return
-    const json = JSON.stringify({
-      vectorId,
-      windowEndUs,
-      featureSet,
-      featureSetDigest,
-      names,
-      values: Buffer.from(values).toString('base64'),
-      order: rank,
-    })
-    newest.set(key, { windowEndUs, order: rank, json })
-    pending.add(key)
+    const hasValues = value.vector.quality !== 'unmonitored'
+    const dataUntilUs = hasValues ? value.vector.windowEndUs : (newest.get(vectorKey(key))?.dataUntilUs ?? 0)
+    if (hasValues) keep(vectorKey(key), { dataUntilUs, order: rank, json: JSON.stringify(vectorOf(value.vector, rank)) })
+    keep(stateKey(key), { dataUntilUs, order: rank, json: JSON.stringify(stateOf(value.vector, dataUntilUs, rank)) })
     write()
+  }
+
+  const keep = (key: string, latest: Latest): void => {
+    const known = newest.get(key)
+    if (known !== undefined && !isNewer(latest, known)) return
+    newest.set(key, latest)
+    pending.add(key)
   }
 
   /** Writes what is pending, one round trip at a time; what fails stays pending. */
@@ -99,13 +101,13 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
   }
 
   const writePending = async (client: Redis): Promise<void> => {
-    const assets = [...pending].slice(0, FILL_CHUNK)
+    const keys = [...pending].slice(0, FILL_CHUNK)
     const pipeline = client.pipeline()
-    for (const asset of assets) {
-      const { json, windowEndUs, order } = newest.get(asset) as Latest
-      const rank = [windowEndUs, order.promotion, order.leaderEpoch, order.offset, order.index]
-      pipeline.eval(WRITE_IF_NEWER, 2, keyOf(asset), FILLED_KEY, json, ...rank)
-      pending.delete(asset)
+    for (const key of keys) {
+      const { json, dataUntilUs, order } = newest.get(key) as Latest
+      const rank = [dataUntilUs, order.promotion, order.leaderEpoch, order.offset, order.index]
+      pipeline.eval(WRITE_IF_NEWER, 2, key, FILLED_KEY, json, ...rank)
+      pending.delete(key)
     }
     let isFilled = true
     try {
@@ -114,19 +116,19 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
         if (marked === 0) isFilled = false
       }
     } catch (error) {
-      for (const asset of assets) pending.add(asset)
-      written.inc({ outcome: 'failed' }, assets.length)
+      for (const key of keys) pending.add(key)
+      written.inc({ outcome: 'failed' }, keys.length)
       throw error
     }
-    written.inc({ outcome: 'written' }, assets.length)
+    written.inc({ outcome: 'written' }, keys.length)
     if (!isFilled) await fill(client)
   }
 
   /** Redis is empty or was away: everything known is written again. */
   const fill = async (client: Redis): Promise<void> => {
     await client.set(FILLED_KEY, '1')
-    for (const asset of newest.keys()) pending.add(asset)
-    logger.info({ assets: newest.size }, 'latest vectors are written to Redis again')
+    for (const key of newest.keys()) pending.add(key)
+    logger.info({ keys: newest.size }, 'latest vectors and states are written to Redis again')
   }
 
   const refill = (): void => {
@@ -184,8 +186,27 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
   }
 }
 
-const isNewer = (a: Pick<Latest, 'windowEndUs' | 'order'>, b: Pick<Latest, 'windowEndUs' | 'order'>): boolean =>
-  (a.windowEndUs - b.windowEndUs ||
+/** What scoring by asset id needs. */
+const vectorOf = ({ vectorId, windowEndUs, featureSet, featureSetDigest, names, values, health, machineOff }: Vector, order: Order) => ({
+  vectorId,
+  windowEndUs,
+  featureSet,
+  featureSetDigest,
+  names,
+  values: Buffer.from(values).toString('base64'),
+  health,
+  machineOff,
+  order,
+})
+
+const stateOf = (
+  { vectorId, windowEndUs, quality, regime, machineOff, health, baselineEpochUs }: Vector,
+  dataUntilUs: number,
+  order: Order,
+) => ({ vectorId, windowEndUs, dataUntilUs, quality, regime, machineOff, health, baselineEpochUs, order })
+
+const isNewer = (a: Latest, b: Latest): boolean =>
+  (a.dataUntilUs - b.dataUntilUs ||
     a.order.promotion - b.order.promotion ||
     a.order.leaderEpoch - b.order.leaderEpoch ||
     a.order.offset - b.order.offset ||
