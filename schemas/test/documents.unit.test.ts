@@ -367,6 +367,23 @@ test('a class refers to a feature set of the folder', () => {
   refuses(() => checkPlantDocuments({ ...plantDocuments(), featureSets: [] }), 'assetClasses[0].featureSet', undefined, /./)
 })
 
+test('a feature set fits the assets of its classes, or is refused with what would', () => {
+  const refused = (from: string, to: string, path: string, message: RegExp): void => {
+    const source = text('features/press-vibration.yaml')
+    assert.ok(source.includes(from))
+    const featureSets = plantDocuments().featureSets.with(0, parseFeatureSet(source.replace(from, to)))
+    refuses(() => checkPlantDocuments({ ...plantDocuments(), featureSets }), path, undefined, message)
+  }
+  refused(
+    'channel: vibrationG',
+    'channel: vibraton',
+    'features[0].channel',
+    /fits asset press-1: no channel vibraton; the nearest is vibrationG, found/,
+  )
+  refused('crest, peak]', 'crest, slope]', 'features[0].statistics[3]', /slope of vibrationG needs single values, found a waveform/)
+  refused('[3000, 4000]', '[3000, 5000]', 'features[1].statistics[0]', /above half the sample rate \(4096 Hz\)/)
+})
+
 const boundary = `---
 version: 1
 name: boundaries/press-pause

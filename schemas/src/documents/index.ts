@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { parseBoundary } from './boundary.ts'
 import { actsOnPlant, checkParams, parseCommands } from './commands.ts'
 import type { Commands } from './commands.ts'
+import { FeatureSetError, fitFeatureSet } from './feature-fit.ts'
 import { parseFeatureSet } from './feature-set.ts'
 import type { FeatureSet } from './feature-set.ts'
 import { parsePlant } from './plant.ts'
@@ -12,11 +13,12 @@ import { parsePolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
 import { parseSource, sourceFaults } from './source.ts'
 import type { PlantSource } from './source.ts'
-import { DocumentError, readDocument } from './read.ts'
+import { DocumentError, pathText, readDocument } from './read.ts'
 import type { ReadOptions } from './read.ts'
 
 export * from './boundary.ts'
 export * from './commands.ts'
+export * from './feature-fit.ts'
 export * from './feature-set.ts'
 export { nearest } from './nearest.ts'
 export * from './plant.ts'
@@ -102,7 +104,7 @@ export interface PlantDocuments {
 
 /**
  * Rules that span documents; throws a DocumentError for the first one broken. A policy names catalogued
- * commands with valid parameters, and none that moves or stops something runs without a human. A source file names assets and channels
+ * commands with valid parameters, and none that moves or stops something runs without a human. A feature set fits the assets of its classes. A source file names assets and channels
  * of the plant.
  */
 export const checkPlantDocuments = ({ plant, commands, featureSets, policies, sources = [] }: PlantDocuments): void => {
@@ -121,6 +123,7 @@ export const checkPlantDocuments = ({ plant, commands, featureSets, policies, so
       `a feature set of this plant (${names(featureSets)})`,
     )
   })
+  for (const set of featureSets) checkFits(set, plant)
   for (const policy of policies) {
     policy.plan.forEach((step, i) => {
       const fail = (field: string, found: unknown, expected: string): never => {
@@ -134,6 +137,22 @@ export const checkPlantDocuments = ({ plant, commands, featureSets, policies, so
       if ('param' in checked) fail(`params.${checked.param}`, step.params[checked.param], checked.expected)
       return undefined
     })
+  }
+}
+
+/** A set fits every asset whose class has it; of a set that is known by name alone nothing can be said. */
+const checkFits = (set: FeatureSet, { assets, assetClasses }: Plant): void => {
+  const classes = new Set(assetClasses.filter(({ featureSet }) => featureSet === set.name).map(({ id }) => id))
+  for (const asset of assets) {
+    if (!classes.has(asset.class) || (set.features as unknown) === undefined) continue
+    try {
+      fitFeatureSet(set, asset)
+    } catch (error) {
+      if (!(error instanceof FeatureSetError)) throw error
+      const { path, what } = error
+      const found: unknown = path.reduce<unknown>((at, key) => (at as Record<string | number, unknown>)[key], set)
+      throw new DocumentError(set.name, undefined, pathText(path), JSON.stringify(found), `what fits asset ${asset.id}: ${what}`)
+    }
   }
 }
 

@@ -121,7 +121,7 @@ const describe = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
-const pathText = (path: Path): string =>
+export const pathText = (path: Path): string =>
   path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}${text === '' ? '' : '.'}${String(key)}`), '')
 
 const faultOf = (issue: z.core.$ZodIssue): Fault => {

@@ -41,10 +41,11 @@ export const checkTogether = (documents: readonly { readonly kind: string; reado
   const newest = <T>(kind: string): T | undefined => documents.findLast((one) => one.kind === kind)?.value as T | undefined
   const newPlant = newest<Plant>('plant')
   const commands = newest<Commands>('commands') ?? view.catalogue
-  // feature sets matter to a plant file only; those on `config` are known by name
-  const plant = newPlant ?? (view.plant ? { ...view.plant, assetClasses: [] } : null)
-  if (!plant || !commands) return
   const given = documents.filter((one) => one.kind === 'feature-set').map((one) => one.value as FeatureSet)
+  // a set must fit the classes that have it; those on `config` are known by name
+  const isGiven = ({ featureSet }: Plant['assetClasses'][number]) => given.some(({ name }) => name === featureSet)
+  const plant = newPlant ?? (view.plant ? { ...view.plant, assetClasses: view.plant.assetClasses.filter(isGiven) } : null)
+  if (!plant || !commands) return
   const published = [...view.published.keys()].filter((name) => name.startsWith('features/')).map((name) => ({ name }) as FeatureSet)
   const policies = documents.filter((one) => one.kind === 'policy').map((one) => one.value as Policy)
   const sources = documents.filter((one) => one.kind === 'source').map((one) => one.value as PlantSource)
