@@ -3,6 +3,7 @@
 
 import { type Entry, type Incident, type State, type Step, emptyState, evolve } from '@andon/decisions'
 import type { CommandDefinition, Commands, Models, Plant, Predictions } from '@andon/schemas'
+import { featureChannels } from '@andon/schemas/feature-names'
 import { readDoubles } from '@andon/schemas/packed'
 import { AssetSeries } from './series.ts'
 import { isAsking, stepView } from './step-view.ts'
@@ -30,6 +31,8 @@ export class ReadModel {
   private readonly options: ReadModelOptions
   private readonly partitions = new Map<number, State>()
   private readonly series = new Map<string, AssetSeries>()
+  /** The newest prediction of each asset. */
+  private readonly newest = new Map<string, Predictions>()
   private readonly normals = new Map<string, ReadonlyMap<string, NormalRange>>()
   private readonly listeners = new Set<() => void>()
   private plant: Plant | null = null
@@ -60,6 +63,10 @@ export class ReadModel {
 
   onPrediction(prediction: Predictions): void {
     const { assetId, names, values, windowEndUs, verdicts } = prediction
+    const before = this.newest.get(assetId)
+    // A window that was under way when an asset fell silent ends before the silence was noticed, and ends it all the same.
+    if (before === undefined || before.type === 'unmonitored' || windowEndUs >= before.windowEndUs) this.newest.set(assetId, prediction)
+    if (prediction.type === 'unmonitored') return this.changed()
     const series = this.series.get(assetId) ?? new AssetSeries(this.options.windowsPerAsset)
     this.series.set(assetId, series)
     const ratios = verdicts.filter((verdict) => verdict.role !== 'shadow' && verdict.error === null).map((verdict) => verdict.ratio)
@@ -127,9 +134,13 @@ export class ReadModel {
       ...this.row(incident, state),
       kind: incident.kind,
       openedBy: incident.openedBy,
-      model: finding && { name: finding.model, version: finding.modelVersion, role: finding.modelRole, digest: finding.modelDigest },
+      about: aboutOf(finding?.about),
+      model:
+        finding && finding.model !== ''
+          ? { name: finding.model, version: finding.modelVersion, role: finding.modelRole, digest: finding.modelDigest }
+          : null,
       doubts: finding?.doubts ?? [],
-      peakRatio: finding?.peakRatio ?? null,
+      peakRatio: finding?.about === 'machine' ? finding.peakRatio : null,
       faultMode: finding?.faultMode ?? null,
       isNovel: finding?.clusterIsNovel ?? false,
       contributions: (finding?.contributions ?? []).slice(0, contributionsShown).map((one): ContributionView => {
@@ -162,7 +173,7 @@ export class ReadModel {
   trend(assetId: string, feature: string, minutes: number): Series {
     const windows = this.series.get(assetId)?.read(feature, this.options.now() * 1000 - minutes * 60e6)
     const normal = this.normals.get(assetId)?.get(feature)
-    const channel = this.plant?.assets.find((asset) => asset.id === assetId)?.channels.find((one) => feature.startsWith(`${one.id}.`))
+    const channel = this.plant?.assets.find((asset) => asset.id === assetId)?.channels.find((one) => one.id === featureChannels(feature)[0])
     return {
       assetId,
       feature,
@@ -197,7 +208,7 @@ export class ReadModel {
       updatedUs: incident.timeline.at(-1)?.atUs ?? incident.openedUs,
       moves: asking.some((step) => ['motion', 'energy'].includes(step.proposal.command.effect)),
       decideByUs: asking.length === 0 ? null : Math.min(...asking.map((step) => step.proposal.expiresUs)),
-      ratio: incident.finding?.ratio ?? null,
+      ratio: incident.finding?.about === 'machine' ? incident.finding.ratio : null, // of the others it is no evidence about the machine
       historical: incident.isHistorical,
     }
   }
@@ -230,6 +241,7 @@ export class ReadModel {
   private asset(asset: Plant['assets'][number]): AssetView {
     const series = this.series.get(asset.id)
     const newestUs = series?.newestUs() ?? null
+    const newest = this.newest.get(asset.id)
     return {
       id: asset.id,
       name: asset.name,
@@ -238,7 +250,9 @@ export class ReadModel {
       origin: asset.origin,
       channels: asset.channels.map((channel) => featureWords(channel.id)),
       features: series?.names ?? [],
-      state: newestUs === null ? 'silent' : this.normals.has(asset.id) ? 'watched' : 'learning',
+      state: stateOf(newest, this.normals.has(asset.id)),
+      regime: newest?.regime ?? null,
+      suspected: (newest?.health ?? []).map(({ channel }) => featureWords(channel)),
       newestUs,
       ratio: series?.newestRatio() ?? null,
       recent: series?.recentRatios(recentWindows) ?? [],
@@ -268,6 +282,15 @@ export class ReadModel {
     return this.plant?.assets.find((asset) => asset.id === target)?.name ?? this.scopeName(target)
   }
 }
+
+const stateOf = (newest: Predictions | undefined, isLearnt: boolean): AssetView['state'] => {
+  if (newest === undefined) return 'silent'
+  if (newest.type === 'unmonitored') return 'unmonitored'
+  if (newest.machineOff) return 'off'
+  return isLearnt ? 'watched' : 'learning'
+}
+
+const aboutOf = (about: string | undefined): IncidentView['about'] => (about === 'sensor' || about === 'telemetry' ? about : 'machine')
 
 const needs: Readonly<Record<IncidentRow['state'], number>> = { 'needs-decision': 0, open: 1, closed: 2 }
 

@@ -116,6 +116,9 @@ export interface TimelineEntry {
 export interface IncidentView extends IncidentRow {
   readonly kind: 'finding' | 'call'
   readonly openedBy: string
+  /** What is at fault: the machine, one of its sensors, or telemetry itself. */
+  readonly about: 'machine' | 'sensor' | 'telemetry'
+  /** Null when no model judged: a call, a limit, what vectors say themselves. */
   readonly model: { name: string; version: number; role: string; digest: string } | null
   readonly doubts: readonly string[]
   readonly peakRatio: number | null
@@ -163,7 +166,12 @@ export interface AssetView {
   readonly origin: Origin
   readonly channels: readonly string[]
   readonly features: readonly string[]
-  readonly state: 'learning' | 'watched' | 'silent'
+  /** `silent`: nothing was ever received; `unmonitored`: nothing comes any more; `off`: the machine is off. */
+  readonly state: 'learning' | 'watched' | 'off' | 'unmonitored' | 'silent'
+  /** Operating regime of the newest window. */
+  readonly regime: string | null
+  /** Channels whose sensor is suspected. */
+  readonly suspected: readonly string[]
   readonly newestUs: number | null
   readonly ratio: number | null
   /** Evidence of the last windows, oldest first; null where none was scored. */

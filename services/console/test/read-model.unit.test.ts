@@ -245,3 +245,38 @@ test('every asset, line and camera says where its data comes from', () => {
 test('the log names no such incident', () => {
   assert.equal(new PlantLog().model.incident('nothing'), undefined)
 })
+
+test('a silent asset, a machine that is off and a suspected sensor are shown, and a silence leaves the trend', () => {
+  const log = new PlantLog()
+  const shown = () => log.model.overview().assets.find(({ id }) => id === asset)
+  assert.deepEqual([shown()?.state, shown()?.suspected], ['silent', []])
+  log.windows(3)
+  log.model.onModel(modelFact())
+  const newestUs = shown()!.newestUs!
+  const silent = {
+    ...prediction(asset, newestUs + 3 * second, [], 0),
+    type: 'unmonitored',
+    quality: 'unmonitored',
+    names: [],
+    verdicts: [],
+  }
+  log.model.onPrediction(silent)
+  assert.deepEqual([shown()?.state, shown()?.newestUs], ['unmonitored', newestUs])
+  assert.equal(log.model.trend(asset, 'vibrationG.rms', 10).values.length, 3)
+
+  const health = [{ channel: 'vibrationG', flags: ['stuck'] }]
+  log.model.onPrediction({ ...prediction(asset, newestUs + second, [1, 2, 3], 0.5), health, regime: 'load' })
+  assert.deepEqual([shown()?.state, shown()?.suspected, shown()?.regime], ['watched', ['Vibration'], 'load'])
+  const off = { type: 'machine-off', machineOff: true, regime: 'off', verdicts: [] }
+  log.model.onPrediction({ ...prediction(asset, newestUs + 2 * second, [1, 2, 3], 0), ...off })
+  assert.deepEqual([shown()?.state, shown()?.ratio, shown()?.suspected], ['off', null, []])
+})
+
+test('a finding about a sensor or telemetry has no score and no model; one about the machine has', () => {
+  const log = new PlantLog()
+  const id = log.finding('sensor', { about: 'sensor', model: '', modelRole: '', ratio: 1 })
+  const { about, model, ratio, peakRatio } = log.model.incident(id)!
+  assert.deepEqual([about, model, ratio, peakRatio], ['sensor', null, null, null])
+  const machine = log.model.incident(log.finding('machine'))!
+  assert.deepEqual([machine.about, machine.model?.name, machine.ratio], ['machine', 't2spe.press-1', 6.31])
+})

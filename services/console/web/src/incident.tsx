@@ -8,10 +8,11 @@ import { Deviation, Icon, OriginTag, Panel, Priority } from './parts.tsx'
 import { Trend } from './trend.tsx'
 
 const doubtWords: Readonly<Record<string, string>> = {
-  'missing-features': 'a channel is missing in the window',
+  'missing-features': 'a channel is missing in the window, or its sensor is suspected',
+  'uncertain-samples': 'samples of uncertain quality went in',
   'out-of-domain': 'the input is outside what the model has seen',
   'non-champion': 'the model is advisory: it may propose, a person decides',
-  'stale-calibration': 'the calibration is stale',
+  'stale-calibration': 'the model learnt before the asset was serviced',
   'gate-error': 'the policy could not be evaluated',
 }
 
@@ -33,6 +34,10 @@ interface IncidentProps {
 
 const lead = (incident: IncidentView): string => {
   if (incident.kind === 'call') return `Raised by hand by ${incident.openedBy}. No model judged it.`
+  if (incident.about === 'sensor')
+    return 'A sensor is at fault, not the machine. What it says counts as no evidence until it is well again.'
+  if (incident.about === 'telemetry') return 'Nobody watches this asset until telemetry comes again. What is open stays open, unjudged.'
+  if (incident.model === null) return 'An absolute limit of the plant file is exceeded, whatever was learnt as normal.'
   if (incident.faultMode !== null) return `Most likely ${incident.faultMode}, by its likeness to earlier cases that people named so.`
   if (incident.isNovel) return 'Unlike anything seen on this asset before. The score says what stands out, not why.'
   return 'Seen before on this asset, and nobody has named it yet. The score says what stands out, not why.'
@@ -173,7 +178,7 @@ const HowSure = ({ incident }: { incident: IncidentView }): ReactNode => {
   if (ratio === null || !model)
     return (
       <Panel title="How sure">
-        <p className="i2 t12">A person called. No model judged this, so there is no score.</p>
+        <p className="i2 t12">{incident.kind === 'call' ? 'A person called. ' : ''}No model judged this, so there is no score.</p>
       </Panel>
     )
   return (

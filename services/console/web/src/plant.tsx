@@ -4,9 +4,11 @@ import type { AssetView, Overview } from '../../src/view.ts'
 import { age, number, plural, timesTheLine } from './format.ts'
 import { Icon, OriginTag, Panel, Spark } from './parts.tsx'
 
-const states: Readonly<Record<AssetView['state'], readonly ['check' | 'hourglass' | 'help', string]>> = {
+const states: Readonly<Record<AssetView['state'], readonly ['check' | 'hourglass' | 'help' | 'clock', string]>> = {
   watched: ['check', 'Watched'],
   learning: ['hourglass', 'Learning what is normal'],
+  off: ['clock', 'Machine off, not judged'],
+  unmonitored: ['help', 'Unmonitored, no telemetry comes'],
   silent: ['help', 'Silent, nothing received'],
 }
 
@@ -87,6 +89,8 @@ export const PlantPage = ({ overview, nowMs, onBack }: { overview: Overview | nu
                         <Icon name={states[asset.state][0]} size={13} />
                         {states[asset.state][1]}
                       </span>
+                      {asset.suspected.length > 0 && <div className="i2 cut">Sensor suspected: {asset.suspected.join(', ')}</div>}
+                      {asset.regime !== null && <div className="i2 cut">Regime {asset.regime}</div>}
                     </td>
                     <td>
                       <Spark ratios={asset.recent} level={severityOf(overview, asset.id)} />
