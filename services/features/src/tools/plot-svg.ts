@@ -73,9 +73,10 @@ export const plotSvg = (plot: Plot): string => {
       line(x(timeUs), bottom + 6, x(timeUs), bottom + 11, FRAME),
       text(x(timeUs), bottom + 23, label, { size: 11, fill: SOFT, anchor: 'middle' }),
     )
+    if (shift > 0) parts.push(text(x(timeUs), HEAD + (hasRegimes ? REGIMES : 0) + 4, label, { size: 11, fill: SOFT, anchor: 'middle' }))
     if (date !== null) parts.push(text(x(timeUs), bottom + 37, date, { size: 10, fill: SOFT, anchor: 'middle' }))
   }
-  parts.push(text(LEFT - 10, bottom + 23, 'UTC', { size: 11, fill: SOFT, anchor: 'end' }))
+  parts.push(text(LEFT - 44, bottom + 23, 'UTC', { size: 11, fill: SOFT, anchor: 'end' }))
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" role="img">`,
     `<title>${escaped(plot.title)}</title>`,

@@ -286,16 +286,16 @@ const timeAxis = (page: Page): string[] => {
   for (const { timeUs, text, date } of ticks) {
     const at = Math.min(width - 1, columnOf(page, timeUs))
     edge[at] = '┬'
-    place(times, at, text)
-    if (date !== null) place(dates, at, date)
+    place(times, at, text, width)
+    if (date !== null) place(dates, at, date, width)
   }
   const before = ' '.repeat(LABEL + AXIS)
   const lines = [`${before}└${edge.join('')}`, `${'UTC'.padStart(LABEL + AXIS)} ${times.join('')}`, `${before} ${dates.join('')}`]
   return lines.filter((line) => line.trim() !== '').map((line) => paint(ANSI.soft, line.slice(0, LABEL + AXIS + 1 + width).trimEnd()))
 }
 
-const place = (cells: string[], at: number, words: string): void => {
-  const from = Math.max(0, at - Math.floor(words.length / 2))
+const place = (cells: string[], at: number, words: string, width: number): void => {
+  const from = Math.max(0, Math.min(at - Math.floor(words.length / 2), width - words.length))
   if (cells.slice(Math.max(0, from - 1), from + words.length + 1).some((cell) => cell !== ' ')) return
   cells.splice(from, words.length, ...words.split(''))
 }

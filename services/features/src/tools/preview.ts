@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Command, CommanderError, Option } from 'commander'
 import { AndonError, messageOf } from '@andon/kit/errors'
-import type { Telemetry } from '@andon/schemas'
+import type { Block, Telemetry } from '@andon/schemas'
 import { readDoubles } from '@andon/schemas/packed'
 import type { AssetPlan } from '../plan.ts'
 import { type EmittedVector, blockRecord, emittedFrom, tickRecord } from './engine.ts'
@@ -130,9 +130,10 @@ const iso = (us: number): string => new Date(us / 1000).toISOString()
 const run = async ({ plan, layouts }: PreviewPlan, recording: Recording) => {
   const newest = new Map<number, EmittedVector>()
   let [lateRows, revisions] = [0, 0]
+  const blocks = layouts.flatMap((layout) => blocksOf(recording, layout))
   let lastUs = Number.NEGATIVE_INFINITY
-  for (let row = 0; row < recording.rows; row++) lastUs = Math.max(lastUs, recording.timesUs[row] as number)
-  for await (const emitted of emittedFrom(plan, recordsOf(plan, layouts, recording, lastUs))) {
+  for (const { receivedUs } of blocks) lastUs = Math.max(lastUs, receivedUs)
+  for await (const emitted of emittedFrom(plan, recordsOf(plan, blocks, recording, lastUs))) {
     if ('late' in emitted) {
       for (const { seqFrom, seqTo } of emitted.late.ranges) lateRows += seqTo - seqFrom + 1
     } else if (emitted.vector.windowStartUs <= lastUs) {
@@ -155,21 +156,9 @@ const run = async ({ plan, layouts }: PreviewPlan, recording: Recording) => {
   return { vectors, lateRows, revisions }
 }
 
-function* recordsOf(plan: AssetPlan, layouts: readonly BlockLayout[], recording: Recording, lastUs: number): Generator<Telemetry> {
-  const blocks = layouts.flatMap((layout) => blocksOf(recording, layout)).map((block, at) => ({ block, at }))
-  // Layouts side by side; the order inside one is that of the file.
-  if (layouts.length > 1) {
-    let newestUs = Number.NEGATIVE_INFINITY
-    const arrived = new Map(
-      blocks.map((each) => [
-        each,
-        (newestUs = each.block.seqFrom === 0 ? each.block.receivedUs : Math.max(newestUs, each.block.receivedUs)),
-      ]),
-    )
-    blocks.sort((a, b) => (arrived.get(a) as number) - (arrived.get(b) as number) || a.at - b.at)
-  }
+function* recordsOf(plan: AssetPlan, blocks: readonly Block[], recording: Recording, lastUs: number): Generator<Telemetry> {
   let receivedUs = Number.NEGATIVE_INFINITY
-  for (const { block } of blocks) {
+  for (const block of inOrderOfArrival(blocks)) {
     const firstUs = Number(block.timesUs.readBigInt64LE(0))
     // What a mesh would have been told in a pause: nothing came.
     const stepUs = tickUs(plan)
@@ -181,6 +170,17 @@ function* recordsOf(plan: AssetPlan, layouts: readonly BlockLayout[], recording:
   }
   const { latenessUs, graceUs } = plan
   yield tickRecord(lastUs + longestUs(plan, recording) + latenessUs + graceUs + 1_000_000)
+}
+
+/** Blocks of several layouts side by side; the order inside one is that of the file. */
+const inOrderOfArrival = (blocks: readonly Block[]): Block[] => {
+  const newest = new Map<string, number>()
+  const arrived = blocks.map((block, at) => {
+    const us = Math.max(newest.get(block.sourceId) ?? Number.NEGATIVE_INFINITY, block.receivedUs)
+    newest.set(block.sourceId, us)
+    return { block, us, at }
+  })
+  return arrived.toSorted((a, b) => a.us - b.us || a.at - b.at).map(({ block }) => block)
 }
 
 /** Ticks in one pause: after these nothing new is said. */
@@ -221,6 +221,10 @@ const plotOf = (
   const only = onlyOf(options.only, plan.names)
   const span = { fromUs: timesUs[0] as number, toUs: timesUs.at(-1) as number }
   const toUs = span.toUs > span.fromUs ? span.toUs : span.fromUs + 1_000_000
+  const clock = (us: number): string =>
+    iso(us)
+      .slice(0, toUs - span.fromUs > 3_600_000_000 ? 16 : 19)
+      .replace('T', ' ')
   const wanted =
     options.only === undefined
       ? signals
@@ -232,7 +236,7 @@ const plotOf = (
     subtitle: [
       `${amount(recording.rows, 'row')} of ${amount(signals.length, 'channel')}`,
       `${amount(counts.vectors, 'vector')}, ${windowWords(plan)}`,
-      `${iso(span.fromUs).slice(0, 16).replace('T', ' ')} to ${iso(toUs).slice(0, 16).replace('T', ' ')} UTC`,
+      `${clock(span.fromUs)} to ${clock(toUs)} UTC`,
     ].join(' · '),
     panels: panelsOf(wanted, plan.names, vectors, only),
     regimes: regimesOf(vectors),
