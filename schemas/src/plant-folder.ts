@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkPlantDocuments, parseNamed } from './documents/index.ts'
 import type { Commands, DocumentKind, FeatureSet, Plant, PlantSource, Policy } from './documents/index.ts'
-import { DocumentError } from './documents/read.ts'
+import { DocumentError, lineAt } from './documents/read.ts'
 
 /** One validated document, ready for `config`. */
 export interface PlantDocument {
@@ -36,9 +36,22 @@ export const readPlantFolder = (folder: string, options: { readonly portOffset?:
   const [commands] = all<Commands>('commands')
   if (plant !== undefined && commands !== undefined) {
     const [featureSets, policies] = [all<FeatureSet>('feature-set'), all<Policy>('policy')]
-    checkPlantDocuments({ plant, commands, featureSets, policies, sources: all<PlantSource>('source') })
+    try {
+      checkPlantDocuments({ plant, commands, featureSets, policies, sources: all<PlantSource>('source') })
+    } catch (error) {
+      throw located(error, documents)
+    }
   }
   return documents
+}
+
+/** A fault between documents, with the file and line of the one that it is in. */
+const located = (error: unknown, documents: readonly PlantDocument[]): unknown => {
+  if (!(error instanceof DocumentError)) return error
+  const document = documents.find(({ name }) => name === error.file)
+  if (document === undefined) return error
+  const { path, found, expected } = error
+  return new DocumentError(document.file, lineAt(textOf(document.file), path), path, found, expected)
 }
 
 const textOf = (file: string): string => {

@@ -1,6 +1,8 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   DocumentError,
   checkParams,
@@ -382,6 +384,17 @@ test('a feature set fits the assets of its classes, or is refused with what woul
   )
   refused('crest, peak]', 'crest, slope]', 'features[0].statistics[3]', /slope of vibrationG needs single values, found a waveform/)
   refused('[3000, 4000]', '[3000, 5000]', 'features[1].statistics[0]', /above half the sample rate \(4096 Hz\)/)
+})
+
+test('a fault between the documents of a folder names file and line', async (context) => {
+  const copy = mkdtempSync(join(tmpdir(), 'andon-plant-'))
+  context.after(() => rmSync(copy, { recursive: true }))
+  cpSync(folder, copy, { recursive: true, filter: (from) => !/node_modules|recordings|baseline/.test(from) })
+  const file = join(copy, 'features/press-vibration.yaml')
+  writeFileSync(file, text('features/press-vibration.yaml').replace('kurtosis, crest', 'slope, crest'))
+  assert.throws(() => readPlantFolder(copy), {
+    message: `${file}:8: features[0].statistics[1]: expected what fits asset press-1: slope of vibrationG needs single values, found a waveform, found "slope". Correct this value and apply the document again.`,
+  })
 })
 
 const boundary = `---

@@ -90,6 +90,17 @@ const openObject = (source: unknown, offset: number): Opened => ({
   lineOf: () => undefined,
 })
 
+/** Line of a path as errors write it (`features[0].channel`) in the text of a document. */
+export const lineAt = (text: string, path: string): number | undefined => {
+  const lines = new LineCounter()
+  const keys = path.split(/[.[\]]+/).filter((key) => key !== '')
+  return lineOf(
+    parseDocument(text, { lineCounter: lines }),
+    lines,
+    keys.map((key) => (/^\d+$/.test(key) ? Number(key) : key)),
+  )
+}
+
 /** Line of the value, or of the nearest thing around it that exists. */
 const lineOf = (document: Document.Parsed, lines: LineCounter, path: Path): number | undefined => {
   for (let depth = path.length; depth >= 0; depth -= 1) {
