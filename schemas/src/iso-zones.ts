@@ -1,4 +1,5 @@
-// Zones of vibration severity after ISO 20816-3: upper limits of zones A, B and C of the velocity on the housing.
+// Zones of vibration severity after ISO 20816-3: upper limits of zones A, B and C of the velocity on the housing, 10 Hz (2 Hz
+// below 600 rpm) to 1000 Hz.
 
 import type { Asset } from './documents/plant.ts'
 

@@ -32,6 +32,8 @@ export interface AssetState {
   machine: Machine
   /** The machine before the newest window: its revision is judged in its place. */
   before: Machine
+  /** Channels that led what was told of the open episode. */
+  led: string[]
   space: ClusterSpace
   /** Ascending by end; the last is the newest judged. */
   windows: KeptWindow[]
@@ -52,6 +54,7 @@ const CLOSED_KEPT = 20
 export const newAssetState = (): AssetState => ({
   machine: quietMachine,
   before: quietMachine,
+  led: [],
   space: emptySpace(),
   windows: [],
   sensors: {},

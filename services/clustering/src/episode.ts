@@ -42,7 +42,7 @@ export interface WindowEvidence {
   /** Event time of the window's end. */
   readonly atUs: number
   readonly historical: boolean
-  /** False where a suspected sensor was left out: what is left may open an episode, but not say that it is over. */
+  /** False where a sensor is suspected that led the episode: what is left may open one, but not say that this one is over. */
   readonly mayQuieten: boolean
 }
 

@@ -16,7 +16,7 @@ import { assignWindow, standardOf } from './fault-modes.ts'
 import type { Pattern } from './fault-modes.ts'
 import { contributionsOf } from './finding.ts'
 import { readDoubles } from '@andon/schemas/packed'
-import { featureParts, isMasked, maskedChannels } from '@andon/schemas/feature-names'
+import { featureChannels, featureParts, isMasked, maskedChannels } from '@andon/schemas/feature-names'
 import type { AssetWords, WindowFacts, WindowWords } from './finding.ts'
 import { judgeLimit, quietLimit } from './limit.ts'
 import type { Card } from './model-cards.ts'
@@ -24,6 +24,9 @@ import { correction, discovery, transitionFinding } from './outputs.ts'
 import { watchSensors } from './sensor-fault.ts'
 import { limitFinding, sensorFinding, telemetryFinding, velocityOf } from './state-findings.ts'
 import { beginSilence, endSilence } from './telemetry-watch.ts'
+
+/** Share of the score from which a channel counts as one that leads an episode. */
+const LEADING_SHARE = 0.1
 
 export type Outcome = 'judged' | 'learning' | 'machine-off' | 'unmonitored' | 'repeated' | 'revised' | 'out-of-order' | 'no-score'
 
@@ -105,7 +108,7 @@ class WindowJudgement {
     if (prediction.type !== 'verdicts') return 'learning'
     if (evidence === undefined) return 'no-score'
 
-    const step = this.step(state.machine, evidence)
+    const step = this.step(state.machine, state.led, evidence)
     state.machine = step.machine
     const standard = standardOf(prediction, cardOf)
     const pattern = assignWindow(state.space, step.machine, prediction, values, evidence.ratio, standard, set, detectorSet)
@@ -183,7 +186,7 @@ class WindowJudgement {
   private reviseNewest(state: AssetState, kept: KeptWindow, facts: WindowFacts): void {
     const { told } = kept
     const { ratio } = facts.evidence
-    const step = sameEpisode(this.step(state.before, facts.evidence), told)
+    const step = sameEpisode(this.step(state.before, state.led, facts.evidence), told)
     const { transition, machine } = step
     state.machine = machine
     const isSame = told !== null && transition?.kind === told.kind && transition.episode.severity === told.severity
@@ -214,10 +217,11 @@ class WindowJudgement {
     kept.told = severity === null ? null : { ...told, severity }
   }
 
-  private step(machine: Machine, evidence: Evidence): Step {
+  private step(machine: Machine, led: readonly string[], evidence: Evidence): Step {
     const { set, detectorSet } = this.given
     const { assetId, vectorId, windowEndUs, historical } = this.prediction
-    const mayQuieten = maskedChannels(this.prediction.health).size === 0
+    const masked = maskedChannels(this.prediction.health)
+    const mayQuieten = !led.some((channel) => masked.has(channel))
     const window = { ratio: evidence.ratio, vectorId, atUs: windowEndUs, historical, mayQuieten }
     return judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
   }
@@ -236,6 +240,8 @@ class WindowJudgement {
 
   private tell(state: AssetState, kept: KeptWindow, facts: WindowFacts, transition: Transition): void {
     kept.told = toldOf(transition)
+    const leading = facts.contributions.filter(({ share }) => share >= LEADING_SHARE).flatMap(({ name }) => featureChannels(name))
+    state.led = [...new Set([...(transition.kind === 'opened' ? [] : state.led), ...leading])]
     if (transition.kind === 'closed') keepClosed(state, { episode: transition.episode, closedUs: this.prediction.windowEndUs })
     this.send(transitionFinding(facts, transition, this.given.set.episode.closeBelow))
   }

@@ -130,6 +130,12 @@ test('what is left of a vector with a suspected sensor may open an episode, but 
   assert.deepEqual(clustering.types(), ['EpisodeOpened', 'SensorFault', 'SensorFault', 'EpisodeClosed'])
 })
 
+test('a sensor that had no part in an episode does not keep it open', async () => {
+  const clustering = await new Clustering().ratios(times(3, 3))
+  await clustering.ratios(times(10, 0.1), 3, { health: [{ channel: 'soundPa', flags: ['drop-outs'] }] })
+  assert.deepEqual(clustering.types(), ['EpisodeOpened', 'SensorFault', 'EpisodeClosed'])
+})
+
 test('numbers of a suspected sensor form no pattern', async () => {
   const clustering = await new Clustering().near(20, 0.3, 0, [0.1, -0.2, 0.1])
   const count = clustering.memory.assets.get('press-1')!.space.clusters.length
@@ -238,6 +244,18 @@ test('transitions of a limit alternate, and the zone never falls while it is ope
       assert.equal(watch.open === null, open === undefined)
     }),
   )
+})
+
+test('windows that begin together are told apart by their end, and one whose beginning moved is the same', async () => {
+  const clustering = new Clustering(oneOnOne)
+  await feed(
+    clustering,
+    predictionOf(5, 0.5, { windowStartUs: 0 }),
+    predictionOf(6, 0.5, { windowStartUs: 0 }),
+    predictionOf(6, 3, { windowStartUs: SECOND_US, vectorId: 'revised' }),
+  )
+  assert.deepEqual(clustering.outcomes, ['judged', 'judged', 'revised'])
+  assert.deepEqual(clustering.types(), ['EpisodeOpened'])
 })
 
 test('a snapshot of state that knew windows by their start is refused', () => {

@@ -1,6 +1,7 @@
 // What the plant file says of a machine → what kernels look for: defect frequencies as orders, limits of the zones.
 
 import type { Plant } from '@andon/schemas'
+import { zoneLimitsMmS } from '@andon/schemas/iso-zones'
 import type { Machine } from './plan.ts'
 
 type PlantAsset = Plant['assets'][number]
@@ -15,7 +16,7 @@ export const machineOf = (asset: PlantAsset, ids: readonly string[]): Machine =>
     tachoPulsesPerRev: tacho?.pulsesPerRev ?? 1,
     bearing: bearing === undefined ? null : bearingOrders(bearing),
     gears: gears ?? [],
-    zoneLimitsMmS: zones === undefined ? null : zoneLimits(zones),
+    zoneLimitsMmS: zones === undefined ? null : zoneLimitsMmS(zones),
   }
 }
 
@@ -39,12 +40,3 @@ export const bearingOrders = (bearing: NonNullable<PlantAsset['bearing']>): NonN
     ftfOrder: (1 - ratio) / 2,
   }
 }
-
-/** ISO 20816-3, velocity on the housing, 10 Hz (2 Hz below 600 rpm) to 1000 Hz: upper limits of zones A, B and C by group and support. */
-const isoLimitsMmS = {
-  1: { rigid: [2.3, 4.5, 7.1], flexible: [3.5, 7.1, 11] },
-  2: { rigid: [1.4, 2.8, 4.5], flexible: [2.3, 4.5, 7.1] },
-} as const
-
-export const zoneLimits = (zones: NonNullable<PlantAsset['zones']>): readonly [number, number, number] =>
-  'limitsMmS' in zones ? zones.limitsMmS : isoLimitsMmS[zones.group][zones.support]
