@@ -1,4 +1,4 @@
-// `npm run bench -- <id…|core|ingest|all> [--json] [--samples N] [--records N]`: runs benchmarks one after another and prints a table or one JSON
+// `npm run bench -- <id…|core|ingest|features|all> [--json] [--samples N] [--records N]`: runs benchmarks one after another and prints a table or one JSON
 // object per figure; what goes on meanwhile is said on stderr. Ends with 1 when a figure does not reach what is required of it, was
 // not measured, or does not count.
 
@@ -8,6 +8,7 @@ import { progress } from '../harness/bench.ts'
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
 import { CORE } from './core/index.ts'
 import { failingStarts } from './failing-starts.ts'
+import { FEATURES } from './features/index.ts'
 import { firstFinding } from './first-finding.ts'
 import { idle } from './idle.ts'
 import { INGEST } from './ingest/index.ts'
@@ -21,7 +22,12 @@ const MESH: readonly Benchmark[] = [
   { name: 'first-finding', ids: ['first-finding', 'first-finding-bearing-wear'], run: firstFinding },
   { name: 'failing-starts', ids: ['failing-starts', 'failing-starts-unclear'], run: failingStarts },
 ]
-const GROUPS: Readonly<Record<string, readonly Benchmark[]>> = { core: CORE, ingest: INGEST, all: [...CORE, ...INGEST, ...MESH] }
+const GROUPS: Readonly<Record<string, readonly Benchmark[]>> = {
+  core: CORE,
+  ingest: INGEST,
+  features: FEATURES,
+  all: [...CORE, ...INGEST, ...FEATURES, ...MESH],
+}
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean', default: false }, samples: { type: 'string' }, records: { type: 'string' } },
@@ -30,7 +36,7 @@ const { values, positionals } = parseArgs({
 
 const usage = (problem: string): never => {
   console.error(
-    `bench: ${problem}; expected core, ingest, all, or some of ${GROUPS['all']?.flatMap(({ name, ids }) => [...new Set([name, ...ids])]).join(', ')}; ` +
+    `bench: ${problem}; expected core, ingest, features, all, or some of ${GROUPS['all']?.flatMap(({ name, ids }) => [...new Set([name, ...ids])]).join(', ')}; ` +
       '--json for one object per line, --samples and --records for shorter runs',
   )
   process.exit(2)

@@ -1,7 +1,7 @@
 // A topic that never ends, for benchmarks that work through more records than a disk should hold: at the end of a partition the run starts
 // it again, and offsets go on growing as if the records were new ones. And a meter on appends, which lets a set number of them through.
 
-import type { AppendedRecords, Log, LogRecord, RecordBatch } from '@andon/kit'
+import type { Log, LogRecord, RecordBatch } from '@andon/kit'
 
 /** A log whose runs read their topics again and again. Everything else is as it was. */
 export const endless = (log: Log): Log => ({
@@ -64,7 +64,7 @@ export class Meter {
   private reached = Promise.withResolvers<void>()
 
   /** Holds an append back while the meter is closed, then counts what it appended. */
-  async append(count: number, send: () => Promise<AppendedRecords>): Promise<AppendedRecords> {
+  async append<T>(count: number, send: () => Promise<T>): Promise<T> {
     while (this.done >= this.target) await this.opened.promise
     this.inFlight++
     const appended = await send()

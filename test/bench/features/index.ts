@@ -1,0 +1,8 @@
+// The benchmarks of features, in the order in which `npm run bench -- features` runs them.
+
+import type { Benchmark } from '../benchmark.ts'
+import { processing, transactional } from './process.ts'
+import { memory, scale } from './size.ts'
+import { rolling, statistics } from './statistics.ts'
+
+export const FEATURES: readonly Benchmark[] = [statistics, rolling, memory, scale, processing, transactional]
