@@ -1,7 +1,7 @@
 // Levels in bands of a spectrum, and what sums up its form: centroid, entropy, highest line.
 
 import type { StatisticOptions } from '@andon/schemas'
-import type { FigureOf } from './figure.ts'
+import type { Figure, FigureOf } from './figure.ts'
 import { firstBin, lineHz, sumOf, totalPower } from './spectrum.ts'
 import type { Spectrum } from './spectrum.ts'
 
@@ -16,27 +16,43 @@ export const logBandsHz = ({ count, lowHz, highHz }: NonNullable<StatisticOption
   return Array.from({ length: count }, (_, i) => [edge(i), edge(i + 1)])
 }
 
-const bandsRms =
-  (bands: readonly BandHz[], places: readonly number[]) =>
-  (spectrum: Spectrum, values: Float64Array): void => {
-    for (let i = 0; i < bands.length; i++) {
-      const [lowHz, highHz] = bands[i] as BandHz
-      values[places[i] as number] = Math.sqrt(sumOf(spectrum.power, firstBin(spectrum, lowHz), firstBin(spectrum, highHz)))
-    }
+/** Bins of the edges of each band, from and to; found again only when the form of the spectrum changes. */
+const binsOf = (bands: readonly BandHz[]): ((spectrum: Spectrum) => Int32Array) => {
+  const bins = new Int32Array(2 * bands.length)
+  let [length, binHz] = [0, 0]
+  return (spectrum) => {
+    if (spectrum.length === length && spectrum.binHz === binHz) return bins
+    length = spectrum.length
+    binHz = spectrum.binHz
+    bands.forEach(([lowHz, highHz], i) => {
+      bins[2 * i] = firstBin(spectrum, lowHz)
+      bins[2 * i + 1] = firstBin(spectrum, highHz)
+    })
+    return bins
   }
+}
 
-const bandsLnShare =
-  (bands: readonly BandHz[], places: readonly number[]) =>
-  (spectrum: Spectrum, values: Float64Array): void => {
+const bandsRms = (bands: readonly BandHz[], places: readonly number[]): Figure => {
+  const binsIn = binsOf(bands)
+  return (spectrum, values) => {
+    const bins = binsIn(spectrum)
+    for (let i = 0; i < places.length; i++)
+      values[places[i] as number] = Math.sqrt(sumOf(spectrum.power, bins[2 * i] as number, bins[2 * i + 1] as number))
+  }
+}
+
+const bandsLnShare = (bands: readonly BandHz[], places: readonly number[]): Figure => {
+  const binsIn = binsOf(bands)
+  return (spectrum, values) => {
     const total = totalPower(spectrum)
     if (!(total > 0)) return
-    for (let i = 0; i < bands.length; i++) {
-      const [lowHz, highHz] = bands[i] as BandHz
-      const from = firstBin(spectrum, lowHz)
-      const to = firstBin(spectrum, highHz)
+    const bins = binsIn(spectrum)
+    for (let i = 0; i < places.length; i++) {
+      const [from, to] = [bins[2 * i] as number, bins[2 * i + 1] as number]
       if (from < to) values[places[i] as number] = Math.log(Math.max(LEAST_SHARE, sumOf(spectrum.power, from, to) / total))
     }
   }
+}
 
 const bandRms: FigureOf = ({ call }, places) => bandsRms(call.options.bandsHz ?? [], places)
 

@@ -8,7 +8,7 @@ import type { Statistic } from '@andon/schemas'
 import { fftOf } from './fft.ts'
 import type { WaveformFigures } from './figure.ts'
 import type { Preparation, Series } from './kernel.ts'
-import { highestBin, leastWidth, rowWidth, spectrumOf } from './spectrum.ts'
+import { highestBin, leastWidth, rowWidth, spectrumOf, sumOf } from './spectrum.ts'
 import type { Spectrum } from './spectrum.ts'
 
 /** The catalogue's default: the second and third harmonic beside the first. */
@@ -165,28 +165,25 @@ const kurtogramBand = (series: Series, transforms: readonly Float64Array[], leas
   return best
 }
 
+let moduli = new Float64Array(1024)
+
 /** Root mean square and kurtosis of the envelope about its mean, without the ends of the rows. */
-const figuresOf = ({ squares, widths, edge }: Envelope): { readonly rms: number; readonly kurtosis: number } => {
-  let sum = 0
+const figuresOf = ({ length, squares, widths, edge }: Envelope): { readonly rms: number; readonly kurtosis: number } => {
+  if (moduli.length < length) moduli = new Float64Array(2 * length)
   let count = 0
   for (let row = 0, from = 0; row < widths.length; row++) {
     const end = from + (widths[row] as number)
-    for (let i = from + edge; i < end - edge; i++) sum += Math.sqrt(squares[i] as number)
-    count += Math.max(0, end - from - 2 * edge)
+    for (let i = from + edge; i < end - edge; i++) moduli[count++] = Math.sqrt(squares[i] as number)
     from = end
   }
-  const mean = sum / count
+  const mean = sumOf(moduli, 0, count) / count
   let second = 0
   let fourth = 0
-  for (let row = 0, from = 0; row < widths.length; row++) {
-    const end = from + (widths[row] as number)
-    for (let i = from + edge; i < end - edge; i++) {
-      const y = Math.sqrt(squares[i] as number) - mean
-      const square = y * y
-      second += square
-      fourth += square * square
-    }
-    from = end
+  for (let i = 0; i < count; i++) {
+    const y = (moduli[i] as number) - mean
+    const square = y * y
+    second += square
+    fourth += square * square
   }
   return { rms: Math.sqrt(second / count), kurtosis: second > 0 ? (fourth * count) / (second * second) : second }
 }

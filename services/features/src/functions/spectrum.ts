@@ -133,7 +133,9 @@ export const spectrumOf = (options: SpectrumOptions = {}): SpectrumMaker => {
     if (segments === 0) return undefined
     const scale = 1 / (length * weights.squares * segments)
     const nyquist = length / 2
-    for (let k = 0; k <= nyquist; k++) power[k] = (power[k] as number) * scale * (k === 0 || k === nyquist ? 1 : 2)
+    for (let k = 1; k < nyquist; k++) power[k] = (power[k] as number) * (2 * scale)
+    power[0] = (power[0] as number) * scale
+    power[nyquist] = (power[nyquist] as number) * scale
     return { power, binHz: sampleRateHz / length, length, reach: reaches[window] }
   }
 }
@@ -176,15 +178,10 @@ export const powerOfTwoFor = (width: number): number => Math.max(2, 2 ** Math.ce
 /** Half width of the main lobe, bins. */
 const reaches: Readonly<Record<WindowName, number>> = { rectangular: 1, hann: 2, hamming: 2, blackman: 3, flattop: 5 }
 
-/** Elements without their mean, and zeros behind them. Floats or doubles are read here alone: other loops see doubles only. */
+/** Elements without their mean, and zeros behind them. */
 const fill = (elements: Series['elements'], from: number, segment: Float64Array, width: number): void => {
-  let sum = 0
-  for (let i = 0; i < width; i++) {
-    const x = elements[from + i] as number
-    segment[i] = x
-    sum += x
-  }
-  const mean = sum / width
+  segment.set(elements.subarray(from, from + width))
+  const mean = sumOf(segment, 0, width) / width
   for (let i = 0; i < width; i++) segment[i] = (segment[i] as number) - mean
   for (let i = width; i < segment.length; i++) segment[i] = 0
 }
@@ -197,7 +194,7 @@ const addSegment = (
   detrend: Detrend,
 ): void => {
   const { segment, bins, power } = scratchOf(length)
-  if (detrend === 'none') for (let i = 0; i < length; i++) segment[i] = elements[from + i] as number
+  if (detrend === 'none') segment.set(elements.subarray(from, from + length))
   else fill(elements, from, segment, length)
   if (detrend === 'linear') withoutLine(segment)
   if (weights !== undefined) weigh(segment, weights)
@@ -262,11 +259,21 @@ export const firstBin = ({ power, binHz }: Spectrum, hz: number): number => {
 export const bandPower = (spectrum: Spectrum, lowHz: number, highHz: number): number =>
   sumOf(spectrum.power, firstBin(spectrum, lowHz), firstBin(spectrum, highHz))
 
-/** Sum of bins `from` to `to` - 1. */
-export const sumOf = (power: Float64Array, from: number, to: number): number => {
-  let sum = 0
-  for (let k = from; k < to; k++) sum += power[k] as number
-  return sum
+/** Sum of elements `from` to `to` - 1, in four strands: each addition waits for the one before it. */
+export const sumOf = (values: Float64Array, from: number, to: number): number => {
+  let a = 0
+  let b = 0
+  let c = 0
+  let d = 0
+  let i = from
+  for (; i + 3 < to; i += 4) {
+    a += values[i] as number
+    b += values[i + 1] as number
+    c += values[i + 2] as number
+    d += values[i + 3] as number
+  }
+  for (; i < to; i++) a += values[i] as number
+  return a + b + (c + d)
 }
 
 /** Mean square above 0 Hz. */
