@@ -63,15 +63,16 @@ test('windows that were under way when the silence began are judged when they co
   const clustering = await new Clustering(oneOnOne).ratios([0.5], 10)
   await feed(clustering, silentAt(20), predictionOf(3, 0.5), predictionOf(15, 3))
   assert.deepEqual(clustering.types(), ['AssetUnmonitored', 'AssetUnmonitored', 'EpisodeOpened'])
+  assert.equal(clustering.findings()[1]?.vectorId, 'vector-15')
   assert.deepEqual(clustering.outcomes, ['judged', 'unmonitored', 'out-of-order', 'judged'])
 })
 
 test('a vector without telemetry that is read again after its end begins nothing', async () => {
   const clustering = await new Clustering().ratios([0.5])
   await clustering.feed([
-    inputOf(silentAt(6), 1, order(5)),
+    inputOf(silentAt(60), 1, order(5)),
     inputOf(predictionOf(20, 0.5), 2, order(6)),
-    inputOf(silentAt(6), 3, order(5)),
+    inputOf(silentAt(60), 3, order(5)),
     inputOf(silentAt(6), 4, order(5, 1)),
   ])
   assert.deepEqual(clustering.types(), ['AssetUnmonitored', 'AssetUnmonitored'])
