@@ -63,7 +63,13 @@ test('a fault names file, line, path, what was found and what is expected', () =
 })
 
 const plantFaults: [what: string, from: string, to: string, path: string, expected: RegExp][] = [
-  ['a misspelt key', 'nominalSpeedRpm', 'nominalSpedRpm', 'assets[0].nominalSpedRpm', /no such key/],
+  [
+    'a misspelt key',
+    'nominalSpeedRpm',
+    'nominalSpedRpm',
+    'assets[0].nominalSpedRpm',
+    /no such key; the nearest known one is nominalSpeedRpm/,
+  ],
   ['an asset on an unknown line', 'line: press-line\n    class', 'line: press-lin\n    class', 'assets[0].line', /press-line, utilities/],
   ['an unknown class', 'class: power-meter', 'class: power-meters', 'assets[3].class', /an asset class/],
   ['a camera that sees nothing known', 'sees: [press-1]', 'sees: [press-9]', 'cameras[0].sees[0]', /an asset/],
@@ -266,7 +272,9 @@ const featureSetFaults: [what: string, from: string, to: string, path: string, e
   ['a condition without a bound', '{ below: 50 }', '{}', 'regimes[0].when.speedRpm.mean@60s', /atLeast, below or both, or equals alone/],
   ['two kinds of bounds', '{ below: 50 }', '{ below: 50, equals: 0 }', 'regimes[0].when.speedRpm.mean@60s', /equals alone/],
   ['bounds upside down', 'atLeast: 1000', 'atLeast: 3000', 'regimes[1].when.speedRpm.mean@60s', /atLeast lower than below/],
-  ['a misspelt bound', '{ below: 50 }', '{ under: 50 }', 'regimes[0].when.speedRpm.mean@60s.under', /no such key/],
+  ['a misspelt bound', '{ below: 50 }', '{ under: 50 }', 'regimes[0].when.speedRpm.mean@60s.under', /no such key; the nearest known one is/],
+  ['a misspelt key that is needed', 'features:', 'featurs:', 'featurs', /no such key; the nearest known one is features/],
+  ['a misspelt option', 'velocityBandHz: [10', 'velocitybandhz: [10', 'features[3].velocitybandhz', /nearest known one is velocityBandHz/],
   ['a check of health without a figure', 'stuckRows: 20', 'stuckRows: true', 'health.stuckRows', /at least 2 rows, or false/],
   ['a share above one', 'saturatedShare: 0.1', 'saturatedShare: 10', 'health.saturatedShare', /at most 1/],
 ]

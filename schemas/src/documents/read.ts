@@ -4,6 +4,7 @@
 import { LineCounter, isCollection, isMap, parseDocument } from 'yaml'
 import type { Document } from 'yaml'
 import type { z } from 'zod'
+import { nearest } from './nearest.ts'
 
 type Path = readonly PropertyKey[]
 
@@ -60,7 +61,7 @@ export const readDocument = <T extends z.ZodType>(
   const offset = options.portOffset ?? 0
   const place = typeof source === 'string' ? openText(resolvePorts(source, offset), file) : openObject(source, offset)
   const parsed = shape.safeParse(place.value)
-  const faults = parsed.success ? rules(parsed.data) : parsed.error.issues.map(faultOf)
+  const faults = parsed.success ? rules(parsed.data) : faultsOf(shape, parsed.error.issues)
   const [first] = faults
   if (first !== undefined) {
     const found = describe(valueAt(place.value, first.path))
@@ -135,11 +136,44 @@ const describe = (value: unknown): string => {
 export const pathText = (path: Path): string =>
   path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}${text === '' ? '' : '.'}${String(key)}`), '')
 
-const faultOf = (issue: z.core.$ZodIssue): Fault => {
+/** A key that is unknown comes first: what is missing beside it is often what it was meant to be. */
+const faultsOf = (shape: z.core.$ZodType, issues: readonly z.core.$ZodIssue[]): Fault[] => {
+  const isUnknownKey = ({ code }: z.core.$ZodIssue): boolean => code === 'unrecognized_keys'
+  return [...issues.filter(isUnknownKey), ...issues.filter((issue) => !isUnknownKey(issue))].map((issue) => faultOf(shape, issue))
+}
+
+/** Keys that a shape knows at a path, of all its alternatives. */
+const keysAt = (shape: z.core.$ZodType, path: Path): string[] => {
+  const { def } = (shape as z.core.$ZodTypes)._zod
+  const [key, ...rest] = path
+  switch (def.type) {
+    case 'optional':
+    case 'default':
+    case 'nullable':
+      return keysAt(def.innerType, path)
+    case 'union':
+      return [...new Set(def.options.flatMap((option) => keysAt(option, path)))]
+    case 'array':
+      return key === undefined ? [] : keysAt(def.element, rest)
+    case 'record':
+      return key === undefined ? [] : keysAt(def.valueType, rest)
+    case 'object': {
+      if (key === undefined) return Object.keys(def.shape)
+      const inner = def.shape[String(key)]
+      return inner === undefined ? [] : keysAt(inner, rest)
+    }
+    default:
+      return []
+  }
+}
+
+const faultOf = (shape: z.core.$ZodType, issue: z.core.$ZodIssue): Fault => {
   const path = issue.path
   switch (issue.code) {
-    case 'unrecognized_keys':
-      return { path: [...path, issue.keys[0] ?? ''], expected: 'no such key' }
+    case 'unrecognized_keys': {
+      const [key = ''] = issue.keys
+      return { path: [...path, key], expected: `no such key; the nearest known one is ${nearest(key, keysAt(shape, path))}` }
+    }
     case 'invalid_type':
       return { path, expected: /^[aeiou]/.test(issue.expected) ? `an ${issue.expected}` : `a ${issue.expected}` }
     case 'invalid_value':
