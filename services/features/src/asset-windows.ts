@@ -13,7 +13,7 @@ import { rangesOf } from './ranges.ts'
 import type { Range } from './ranges.ts'
 import { silentFromUs, silenceOf } from './silence.ts'
 import type { Silence } from './silence.ts'
-import { isOldData, isOneOff, newSource, noteReceived, sourceTime, takeAhead, takeNumber, trimSource } from './source-clock.ts'
+import { isOldData, isUnheld, newSource, noteReceived, sourceTime, takeAhead, takeNumber, trimSource } from './source-clock.ts'
 import type { SourceClock, Taken } from './source-clock.ts'
 import { closesAtUs, finalAtUs, firstEndUs, firstNeededUs, isByRow, nextEndUs, startUsOf } from './window-ends.ts'
 import { WindowRows } from './window-rows.ts'
@@ -66,6 +66,8 @@ export interface AssetWindows {
   dueUs: number
   /** Asset time at which the last of the closed windows is final. */
   revisableUntilUs: number
+  /** Partition time for which asset time is worked out, and nothing changed since; NaN = it is to be. */
+  settledUs: number
   /** Partition time at which it is unmonitored; NaN = to be worked out. */
   silentFromUs: number
   /** Windows have closed since the lanes were cleared. */
@@ -99,6 +101,7 @@ export const newAsset = (): AssetWindows => ({
   snapshots: 0,
   dueUs: Number.POSITIVE_INFINITY,
   revisableUntilUs: NEVER_US,
+  settledUs: Number.NaN,
   silentFromUs: Number.NaN,
   isToClear: false,
 })
@@ -142,23 +145,28 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
 
   const clock = sourceOf(asset, block.sourceId)
   const taken = takeBlock(clock, block, rows)
-  const sorting = sortRows(asset, block, rows, taken, planOf)
+  if (taken !== undefined) asset.settledUs = Number.NaN
 
   let touched: Touched | undefined
-  for (const [plan, runs] of sorting.joining) touched = join(asset, block, rows, plan, runs, closedUs, touched)
   let closings: Closing[] = NONE
+  let sorting: Sorting | undefined
+  const whole = taken === undefined ? planOfWhole(asset, block, rows, planOf) : undefined
+  if (whole !== undefined) touched = join(asset, block, rows, whole, wholeRuns, closedUs, touched)
+  else {
+    sorting = sortRows(asset, block, rows, taken, planOf)
+    for (const [plan, runs] of sorting.joining) touched = join(asset, block, rows, plan, runs, closedUs, touched)
+  }
   if (block.correction !== null) {
     touched = correct(asset, block, closedUs, touched)
     closings = [...lateDeletion(asset, block)]
   }
-  const { late, forgotten } = sorting
-  if (late !== undefined || forgotten !== undefined)
-    closings = [...closings, ...lateRows(block, rows, late, false), ...lateRows(block, rows, forgotten, true)]
+  if (sorting !== undefined && sorting.late.size + sorting.forgotten.size > 0)
+    closings = [...closings, ...lateRows(block, rows, sorting.late, false), ...lateRows(block, rows, sorting.forgotten, true)]
   const lost = trimSource(clock, gapBound)
   if (lost.length > 0) closings = [...closings, ...lost.map((range) => lostRange(asset, block.sourceId, range.epoch, range.gap))]
 
   if (block.rows > 0) {
-    const isLasting = !isOneOff(block.sourceId)
+    const isLasting = !clock.isOneOff
     if (isLasting) hear(asset, block.receivedUs)
     if (isLasting || hasOnlyOneOffs(asset)) follow(asset, clock, rows.newestUs, block.receivedUs, planOf(rows.newestUs))
   }
@@ -166,7 +174,8 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
   const vectors = close(asset, closedUs, touched)
   if (closings.length === 0) closings = vectors
   else closings.push(...vectors)
-  return { closings, accepted: sorting.accepted, repeated: sorting.repeated, unplanned: sorting.unplanned }
+  const { accepted, repeated, unplanned } = sorting ?? { accepted: block.rows, repeated: 0, unplanned: 0 }
+  return { closings, accepted, repeated, unplanned }
 }
 
 const NONE: Closing[] = []
@@ -176,8 +185,8 @@ interface Sorting {
   /** By plan. */
   readonly joining: ReadonlyMap<number, Run[]>
   /** By start of the window that is final. */
-  readonly late: Map<number, Run[]> | undefined
-  readonly forgotten: Map<number, Run[]> | undefined
+  readonly late: ReadonlyMap<number, Run[]>
+  readonly forgotten: ReadonlyMap<number, Run[]>
   readonly accepted: number
   readonly repeated: number
   readonly unplanned: number
@@ -190,14 +199,6 @@ const sortRows = (
   taken: readonly Taken[] | undefined,
   planOf: (timeUs: number) => number | undefined,
 ): Sorting => {
-  const only = planOf(rows.oldestUs)
-  if (taken === undefined && only !== undefined && only === planOf(rows.newestUs) && isJoinable(asset, only, rows.oldestUs)) {
-    // The ordinary case: every row is new, and none is late.
-    whole.clear()
-    wholeRun.to = block.rows
-    if (block.rows > 0) whole.set(only, wholeRuns)
-    return { joining: whole, late: undefined, forgotten: undefined, accepted: block.rows, repeated: 0, unplanned: 0 }
-  }
   const joining = new Map<number, Run[]>()
   const late = new Map<number, Run[]>()
   const forgotten = new Map<number, Run[]>()
@@ -230,7 +231,19 @@ const sortRows = (
 
 const wholeRun: Run = { from: 0, to: 0 }
 const wholeRuns: Run[] = [wholeRun]
-const whole = new Map<number, Run[]>()
+
+/** The ordinary case: every row is new and none is late. The plan that holds for all of them; undefined otherwise. */
+const planOfWhole = (
+  asset: AssetWindows,
+  block: Block,
+  { oldestUs, newestUs }: Rows,
+  planOf: (timeUs: number) => number | undefined,
+): number | undefined => {
+  const plan = planOf(oldestUs)
+  if (plan === undefined || block.rows === 0 || plan !== planOf(newestUs) || !isJoinable(asset, plan, oldestUs)) return undefined
+  wholeRun.to = block.rows
+  return plan
+}
 
 /** True while the first window that a row belongs to is not final. */
 const isJoinable = (asset: AssetWindows, plan: number, timeUs: number): boolean => {
@@ -360,8 +373,7 @@ const lateDeletion = (asset: AssetWindows, { sourceId, epoch, seqFrom, seqTo, ro
 }
 
 /** Rows that came too late, as reports: ascending by window. */
-const lateRows = (block: Block, rows: Rows, runsByWindow: ReadonlyMap<number, readonly Run[]> | undefined, lost: boolean): Closing[] => {
-  if (runsByWindow === undefined || runsByWindow.size === 0) return []
+const lateRows = (block: Block, rows: Rows, runsByWindow: ReadonlyMap<number, readonly Run[]>, lost: boolean): Closing[] => {
   return [...runsByWindow]
     .toSorted(([a], [b]) => a - b)
     .map(([windowStartUs, runs]) => {
@@ -430,9 +442,9 @@ export const isDamaged = (asset: AssetWindows, startUs: number, endUs: number): 
 const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
   const known = asset.sources.get(sourceId)
   if (known !== undefined) return known
-  const created = newSource()
+  const created = newSource(sourceId)
   asset.sources.set(sourceId, created)
-  const oneOffs = [...asset.sources.keys()].filter(isOneOff)
+  const oneOffs = [...asset.sources].flatMap(([id, { isOneOff }]) => (isOneOff ? [id] : []))
   if (oneOffs.length > ONE_OFFS_KEPT) {
     clear(asset)
     const kept = new Set([sourceId, ...asset.lanes.map((lane) => lane.sourceId)])
@@ -443,7 +455,7 @@ const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
 }
 
 const hasOnlyOneOffs = (asset: AssetWindows): boolean => {
-  for (const sourceId of asset.sources.keys()) if (!isOneOff(sourceId)) return false
+  for (const clock of asset.sources.values()) if (!clock.isOneOff) return false
   return true
 }
 
@@ -486,6 +498,7 @@ const pin = (asset: AssetWindows, plan: AssetPlan): number => {
 
 /** The newest sample of a block moves its source's clock; the newest of the asset decides the current plan. */
 const follow = (asset: AssetWindows, clock: SourceClock, timeUs: number, receivedUs: number, plan: number | undefined): void => {
+  asset.settledUs = Number.NaN
   let assetNewestUs = NEVER_US
   for (const other of asset.sources.values()) assetNewestUs = Math.max(assetNewestUs, other.newestUs)
   noteReceived(clock, timeUs, receivedUs)
@@ -517,13 +530,15 @@ const lostRange = (
  */
 const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
   const plan = asset.plans[asset.current]
-  if (plan === undefined) return
+  if (plan === undefined || asset.settledUs === partitionTimeUs) return
+  let isSettled = true
   const { graceUs, latenessUs } = plan
   let lowestUs = Number.POSITIVE_INFINITY
   let lowestOfOldUs = Number.POSITIVE_INFINITY
   let latestOneOff: SourceClock | undefined
   for (const [sourceId, clock] of asset.sources) {
-    if (isOneOff(sourceId)) {
+    if (!isUnheld(clock)) isSettled = false
+    if (clock.isOneOff) {
       if (latestOneOff === undefined || clock.newestReceivedUs >= latestOneOff.newestReceivedUs) latestOneOff = clock
       continue
     }
@@ -542,12 +557,14 @@ const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
     break
   }
   if (lowestUs > asset.timeUs) asset.timeUs = lowestUs
+  if (isSettled) asset.settledUs = partitionTimeUs
 }
 
 /** Windows that closed since asset time was `closedUs`, and closed ones that were touched: ascending by end. */
 const close = (asset: AssetWindows, closedUs: number, touched: Touched | undefined): Closing[] => {
   if (touched === undefined && asset.timeUs < asset.dueUs) return NONE
   const closings: VectorClosing[] = []
+  asset.dueUs = Number.POSITIVE_INFINITY
   for (let at = 0; at < asset.plans.length; at++) {
     const plan = asset.plans[at] as AssetPlan
     const ends = touched?.get(at)
@@ -555,9 +572,9 @@ const close = (asset: AssetWindows, closedUs: number, touched: Touched | undefin
     let endUs = nextEndUs(asset.lanes, at, plan, closedUs)
     for (; closesAtUs(plan, endUs) <= asset.timeUs; endUs = nextEndUs(asset.lanes, at, plan, closesAtUs(plan, endUs)))
       closings.push(closing(asset, at, plan, endUs))
+    asset.dueUs = Math.min(asset.dueUs, closesAtUs(plan, endUs))
   }
   if (asset.plans.length > 1) closings.sort((a, b) => a.window.endUs - b.window.endUs || comparePlans(a.plan, b.plan))
-  asset.dueUs = nextDueUs(asset)
   asset.isToClear = true
   return closings
 }
@@ -616,14 +633,14 @@ const clear = (asset: AssetWindows, inUse?: Lane): number => {
   for (let at = 0; at < asset.plans.length; at++) {
     neededUs = Math.min(neededUs, clearPlan(asset, at, asset.plans[at] as AssetPlan))
   }
-  if (asset.lanes.some((lane) => lane.from === lane.to && lane !== inUse))
-    asset.lanes = asset.lanes.filter((lane) => lane.from < lane.to || lane === inUse)
+  let isAnyEmpty = false
+  for (const lane of asset.lanes) if (lane.from === lane.to && lane !== inUse) isAnyEmpty = true
+  if (isAnyEmpty) asset.lanes = asset.lanes.filter((lane) => lane.from < lane.to || lane === inUse)
   const first = asset.windows[0]
   if (first !== undefined && finalAtUs(asset.plans[first.plan] as AssetPlan, first.endUs) <= asset.timeUs)
     asset.windows = asset.windows.filter(({ plan, endUs }) => finalAtUs(asset.plans[plan] as AssetPlan, endUs) > asset.timeUs)
-  if (asset.corrections.some(({ toUs }) => toUs <= neededUs)) asset.corrections = asset.corrections.filter(({ toUs }) => toUs > neededUs)
-  const isPast = ({ toUs }: Damage) => toUs < neededUs
-  if (asset.damages.some(isPast)) asset.damages = asset.damages.filter((damage) => !isPast(damage))
+  if (asset.corrections.length > 0) asset.corrections = asset.corrections.filter(({ toUs }) => toUs > neededUs)
+  if (asset.damages.length > 0) asset.damages = asset.damages.filter(({ toUs }) => toUs >= neededUs)
   return neededUs
 }
 

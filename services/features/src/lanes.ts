@@ -64,9 +64,9 @@ export interface LaneColumns {
   readonly samples: Samples
 }
 
-/** A lane grows by an eighth; a short one by so many bytes, but no more than so many rows. */
+/** A lane grows by a sixteenth; a short one by so many bytes, but no more than so many rows. */
 const GROWTH_BYTES = 2048
-const GROWTH_ROWS = 16
+const GROWTH_ROWS = 128
 /** From so many numbers on, a copy made by the engine is worth its call. */
 const MANY = 64
 
@@ -154,7 +154,13 @@ export class Lane implements LaneKind {
     let low = this.from
     let high = this.to
     if (low === high || (timesUs[high - 1] as number) < timeUs) return high
-    if ((timesUs[low] as number) >= timeUs) return low
+    const firstUs = timesUs[low] as number
+    if (firstUs >= timeUs) return low
+    // Rows mostly come in a rhythm, so the first guess is mostly right.
+    const guess = low + Math.ceil(((timeUs - firstUs) / ((timesUs[high - 1] as number) - firstUs)) * (high - 1 - low))
+    if ((timesUs[guess] as number) < timeUs) low = guess + 1
+    else if ((timesUs[guess - 1] as number) < timeUs) return guess
+    else high = guess
     while (low < high) {
       const middle = (low + high) >>> 1
       if ((timesUs[middle] as number) < timeUs) low = middle + 1
@@ -359,7 +365,7 @@ export class Lane implements LaneKind {
     if (needed <= this.room && this.from * 4 >= rows && needed * 3 >= this.room) this.move(this.room)
     else
       this.move(
-        needed + Math.max(rows >> 3, Math.min(GROWTH_ROWS, Math.ceil(GROWTH_BYTES / (8 + this.width * this.layout.kept.length * 8)))),
+        needed + Math.max(rows >> 4, Math.min(GROWTH_ROWS, Math.ceil(GROWTH_BYTES / (8 + this.width * this.layout.kept.length * 8)))),
       )
   }
 

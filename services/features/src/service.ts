@@ -101,6 +101,7 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
         snapshotEveryMs,
         history,
         standby: config.standby,
+        ...(config.transactional && { transactions: { everyMs: config.transactionMs } }),
       }
       run = await runProcess<Telemetry>(log, codec, options, { logger, metrics })
     },

@@ -3,7 +3,7 @@
 
 import type { AssetWindows } from './asset-windows.ts'
 import { NEVER_US } from './intervals.ts'
-import { isOldData, isOneOff } from './source-clock.ts'
+import { isOldData } from './source-clock.ts'
 import type { SourceClock } from './source-clock.ts'
 
 /** Windows that have to pass without a row. */
@@ -35,8 +35,8 @@ export const silenceOf = (asset: AssetWindows): Silence | undefined => {
 
 const newestOf = ({ sources }: AssetWindows): SourceClock | undefined => {
   let newest: SourceClock | undefined
-  for (const [sourceId, clock] of sources) {
-    if (isOneOff(sourceId) || clock.newestUs === NEVER_US) continue
+  for (const clock of sources.values()) {
+    if (clock.isOneOff || clock.newestUs === NEVER_US) continue
     if (newest === undefined || clock.newestReceivedUs > newest.newestReceivedUs) newest = clock
   }
   return newest

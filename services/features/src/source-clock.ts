@@ -17,6 +17,8 @@ interface Epoch extends SeenNumbers {
 }
 
 export interface SourceClock {
+  /** Delivers once, by hand: nobody waits for it. */
+  readonly isOneOff: boolean
   /** Ascending. */
   epochs: Epoch[]
   /** Epochs up to this one are forgotten. */
@@ -31,7 +33,13 @@ export interface LostRange {
   readonly gap: Gap
 }
 
-export const newSource = (): SourceClock => ({ epochs: [], forgottenEpoch: NEVER_US, newestUs: NEVER_US, newestReceivedUs: NEVER_US })
+export const newSource = (sourceId: string): SourceClock => ({
+  isOneOff: isOneOff(sourceId),
+  epochs: [],
+  forgottenEpoch: NEVER_US,
+  newestUs: NEVER_US,
+  newestReceivedUs: NEVER_US,
+})
 
 /** A source that delivers once, by hand (a correction, a release from quarantine, a file): nobody waits for it. */
 export const isOneOff = (sourceId: string): boolean =>
@@ -56,9 +64,10 @@ export const takeNumber = (clock: SourceClock, epoch: number, number: number, ti
  * have been seen or are forgotten.
  */
 export const takeAhead = (clock: SourceClock, epoch: number, from: number, to: number, firstUs: number, newestUs: number): boolean =>
-  epoch > clock.forgottenEpoch &&
-  clock.epochs.at(-1)?.epoch === epoch &&
-  takeAbove(clock.epochs.at(-1) as Epoch, from, to, firstUs, newestUs)
+  epoch > clock.forgottenEpoch && takeAheadIn(clock.epochs[clock.epochs.length - 1], epoch, from, to, firstUs, newestUs)
+
+const takeAheadIn = (last: Epoch | undefined, epoch: number, from: number, to: number, firstUs: number, newestUs: number): boolean =>
+  last !== undefined && last.epoch === epoch && takeAbove(last, from, to, firstUs, newestUs)
 
 const epochOf = (clock: SourceClock, epoch: number, timeUs: number | null): Epoch => {
   const last = clock.epochs.at(-1)
@@ -87,9 +96,15 @@ export const trimSource = (clock: SourceClock, gapBound: number): LostRange[] =>
     clock.forgottenEpoch = oldest.epoch
     for (const gap of oldest.gaps) lost.push({ epoch: oldest.epoch, gap })
   }
-  for (const epoch of clock.epochs) for (const gap of dropOverBound(epoch, gapBound)) lost.push({ epoch: epoch.epoch, gap })
+  for (const epoch of clock.epochs) {
+    if (epoch.gaps.length > gapBound) for (const gap of dropOverBound(epoch, gapBound)) lost.push({ epoch: epoch.epoch, gap })
+  }
   return lost
 }
+
+/** True when no gap and no older epoch holds the source's time: it does not depend on the time of its asset. */
+export const isUnheld = ({ epochs }: SourceClock): boolean =>
+  epochs.length === 0 || (epochs.length === 1 && (epochs[0] as Epoch).gaps.length === 0)
 
 /**
  * Event time up to which nothing of this source is still expected. `assetTimeUs` only says which gaps no longer hold

@@ -253,7 +253,10 @@ type LaneHeader = LaneKind & {
   /** Null = no such row. */
   readonly oddUs: number | null
 }
-type AssetHeader = Omit<AssetWindows, 'plans' | 'sources' | 'lanes' | 'dueUs' | 'revisableUntilUs' | 'silentFromUs' | 'isToClear'> & {
+type AssetHeader = Omit<
+  AssetWindows,
+  'plans' | 'sources' | 'lanes' | 'dueUs' | 'revisableUntilUs' | 'silentFromUs' | 'settledUs' | 'isToClear'
+> & {
   readonly plans: readonly { readonly body: string; readonly sources: readonly string[]; readonly plantDigest: string }[]
   readonly sources: [string, SourceClock][]
   readonly lanes: LaneHeader[]
@@ -264,7 +267,17 @@ interface StoredAsset {
 }
 
 const encodeAsset = (asset: AssetWindows): Uint8Array => {
-  const { plans, sources, lanes, dueUs: _due, revisableUntilUs: _until, silentFromUs: _silent, isToClear: _clear, ...rest } = asset
+  const {
+    plans,
+    sources,
+    lanes,
+    dueUs: _due,
+    revisableUntilUs: _until,
+    silentFromUs: _silent,
+    settledUs: _settled,
+    isToClear: _clear,
+    ...rest
+  } = asset
   const columns: Column[] = []
   const header: AssetHeader = {
     ...rest,

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { after, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MemoryStore, localCodec, openCodec, openKafkaLog, openMemoryLog, startService } from '@andon/kit'
 import type { Codec, Log } from '@andon/kit'
@@ -79,14 +80,21 @@ const undisturbed = async (): Promise<string[]> => {
   }
 }
 
-test('killed twice, the same vectors come out', { timeout: 180_000 }, async () => {
+const MODES = [
+  { name: 'by default', settings: {}, seesRepeats: true },
+  { name: 'in transactions', settings: { FEATURES_TRANSACTIONAL: 'true', FEATURES_TRANSACTION_MS: '50' }, seesRepeats: false },
+] as const
+
+for (const mode of MODES) test(`killed twice, the same vectors come out: ${mode.name}`, { timeout: 180_000 }, (t) => killedTwice(t, mode))
+
+const killedTwice = async (t: TestContext, { name, settings, seesRepeats }: (typeof MODES)[number]): Promise<void> => {
   const expected = await undisturbed()
   const kafka = await startKafka()
-  after(() => kafka.stop())
+  t.after(() => kafka.stop())
   const registry = await startRegistry({ brokers: kafka.brokers })
-  after(() => registry.stop())
+  t.after(() => registry.stop())
   const log = await openKafkaLog({ brokers: kafka.brokers, clientId: 'test' })
-  after(() => log.close())
+  t.after(() => log.close())
   const codec = await openCodec({ registryUrl: registry.url })
   await createTopics(log)
   await publishDocuments(log, codec)
@@ -98,8 +106,9 @@ test('killed twice, the same vectors come out', { timeout: 180_000 }, async () =
       ANDON_KAFKA_BROKERS: kafka.brokers.join(','),
       ANDON_REGISTRY_URL: registry.url,
       ANDON_REDIS_URL: 'redis://127.0.0.1:1',
-      ANDON_BLOB_DIR: folder,
+      ANDON_BLOB_DIR: join(folder, name),
       ANDON_LOG_LEVEL: 'warn',
+      ...settings,
       FEATURES_ADMIN_PORT: '0',
       FEATURES_SNAPSHOT_EVERY: '7',
       FEATURES_SNAPSHOT_EVERY_MS: '200',
@@ -111,7 +120,7 @@ test('killed twice, the same vectors come out', { timeout: 180_000 }, async () =
     child?.kill('SIGKILL')
     await exited
   }
-  after(() => child?.kill('SIGKILL'))
+  t.after(() => child?.kill('SIGKILL'))
 
   start()
   for (const [from, to] of [
@@ -127,6 +136,8 @@ test('killed twice, the same vectors come out', { timeout: 180_000 }, async () =
   await feed(log, codec, 66, SAMPLES)
   await closeAll(log, codec)
   const found = await settle(log, codec, isDone)
-  assert.deepEqual(distinct(found).toSorted(), expected.toSorted())
+  const vectors = distinct(found)
+  assert.deepEqual(vectors.toSorted(), expected.toSorted())
+  if (!seesRepeats) assert.equal(found.filter(({ vector }) => vector !== null).length, vectors.length, 'nobody sees a vector twice')
   await kill()
-})
+}
