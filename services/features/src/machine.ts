@@ -25,7 +25,7 @@ const placeOf = (id: string | undefined, ids: readonly string[]): number | null 
   return place < 0 ? null : place
 }
 
-/** Multiples of the shaft frequency, of a bearing whose outer ring stands still (Randall and Antoni 2011, table 1). */
+/** Multiples of the shaft frequency, of a bearing whose outer ring stands still (Randall and Antoni 2011). */
 export const bearingOrders = (bearing: NonNullable<PlantAsset['bearing']>): NonNullable<Machine['bearing']> => {
   if ('bpfoOrder' in bearing) {
     const { bpfoOrder, bpfiOrder, bsfOrder, ftfOrder } = bearing
