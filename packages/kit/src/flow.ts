@@ -1,5 +1,6 @@
 // What handlers see and give: decoded inputs of one partition, and outputs that name the one input that caused them.
 
+import type { TransactionOptions } from './delivery.ts'
 import type { Position } from './log/port.ts'
 import type { SnapshotHistoryOptions } from './snapshot-history.ts'
 
@@ -109,6 +110,11 @@ export interface ProcessOptions<T> {
   readonly standby?: boolean
   /** Retains snapshots for replays; without it only the newest state is kept. */
   readonly history?: SnapshotHistoryOptions
+  /**
+   * Outputs, dead letters, snapshots and the position of the input become visible together, in Kafka transactions: every reader sees each
+   * output once. Without it they are appended at once, and readers drop repeats by their marks. A replay run ignores it.
+   */
+  readonly transactions?: TransactionOptions
   /** Called when an undecodable record was dead-lettered, so that the window can be marked incomplete. */
   readonly onDeadLetter?: (partition: number, key: string | null) => void
 }

@@ -8,11 +8,11 @@ import type { Batch, Emitter, Input, KeyedState, PartitionProcess, ProcessOption
 import { decodeInputAt } from './input.ts'
 import type { DedupeEntry } from './lineage.ts'
 import { DedupeMarks, HEADER, LIVE, comparePositions, isCovered, parseCause } from './lineage.ts'
-import { isRetriable } from './log/log-error.ts'
+import { isRetriable, logError } from './log/log-error.ts'
 import { systemClock } from './log/clock.ts'
 import type { Clock } from './log/clock.ts'
 import type { Append, Log, Position, RecordBatch, StartAt } from './log/port.ts'
-import { holds } from './marks.ts'
+import { holds, watermarksOf } from './marks.ts'
 import type { Mark } from './marks.ts'
 import { OutputRecords } from './output-records.ts'
 import type { ProcessMeters, ProcessMetrics, TraceBatch } from './process-meters.ts'
@@ -39,6 +39,8 @@ export interface LaneContext<T> {
   readonly deps: ProcessDeps
   readonly group: string
   readonly meters: ProcessMeters
+  /** The log takes what is appended into a transaction, with the position: see delivery.ts. */
+  readonly isTransactional?: boolean
   snapshots(): Promise<Snapshots>
 }
 
@@ -61,6 +63,9 @@ export class PartitionLane<T> {
   private output: Mark | undefined
   /** Outputs up to here were acknowledged in this process's life: not appended again while it catches up. */
   private acknowledged: (Position & { index: number }) | undefined
+  /** In transactions: what inputs below it gave is committed and is not given again while the state catches up with it. */
+  private committed = 0
+  private roundMs = 0
   /** The state may have been touched by a try that failed: it is restored before the next one. */
   private broken = false
   private sinceRound = 0
@@ -84,6 +89,8 @@ export class PartitionLane<T> {
   /** Handles a batch; returns where to go on if that is not its end. */
   handle(batch: RecordBatch): Promise<number | void> {
     return this.serially(async () => {
+      if (this.broken && this.context.isTransactional)
+        throw logError('retriable', 'ANDON_LOG_TRANSACTION', `${batch.topic}/${batch.partition} goes back to its last commit`)
       const start = this.broken ? await this.settle() : undefined
       if (start !== undefined) return start === 'earliest' ? 0 : Number(start)
       const { trace } = this.context.deps
@@ -105,8 +112,8 @@ export class PartitionLane<T> {
         this.dedupe.restore(this.settled)
         throw error
       }
-      if (this.sinceRound >= (this.context.options.snapshotEveryRecords ?? 5000)) await this.snapshot()
-      else this.armTimer()
+      if (this.isRoundDue()) await this.snapshot()
+      else if (!this.context.isTransactional) this.armTimer()
       return undefined
     })
   }
@@ -116,9 +123,9 @@ export class PartitionLane<T> {
     return this.serially(() => this.settle())
   }
 
-  /** The last round is written unless somebody else may own the partition already. */
+  /** The last round is written unless somebody else may own the partition already; in a transaction it was, when it was held. */
   close(lost: boolean): Promise<void> {
-    return lost ? this.serially(async () => this.disarm()) : this.roundOff()
+    return lost || this.context.isTransactional ? this.serially(async () => this.disarm()) : this.roundOff()
   }
 
   /** A rebalance begins and the partition may move: its next owner finds everything up to here in a snapshot. */
@@ -161,6 +168,15 @@ export class PartitionLane<T> {
     this.broken = true // until the end: a recovery that fails half way is begun again, and nothing of it is kept
     this.process = await options.open(this.partition)
     const state = this.process.state
+    if (this.context.isTransactional) {
+      // A log that ends below the position has lost what it stands for: everything from the state on is given again.
+      this.committed = committed !== undefined && committed <= (await watermarksOf(log, options.input, this.partition)).high ? committed : 0
+      this.acknowledged = undefined // what was not committed is gone
+    }
+    if (!state && this.context.isTransactional) {
+      this.forget()
+      return committed ?? 'earliest'
+    }
     if (!state) {
       const start = await startOfStateless(log, this.input, committed, options.outputs ?? [])
       this.forget()
@@ -265,7 +281,7 @@ export class PartitionLane<T> {
           `${options.service} emitted ${output.type} ${output.id} for a record before the previous output's: outputs come in the order of their causes`,
         )
       newest = one
-      if (isCovered(this.acknowledged, cause.position, index)) continue
+      if (cause.position.offset < this.committed || isCovered(this.acknowledged, cause.position, index)) continue
       ids.push(output.id)
       records.push(this.records.record(cause, index, output))
     }
@@ -286,7 +302,7 @@ export class PartitionLane<T> {
   private async reject(batch: RecordBatch, index: number, error: unknown): Promise<void> {
     const { log, options, group, deps, meters } = this.context
     const record = batch.records[index]!
-    await log.append([deadLetter(record, group, error)])
+    if (record.offset >= this.committed) await log.append([deadLetter(record, group, error)])
     deps.logger.warn({ topic: record.topic, partition: record.partition, offset: record.offset, error }, 'record dead-lettered')
     meters.count('deadLetters', 1)
     options.onDeadLetter?.(this.partition, record.key)
@@ -296,8 +312,16 @@ export class PartitionLane<T> {
   private async snapshot(): Promise<void> {
     this.disarm()
     if (!this.process?.state || this.sinceRound === 0) return
+    this.roundMs = performance.now()
     if (!(await this.writeRound(this.process.state))) await this.writeRound(this.process.state)
     this.sinceRound = 0
+  }
+
+  /** Transactions have no batchless moments for a timed round, so it is asked for after each batch. */
+  private isRoundDue(): boolean {
+    const { snapshotEveryRecords = 5000, snapshotEveryMs = 5000 } = this.context.options
+    if (this.sinceRound >= snapshotEveryRecords) return true
+    return this.context.isTransactional === true && this.sinceRound > 0 && performance.now() - this.roundMs >= snapshotEveryMs
   }
 
   private async writeRound(state: KeyedState): Promise<boolean> {

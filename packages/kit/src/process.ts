@@ -5,6 +5,8 @@
 
 import { Standby } from './changelog-view.ts'
 import type { Codec } from './codec-port.ts'
+import { laneLog, runInTransactions, transactionsOf } from './delivery.ts'
+import type { Lane } from './delivery.ts'
 import type { ProcessOptions } from './flow.ts'
 import type { Log, Run } from './log/port.ts'
 import { deadLetterSpec } from './dead-letters.ts'
@@ -55,26 +57,40 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
     await context.snapshots()
     await standby.start()
   }
-  const lanes = new Map<number, PartitionLane<T>>()
-  const run = await log.run({
+  const transactions = transactionsOf(log, options.transactions)
+  const lanes = new Map<number, Lane<T>>()
+  /** In transactions each partition's lane writes in its own. */
+  const open = (partition: number): Lane<T> => {
+    const own = laneLog(log)
+    if (!transactions) return { lane: new PartitionLane(context, partition), log: own }
+    const rounds = new Snapshots(own, codec, group, { history, standby, onDamage, isExclusive: true })
+    const ownContext = { ...context, log: own, isTransactional: true, snapshots: () => context.snapshots().then(() => rounds) }
+    return { lane: new PartitionLane(ownContext, partition), log: own }
+  }
+  const assignment = {
     group,
     topics: [options.input],
-    onAssigned: async (_topic, partition, committed) => {
-      const lane = new PartitionLane(context, partition)
-      const start = await lane.open(committed)
-      lanes.set(partition, lane)
+    onAssigned: async (_topic: string, partition: number, committed: number | undefined) => {
+      const opened = open(partition)
+      const start = await opened.lane.open(committed)
+      lanes.set(partition, opened)
       return start
     },
-    onHold: async (_topic, partition) => lanes.get(partition)?.roundOff(),
-    onRevoked: async (_topic, partition, lost) => {
-      const lane = lanes.get(partition)
+    onRevoked: async (_topic: string, partition: number, lost: boolean) => {
+      const opened = lanes.get(partition)
       lanes.delete(partition)
       meters.lag(partition, undefined)
-      await lane?.close(lost)
+      await opened?.lane.close(lost)
     },
-    onDoubt: async (_topic, partition) => lanes.get(partition)?.doubt(),
-    onBatch: async (batch) => lanes.get(batch.partition)!.handle(batch),
-  })
+  }
+  const run = transactions
+    ? await runInTransactions(log, transactions, assignment, (partition) => lanes.get(partition)!)
+    : await log.run({
+        ...assignment,
+        onHold: async (_topic, partition) => lanes.get(partition)?.lane.roundOff(),
+        onDoubt: async (_topic, partition) => lanes.get(partition)?.lane.doubt(),
+        onBatch: async (batch) => lanes.get(batch.partition)!.lane.handle(batch),
+      })
   if (history === undefined && standby === undefined) return run
   const close = async (): Promise<void> => {
     await Promise.all([history?.close(), standby?.stop()])

@@ -58,6 +58,8 @@ export interface SnapshotOptions {
   readonly standby?: Standby | undefined
   /** Something that was stored is damaged or not whole, and was passed over. */
   readonly onDamage?: (fields: object, message: string) => void
+  /** Nobody else can write rounds of our partitions: in transactions their ids see to that. */
+  readonly isExclusive?: boolean
   /** A larger round is stored in parts; each must fit one batch. Default 32 MiB. */
   readonly maxPartBytes?: number
 }
@@ -155,7 +157,9 @@ export class Snapshots {
     const { leaderEpoch, offset } = places.at(-1)!
     this.ends.set(partition, { leaderEpoch, offset })
     const first = places.at(0)!.offset
-    return !end || first === end.offset + 1 || !(await this.hasRounds(partition, end.offset + 1, first))
+    return (
+      this.options.isExclusive === true || !end || first === end.offset + 1 || !(await this.hasRounds(partition, end.offset + 1, first))
+    )
   }
 
   /** What cannot be read counts as a round. */

@@ -18,9 +18,16 @@ export interface TransactionalContext extends RunContext {
   readonly append: (records: readonly Append[]) => Promise<AppendedRecords>
 }
 
-export interface TransactionalRunOptions extends Omit<RunOptions, 'onBatch'> {
-  /** As in RunOptions. What fails is rolled back, with everything since the last commit, and comes again. */
+export interface TransactionalRunOptions extends Omit<RunOptions, 'onBatch' | 'onHold' | 'onDoubt'> {
+  /**
+   * As in RunOptions. What fails is rolled back, with everything since the last commit, and comes again. Below the committed position,
+   * where a handler with state may want to start, positions move without being committed.
+   */
   readonly onBatch: (batch: RecordBatch, context: TransactionalContext) => Promise<void | number>
+  /** A rebalance begins, or the partition is given up: what is appended here is committed before it may move. */
+  readonly onHold?: (topic: string, partition: number, context: Pick<TransactionalContext, 'append'>) => Promise<void> | void
+  /** Everything since the last commit is undone. Where to go on, given the committed position; default: there. */
+  readonly onRolledBack?: (topic: string, partition: number, committed: number | undefined) => Promise<StartAt | undefined>
   /** How long a transaction stays open while there is work, ms. Default 100. */
   readonly commitEveryMs?: number
   /** The broker rolls back what is open for longer, ms; more than a batch may take. Default 60 000. */
@@ -49,10 +56,7 @@ export const runTransactional = async (context: KafkaContext, options: Transacti
         ...options,
         onAssigned: (topic, partition) => laneOf(topic, partition).assigned(),
         onBatch: (batch, { signal }) => laneOf(batch.topic, batch.partition).handle(batch, signal),
-        onHold: async (topic, partition) => {
-          await options.onHold?.(topic, partition)
-          await laneOf(topic, partition).commit()
-        },
+        onHold: (topic, partition) => laneOf(topic, partition).hold(),
         onDoubt: (topic, partition) => laneOf(topic, partition).doubted(),
         onRevoked: async (topic, partition, lost) => {
           await laneOf(topic, partition).close(lost)
@@ -142,14 +146,14 @@ class TransactionalLane {
     this.position ??= first
     this.committed ??= first
     if (this.inDoubt) {
-      await this.open()
-      if (this.committed !== first) return this.committed
+      const start = await this.reopen()
+      if (start !== first) return typeof start === 'number' ? start : 0
     }
     this.isHandling = true
     try {
-      const next = await this.options.onBatch(batch, { signal, append: (records) => this.noted(this.append(records)) })
+      const next = await this.options.onBatch(batch, { signal, append: this.appends })
       await this.appended()
-      this.position = next ?? batch.nextOffset
+      this.position = Math.max(next ?? batch.nextOffset, this.committed)
       this.isHandling = false
       this.schedule()
       return next
@@ -173,6 +177,20 @@ class TransactionalLane {
     await appending
   }
 
+  /** No batch is in hand, and none comes before this has resolved. */
+  async hold(): Promise<void> {
+    if (!this.inDoubt && this.options.onHold) {
+      this.isHandling = true // nothing is committed by halves
+      try {
+        await this.options.onHold(this.topic, this.partition, { append: this.appends })
+      } finally {
+        await this.appended()
+        this.isHandling = false
+      }
+    }
+    await this.commit()
+  }
+
   /** Resolves when everything that was handled is committed. No batch is in hand. */
   async commit(): Promise<void> {
     clearTimeout(this.timer)
@@ -184,17 +202,27 @@ class TransactionalLane {
   /** The log or a commit is in doubt: roll back, and go on from the committed position. */
   async doubted(): Promise<StartAt | undefined> {
     await this.committing?.catch(() => undefined)
+    return this.reopen()
+  }
+
+  /** Undoes what is not committed; resolves with where to go on. */
+  private async reopen(): Promise<StartAt | undefined> {
     await this.open()
-    return (await this.options.onDoubt?.(this.topic, this.partition)) ?? this.committed
+    this.inDoubt = true // until the owner has gone back as well
+    const start = (await this.options.onRolledBack?.(this.topic, this.partition, this.committed)) ?? this.committed
+    this.inDoubt = false
+    return start
   }
 
   /** A partition that may be somebody else's is left as it is: its next owner rolls back what is open. */
   async close(lost: boolean): Promise<void> {
     clearTimeout(this.timer)
     await this.committing?.catch(() => undefined)
-    if (!lost) await (this.inDoubt ? this.producers[0].abort() : this.commit()).catch(() => undefined)
+    if (!lost) await (this.inDoubt ? this.producers[0].abort() : this.hold()).catch(() => undefined)
     clearTimeout(this.timer)
   }
+
+  private readonly appends = (records: readonly Append[]): Promise<AppendedRecords> => this.noted(this.append(records))
 
   private async append(records: readonly Append[]): Promise<AppendedRecords> {
     try {
@@ -244,8 +272,8 @@ class TransactionalLane {
   private async commitTurn(): Promise<void> {
     const offset = this.position
     this.dueMs = 0
-    if (this.inDoubt || offset === undefined || offset === this.committed) return
     const [producer, other] = this.producers
+    if (this.inDoubt || offset === undefined || (offset === this.committed && !producer.hasBegun)) return
     this.producers = [other, producer]
     try {
       const topic = this.context.prefix + this.topic
