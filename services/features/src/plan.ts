@@ -80,13 +80,13 @@ export interface HealthRules {
   readonly stuckRows: number | null
   /** `flat`: no movement in the whole window. */
   readonly flat: boolean
-  /** `saturated`: at least this share of the elements lies at or beyond the range of the channel. */
+  /** `saturated`: at least this share of the elements lies at an end of the channel's range or beyond; 0 and 100 % are no ends. */
   readonly saturatedShare: number | null
   /** `drop-outs`: at least this share of the rows is bad or not a number. */
   readonly dropOutShare: number | null
-  /** `gap`: a pause of more than so many of the usual distances between rows. */
+  /** `gap`: a pause of more than so many of the usual distances between rows, where they come in a rhythm. */
   readonly gapPeriods: number | null
-  /** `noise`: differences between neighbours in the later half are larger, or smaller, than in the earlier by this factor. */
+  /** `noise`: differences between neighbouring single values in the later half are larger, or smaller, than in the earlier by this factor. */
   readonly noiseFactor: number | null
 }
 
@@ -94,7 +94,7 @@ export interface AssetPlan {
   readonly featureSet: string
   /** SHA-256 (hex) of the feature set document. */
   readonly digest: string
-  /** SHA-256 (hex) of the plant document. */
+  /** SHA-256 (hex) of the plant document since which the asset is described so. */
   readonly plantDigest: string
   /** Lengths, the longest first: it is the window; the others end with it. */
   readonly scales: readonly Scale[]

@@ -24,7 +24,7 @@ export interface WindowContext {
   /** The window is [startUs, endUs). */
   readonly startUs: number
   readonly endUs: number
-  /** Shaft frequency: mean of the speed channel over the window, or the nominal one; NaN where neither is known. */
+  /** Shaft frequency: mean of the speed channel over the window, else of the tacho, else the nominal one; NaN where none is known, or at rest. */
   readonly shaftHz: () => number
   /** Pulses of the tacho in the window; undefined without one. */
   readonly tacho: () => Series | undefined
