@@ -170,7 +170,8 @@ export class Line {
       const { vector, late: report } = decode<Features>('features', record.value!)
       if (report) late.push(...samplesOf(report.ranges))
       if (report?.lost) lost.push(...samplesOf(report.ranges))
-      if (vector)
+      if (vector && vector.quality !== 'unmonitored')
+        // that no telemetry came revises nothing
         revisions.push({
           id: vector.vectorId,
           windowS: (vector.windowStartUs - startUs) / SECOND_US,

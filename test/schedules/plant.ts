@@ -143,7 +143,7 @@ export class Plant {
   async replay(): Promise<void> {
     const records = this.line.store.partition('features', 0).records.flatMap((record): Append[] => {
       const value = codec.decode<Features>('features', record.value!)
-      if (value.vector === null) return []
+      if (value.vector === null || value.vector.quality === 'unmonitored') return []
       const values = packDoubles(readDoubles(value.vector.values).map((each) => each + 10))
       const { key, timestampMs } = record
       return [
@@ -165,7 +165,7 @@ export class Plant {
     const scores = new Map<string, number>()
     for (const record of this.line.store.partition('predictions', 0).records) {
       const { windowEndUs, verdicts } = codec.decode<Predictions>('predictions', record.value!)
-      scores.set(`${windowEndUs} ${record.header(HEADER.order)}`, verdicts[0]!.score)
+      if (verdicts[0]) scores.set(`${windowEndUs} ${record.header(HEADER.order)}`, verdicts[0].score)
     }
     return windowsS.map((windowS) => {
       const kept = this.windowAt(windowS)

@@ -18,8 +18,9 @@ const promote = (plant: Plant, plan: PromotionPlan, wait: () => Promise<void> = 
   applyPromotion(plant.line.log, plan, { settleMs: 1, wait })
 const plan = (plant: Plant): Promise<PromotionPlan> => planPromotion(plant.line.log, codec, request)
 
+/** The windows of 4 s that would be promoted, by their start in seconds; a key ends with a window's end. */
 const windowsOf = ({ promotions }: PromotionPlan): number[] =>
-  promotions.map(({ key }) => (Number(key.split(' ').at(-1)) - startUs) / SECOND_US)
+  promotions.map(({ key }) => (Number(key.split(' ').at(-1)) - startUs) / SECOND_US - 4)
 
 schedule('row 20: a window that live may still revise is not promoted, and one that is final stays as promoted', async (plant, ingest) => {
   await feed(plant, ingest, 1, 17, 13)

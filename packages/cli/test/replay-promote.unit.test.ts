@@ -21,7 +21,7 @@ const codec = localCodec()
 const windowUs = 10_000_000
 const request = { run: 'run-2', topic: 'features', fromMs: 1000, toMs: 2000, tolerances: parseTolerances([]) }
 
-const vector = (start: number, value: number, revision: number) =>
+const vector = (start: number, value: number, revision: number, quality = 'good') =>
   codec.encode('features', {
     type: 'vector',
     assetId: 'press-1',
@@ -36,6 +36,7 @@ const vector = (start: number, value: number, revision: number) =>
       values: packDoubles(Float64Array.of(value)),
       ranges: [],
       complete: true,
+      quality,
     },
   })
 
@@ -149,6 +150,14 @@ test('what was promoted already is the same and is not promoted again', async ()
   const log = await openLog()
   await applyPromotion(log, await planPromotion(log, codec, request), settle)
   assert.deepEqual(windowsOf(await planPromotion(log, codec, request)), [])
+})
+
+test('a vector that says that no telemetry comes makes no window final', async () => {
+  const log = await openLog()
+  const silent = vector(40, 0, 0, 'unmonitored')
+  const headers = { [HEADER.lane]: 'live', [HEADER.cause]: 'telemetry/0/0/40/0', [HEADER.order]: '0.0.40.0' }
+  await log.append([{ topic: 'features', partition: 0, key: 'press-1', value: silent, timestampMs: 1040, headers }])
+  assert.equal((await planPromotion(log, codec, request)).notFinal, 1)
 })
 
 test('undo brings the earlier content back, and promote again brings it back once more', async () => {

@@ -31,7 +31,7 @@ export const beginSilence = (
   if (watch.order !== null && compareOrders(order, watch.order) <= 0) return undefined
   watch.order = order
   if (watch.silence !== null || (watch.lastUs !== null && watch.lastUs > windowEndUs)) return undefined
-  watch.silence = { openingVectorId: vectorId, openedUs: windowEndUs, sinceUs: watch.lastUs ?? windowStartUs }
+  watch.silence = { openingVectorId: vectorId, openedUs: windowEndUs, sinceUs: windowStartUs }
   return watch.silence
 }
 

@@ -35,7 +35,7 @@ test('an asset without telemetry is told once, and once more when it speaks agai
   assert.deepEqual(clustering.types(), ['AssetUnmonitored', 'AssetUnmonitored'])
   const [opened, closed] = clustering.findings()
   assert.deepEqual([opened?.transition, opened?.severity, opened?.about, opened?.model, opened?.doubts], ['opened', 3, 'telemetry', '', []])
-  assert.equal(opened?.title, 'Press 1 main drive: unmonitored, no telemetry from press-1-vib since 1970-01-01 00:00:03 UTC')
+  assert.equal(opened?.title, 'Press 1 main drive: unmonitored, no telemetry from press-1-vib since 1970-01-01 00:00:06 UTC')
   assert.equal(closed?.episodeId, opened?.episodeId)
   assert.equal(closed?.title, 'Press 1 main drive: monitored again after 7 min without telemetry')
   assert.deepEqual(clustering.outcomes.slice(3), ['unmonitored', 'repeated', 'judged', 'judged'])
@@ -46,7 +46,7 @@ test('an asset that decides about stops is graver when it is unmonitored, and on
   clustering.words = { ...clustering.words, isControl: true, sources: [] }
   await feed(clustering, predictionOf(0, 0, { type: 'learning', verdicts: [] }), silentAt(6))
   assert.equal(clustering.findings()[0]?.severity, 2)
-  assert.equal(clustering.findings()[0]?.title, 'Press 1 main drive: unmonitored, no telemetry since 1970-01-01 00:00:01 UTC')
+  assert.equal(clustering.findings()[0]?.title, 'Press 1 main drive: unmonitored, no telemetry since 1970-01-01 00:00:06 UTC')
 })
 
 test('an open episode stays open through a silence and takes no part', async () => {

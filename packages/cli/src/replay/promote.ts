@@ -150,7 +150,8 @@ const passedTimes = async (log: Log, codec: Codec, fromMs: number): Promise<(ass
   const newestUs = new Map<string, number>()
   for await (const record of recordsFrom(log, 'features', fromMs)) {
     const shown = await decoded<Features>(codec, record)
-    if (!shown?.vector || (await isLost(parseCause(record.header(HEADER.cause))))) continue
+    // Telemetry that stays away says nothing about asset time: that vector ends where nothing came.
+    if (!shown?.vector || shown.vector.quality === 'unmonitored' || (await isLost(parseCause(record.header(HEADER.cause))))) continue
     const key = `${shown.assetId} ${shown.vector.featureSet}`
     newestUs.set(key, Math.max(newestUs.get(key) ?? 0, shown.vector.windowEndUs))
   }
