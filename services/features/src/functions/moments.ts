@@ -1,10 +1,11 @@
-// Level, spread and shape of the elements of a window: one pass for the mean, one more for what is left around it, and only
-// the passes that something asked for needs.
+// Level, spread and shape of the elements of a window: one pass for mean and extremes, one more for what is left around the mean,
+// and others only where something asked for needs them.
 
 import type { Statistic } from '@andon/schemas'
-import { elementCount, scratchArray } from './elements.ts'
+import { elementCount } from './elements.ts'
 import type { Compute, Kernel, Series } from './kernel.ts'
-import { absolutes, cubes, extremes, found, roots, squares, squaresAndFourths, sum, widenAndSum } from './sums.ts'
+import { found, levelPass, place, powersPass } from './simd.ts'
+import { absolutes, cubes, roots } from './sums.ts'
 
 /** What the passes over one window found; y = x - mean. */
 interface Moments {
@@ -26,9 +27,7 @@ interface Moments {
 }
 
 interface Part {
-  readonly needs: 'nothing' | 'mean' | 'extremes' | 'squares' | 'cubes' | 'fourths' | 'absolutes' | 'roots'
-  /** It reads the peak as well. */
-  readonly peak?: true
+  readonly needs: 'nothing' | 'level' | 'powers' | 'cubes' | 'absolutes' | 'roots'
   readonly of: (moments: Moments) => number
 }
 
@@ -39,31 +38,29 @@ const over = (numerator: number, denominator: number): number => (denominator > 
 
 const parts = {
   count: { needs: 'nothing', of: (m) => m.count },
-  mean: { needs: 'mean', of: (m) => m.mean },
-  std: { needs: 'squares', of: (m) => m.rms * m.scale },
-  min: { needs: 'extremes', of: (m) => m.min },
-  max: { needs: 'extremes', of: (m) => m.max },
-  range: { needs: 'extremes', of: (m) => m.max - m.min },
-  rms: { needs: 'squares', of: (m) => m.rms * m.scale },
-  peak: { needs: 'mean', peak: true, of: (m) => m.peak },
-  crest: { needs: 'squares', peak: true, of: (m) => over(m.largest, m.rms) },
-  kurtosis: { needs: 'fourths', of: (m) => over(m.fourth, m.rms * m.rms * (m.rms * m.rms)) },
+  mean: { needs: 'level', of: (m) => m.mean },
+  std: { needs: 'powers', of: (m) => m.rms * m.scale },
+  min: { needs: 'level', of: (m) => m.min },
+  max: { needs: 'level', of: (m) => m.max },
+  range: { needs: 'level', of: (m) => m.max - m.min },
+  rms: { needs: 'powers', of: (m) => m.rms * m.scale },
+  peak: { needs: 'level', of: (m) => m.peak },
+  crest: { needs: 'powers', of: (m) => over(m.largest, m.rms) },
+  kurtosis: { needs: 'powers', of: (m) => over(m.fourth, m.rms * m.rms * (m.rms * m.rms)) },
   skewness: { needs: 'cubes', of: (m) => over(m.cube, m.rms * m.rms * m.rms) },
   shape: { needs: 'absolutes', of: (m) => over(m.rms, m.absolute) },
-  impulse: { needs: 'absolutes', peak: true, of: (m) => over(m.largest, m.absolute) },
-  clearance: { needs: 'roots', peak: true, of: (m) => over(m.largest, m.root * m.root) },
-  lnRms: { needs: 'squares', of: (m) => Math.log(Math.max(m.rms * m.scale, leastLevel)) },
+  impulse: { needs: 'absolutes', of: (m) => over(m.largest, m.absolute) },
+  clearance: { needs: 'roots', of: (m) => over(m.largest, m.root * m.root) },
+  lnRms: { needs: 'powers', of: (m) => Math.log(Math.max(m.rms * m.scale, leastLevel)) },
 } as const satisfies Partial<Record<Statistic, Part>>
 
 type MomentName = keyof typeof parts
 
-/** Passes that a call needs. */
+/** Passes that a call needs; each stands on the one before it. */
 interface Passes {
-  readonly mean: boolean
-  readonly extremes: boolean
-  readonly squares: boolean
+  readonly level: boolean
+  readonly powers: boolean
   readonly cubes: boolean
-  readonly fourths: boolean
   readonly absolutes: boolean
   readonly roots: boolean
 }
@@ -71,18 +68,13 @@ interface Passes {
 const passesOf = (wanted: readonly Part[]): Passes => {
   const needs = (...names: Part['needs'][]) => wanted.some((part) => names.includes(part.needs))
   return {
-    mean: wanted.some((part) => part.needs !== 'nothing' && part.needs !== 'extremes'),
-    extremes: needs('extremes') || wanted.some(({ peak }) => peak),
-    squares: needs('squares', 'cubes', 'fourths', 'absolutes', 'roots'),
+    level: wanted.some((part) => part.needs !== 'nothing'),
+    powers: needs('powers', 'cubes', 'absolutes', 'roots'),
     cubes: needs('cubes'),
-    fourths: needs('fourths'),
     absolutes: needs('absolutes'),
     roots: needs('roots'),
   }
 }
-
-const widened = scratchArray()
-const rescaled = scratchArray()
 
 const now: Moments = {
   count: Number.NaN,
@@ -102,31 +94,26 @@ const now: Moments = {
 /** Squares of the sum lie between, so that their squares neither overflow nor vanish. Floats always do. */
 const [leastSquares, mostSquares] = [1e-140, 1e140]
 
-/** False where doubles of the window are too large, or too small, for their powers. */
-const measure = (x: Float64Array, n: number, sumOfRest: number, passes: Passes): boolean => {
-  const shift = sumOfRest / n
+/** Looks at what was placed. False where doubles of the window are too large, or too small, for their powers. */
+const measure = (x: Float64Array, n: number, passes: Passes): boolean => {
+  levelPass(n)
   const first = x[0] as number
+  const shift = found.sum / n
   now.mean = first + shift
-  if (passes.extremes) {
-    extremes(x, n)
-    now.min = found[0] as number
-    now.max = found[1] as number
-    now.largest = Math.max(now.max - first - shift, first - now.min + shift)
-  }
+  now.min = found.low
+  now.max = found.high
+  now.largest = Math.max(found.high - first - shift, first - found.low + shift)
   now.peak = now.largest
-  if (passes.mean && shift - shift !== 0) return false
-  if (!passes.squares) return true
-  let sumOfSquares: number
-  if (passes.fourths) {
-    squaresAndFourths(x, n, shift)
-    sumOfSquares = found[0] as number
-    now.fourth = (found[1] as number) / n
-  } else sumOfSquares = squares(x, n, shift)
-  now.rms = Math.sqrt(sumOfSquares / n)
+  if (shift - shift !== 0) return false
+  if (!passes.powers) return true
+  powersPass(n, shift)
+  const { squares, fourths } = found
+  now.rms = Math.sqrt(squares / n)
+  now.fourth = fourths / n
   if (passes.cubes) now.cube = cubes(x, n, shift) / n
   if (passes.absolutes) now.absolute = absolutes(x, n, shift) / n
   if (passes.roots) now.root = roots(x, n, shift) / n
-  return (sumOfSquares > leastSquares && sumOfSquares < mostSquares) || (sumOfSquares === 0 && isConstant(x, n))
+  return (squares > leastSquares && squares < mostSquares) || (squares === 0 && isConstant(x, n))
 }
 
 const isConstant = (x: Float64Array, n: number): boolean => {
@@ -141,10 +128,9 @@ const measureRescaled = (x: Float64Array, n: number, passes: Passes): void => {
   // Not below -1000: the factor has to be a number, and the smallest doubles need no more.
   const exponent = Math.max(2 * Math.floor(Math.log2(largest) / 2), -1000)
   const factor = 2 ** -exponent
-  const units = rescaled(n)
-  for (let i = 0; i < n; i++) units[i] = (x[i] as number) * factor
+  for (let i = 0; i < n; i++) x[i] = (x[i] as number) * factor
   const { mean, min, max, peak } = now
-  measure(units, n, sum(units, n), passes)
+  measure(x, n, passes)
   now.scale = 2 ** exponent
   now.min = min
   now.max = max
@@ -156,16 +142,11 @@ const measureRescaled = (x: Float64Array, n: number, passes: Passes): void => {
 
 const momentsOf = (series: Series, passes: Passes): void => {
   const n = elementCount(series)
-  const { elements } = series
   now.count = n
   now.scale = 1
-  if (!passes.mean && !passes.extremes) return
-  if (elements instanceof Float64Array) {
-    if (!measure(elements, n, passes.mean ? sum(elements, n) : 0, passes)) measureRescaled(elements, n, passes)
-  } else {
-    const doubles = widened(n)
-    measure(doubles, n, widenAndSum(elements, n, doubles), passes)
-  }
+  if (!passes.level) return
+  const x = place(series.elements, n)
+  if (!measure(x, n, passes)) measureRescaled(x, n, passes)
 }
 
 const passesOfLevel = passesOf([parts.rms])

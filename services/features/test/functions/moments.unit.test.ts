@@ -8,7 +8,7 @@ import type { Series } from '../../src/functions/kernel.ts'
 import { moments } from '../../src/functions/moments.ts'
 import { close, golden, numberOf, numbersOf, rowsOf, signalOf } from './signals.ts'
 import type { SignalRecipe } from './signals.ts'
-import { seriesOf, sine } from './waveforms.ts'
+import { noise, seriesOf, sine } from './waveforms.ts'
 
 const all = moments.statistics
 /** In the unit of the channel: they grow with the signal. */
@@ -77,6 +77,17 @@ test('moments equal their textbook formulas', () => {
       for (const [name, expected] of Object.entries(naively(x))) close(found[name], expected, 1e-12, name === 'count' ? 0 : 10, name)
     }),
   )
+})
+
+test('windows of any length have moments, whatever was measured before', () => {
+  const random = noise(11)
+  for (const n of [1, 2, 3, 5, 4095, 4096, 4097, 100_003, 6, 4]) {
+    const x = Float32Array.from({ length: n }, random)
+    const found = numbersOf(rowsOf(x), n < 3 ? ['mean', 'min', 'max', 'rms'] : all)
+    const expected = naively([...x])
+    for (const [name, value] of Object.entries(found)) close(value, expected[name]!, 1e-11, name === 'count' ? 0 : 1, `${n} ${name}`)
+    assert.deepEqual(numbersOf(rowsOf(Float64Array.from(x)), Object.keys(found) as Statistic[]), found)
+  }
 })
 
 test('a shift moves the level and nothing else; a factor scales what has a unit and nothing else', () => {
@@ -154,13 +165,13 @@ test('a constant signal has no spread: ratios to it are 0, and its level on a lo
 })
 
 test('noise on a large offset keeps its digits', () => {
-  const noise = Array.from(
+  const quiet = Array.from(
     signalOf({ kind: 'gaussian', seed: 17, count: 4096, scale: 1, offset: 0, floats: false }),
     (y) => Math.round(y * 1024) / 1024,
   )
-  const plain = numbersOf(rowsOf(noise), [...dimensional.filter((name) => !['mean', 'min', 'max'].includes(name)), ...ratios])
+  const plain = numbersOf(rowsOf(quiet), [...dimensional.filter((name) => !['mean', 'min', 'max'].includes(name)), ...ratios])
   for (const offset of [1e6, 1e9, -1e12]) {
-    const found = numbersOf(rowsOf(noise.map((y) => y + offset)), Object.keys(plain) as Statistic[])
+    const found = numbersOf(rowsOf(quiet.map((y) => y + offset)), Object.keys(plain) as Statistic[])
     for (const [name, expected] of Object.entries(plain)) close(found[name], expected, 1e-12, 0, `${name} at ${offset}`)
   }
 })
