@@ -163,10 +163,10 @@ const andon = ({ broker, registryUrl, folder }: Bench, args: readonly string[]):
 }
 
 /** One digest over partition, key, value, id, type and subject of every record of a topic, in order, and their number. */
-const digestOf = async (log: Log, topic: string): Promise<string> => {
+export const digestOf = async (log: Log, topic: string, partitions = PARTITIONS): Promise<string> => {
   const hash = createHash('sha256')
   let records = 0
-  for (let partition = 0; partition < PARTITIONS; partition++) {
+  for (let partition = 0; partition < partitions; partition++) {
     for await (const batch of log.read({ topic, partition, from: 'earliest', to: 'latest' })) {
       for (let i = 0; i < batch.count; i++) {
         const names = [batch.keyAt(i), ...['ce_id', 'ce_type', 'ce_subject'].map((name) => batch.headerAt(i, name))]

@@ -31,8 +31,9 @@ const NO_NUMBERS: readonly number[] = []
 export const P8_RULES = [{ channel: '*', statistics: STATISTICS }]
 
 export class Engine {
-  /** Numbers of each asset's newest window; shared with it. */
+  /** Numbers of each asset's newest window, while somebody wants them. */
   readonly newest: (Float64Array | undefined)[] = []
+  keepsNewest = true
   windows = 0
   hops = 0
   private readonly shape: EngineShape
@@ -108,7 +109,7 @@ export class Engine {
         if (closing.kind !== 'vector') throw new Error(`${assetId(i)}: ${closing.kind}, expected vectors only`)
         const found = summarise(asset, closing, null)
         closing.window.published = 'bench'
-        newest[i] = found?.values
+        if (this.keepsNewest) newest[i] = found?.values
         this.windows++
       }
     }
@@ -119,6 +120,8 @@ export class Engine {
   forget(): void {
     this.assets.fill(undefined)
     this.newest.length = 0
+    this.windows = 0
+    this.hops = 0
   }
 
   /** Samples that a hop adds. */

@@ -2,13 +2,12 @@
 // the P8 set over windows of 256 rows that end every 64. The same records in every run; nothing is kept of them, so that each can be made again.
 
 import { EncodedHeaders, canonicalJson, encodeHeaders, publish, sha256Hex } from '@andon/kit'
-import type { Append, Codec, Input, Log, Output } from '@andon/kit'
+import type { Append, Codec, Input, Log, Output, TopicSpec } from '@andon/kit'
 import { OutputHeaders, headerMapOf } from '@andon/kit/header-template'
 import type { HeaderContext } from '@andon/kit/header-template'
 import { topology } from '@andon/schemas'
 import type { TelemetryInput } from '@andon/schemas'
 import { randomFrom } from '../../harness/bench-statistics.ts'
-import { smallTopic } from '../core/broker.ts'
 
 export const PARTITIONS = topology.topics.telemetry.partitions
 export const ROWS = 50
@@ -116,10 +115,10 @@ const PER_APPEND = 4800
 const MOST_BYTES = 1500
 
 /**
- * Appends `blocks` blocks of each asset to the telemetry of every log, all assets' blocks of one moment after each other, and a tick each
- * second. Returns how many records each log got.
+ * Appends the blocks `first` to `blocks` - 1 of each asset, all assets' blocks of one moment after each other, and a tick each second.
+ * Returns how many records these were.
  */
-export const fillField = async (logs: readonly Log[], codec: Codec, assets: number, blocks: number): Promise<number> => {
+export const fillField = async (log: Log, codec: Codec, assets: number, blocks: number, first = 0): Promise<number> => {
   const templates = new OutputHeaders('ingest/bench')
   let records: Append[] = []
   let total = 0
@@ -132,12 +131,12 @@ export const fillField = async (logs: readonly Log[], codec: Codec, assets: numb
     return [from, at]
   }
   const send = async (): Promise<void> => {
-    await Promise.all(logs.map((log) => log.append(records)))
+    await log.append(records)
     total += records.length
     records = []
     at = 0
   }
-  for (let n = 0; n < blocks; n++) {
+  for (let n = first; n < blocks; n++) {
     for (let asset = 0; asset < assets; asset++) {
       const { output, context } = outputOf(asset, n)
       const [from, to] = write((into, start) => codec.encodeInto('telemetry', output.value, into, start))
@@ -161,11 +160,11 @@ export const fillField = async (logs: readonly Log[], codec: Codec, assets: numb
 }
 
 /** Topics of a namespace, and the documents that describe the field. */
-export const describeField = async (log: Log, codec: Codec, assets: number): Promise<void> => {
+export const describeField = async (log: Log, codec: Codec, assets: number, vectors: TopicSpec): Promise<void> => {
   await log.admin.ensureTopics([
     { name: 'config', partitions: 1, configs: topology.topics.config.configs },
     { name: 'telemetry', partitions: PARTITIONS },
-    smallTopic('features', PARTITIONS),
+    vectors,
   ])
   const plant = {
     version: 1,
@@ -187,6 +186,12 @@ export const describeField = async (log: Log, codec: Codec, assets: number): Pro
     return { topic: 'config', key: name, value, id: name, type: 'ConfigPublished', timeUs: 0, partition: 0 }
   }
   await publish(log, codec, [document('plant', 'plant', plant), document('features/press', 'feature-set', FEATURE_SET)], 'bench')
+}
+
+/** Windows of an asset that its first `blocks` blocks close: those that end by its newest row. */
+export const windowsClosedBy = (blocks: number): number => {
+  const hopUs = HOP_ROWS * STEP_US
+  return Math.floor((START_US + blocks * BLOCK_US - STEP_US) / hopUs) - Math.floor(START_US / hopUs)
 }
 
 const US_PER_MS = 1000

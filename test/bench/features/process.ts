@@ -10,7 +10,7 @@ import { type Contender, type Judge, type Race, against, progress, ratio, run } 
 import { processContender } from '../../harness/bench-process.ts'
 import { type Measurement, rounded } from '../../harness/bench-measurement.ts'
 import type { Benchmark } from '../benchmark.ts'
-import { type Bench, newTopic, withBroker } from '../core/broker.ts'
+import { type Bench, newTopic, smallTopic, withBroker } from '../core/broker.ts'
 import { HOP_ROWS, PARTITIONS, ROWS, STATISTICS, WINDOW_ROWS, describeField, fillField } from './field.ts'
 import { checkVector } from './oracle.ts'
 
@@ -47,8 +47,8 @@ const newField = async ({ broker, registryUrl }: Stand): Promise<string> => {
   const log = await openKafkaLog({ brokers: [broker], clientId: 'bench', namespace })
   try {
     const codec = await openCodec({ registryUrl, namespace })
-    await describeField(log, codec, ASSETS)
-    const records = await fillField([log], codec, ASSETS, BLOCKS)
+    await describeField(log, codec, ASSETS, smallTopic('features', PARTITIONS))
+    const records = await fillField(log, codec, ASSETS, BLOCKS)
     progress(`${namespace}telemetry: ${records} records in ${Math.round((performance.now() - startedMs) / 1000)} s`)
     return namespace
   } finally {

@@ -28,7 +28,9 @@ type Check = readonly (readonly [series: number, values: readonly (number | null
 
 /** Throws unless the numbers are those of the window that ends at a row. */
 const verify = (contender: Contender, channels: number): Contender => {
-  for (const [asset, values] of contender.about?.['check'] as Check) {
+  const { check, ...about } = { check: [] as Check, ...(contender.about as { check?: Check } | undefined) }
+  if (check.length === 0) throw new Error(`${contender.name} gave nothing to check`)
+  for (const [asset, values] of check) {
     for (let channel = 0; channel < channels; channel++) {
       const series = asset * channels + channel
       const expected = momentsOf(Array.from({ length: WINDOW_ROWS }, (_, row) => seriesValue(series, row)))
@@ -39,7 +41,6 @@ const verify = (contender: Contender, channels: number): Contender => {
       })
     }
   }
-  const { check: _, ...about } = contender.about ?? {}
   return { ...contender, about }
 }
 

@@ -26,6 +26,7 @@ const MOMENTS = 8
 const memory = async (assets: number, channels: number): Promise<object> => {
   new Engine({ assets: 2, channels }, GROUPS).hop() // what is made once, whatever the number of assets
   const engine = new Engine({ assets, channels }, GROUPS)
+  engine.keepsNewest = false
   engine.hop()
   engine.forget()
   const before = await heldBytes()
@@ -34,6 +35,8 @@ const memory = async (assets: number, channels: number): Promise<object> => {
     engine.hop()
     if (hop >= SETTLED_HOPS) bytes.push(((await heldBytes()) - before) / assets)
   }
+  const closed = assets * (SETTLED_HOPS + MOMENTS - 1)
+  if (engine.windows !== closed) throw new Error(`${engine.windows} windows closed, expected ${closed}`)
   return { bytesPerAsset: bytes }
 }
 
