@@ -284,7 +284,7 @@ export const statistics = {
   envelopeBpfo: define(
     'waveform',
     '1',
-    'mean over harmonics of A / median A: A = highest amplitude of the spectrum of e^2 within 2 % (at least 1 line) of the outer-race frequency; median from 3 lines (Hann) to the last harmonic of the highest defect frequency',
+    'mean over harmonics of A / median A, A = amplitudes of the spectrum of e^2 at multiples of the outer-race frequency, for the frequency within 2 % that gives the highest; median from 3 lines (Hann) to the last harmonic of the highest defect frequency',
     'Randall and Antoni 2011',
     defect,
   ),

@@ -165,13 +165,11 @@ def envelope_of(rows, rate, shaft, band):
     median = ranked[(len(ranked) - 1) // 2]
 
     def ratio(order):
-        found = []
-        for harmonic in (1, 2, 3):
-            hz = harmonic * order * shaft
-            around = max(bin_hz, 0.02 * hz)
-            from_bin, to_bin = int(np.floor((hz - around) / bin_hz + 0.5)), int(np.floor((hz + around) / bin_hz + 0.5))
-            found.append(amplitude[max(1, from_bin) : to_bin + 1].max() / median)
-        return float(np.mean(found))
+        hz = order * shaft
+        steps = int(np.ceil(2 * 3 * 0.02 * hz / bin_hz))
+        around = hz * (1 + 0.02 * np.arange(-steps, steps + 1) / max(1, steps))
+        lines = np.floor(np.outer(around, [1, 2, 3]) / bin_hz + 0.5).astype(int)
+        return float(amplitude[lines].mean(axis=1).max() / median)
 
     return {
         "envelopeRms": float(np.sqrt((y**2).mean())),

@@ -17,8 +17,9 @@ const width = 4096
 /** Orders of the SKF 6205 at the drive end; the ball's is that of its spin. */
 const bearing = { bpfoOrder: 3.5848, bpfiOrder: 5.4152, bsfOrder: 4.7135 / 2, ftfOrder: 0.3983 }
 const ratios = ['envelopeBpfo', 'envelopeBpfi', 'envelopeBsf', 'envelopeFtf'] as const
+const asked = [...ratios, 'envelopeRms'] as const
 
-type Ratios = Record<(typeof ratios)[number], number>
+type Figures = Record<(typeof asked)[number], number>
 
 const read = (file: string): Float32Array => {
   const bytes = gunzipSync(readFileSync(join(folder, `${file}.f32.gz`)))
@@ -38,38 +39,38 @@ const thinnedByFour = (x: Float32Array): Float32Array => {
   )
 }
 
-const windowsOf = (x: Float32Array, rpm: number, options: StatisticOptions, orders = bearing): Ratios[] =>
+const windowsOf = (x: Float32Array, rpm: number, options: StatisticOptions, orders = bearing): Figures[] =>
   Array.from(
     { length: Math.floor(x.length / width) },
     (_, i) =>
-      figuresOf(seriesOf([x.subarray(i * width, (i + 1) * width)], rate, true), ratios, {
+      figuresOf(seriesOf([x.subarray(i * width, (i + 1) * width)], rate, true), asked, {
         options,
         shaftHz: rpm / 60,
         machine: { bearing: orders },
-      }) as Ratios,
+      }) as Figures,
   )
 
 const shareOf = <T>(items: readonly T[], holds: (item: T) => boolean): number => items.filter(holds).length / items.length
 
 const isHighest =
-  (name: keyof Ratios) =>
-  (window: Ratios): boolean =>
+  (name: (typeof asked)[number]) =>
+  (window: Figures): boolean =>
     ratios.every((each) => each === name || !(window[each] >= window[name]))
 
-const highestOf = (windows: readonly Ratios[], name: keyof Ratios): number => Math.max(...windows.map((window) => window[name]))
+const highestOf = (windows: readonly Figures[], name: (typeof asked)[number]): number => Math.max(...windows.map((window) => window[name]))
 
 /** Around the resonance of the housing, chosen by hand once, and the band of highest spectral kurtosis per window. */
 const bands = { '2 to 5 kHz': { envelopeBandHz: [2000, 5000] }, 'spectral kurtosis': {} } as const
 
 /**
- * Shares of windows in which the ratio of the defect is the highest of the four. Every window by the given band; by
- * spectral kurtosis a few windows of the 0.021 inch faults take a band where the cage rate is louder.
+ * Shares of windows in which the ratio of the defect is the highest of the four, and above that of every healthy window.
+ * By spectral kurtosis two windows of the larger inner-race fault take a band in which it is faint.
  */
 const recordings = [
   { fault: 'OR6_7', name: 'envelopeBpfo', least: { '2 to 5 kHz': 1, 'spectral kurtosis': 1 } },
-  { fault: 'OR6_21', name: 'envelopeBpfo', least: { '2 to 5 kHz': 1, 'spectral kurtosis': 0.95 } },
+  { fault: 'OR6_21', name: 'envelopeBpfo', least: { '2 to 5 kHz': 1, 'spectral kurtosis': 1 } },
   { fault: 'IR_7', name: 'envelopeBpfi', least: { '2 to 5 kHz': 1, 'spectral kurtosis': 1 } },
-  { fault: 'IR_21', name: 'envelopeBpfi', least: { '2 to 5 kHz': 1, 'spectral kurtosis': 0.85 } },
+  { fault: 'IR_21', name: 'envelopeBpfi', least: { '2 to 5 kHz': 1, 'spectral kurtosis': 0.93 } },
 ] as const
 
 for (const [band, options] of Object.entries(bands))
@@ -98,27 +99,25 @@ test('at the orders of another bearing the same faults show less than at their o
     const own = windowsOf(x, 1797, bands['2 to 5 kHz'])
     const foreign = windowsOf(x, 1797, bands['2 to 5 kHz'], other)
     assert.equal(
-      shareOf(own, (window) => window[name] > (foreign[own.indexOf(window)] as Ratios)[name]),
+      shareOf(own, (window) => window[name] > (foreign[own.indexOf(window)] as Figures)[name]),
       1,
       `${fault}: ${name}`,
     )
   }
 })
 
-test('ball faults hardly show at the ball frequency in these recordings; the larger one shows at the cage frequency', { skip }, (t) => {
-  // Smith and Randall (2015) find most of them not diagnosable by this method either: what holds is asserted, the rest said.
-  for (const [band, options] of Object.entries(bands)) {
-    const healthy = highestOf(windowsOf(thinnedByFour(read('1797_Normal_DE_part1')), 1797, options), 'envelopeFtf')
-    for (const fault of ['B_7', 'B_21'])
-      for (const rpm of [1797, 1772]) {
-        const windows = windowsOf(read(`${rpm}_${fault}_DE_12k`), rpm, options)
-        const ball = shareOf(windows, isHighest('envelopeBsf'))
-        const cage = shareOf(windows, (window) => window.envelopeFtf > healthy)
-        t.diagnostic(
-          `${band}, ${fault}, ${rpm} rpm: ball highest in ${(100 * ball).toFixed(0)} %, cage above healthy in ${(100 * cage).toFixed(0)} %`,
-        )
-        assert.ok(ball <= 0.2, `${fault}, ${rpm} rpm: the ball frequency is highest in ${ball}: better than was known`)
-        if (fault === 'B_21' && band === '2 to 5 kHz') assert.ok(cage >= 0.9, `${fault}, ${rpm} rpm: ${cage}`)
-      }
-  }
+test('ball faults raise the envelope in every window but hardly show at the ball frequency in these recordings', { skip }, (t) => {
+  // Smith and Randall (2015) find most of them not diagnosable by the envelope spectrum either.
+  const options = bands['2 to 5 kHz']
+  const healthy = windowsOf(thinnedByFour(read('1797_Normal_DE_part1')), 1797, options)
+  for (const fault of ['B_7', 'B_21'])
+    for (const rpm of [1797, 1772]) {
+      const windows = windowsOf(read(`${rpm}_${fault}_DE_12k`), rpm, options)
+      const shares = ratios.map((name) => `${name} ${(100 * shareOf(windows, isHighest(name))).toFixed(0)} %`)
+      const louder = shareOf(windows, (window) => window.envelopeRms > highestOf(healthy, 'envelopeRms'))
+      t.diagnostic(`${fault}, ${rpm} rpm: highest ${shares.join(', ')}; envelope above healthy in ${(100 * louder).toFixed(0)} %`)
+      assert.equal(louder, 1)
+      const ball = shareOf(windows, isHighest('envelopeBsf'))
+      assert.ok(ball <= 0.2, `${fault}, ${rpm} rpm: the ball frequency is highest in ${ball}: better than was known`)
+    }
 })

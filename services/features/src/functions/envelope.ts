@@ -8,7 +8,7 @@ import type { Statistic } from '@andon/schemas'
 import { fftOf } from './fft.ts'
 import type { WaveformFigures } from './figure.ts'
 import type { Preparation, Series } from './kernel.ts'
-import { highestBin, leastWidth, rowWidth, spectrumOf, sumOf } from './spectrum.ts'
+import { leastWidth, rowWidth, spectrumOf, sumOf } from './spectrum.ts'
 import type { Spectrum } from './spectrum.ts'
 
 /** The catalogue's default: the second and third harmonic beside the first. */
@@ -218,21 +218,25 @@ export const medianOf = (power: Float64Array, from: number, to: number): number 
   return ranked[wanted] as number
 }
 
-/** Mean over harmonics of amplitude / median amplitude; NaN where the first harmonic is not resolved or beyond the band. */
+/**
+ * Mean over harmonics of amplitude / median, for the frequency within the slip that gives the highest: harmonics of one line
+ * move together, so those of another part do not pass for them one by one. NaN where the first harmonic is not resolved, or
+ * beyond the band.
+ */
 const defectRatio = (spectrum: Spectrum, hz: number, harmonics: number, widthHz: number, median: number): number => {
   const { binHz, power, reach } = spectrum
-  if (!(hz >= (reach + 1) * binHz) || !(median > 0)) return Number.NaN
-  let sum = 0
-  let count = 0
-  for (let harmonic = 1; harmonic <= harmonics; harmonic++) {
-    const centreHz = harmonic * hz
-    const aroundHz = Math.max(binHz, SLIP * centreHz)
-    const bin = centreHz + aroundHz <= widthHz ? highestBin(spectrum, centreHz - aroundHz, centreHz + aroundHz) : undefined
-    if (bin === undefined) break
-    sum += Math.sqrt((power[bin] as number) / median)
-    count++
+  const within = Math.min(harmonics, Math.floor(widthHz / (hz * (1 + SLIP))))
+  if (!(hz >= (reach + 1) * binHz) || !(median > 0) || within < 1) return Number.NaN
+  // Half a line of the highest harmonic from one frequency to the next.
+  const steps = Math.ceil((2 * within * SLIP * hz) / binHz)
+  let highest = 0
+  for (let step = -steps; step <= steps; step++) {
+    const lines = (hz * (1 + (SLIP * step) / Math.max(1, steps))) / binHz
+    let sum = 0
+    for (let harmonic = 1; harmonic <= within; harmonic++) sum += Math.sqrt(power[Math.round(harmonic * lines)] ?? 0)
+    if (sum > highest) highest = sum
   }
-  return count > 0 ? sum / count : Number.NaN
+  return highest / (within * Math.sqrt(median))
 }
 
 export const envelopeStatistics = [
