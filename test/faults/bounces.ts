@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seeded } from '@andon/kit'
-import { COPIES, TOTALS } from './count-run.ts'
+import { COPIES, TOTALS, TRANSACTIONAL_TOTALS } from './count-run.ts'
 import type { Subject } from './count-run.ts'
 import type { FaultOptions, FaultResult } from './fault.ts'
 import { judgeTotals, watchTotals } from './judge.ts'
@@ -37,7 +37,8 @@ const runBounces = (options: FaultOptions, subject: Subject): Promise<FaultResul
     const acknowledged = new Set<string>()
     const watch = await watchTotals(log)
     const copied = (): number => watch.distinct()
-    const start = (): Worker => scene.startWorker(subject.worker, { client: options.client, paceMs: 40, sessionMs: 6000 })
+    const start = (): Worker =>
+      scene.startWorker(subject.worker, { client: options.client, paceMs: 40, sessionMs: 6000, ...subject.config })
     const workers = Array.from({ length: WORKERS }, start)
     await Promise.all(workers.map(({ ready }) => ready))
 
@@ -97,3 +98,6 @@ export const transactions = (options: FaultOptions): Promise<FaultResult> => run
 
 /** The same for the loop that needs no transactions: readers drop repeats by their marks. */
 export const effectOnce = (options: FaultOptions): Promise<FaultResult> => runBounces(options, TOTALS)
+
+/** The same for the loop in transactions: what readers see is whole without any marks. */
+export const effectOnceTransactional = (options: FaultOptions): Promise<FaultResult> => runBounces(options, TRANSACTIONAL_TOTALS)

@@ -1,6 +1,6 @@
 // All faults by id, in the order in which `core` runs them.
 
-import { effectOnce, transactions } from './bounces.ts'
+import { effectOnce, effectOnceTransactional, transactions } from './bounces.ts'
 import { leaderKilled, leaderPaused, rollingRestart } from './brokers.ts'
 import { poison, registryDown } from './codec-faults.ts'
 import { damage } from './damage.ts'
@@ -8,7 +8,7 @@ import type { Fault } from './fault.ts'
 import { ingestKills } from './ingest/kills.ts'
 import { ingestMixed } from './ingest/mixed.ts'
 import { network } from './network.ts'
-import { instanceZombie, rebalanceStorm, serviceKilled, transactionZombie, zombie } from './members.ts'
+import { instanceZombie, rebalanceStorm, serviceKilled, transactionZombie, zombie, zombieTransactional } from './members.ts'
 import { powerLoss } from './power-loss.ts'
 
 /** One node and three, each with both clients. */
@@ -44,11 +44,24 @@ export const FAULTS: readonly Fault[] = [
     run: effectOnce,
   },
   {
+    id: 'effect-once-transactional',
+    title: 'the same for the loop in transactions: every number counted once, in order, and no reader sees one twice',
+    ciScale: 0.1,
+    variants: EVERYWHERE,
+    run: effectOnceTransactional,
+  },
+  {
     id: 'zombie',
     title: 'a service stands still past its session, others take over, it goes on: no second effect, no stale state',
     ciScale: 0.1,
     variants: EACH_CLIENT,
     run: zombie,
+  },
+  {
+    id: 'zombie-transactional',
+    title: 'the same for the loop in transactions: fenced, and no reader sees a record twice',
+    variants: EACH_CLIENT,
+    run: zombieTransactional,
   },
   {
     id: 'transaction-zombie',

@@ -31,11 +31,18 @@ export interface CountRun {
 export interface Subject {
   readonly worker: string
   readonly promised: Promised
+  readonly config?: Readonly<Record<string, unknown>>
 }
 
 /** The processing loop without transactions: readers drop repeats. */
 export const TOTALS: Subject = { worker: 'totals', promised: { dedupe: true, sums: true } }
-/** Transactions: no reader ever sees a repeat. */
+/** The same loop in transactions: no reader ever sees a repeat, and the sums are right all the same. */
+export const TRANSACTIONAL_TOTALS: Subject = {
+  worker: 'totals',
+  promised: { dedupe: false, sums: true },
+  config: { transactionMs: 100 },
+}
+/** Transactions by hand: no reader ever sees a repeat. */
 export const COPIES: Subject = { worker: 'copies', promised: { dedupe: false, sums: false } }
 
 export interface CountOptions {
@@ -72,7 +79,7 @@ export const countRun = (
         scene,
         log,
         startWorker: (more) => {
-          const started = scene.startWorker(subject.worker, { client: options.client, ...config, ...more })
+          const started = scene.startWorker(subject.worker, { client: options.client, ...subject.config, ...config, ...more })
           workers.push(started)
           return started
         },

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seeded } from '@andon/kit'
 import type { FaultOptions, FaultResult } from './fault.ts'
-import { COPIES, TOTALS, countRun } from './count-run.ts'
+import { COPIES, TOTALS, TRANSACTIONAL_TOTALS, countRun } from './count-run.ts'
 import type { Subject } from './count-run.ts'
 import { until } from './rig.ts'
 
@@ -17,6 +17,9 @@ const RECORDS_PER_SECOND = 5000
  * hand: what it still writes is fenced, or dropped by every reader's marks; its state is never the one that is restored.
  */
 export const zombie = (options: FaultOptions): Promise<FaultResult> => standStill(options, TOTALS)
+
+/** The loop in transactions: the zombie's are rolled back, and no reader needs marks. */
+export const zombieTransactional = (options: FaultOptions): Promise<FaultResult> => standStill(options, TRANSACTIONAL_TOTALS)
 
 /** The same inside an open transaction: it is rolled back, and never committed by the one that comes back. */
 export const transactionZombie = (options: FaultOptions): Promise<FaultResult> => standStill(options, COPIES)

@@ -18,6 +18,8 @@ interface Config {
   /** Its name in the group; default: none. */
   readonly instance?: string
   readonly snapshotEveryRecords?: number
+  /** Delivers in transactions of this length; default: by marks. */
+  readonly transactionMs?: number
   /** Retains snapshots in this folder, so many records apart. */
   readonly blobDir?: string
   readonly historyEveryRecords?: number
@@ -84,6 +86,7 @@ const run = await runProcess<NumberRecord>(
     open: totals,
     snapshotEveryRecords: config.snapshotEveryRecords ?? 2000,
     snapshotEveryMs: 1000,
+    ...(config.transactionMs === undefined ? {} : { transactions: { everyMs: config.transactionMs } }),
     ...(blobDir === undefined
       ? {}
       : { history: { blobs: () => openHistoryBlobs(blobDir), everyMs: 600_000, everyRecords: historyEveryRecords } }),
