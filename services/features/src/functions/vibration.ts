@@ -18,12 +18,15 @@ export const vibration: Kernel = {
     const spectrumFor = spectrumOf(given.call.options.spectrum)
     const asked = given.call.asked.flatMap(({ statistic, places }) => figures[statistic]?.(given, places) ?? [])
     const envelope = envelopeOf(given)
+    const places = given.call.asked.flatMap((each) => [...each.places])
     return ([series], values, context) => {
       if (series === undefined) return
       const transforms = transformsOf(series)
       const spectrum = asked.length > 0 ? spectrumFor(series, transforms) : undefined
       if (spectrum !== undefined) for (const figure of asked) figure(spectrum, values, context)
       envelope?.(series, transforms, values, context)
+      // Squares of the largest doubles overflow: a number that is none is not told.
+      for (const place of places) if (!Number.isFinite(values[place])) values[place] = Number.NaN
     }
   },
 }

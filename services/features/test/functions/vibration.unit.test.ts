@@ -52,6 +52,13 @@ test('a window gives the same bits again, whatever was computed in between', () 
   }
 })
 
+test('numbers that overflow are not told', () => {
+  const rows = windows['one row of a power of two'].map((row) => row.map((x) => x * 1e200))
+  const found = figuresOf(seriesOf(rows, rate), ['bandRms', 'velocityRmsMmS', 'envelopeRms', 'envelopeKurtosis'], given)
+  for (const [name, value] of Object.entries(found)) assert.ok(!(Math.abs(value) === Number.POSITIVE_INFINITY), name)
+  assert.equal(found['bandRms2000to3000Hz'], Number.NaN)
+})
+
 test('levels in a band are those that baselines were learned with', () => {
   // Made by the first version of the service: Hann, mean removed per segment, segments that overlap by half.
   const found = figuresOf(seriesOf(windows['one row of another length'], rate), ['bandRms'], given)
