@@ -296,7 +296,7 @@ const revisionOf = (
 ): number => {
   let revision = 0
   if (isByRow(plan)) {
-    revision = servicedUs === null ? rows.rows : uncut.open(lanes, planIndex, plan, endUs, null).rows
+    revision = (servicedUs === null ? rows : uncut.open(lanes, planIndex, plan, endUs, null)).mostRows
     for (const lane of lanes) {
       if (lane.plan === planIndex && lane.layout.kept.length > 0) revision += lane.at(endUs) - lane.at(endUs - 1 - plan.latenessUs)
     }

@@ -68,6 +68,26 @@ export class WindowRows {
     return rows
   }
 
+  /**
+   * Rows of the channel that has most of them here. Every further row leaves it as it is or makes it more, which cannot be
+   * said of all rows: one that two channels share may push out one of each.
+   */
+  get mostRows(): number {
+    if (this.lanes.length === 1) return this.rows
+    const { channels, scales } = this.plan!
+    let most = 0
+    for (let scale = 0; scale < scales.length; scale++) {
+      const { length } = scales[scale]!
+      for (let channel = 0; channel < channels.length; channel++) {
+        let count = 0
+        for (let i = 0; i < this.lanes.length; i++)
+          if (((this.lanes[i] as Lane).layout.places[channel] ?? -1) >= 0) count += (this.to[i] as number) - this.firstOf(i, scale)
+        most = Math.max(most, 'us' in length ? count : Math.min(count, length.rows))
+      }
+    }
+    return most
+  }
+
   /** First row of a lane at a scale, of a channel that no other lane here has. */
   firstOf(i: number, scale: number): number {
     return this.first[scale * this.lanes.length + i] as number
