@@ -45,17 +45,25 @@ export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeU
 
   const assetsOf = (version: DocumentVersion<Plant>): Map<string, Described> => {
     if (newest?.version === version) return newest.assets
-    const key = `${version.digest} ${version.effectiveFromUs}`
-    const assets = plants.get(key) ?? describedBy(version, before(version))
-    plants.set(key, assets)
-    newest = { version, assets }
-    return assets
+    const unknown: DocumentVersion<Plant>[] = []
+    let known: DocumentVersion<Plant> | undefined = version
+    while (known !== undefined && !plants.has(keyOf(known))) {
+      unknown.push(known)
+      known = before(known)
+    }
+    let assets = known && plants.get(keyOf(known))
+    for (const each of unknown.toReversed()) {
+      assets = describedBy(each, assets)
+      plants.set(keyOf(each), assets)
+    }
+    newest = { version, assets: assets! }
+    return newest.assets
   }
 
-  /** What the version that was in force until this one says; undefined for the first. */
-  const before = ({ effectiveFromUs }: DocumentVersion<Plant>): Map<string, Described> | undefined => {
+  /** The version that was in force until this one; undefined for the first. */
+  const before = ({ effectiveFromUs }: DocumentVersion<Plant>): DocumentVersion<Plant> | undefined => {
     const earlier = documents.plantAt(effectiveFromUs - 1)
-    return earlier !== undefined && earlier.effectiveFromUs < effectiveFromUs ? assetsOf(earlier) : undefined
+    return earlier !== undefined && earlier.effectiveFromUs < effectiveFromUs ? earlier : undefined
   }
 
   /** Assets that differ in their sources alone share all the rest of a plan, names above all. */
@@ -86,11 +94,14 @@ export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeU
   }
 }
 
-/** Assets by id: the first one of an id, in a class that the plant has. */
+const keyOf = ({ digest, effectiveFromUs }: DocumentVersion<Plant>): string => `${digest} ${effectiveFromUs}`
+
+/** Assets by id: the first one of an id, in a class that the plant has. Versions that describe all of them alike share the map. */
 const describedBy = ({ digest, value }: DocumentVersion<Plant>, earlier: Map<string, Described> | undefined): Map<string, Described> => {
   const described = new Map<string, Described>()
   const featureSets = new Map(value.assetClasses.map(({ id, featureSet }) => [id, featureSet]))
   const seen = new Set<string>()
+  let isNew = false
   for (const asset of value.assets) {
     const featureSet = featureSets.get(asset.class)
     if (featureSet !== undefined && !seen.has(asset.id)) {
@@ -98,10 +109,11 @@ const describedBy = ({ digest, value }: DocumentVersion<Plant>, earlier: Map<str
       const known = earlier?.get(asset.id)
       const isKnown = known?.featureSet === featureSet && isDeepStrictEqual(known.description, description)
       described.set(asset.id, isKnown ? known : { asset, featureSet, description, plantDigest: digest, plans: [] })
+      isNew ||= !isKnown
     }
     seen.add(asset.id)
   }
-  return described
+  return earlier === undefined || isNew || described.size !== earlier.size ? described : earlier
 }
 
 type Description = ReturnType<typeof descriptionOf>

@@ -54,6 +54,7 @@ const plansOf = (plants: readonly DocumentVersion<Plant>[], sets: readonly Docum
   return { planAt, unusable }
 }
 const version = <T>(digest: string, effectiveFromUs: number, value: T): DocumentVersion<T> => ({ digest, effectiveFromUs, value })
+const plain = plantOf({})
 const meanSet = [version('set', 0, setOf('mean'))]
 
 test('a new plant file that describes the asset as before gives the identical plan, named after the first such file', () => {
@@ -82,6 +83,14 @@ test('which plan holds does not depend on what was asked before', () => {
     first.map((plan) => plan?.plantDigest),
     ['p1', 'p1', 'p1', 'p1'],
   )
+})
+
+test('a plant with a long history is read without a deep stack', () => {
+  const plants = Array.from({ length: 20_000 }, (_, i) => version(`p${i}`, i, i === 10_000 ? plantOf({ range: [0, 400] }) : plain))
+  const plantAt = (timeUs: number) => plants[Math.min(timeUs, plants.length - 1)]
+  const planAt = featurePlans({ plantAt, featureSetAt: () => meanSet[0], onUnusable: () => {} })
+  assert.equal(planAt('oven-1', 30_000)?.plantDigest, 'p10001')
+  assert.equal(planAt('oven-1', 5000)?.plantDigest, 'p0')
 })
 
 test('a feature set holds from its time on, and equal documents give the identical plan', () => {
