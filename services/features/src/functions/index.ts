@@ -8,25 +8,12 @@ import { mains, phases } from './electric.ts'
 import type { Kernel } from './kernel.ts'
 import { moments } from './moments.ts'
 import { orderStatistics } from './order-statistics.ts'
-import { orders } from './orders.ts'
 import { pairs } from './pairs.ts'
 import { slow } from './slow.ts'
 import { states } from './states.ts'
 import { vibration } from './vibration.ts'
 
-export const kernels: readonly Kernel[] = [
-  moments,
-  orderStatistics,
-  slow,
-  states,
-  counters,
-  pairs,
-  vibration,
-  orders,
-  acoustic,
-  mains,
-  phases,
-]
+export const kernels: readonly Kernel[] = [moments, orderStatistics, slow, states, counters, pairs, vibration, acoustic, mains, phases]
 
 const byStatistic = new Map<Statistic, Kernel>(kernels.flatMap((kernel) => kernel.statistics.map((statistic) => [statistic, kernel])))
 

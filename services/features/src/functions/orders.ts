@@ -2,8 +2,9 @@
 // instead of over time (velocity-synchronous transform, Borghesani et al. 2014), so that a changing speed smears nothing and
 // no resampling filter comes in between. Without one the lines of the ordinary spectrum are read at the mean speed.
 
-import type { Compute, Kernel, Preparation, Series } from './kernel.ts'
-import { highestBin, linePower, rowWidth, spectrumOf } from './spectrum.ts'
+import type { FigureOf, WaveformFigures } from './figure.ts'
+import type { Preparation, Series } from './kernel.ts'
+import { highestBin, linePower, rowWidth } from './spectrum.ts'
 import type { Spectrum } from './spectrum.ts'
 
 /** The measured speed may be off by so much. */
@@ -80,70 +81,88 @@ const turn = (startUs: number, stepUs: number, width: number, pulses: Float64Arr
   return turned
 }
 
-/** Mean square at an order in one row: Hann weights over the angle, and the mean over the angle left out. */
-const orderPower = (elements: Series['elements'], from: number, { turns, steps, count }: Turned, order: number): number => {
+let weighted = new Float64Array(0)
+
+/** Elements with Hann weights over the angle and without their mean over it; gives the sum of the weights. */
+const weigh = (elements: Series['elements'], from: number, { turns, steps, count }: Turned): number => {
+  if (weighted.length < count) weighted = new Float64Array(count)
   const first = turns[0] as number
   const span = (turns[count - 1] as number) - first
-  const weightOf = (i: number): number => (1 - Math.cos((2 * Math.PI * ((turns[i] as number) - first)) / span)) * (steps[i] as number)
   let weights = 0
   let mean = 0
   for (let i = 0; i < count; i++) {
-    const weight = weightOf(i)
+    const weight = (1 - Math.cos((2 * Math.PI * ((turns[i] as number) - first)) / span)) * (steps[i] as number)
+    weighted[i] = weight
     weights += weight
     mean += weight * (elements[from + i] as number)
   }
   mean /= weights
+  for (let i = 0; i < count; i++) weighted[i] = (weighted[i] as number) * ((elements[from + i] as number) - mean)
+  return weights
+}
+
+/** Mean square at an order, of the elements that were weighed last. */
+const orderPower = ({ turns, count }: Turned, weights: number, order: number): number => {
   let re = 0
   let im = 0
   for (let i = 0; i < count; i++) {
-    const x = ((elements[from + i] as number) - mean) * weightOf(i)
     const angle = 2 * Math.PI * order * (turns[i] as number)
-    re += x * Math.cos(angle)
-    im += x * Math.sin(angle)
+    re += (weighted[i] as number) * Math.cos(angle)
+    im += (weighted[i] as number) * Math.sin(angle)
   }
   return (2 * (re * re + im * im)) / (weights * weights)
 }
 
-export const orders: Kernel = {
-  statistics: ['orderRms'],
-  prepare: ({ call, machine }: Preparation): Compute => {
-    const wanted = call.options.orders ?? []
-    const places = call.asked[0]?.places ?? []
-    const spectrumFor = spectrumOf(call.options.spectrum)
-    const bySpeed: Compute = ([series], values, context) => {
-      const shaftHz = context.shaftHz()
-      const spectrum = series && shaftHz > 0 ? spectrumFor(series) : undefined
-      if (spectrum !== undefined) wanted.forEach((order, i) => (values[places[i] as number] = lineRms(spectrum, order * shaftHz)))
-    }
-    const byAngle: Compute = ([series], values, context) => {
-      const tacho = context.tacho()
-      if (series === undefined || series.sampleRateHz === null || tacho === undefined) return
-      const pulses = pulseTimes(tacho)
-      if (pulses.length < 3) return
-      const slopes = slopesOf(pulses, pulses.length)
-      const sums = wanted.map(() => ({ power: 0, turns: 0, isAliased: false }))
-      for (let row = 0, from = 0; row < series.rows; row++) {
-        const width = rowWidth(series, row)
-        const over = turn(series.timesUs[row] as number, 1e6 / series.sampleRateHz, width, pulses, slopes, machine.tachoPulsesPerRev)
-        if (over.count > 1) {
-          const span = (over.turns[over.count - 1] as number) - (over.turns[0] as number)
-          let fastest = 0
-          for (let i = 0; i < over.count; i++) fastest = Math.max(fastest, over.steps[i] as number)
-          wanted.forEach((order, i) => {
-            const sum = sums[i] as (typeof sums)[number]
-            if (order * fastest >= 0.5) sum.isAliased = true
-            else if (order * span >= LEAST_CYCLES) {
-              sum.power += span * orderPower(series.elements, from + over.from, over, order)
-              sum.turns += span
-            }
-          })
-        }
-        from += width
+const fastestOf = ({ steps, count }: Turned): number => {
+  let fastest = 0
+  for (let i = 0; i < count; i++) fastest = Math.max(fastest, steps[i] as number)
+  return fastest
+}
+
+/** Without a tacho: lines of the spectrum. */
+const orderRms: FigureOf = ({ call, machine }, places) => {
+  const orders = call.options.orders ?? []
+  if (machine.tachoChannel !== null) return undefined
+  return (spectrum, values, context) => {
+    const shaftHz = context.shaftHz()
+    orders.forEach((order, i) => (values[places[i] as number] = lineRms(spectrum, order * shaftHz)))
+  }
+}
+
+export const orderFigures = { orderRms }
+
+/** With a tacho: what a call asks of orders; undefined = nothing. */
+export const ordersByAngle = ({ call, machine }: Preparation): WaveformFigures | undefined => {
+  const places = call.asked.find(({ statistic }) => statistic === 'orderRms')?.places
+  if (places === undefined || machine.tachoChannel === null) return undefined
+  const orders = call.options.orders ?? []
+  return (series, _transforms, values, context) => {
+    const tacho = context.tacho()
+    if (series.sampleRateHz === null || tacho === undefined) return
+    const pulses = pulseTimes(tacho)
+    if (pulses.length < 3) return
+    const slopes = slopesOf(pulses, pulses.length)
+    const sums = orders.map(() => ({ power: 0, turns: 0, isAliased: false }))
+    for (let row = 0, from = 0; row < series.rows; row++) {
+      const width = rowWidth(series, row)
+      const over = turn(series.timesUs[row] as number, 1e6 / series.sampleRateHz, width, pulses, slopes, machine.tachoPulsesPerRev)
+      if (over.count > 1) {
+        const span = (over.turns[over.count - 1] as number) - (over.turns[0] as number)
+        const fastest = fastestOf(over)
+        const weights = weigh(series.elements, from + over.from, over)
+        orders.forEach((order, i) => {
+          const sum = sums[i] as (typeof sums)[number]
+          if (order * fastest >= 0.5) sum.isAliased = true
+          else if (order * span >= LEAST_CYCLES) {
+            sum.power += span * orderPower(over, weights, order)
+            sum.turns += span
+          }
+        })
       }
-      sums.forEach(({ power, turns, isAliased }, i) => {
-        if (turns > 0 && !isAliased) values[places[i] as number] = Math.sqrt(power / turns)
-      })
+      from += width
     }
-    return machine.tachoChannel === null ? bySpeed : byAngle
-  },
+    sums.forEach(({ power, turns, isAliased }, i) => {
+      if (turns > 0 && !isAliased) values[places[i] as number] = Math.sqrt(power / turns)
+    })
+  }
 }

@@ -11,6 +11,7 @@ const given = {
     bandsHz: [[2000, 3000]],
     logBands: { count: 6, lowHz: 20, highHz: 6000 },
     envelopeBandHz: [2500, 4500],
+    orders: [1, 2.5],
   } satisfies StatisticOptions,
   machine: {
     bearing: { bpfoOrder: 3.5848, bpfiOrder: 5.4152, bsfOrder: 2.35675, ftfOrder: 0.3983 },
