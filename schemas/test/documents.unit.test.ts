@@ -184,8 +184,8 @@ features:
   - { channel: soundPa, octaveFraction: 3, octaveRangeHz: [100, 4000], statistics: [octaveDb] }
   - { channels: [torqueNm, speedRpm], as: load, statistics: [correlation] }
 regimes:
-  - { id: off, off: true, when: { speedRpm.mean@60s: { below: 50 } } }
-  - { id: fast, when: { speedRpm.mean@60s: { atLeast: 1000, below: 2000 } } }
+  - { id: off, off: true, when: { speedRpm.mean@1min: { below: 50 } } }
+  - { id: fast, when: { speedRpm.mean@1min: { atLeast: 1000, below: 2000 } } }
   - id: other
 health: { stuckRows: 20, saturatedShare: 0.1 }
 `
@@ -269,10 +269,16 @@ const featureSetFaults: [what: string, from: string, to: string, path: string, e
   ],
   ['two regimes of one id', 'id: fast', 'id: off', 'regimes[1].id', /used once/],
   ['a regime after one that always holds', '- id: other', '- id: other\n  - id: never', 'regimes[3]', /it before other/],
-  ['a condition without a bound', '{ below: 50 }', '{}', 'regimes[0].when.speedRpm.mean@60s', /atLeast, below or both, or equals alone/],
-  ['two kinds of bounds', '{ below: 50 }', '{ below: 50, equals: 0 }', 'regimes[0].when.speedRpm.mean@60s', /equals alone/],
-  ['bounds upside down', 'atLeast: 1000', 'atLeast: 3000', 'regimes[1].when.speedRpm.mean@60s', /atLeast lower than below/],
-  ['a misspelt bound', '{ below: 50 }', '{ under: 50 }', 'regimes[0].when.speedRpm.mean@60s.under', /no such key; the nearest known one is/],
+  ['a condition without a bound', '{ below: 50 }', '{}', 'regimes[0].when.speedRpm.mean@1min', /atLeast, below or both, or equals alone/],
+  ['two kinds of bounds', '{ below: 50 }', '{ below: 50, equals: 0 }', 'regimes[0].when.speedRpm.mean@1min', /equals alone/],
+  ['bounds upside down', 'atLeast: 1000', 'atLeast: 3000', 'regimes[1].when.speedRpm.mean@1min', /atLeast lower than below/],
+  [
+    'a misspelt bound',
+    '{ below: 50 }',
+    '{ under: 50 }',
+    'regimes[0].when.speedRpm.mean@1min.under',
+    /no such key; the nearest known one is/,
+  ],
   ['a misspelt key that is needed', 'features:', 'featurs:', 'featurs', /no such key; the nearest known one is features/],
   ['a misspelt option', 'velocityBandHz: [10', 'velocitybandhz: [10', 'features[3].velocitybandhz', /nearest known one is velocityBandHz/],
   ['a check of health without a figure', 'stuckRows: 20', 'stuckRows: true', 'health.stuckRows', /at least 2 rows, or false/],
