@@ -11,6 +11,8 @@ import { meanOf, rmsOf } from './moments.ts'
 import { highestBin, lineHz, linePower, rowWidth, spectrumOf, totalPower } from './spectrum.ts'
 
 const leastCycles = 3
+/** Of a count of cycles: a row of a whole number is not one short because its frequency is not known to the last digit. */
+const tolerance = 0.02
 const harmonics = 40
 /** Below this share of the power there is noise rather than a fundamental: the mains are off. */
 const leastShare = 0.05
@@ -50,21 +52,17 @@ const measure = (x: Series['elements'], from: number, n: number, turnsPerElement
   phasor.im = (4 * im) / n
 }
 
-/** The frequency in one row: what its phase advances by from the first part of the row to the last. */
+/** The frequency in one row: what its phase advances by from the first two thirds of the row to the last. */
 const refinedHz = (x: Series['elements'], from: number, width: number, rateHz: number, hz: number): number => {
-  let found = hz
-  for (let round = 0; round < 2; round++) {
-    const cycles = Math.floor((width * found * 2) / (3 * rateHz))
-    const n = Math.round((cycles * rateHz) / found)
-    const apart = width - n
-    if (cycles < 2 || apart < 1) return found
-    measure(x, from, n, found / rateHz)
-    const before = Math.atan2(phasor.im, phasor.re)
-    measure(x, from + apart, n, found / rateHz)
-    const turns = (Math.atan2(phasor.im, phasor.re) - before) / (2 * Math.PI) - (apart * found) / rateHz
-    found += ((turns - Math.round(turns)) * rateHz) / apart
-  }
-  return found
+  const cycles = Math.floor((width * hz * 2) / (3 * rateHz) + tolerance)
+  const n = Math.round((cycles * rateHz) / hz)
+  const apart = width - n
+  if (cycles < 2 || apart < 1) return hz
+  measure(x, from, n, hz / rateHz)
+  const before = Math.atan2(phasor.im, phasor.re)
+  measure(x, from + apart, n, hz / rateHz)
+  const turns = (Math.atan2(phasor.im, phasor.re) - before) / (2 * Math.PI) - (apart * hz) / rateHz
+  return hz + ((turns - Math.round(turns)) * rateHz) / apart
 }
 
 /** Looks at each row that is long enough: its place, elements in whole cycles, and frequency. False where there is none. */
@@ -75,10 +73,9 @@ const eachRow = (series: Series, expectedHz: number, look: (from: number, width:
   let rows = 0
   for (let row = 0, from = 0; row < series.rows; row++) {
     const width = rowWidth(series, row)
-    if ((width * rough) / rateHz >= leastCycles) {
+    if ((width * rough) / rateHz >= leastCycles - tolerance) {
       const hz = refinedHz(series.elements, from, width, rateHz, rough)
-      // The largest number of whole cycles that fits; a row of exactly so many is not one short by rounding.
-      const cycles = Math.floor((width * hz) / rateHz + 1e-3)
+      const cycles = Math.floor((width * hz) / rateHz + tolerance)
       look(from, width, Math.min(width, Math.round((cycles * rateHz) / hz)), hz)
       rows++
     }

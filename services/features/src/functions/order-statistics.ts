@@ -51,12 +51,20 @@ const leastOf = (x: Float64Array, from: number, to: number): number => {
   return least
 }
 
-/** Puts the element of rank `k` of x[low..high] in its place, smaller ones before it and larger ones behind (Hoare, median of three). */
-const select = (x: Float64Array, low: number, high: number, k: number): void => {
-  let rounds = 2 * Math.ceil(Math.log2(high - low + 2)) + 8
-  while (high > low) {
-    if (rounds-- === 0) {
-      x.subarray(low, high + 1).sort() // an order that defeats the choice of pivots
+/**
+ * Puts the element of rank `k` of x[low..high] in its place, smaller ones before it and larger ones behind (Hoare, median of
+ * three). What is not found in so many rounds, by an order that defeats the choice of pivots, is sorted.
+ */
+export const select = (
+  x: Float64Array,
+  low: number,
+  high: number,
+  k: number,
+  rounds = 2 * Math.ceil(Math.log2(high - low + 2)) + 8,
+): void => {
+  for (let round = 0; high > low; round++) {
+    if (round === rounds) {
+      x.subarray(low, high + 1).sort()
       return
     }
     const pivot = medianOfThree(x[low] as number, x[(low + high) >>> 1] as number, x[high] as number)

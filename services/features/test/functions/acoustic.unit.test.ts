@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { octaveCentresHz, outputNames, thirdOctaveCentresHz } from '@andon/schemas'
 import { aWeight, octaveEdgesHz } from '../../src/functions/acoustic.ts'
+import { spectrumOf } from '../../src/functions/spectrum.ts'
 import { close, golden, numberOf, numbersOf, signalOf } from './signals.ts'
 import type { SignalRecipe } from './signals.ts'
 import { noise, seriesOf, sine } from './waveforms.ts'
@@ -108,6 +109,14 @@ test('a band beyond half the sample rate, or without a line of the spectrum, is 
   const found = numbersOf(series, ['octaveDb'], { options: { octaveFraction: 3, octaveRangeHz: [12.5, 1000] } })
   assert.ok(Number.isNaN(found['octave12_5HzDb']) && Number.isNaN(found['octave1000HzDb']))
   assert.ok(Number.isFinite(found['octave100HzDb']) && Number.isFinite(found['octave800HzDb']))
+})
+
+test('a band within the width of one line has its part of that line', () => {
+  const series = seriesOf([Float64Array.from({ length: 128 }, noise(3))], 2000)
+  const line = spectrumOf()(series)!.power[2]!
+  const [low, high] = octaveEdgesHz(31.5, 3)
+  const found = numberOf(series, 'octaveDb', { options: { octaveFraction: 3, octaveRangeHz: [31.5, 31.5] } })
+  close(10 ** (found / 10), (line * (high - low)) / (2000 / 128), 1e-9)
 })
 
 test('A weighting is the one of IEC 61672-1, and weighs tones by it', () => {

@@ -68,12 +68,27 @@ test('harmonics at half the sample rate and above are left out, however few ther
         [50, 10, 0],
         [100, 3, 0],
         [300, 4, 1],
+        [350, 4, 1],
       ]),
       'thdPct',
     ),
     50,
     1e-4,
   )
+})
+
+test('a row of three cycles is enough', () => {
+  for (const phase of [0, 1, 2, 3]) {
+    const found = numbersOf(
+      mainsOf(10_000, 600, 1, [
+        [50, 10, phase],
+        [250, 1, 1],
+      ]),
+      ['lineFrequencyHz', 'thdPct'],
+    )
+    assert.ok(Math.abs(found['lineFrequencyHz']! - 50) < 0.05, `${found['lineFrequencyHz']} Hz`)
+    assert.ok(Math.abs(found['thdPct']! - 10) < 0.1, `${found['thdPct']} %`)
+  }
 })
 
 test('without a fundamental near the expected frequency there is neither a frequency nor a distortion', () => {
@@ -106,6 +121,7 @@ test('the imbalance of three phases is the furthest of them from their mean', ()
   close(numberOf([single(220), single(230), single(240)], 'phaseImbalancePct'), 100 / 23)
   assert.equal(numberOf([single(230), single(230), single(230)], 'phaseImbalancePct'), 0)
   assert.ok(Number.isNaN(numberOf([rowsOf([0]), rowsOf([0]), rowsOf([0])], 'phaseImbalancePct')), 'the mains are off')
+  assert.ok(Number.isNaN(numberOf([rowsOf([1]), rowsOf([-1]), rowsOf([0])], 'phaseImbalancePct')), 'no share of a mean of 0')
   const wave = (amplitude: number, phase: number) => mainsOf(10_000, 2000, 2, [[50, amplitude, phase]])
   close(numberOf([wave(9, 0), wave(10, 2), wave(11, 4)], 'phaseImbalancePct'), 10, 1e-9)
 })

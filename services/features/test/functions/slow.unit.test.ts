@@ -112,6 +112,19 @@ test('the parts of time in bands that share their edges add up to the whole', ()
   )
 })
 
+test('a band begins with its lower limit, and ends before its upper one', () => {
+  const share = (limits: [number | null, number | null]) =>
+    numberOf(rowsOf([1, 2, 3]), 'timeInBandPct', { options: { limits }, endUs: 1.8e15 + 3e6 })
+  close(share([1, 3]), 200 / 3)
+  close(share([2, null]), 200 / 3)
+  close(share([null, 2]), 100 / 3)
+})
+
+test('of equal differences the earliest is the largest', () => {
+  assert.equal(numberOf(rowsOf([0, 3, 0, 3]), 'largestDifference'), 3)
+  assert.equal(numberOf(rowsOf([3, 0, 3, 0]), 'largestDifference'), -3)
+})
+
 test('the last value holds until the end of the window', () => {
   const series = rowsOf([1, 5, 1], [0, 2e6, 3e6])
   const asked = { endUs: 10e6 }
