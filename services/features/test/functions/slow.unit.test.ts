@@ -121,8 +121,8 @@ test('a band begins with its lower limit, and ends before its upper one', () => 
 })
 
 test('of equal differences the earliest is the largest', () => {
-  assert.equal(numberOf(rowsOf([0, 3, 0, 3]), 'largestDifference'), 3)
-  assert.equal(numberOf(rowsOf([3, 0, 3, 0]), 'largestDifference'), -3)
+  assert.equal(numberOf(rowsOf([0, 3, 0]), 'largestDifference'), 3)
+  assert.equal(numberOf(rowsOf([3, 0, 3]), 'largestDifference'), -3)
 })
 
 test('the last value holds until the end of the window', () => {
