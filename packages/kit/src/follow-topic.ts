@@ -3,7 +3,8 @@
 
 import type { Codec } from './codec-port.ts'
 import type { Input } from './flow.ts'
-import { decodeInput } from './input.ts'
+import { decodeInputAt } from './input.ts'
+import { HEADER, LIVE } from './lineage.ts'
 import { isRetriable } from './log/log-error.ts'
 import type { Follow, FollowOptions, Log, LogRecord, RecordBatch } from './log/port.ts'
 
@@ -22,13 +23,17 @@ export const followTopic = <T>(
   onInput: (input: Input<T>) => void | Promise<void>,
   options: FollowTopicOptions = {},
 ): Promise<Follow> => {
-  const decode = async (record: LogRecord): Promise<Input<T> | undefined> => {
+  const undecodable = (batch: RecordBatch, index: number, error: unknown): undefined => {
+    if (isRetriable(error)) throw error
+    options.onUndecodable?.(batch.records[index]!, error)
+    return undefined
+  }
+  const decode = (batch: RecordBatch, index: number): Input<T> | undefined | Promise<Input<T> | undefined> => {
     try {
-      return await decodeInput<T>(codec, record)
+      const decoded = decodeInputAt<T>(codec, batch, index, batch.headerAt(index, HEADER.lane) ?? LIVE)
+      return decoded instanceof Promise ? decoded.catch((error: unknown) => undecodable(batch, index, error)) : decoded
     } catch (error) {
-      if (isRetriable(error)) throw error
-      options.onUndecodable?.(record, error)
-      return undefined
+      return undecodable(batch, index, error)
     }
   }
   // A batch is tried again when onInput failed retriably: what it has handled already is not handed out twice.
@@ -38,10 +43,17 @@ export const followTopic = <T>(
     ...(options.from ? { from: options.from } : {}),
     ...(options.onReset ? { onReset: options.onReset } : {}),
     onBatch: async (batch) => {
-      for (let i = handled.get(batch) ?? 0; i < batch.records.length; i++) {
-        const input = await decode(batch.records[i]!)
-        if (input) await onInput(input)
-        handled.set(batch, i + 1)
+      let next = handled.get(batch) ?? 0
+      try {
+        for (; next < batch.count; next++) {
+          const decoded = decode(batch, next)
+          const input = decoded instanceof Promise ? await decoded : decoded
+          if (input === undefined) continue
+          const taken = onInput(input)
+          if (taken !== undefined) await taken // most are handled at once: a turn of the microtasks for each would cost more
+        }
+      } finally {
+        handled.set(batch, next)
       }
     },
   })

@@ -41,7 +41,8 @@ interface Latest {
   /** End of the newest window with data: of a vector its own; an asset without telemetry keeps that of before. */
   readonly dataUntilUs: number
   readonly order: Order
-  readonly json: string
+  /** Made when it is written: of a vector that is passed by a newer one it never is. */
+  readonly json: () => string
 }
 
 export interface LatestVectorsOptions {
@@ -67,13 +68,13 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
   let problem: string | undefined = 'Redis: not connected yet'
   let writing: Promise<void> | undefined
 
-  const remember = ({ key, value, order }: Input<Features>): void => {
-    if (value.type !== 'vector' || value.vector === null || key === null) return
+  const remember = ({ key, value: { type, vector }, order }: Input<Features>): void => {
+    if (type !== 'vector' || vector === null || key === null) return
     const rank = order ?? { promotion: 0, leaderEpoch: 0, offset: 0, index: 0 }
-    const hasValues = value.vector.quality !== 'unmonitored'
-    const dataUntilUs = hasValues ? value.vector.windowEndUs : (newest.get(vectorKey(key))?.dataUntilUs ?? 0)
-    if (hasValues) keep(vectorKey(key), { dataUntilUs, order: rank, json: JSON.stringify(vectorOf(value.vector, rank)) })
-    keep(stateKey(key), { dataUntilUs, order: rank, json: JSON.stringify(stateOf(value.vector, dataUntilUs, rank)) })
+    const hasValues = vector.quality !== 'unmonitored'
+    const dataUntilUs = hasValues ? vector.windowEndUs : (newest.get(vectorKey(key))?.dataUntilUs ?? 0)
+    if (hasValues) keep(vectorKey(key), { dataUntilUs, order: rank, json: () => JSON.stringify(vectorOf(vector, rank)) })
+    keep(stateKey(key), { dataUntilUs, order: rank, json: () => JSON.stringify(stateOf(vector, dataUntilUs, rank)) })
     write()
   }
 
@@ -106,7 +107,7 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
     for (const key of keys) {
       const { json, dataUntilUs, order } = newest.get(key) as Latest
       const rank = [dataUntilUs, order.promotion, order.leaderEpoch, order.offset, order.index]
-      pipeline.eval(WRITE_IF_NEWER, 2, key, FILLED_KEY, json, ...rank)
+      pipeline.eval(WRITE_IF_NEWER, 2, key, FILLED_KEY, json(), ...rank)
       pending.delete(key)
     }
     let isFilled = true
