@@ -12,7 +12,7 @@ import type { ModelRegistry } from './model-registry.ts'
 import type { OutputTensor } from './session-pool.ts'
 import { elementBytes, elementCount } from './tensors.ts'
 import type { ModelIo, TensorSpec } from './tensors.ts'
-import { arrange } from './verdicts.ts'
+import { inputOf } from './verdicts.ts'
 import { packDoubles } from '@andon/schemas/packed'
 
 export interface InputTensor {
@@ -66,7 +66,7 @@ export const inferenceDoor = (registry: ModelRegistry, cache: ModelCache, latest
       throw modelUnknown(request.model === '' ? `of asset ${assetId}` : request.model, request.version)
     }
     const io = await cache.io(model)
-    const { values, missing, hasMovedConstant } = arrange(vector, model)
+    const { values, missing, hasMovedConstant } = await inputOf(cache, vector, model)
     const outputs = await cache.run(
       model,
       [{ shape: [1, model.features.length], bytes: packDoubles(values) }],

@@ -1,11 +1,13 @@
 // One vector and the models that hold for it → verdicts. A feature that could not be computed, or whose sensor is suspected, is
-// replaced by what the model learnt as normal, so that it is no evidence of its own, and the verdict says that it is in doubt (next
-// to features it usually moves with, a mean may itself stand out); a model that cannot answer says why.
+// replaced by what the model learnt as normal beside the others (implied.ts), so that it is no evidence, and the verdict says that
+// it is in doubt; a model that cannot answer says why.
 
 import { AndonError, messageOf } from '@andon/kit'
 import type { Verdict } from '@andon/schemas'
 import { isMasked, maskedChannels } from '@andon/schemas/feature-names'
 import { normalUnknown, nothingLeft } from './errors.ts'
+import { curvatureOf, implied } from './implied.ts'
+import type { Curvature, ScoresOf } from './implied.ts'
 import { readCard } from './model-card.ts'
 import type { CardFeature } from './model-card.ts'
 import type { ModelCache } from './model-cache.ts'
@@ -37,7 +39,7 @@ const verdictOf = async (
 ): Promise<{ verdict: Verdict; missing: readonly string[] }> => {
   const identity = { model: model.model, version: model.version, digest: model.digest, role: model.role }
   try {
-    const input = arrange(vector, model)
+    const input = await inputOf(cache, vector, model)
     const [score, ratio, contributions] = await cache.run(
       model,
       [{ shape: [1, model.features.length], bytes: packDoubles(input.values) }],
@@ -110,6 +112,52 @@ export const arrange = (vector: ScorableVector, model: ActiveModel): Arranged =>
   if (missing.length > 0 && !model.features.some(isLeft)) throw nothingLeft(model.model)
   return { values: arranged, missing, hasMovedConstant }
 }
+
+/** What the model is given: the vector's values, with what the others imply where one has to be replaced. */
+export const inputOf = async (cache: ModelCache, vector: ScorableVector, model: ActiveModel): Promise<Arranged> => {
+  const arranged = arrange(vector, model)
+  if (arranged.missing.length === 0) return arranged
+  const features = featuresOf(model)
+  const left = arranged.missing.flatMap((name) => {
+    const feature = features.get(name)
+    return feature?.use === 'used' && feature.std > 0 ? [{ at: model.features.indexOf(name), step: feature.std }] : []
+  })
+  if (left.length === 0 || left.length > MOST_IMPLIED) return arranged
+  const scoresOf = scoresBy(cache, model)
+  const key = `${model.digest} ${left.map(({ at }) => at).join()}`
+  let curvature = curvatures.get(key)
+  if (curvature === undefined) {
+    if (curvatures.size >= CURVATURES_KEPT) curvatures.clear()
+    const means = Float64Array.from(model.features, (name) => features.get(name)?.mean ?? 0)
+    curvature = curvatureOf(means, left, scoresOf)
+    curvatures.set(key, curvature)
+    curvature.catch(() => curvatures.delete(key)) // the next vector tries again
+  }
+  return { ...arranged, values: await implied(arranged.values, left, await curvature, scoresOf) }
+}
+
+/** Features that are implied at most; the score is asked for about half its square times, once. More than that keep their means. */
+const MOST_IMPLIED = 96
+/** By artefact and what is left out. */
+const curvatures = new Map<string, Promise<Curvature>>()
+const CURVATURES_KEPT = 256
+/** Rows that are asked for at once, so that no queue is filled. */
+const ROWS_ASKED = 64
+
+const scoresBy =
+  (cache: ModelCache, model: ActiveModel): ScoresOf =>
+  async (rows) => {
+    const width = model.features.length
+    const scores = new Float64Array(rows.length)
+    for (let from = 0; from < rows.length; from += ROWS_ASKED) {
+      const some = rows.slice(from, from + ROWS_ASKED)
+      const values = new Float64Array(some.length * width)
+      some.forEach((each, i) => values.set(each, i * width))
+      const [score] = await cache.run(model, [{ shape: [some.length, width], bytes: packDoubles(values) }], ['score'])
+      scores.set(readDoubles(score!.bytes), from)
+    }
+    return scores
+  }
 
 const finite = (value: number | undefined): number => {
   if (value === undefined || !Number.isFinite(value))

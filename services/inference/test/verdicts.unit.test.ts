@@ -37,13 +37,17 @@ const registered = (changes: Partial<Models> = {}): Models => ({
 /** Runs the model as its graph does; keeps what it was given. */
 const cacheOf = (given: Float64Array[] = []) =>
   ({
-    run: async (_model: unknown, [input]: readonly { bytes: Uint8Array }[]) => {
-      const row = readDoubles(input!.bytes)
-      given.push(row)
-      const { score, ratio, contributions } = scoreRow(trained, row)
-      return [packDoubles(Float64Array.of(score)), packDoubles(Float64Array.of(ratio)), packDoubles(contributions)].map((bytes) => ({
-        bytes,
-      }))
+    run: async (_model: unknown, [input]: readonly { bytes: Uint8Array }[], names: readonly string[]) => {
+      const values = readDoubles(input!.bytes)
+      const rows = Array.from({ length: values.length / FEATURES }, (_, i) => values.slice(i * FEATURES, (i + 1) * FEATURES))
+      given.push(...rows)
+      const scores = rows.map((row) => scoreRow(trained, row))
+      const outputs: Readonly<Record<string, Float64Array>> = {
+        score: Float64Array.from(scores, ({ score }) => score),
+        ratio: Float64Array.from(scores, ({ ratio }) => ratio),
+        contributions: Float64Array.from(scores.flatMap(({ contributions }) => [...contributions])),
+      }
+      return names.map((name) => ({ bytes: packDoubles(outputs[name]!) }))
     },
   }) as unknown as ModelCache
 const score = async (vector: Vector, model = registered()) => {
@@ -90,6 +94,34 @@ test('what stands for a masked feature is the mean that the model learnt, at any
       ['a.mean@20rows', 'a+b.correlation'],
     ],
   )
+})
+
+test('healthy windows with any channel masked stay below the line, beside features that it moves with', async () => {
+  let above = 0
+  for (let n = 0; n < 300; n++) {
+    const { verdict } = await score(
+      vectorOf('press', n, { shift: 1000, health: [{ channel: `channel${n % FEATURES}`, flags: ['stuck'] }] }),
+    )
+    if (n % FEATURES === 2 && verdict.ratio > 1) above++
+    if (n % FEATURES !== 2) assert.ok(verdict.ratio > 100, 'a fault that another channel shows is found')
+  }
+  assert.ok(above <= 1, `${above} of 60 windows`)
+  const means = Float64Array.from(trained.mean)
+  const byMeans = Array.from({ length: 300 }, (_, n) => {
+    const values = readDoubles(vectorOf('press', n).values)
+    values[2] = means[2]!
+    return scoreRow(trained, values).ratio
+  })
+  assert.ok(byMeans.filter((ratio) => ratio > 1).length > 5, 'a mean in its place would be evidence')
+})
+
+test('what is implied depends on model and vector alone, bit for bit', async () => {
+  const masked = (n: number) => vectorOf('press', n, { health: flagged('stuck') })
+  const first = await score(masked(7))
+  for (let n = 0; n < 5; n++) await score(masked(n))
+  assert.deepEqual(await score(masked(7)), first)
+  const again = await score(masked(7), registered({ digest: 'the same, asked first with another window' }))
+  assert.deepEqual([again.verdict.ratio, again.verdict.contributions], [first.verdict.ratio, first.verdict.contributions])
 })
 
 test('a model whose card does not say what is normal gives an error, not a score', async () => {
