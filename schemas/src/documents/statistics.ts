@@ -156,7 +156,7 @@ export const statistics = {
   increase: define(
     'scalar',
     'channel',
-    'sum of x_i - x_(i-1); of a fall to less than half, a reset, x_i instead; of one by more than wrapsAt / 2, an overflow, wrapsAt more; a smaller fall is a correction and counts as it is',
+    'sum of x_i - x_(i-1) over the rows of the window; a fall by more than wrapsAt / 2 is an overflow: wrapsAt more; any other to less than half a reset: x_i instead, if above 0; a smaller one a correction: as it is',
     'Prometheus increase(), without extrapolation',
     { reads: ['wrapsAt'] },
   ),
@@ -328,9 +328,15 @@ export const statistics = {
     },
   ),
   levelDb: define('waveform', 'dB', '20 lg(max(rms, 1e-12) / reference), reference as for octaveDb', 'IEC 61672-1, Z weighting', {}),
-  levelDbA: define('waveform', 'dB', '10 lg(sum of A(f) P(f) / reference^2), reference as for octaveDb', 'IEC 61672-1, A weighting', {
-    reads: spectral,
-  }),
+  levelDbA: define(
+    'waveform',
+    'dB',
+    '10 lg(sum A(f) P(f) / reference^2), f > 0, reference and least power as for octaveDb',
+    'IEC 61672-1, A weighting',
+    {
+      reads: spectral,
+    },
+  ),
   lineFrequencyHz: define(
     'waveform',
     'Hz',

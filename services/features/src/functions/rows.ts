@@ -20,7 +20,7 @@ export type OfRows = (rows: Rows) => number
 
 const widened = [scratchArray(), scratchArray()] as const
 
-/** Of one channel. `first` and `second` never share scratch memory. */
+/** Rows of one channel; two channels that are looked at together do not share scratch memory. */
 export const rowsOf = (series: Series, endUs: number, which: 0 | 1 = 0): Rows => ({
   x: doublesOf(series, series.rows, widened[which]),
   timesUs: series.timesUs,
