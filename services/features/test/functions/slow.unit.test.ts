@@ -153,3 +153,8 @@ test('ewma with a half life counts a value that is one half life older half as m
   close(numberOf(rowsOf([6, 0], [0, 5e6]), 'ewma', { options: { halfLifeMs: 5000 } }), 2)
   assert.equal(numberOf(rowsOf([1e300, 3], [0, 1e15]), 'ewma', { options: { halfLifeMs: 1 } }), 3)
 })
+
+test('a number beyond the doubles is not told', () => {
+  const found = numbersOf(rowsOf([1e200, -1e200, 1e200]), ['differenceRms', 'lnDifferenceRms', 'last'])
+  assert.deepEqual(found, { differenceRms: Number.NaN, lnDifferenceRms: Number.NaN, last: 1e200 })
+})
