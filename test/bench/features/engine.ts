@@ -14,21 +14,23 @@ export const CHUNKS = 32
 const GAP_BOUND = 256
 const US_PER_MS = 1000
 
-/** `features` of a feature set; the P8 set unless given. */
+/** What blocks hold, and what is computed of them. */
 export interface EngineShape {
   readonly assets: number
   readonly channels: number
-  /** Waveforms of so many elements a row, at 10 kHz; single values unless given. */
-  readonly width?: number
-  readonly features?: FeatureSet['features']
-  readonly windowMs?: number
-  readonly hopMs?: number
+  /** Rows of so many elements, one a block, windows of one row and bearings; single values and the P8 set unless given. */
+  readonly waveform?: {
+    readonly elements: number
+    readonly sampleRateHz: number
+    readonly machine: object
+    readonly rules: readonly object[]
+  }
 }
 
 type BlockFields = { -readonly [field in keyof Block]: Block[field] }
 const NO_NUMBERS: readonly number[] = []
 
-export const P8_RULES = [{ channel: '*', statistics: STATISTICS }]
+const P8_RULES = [{ channel: '*', statistics: STATISTICS }]
 
 export class Engine {
   /** Numbers of each asset's newest window, while somebody wants them. */
@@ -42,10 +44,14 @@ export class Engine {
   private readonly blocks: BlockFields[]
   /** By series of an asset group and hop. */
   private readonly samples: Buffer[][]
+  private readonly rows: number
+  private readonly stepUs: number
 
-  constructor(shape: EngineShape, groups = 251) {
+  constructor(shape: EngineShape, groups = 251, samples = samplesOf) {
     this.shape = shape
-    const { assets, channels } = shape
+    const { assets, channels, waveform } = shape
+    this.rows = waveform === undefined ? HOP_ROWS : 1
+    this.stepUs = waveform === undefined ? STEP_US : (waveform.elements / waveform.sampleRateHz) * 1e6
     this.assets = Array.from({ length: assets }, () => undefined)
     const planAt = plansOf(shape)
     this.plans = Array.from({ length: assets }, (_, asset) => (timeUs) => planAt(assetId(asset), timeUs))
@@ -57,15 +63,15 @@ export class Engine {
       seqFrom: 0,
       seqTo: 0,
       withheld: NO_NUMBERS,
-      rows: HOP_ROWS,
+      rows: this.rows,
       channels: names,
       units,
       dtype: 'f32',
-      width: 1,
+      width: waveform?.elements ?? 1,
       samples: Buffer.alloc(0),
       timesUs: Buffer.alloc(0),
       qualities: Buffer.alloc(0),
-      sampleRateHz: null,
+      sampleRateHz: waveform?.sampleRateHz ?? null,
       sensitivity: null,
       receivedUs: 0,
       historical: false,
@@ -83,27 +89,27 @@ export class Engine {
     }))
     // Series repeat after `groups`, as the waves of the field do.
     this.samples = Array.from({ length: Math.min(assets, groups) }, (_, asset) =>
-      Array.from({ length: CHUNKS }, (_hop, chunk) => samplesOf(asset, channels, chunk)),
+      Array.from({ length: CHUNKS }, (_hop, chunk) => samples(asset, channels, chunk)),
     )
   }
 
-  /** A block of 64 rows for every asset. */
+  /** A block of 64 rows, or of one waveform, for every asset. */
   hop(): void {
-    const { blocks, assets, plans, samples, newest } = this
-    const from = this.hops * HOP_ROWS
-    const fromUs = START_US + from * STEP_US
-    const times = new BigInt64Array(HOP_ROWS)
-    for (let row = 0; row < HOP_ROWS; row++) times[row] = BigInt(fromUs + row * STEP_US)
+    const { blocks, assets, plans, samples, newest, rows, stepUs } = this
+    const from = this.hops * rows
+    const fromUs = START_US + from * stepUs
+    const times = new BigInt64Array(rows)
+    for (let row = 0; row < rows; row++) times[row] = BigInt(fromUs + row * stepUs)
     const timesUs = Buffer.from(times.buffer)
     const chunk = this.hops % CHUNKS
     for (let i = 0; i < assets.length; i++) {
       const asset = (assets[i] ??= newAsset())
       const block = blocks[i] as BlockFields
       block.seqFrom = from
-      block.seqTo = from + HOP_ROWS - 1
+      block.seqTo = from + rows - 1
       block.samples = (samples[i % samples.length] as Buffer[])[chunk] as Buffer
       block.timesUs = timesUs
-      block.receivedUs = fromUs + HOP_ROWS * STEP_US
+      block.receivedUs = fromUs + rows * stepUs
       const { closings } = addBlock(asset, block, plans[i] as PlanAt, Number.NEGATIVE_INFINITY, GAP_BOUND)
       for (const closing of closings) {
         if (closing.kind !== 'vector') throw new Error(`${assetId(i)}: ${closing.kind}, expected vectors only`)
@@ -126,7 +132,7 @@ export class Engine {
 
   /** Samples that a hop adds. */
   get samplesPerHop(): number {
-    return this.shape.assets * this.shape.channels * HOP_ROWS
+    return this.shape.assets * this.shape.channels * (this.shape.waveform?.elements ?? HOP_ROWS)
   }
 }
 
@@ -140,7 +146,9 @@ const samplesOf = (asset: number, channels: number, chunk: number): Buffer =>
     ).buffer,
   )
 
-const plansOf = ({ assets, channels, features = P8_RULES as unknown as FeatureSet['features'], windowMs, hopMs }: EngineShape) => {
+const plansOf = ({ assets, channels, waveform }: EngineShape) => {
+  const kind =
+    waveform === undefined ? { kind: 'scalar' } : { kind: 'waveform', sampleRateHz: waveform.sampleRateHz, width: waveform.elements }
   const plant = parsePlant({
     version: 1,
     site: { id: 'works', name: 'Works', timezone: 'UTC' },
@@ -152,17 +160,25 @@ const plansOf = ({ assets, channels, features = P8_RULES as unknown as FeatureSe
       line: 'line-1',
       class: 'press',
       sources: [`${assetId(asset)}-plc`],
-      channels: Array.from({ length: channels }, (_one, channel) => ({ id: `c${channel}`, unit: '1', kind: 'scalar' })),
+      channels: Array.from({ length: channels }, (_one, channel) => ({
+        id: `c${channel}`,
+        unit: waveform === undefined ? '1' : 'm/s2',
+        ...kind,
+      })),
+      ...waveform?.machine,
     })),
   })
+  const lengths =
+    waveform === undefined
+      ? { windowMs: (WINDOW_ROWS * STEP_US) / US_PER_MS, hopMs: (HOP_ROWS * STEP_US) / US_PER_MS }
+      : { windowMs: (waveform.elements / waveform.sampleRateHz) * US_PER_MS }
   const set = parseFeatureSet({
     version: 1,
     name: 'features/press',
-    windowMs: windowMs ?? (WINDOW_ROWS * STEP_US) / US_PER_MS,
-    hopMs: hopMs ?? (HOP_ROWS * STEP_US) / US_PER_MS,
+    ...lengths,
     latenessMs: 0,
     graceMs: 0,
-    features,
+    features: waveform?.rules ?? P8_RULES,
   })
   const version = <T>(digest: string, value: T) => ({ digest, effectiveFromUs: 0, value })
   const [plantVersion, setVersion] = [version<Plant>('plant', plant), version<FeatureSet>('set', set)]

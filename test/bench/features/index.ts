@@ -3,7 +3,8 @@
 import type { Benchmark } from '../benchmark.ts'
 import { processing, transactional } from './process.ts'
 import { rebuild } from './rebuild.ts'
+import { spectra } from './spectra.ts'
 import { memory, scale } from './size.ts'
 import { rolling, statistics } from './statistics.ts'
 
-export const FEATURES: readonly Benchmark[] = [statistics, rolling, memory, scale, processing, transactional, rebuild]
+export const FEATURES: readonly Benchmark[] = [statistics, spectra, rolling, memory, scale, processing, transactional, rebuild]

