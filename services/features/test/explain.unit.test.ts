@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Append, type Log, canonicalJson, localCodec, openMemoryLog, partitionOf, runProcess, sha256Hex } from '@andon/kit'
-import { type Config, type Features, type FeaturesInput, type TelemetryInput, parseNamed } from '@andon/schemas'
+import { type Config, type Features, type FeaturesInput, type Telemetry, type TelemetryInput, parseNamed } from '@andon/schemas'
 import type { FeatureSet, Plant } from '@andon/schemas'
 import { packDoubles, readDoubles } from '@andon/schemas/packed'
 import { compileFeatureSet } from '../src/feature-set.ts'
@@ -205,7 +205,7 @@ const mesh = async (records: readonly Append[] = telemetry): Promise<{ log: Log;
   const handled = Promise.withResolvers<void>()
   let left = records.length
   if (left === 0) handled.resolve()
-  const run = await runProcess(
+  const run = await runProcess<Telemetry>(
     log,
     codec,
     {

@@ -164,7 +164,7 @@ const numbers = (explanation: Explanation, plan: AssetPlan, paint: Paint): strin
         const compared = byName.get(name)
         if (compared !== undefined) lines.push(...numberRows(compared, unitOf(plan, call, name), paint))
       }
-      lines.push(...wrapped(`= ${formula}  (${source})`, WIDTH - 6).map((line) => paint.soft(`      ${line}`)))
+      lines.push(...wrapped(`${formula}  (${source})`, WIDTH - 6).map((line) => paint.soft(`      ${line}`)))
     }
     lines.push('')
   }

@@ -8,6 +8,7 @@ import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'h
 import { AndonError, messageOf } from '@andon/kit/errors'
 import { nearest } from '@andon/schemas'
 import type { Block } from '@andon/schemas'
+import { usualStepUs } from './plot.ts'
 
 export interface RecordedColumn {
   readonly name: string
@@ -256,10 +257,12 @@ const ROWS_PER_BLOCK = 100
 export const blocksOf = (recording: Recording, { channels, width, sampleRateHz, sourceId }: BlockLayout): Block[] => {
   const rows = Math.floor(recording.rows / width)
   const timeOf = (row: number): number => recording.timesUs[row * width] as number
+  // A block ends where the file pauses, as it would have: what comes behind the pause was not there yet.
+  const longestUs = 5 * width * usualStepUs(recording.timesUs)
   const blocks: Block[] = []
   for (let from = 0; from < rows;) {
     let to = from + 1
-    while (to < rows && to - from < ROWS_PER_BLOCK && timeOf(to) > timeOf(to - 1)) to++
+    while (to < rows && to - from < ROWS_PER_BLOCK && timeOf(to) > timeOf(to - 1) && timeOf(to) - timeOf(to - 1) <= longestUs) to++
     blocks.push(blockOf(recording, { channels, width, sampleRateHz, sourceId }, from, to))
     from = to
   }
