@@ -94,16 +94,6 @@ export const tickRecord = (instance: string, upToS: number): Telemetry => ({
   tick: { instance, upToUs: Math.round(upToS * SECOND_US) },
 })
 
-export const processAsset: PlantAsset = {
-  id: 'press-1-process',
-  name: 'Press 1 process values',
-  line: 'press-line',
-  class: 'slow-machine',
-  origin: 'simulated',
-  sources: ['press-1-plc'],
-  channels: [{ id: 'temperatureC', unit: 'Cel', kind: 'scalar' }],
-}
-
 export const pressAsset: PlantAsset = {
   id: 'press-1',
   name: 'Press 1 main drive',
