@@ -6,7 +6,7 @@ import { blocksOf, inFolderOfClone, runDoc } from '../docs/doc-runner.ts'
 import { readFileSync } from 'node:fs'
 import type { Check } from './check.ts'
 
-const PAGES = ['packages/kit/README.md', 'docs/tutorials/replay-a-day.md']
+const PAGES = ['packages/kit/README.md', 'docs/tutorials/replay-a-day.md', 'docs/how-to/features.md']
 
 const root = join(import.meta.dirname, '../..')
 

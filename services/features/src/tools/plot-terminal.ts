@@ -58,6 +58,10 @@ interface Page {
   readonly paint: (code: string, words: string) => string
 }
 
+/** Four digits where they fit beside the axis. */
+const axisText = (value: number): string =>
+  [numberText(value, 4), numberText(value)].find(({ length }) => length < AXIS) ?? value.toExponential(1)
+
 const cut = (words: string, length: number): string => (words.length <= length ? words : `${words.slice(0, length - 1)}…`)
 
 const wrapped = (words: string, columns: number): string[] => {
@@ -130,7 +134,7 @@ const curves = (page: Page, panel: LinePanel): string[] => {
   const names = panel.title === '' ? [panel.channel, unit.trim()] : [`  ${panel.title}${unit}`]
   const ends = endLabels(panel, tall, extent.low, extent.high)
   const lines = Array.from({ length: tall }, (_, at) => {
-    const axis = at === 0 ? numberText(extent.high, 4) : at === tall - 1 ? numberText(extent.low, 4) : ''
+    const axis = at === 0 ? axisText(extent.high) : at === tall - 1 ? axisText(extent.low) : ''
     const cells = canvas.row(
       at,
       panel.isSignal ? undefined : (trace, words) => (panel.traces.length > 1 ? paint(ANSI.lines[trace % 4] as string, words) : words),
