@@ -19,6 +19,6 @@ export const scratchArray = (): ((length: number) => Float64Array) => {
 export const doublesOf = ({ elements }: Series, count: number, into: (length: number) => Float64Array): Float64Array => {
   if (elements instanceof Float64Array) return elements
   const doubles = into(count)
-  for (let i = 0; i < count; i++) doubles[i] = elements[i] as number
+  doubles.set(elements.length === count ? elements : elements.subarray(0, count))
   return doubles
 }

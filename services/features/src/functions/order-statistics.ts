@@ -23,7 +23,7 @@ export const orderStatistics: Kernel = {
       const n = elementCount(series!)
       const { elements } = series!
       const copy = copies(n)
-      for (let i = 0; i < n; i++) copy[i] = elements[i] as number
+      copy.set(elements.length === n ? elements : elements.subarray(0, n))
       let from = 0 // what lies before it is in its place, and smaller
       for (const { share, place } of quantiles) {
         const at = (n - 1) * share
