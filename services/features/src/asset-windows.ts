@@ -636,12 +636,23 @@ const clear = (asset: AssetWindows, inUse?: Lane): number => {
   let isAnyEmpty = false
   for (const lane of asset.lanes) if (lane.from === lane.to && lane !== inUse) isAnyEmpty = true
   if (isAnyEmpty) asset.lanes = asset.lanes.filter((lane) => lane.from < lane.to || lane === inUse)
-  const first = asset.windows[0]
-  if (first !== undefined && finalAtUs(asset.plans[first.plan] as AssetPlan, first.endUs) <= asset.timeUs)
-    asset.windows = asset.windows.filter(({ plan, endUs }) => finalAtUs(asset.plans[plan] as AssetPlan, endUs) > asset.timeUs)
+  dropFinal(asset)
   if (asset.corrections.length > 0) asset.corrections = asset.corrections.filter(({ toUs }) => toUs > neededUs)
   if (asset.damages.length > 0) asset.damages = asset.damages.filter(({ toUs }) => toUs >= neededUs)
   return neededUs
+}
+
+/** They lie in front, but for those of another plan with more patience, which wait for these. */
+const dropFinal = ({ windows, plans, timeUs }: AssetWindows): void => {
+  let final = 0
+  while (final < windows.length) {
+    const { plan, endUs } = windows[final] as Window
+    if (finalAtUs(plans[plan] as AssetPlan, endUs) > timeUs) break
+    final++
+  }
+  if (final === 0) return
+  for (let at = final; at < windows.length; at++) windows[at - final] = windows[at] as Window
+  windows.length -= final
 }
 
 const clearPlan = (asset: AssetWindows, planIndex: number, plan: AssetPlan): number => {

@@ -64,9 +64,10 @@ export interface LaneColumns {
   readonly samples: Samples
 }
 
-/** A lane grows by a sixteenth; a short one by so many bytes, but no more than so many rows. */
-const GROWTH_BYTES = 2048
-const GROWTH_ROWS = 128
+/** From so many rows on, a lane has room for a quarter more; a shorter one is kept tight: for a sixteenth, or a few bytes. */
+const LONG_ROWS = 512
+const SPARE_BYTES = 2048
+const SPARE_ROWS = 128
 /** From so many numbers on, a copy made by the engine is worth its call. */
 const MANY = 64
 
@@ -357,16 +358,18 @@ export class Lane implements LaneKind {
     this.epochs = new Float64Array(this.room).fill(this.epoch, this.from, this.to)
   }
 
-  /** Makes room behind the last row: by moving the rows to the front where enough of them have left, else by growing. */
+  /** Makes room behind the last row: by moving the rows to the front where that gives enough of it, else by growing. */
   private reserve(count: number): void {
-    if (this.to + count <= this.room) return
-    const { rows } = this
+    const { rows, room } = this
+    if (this.to + count <= room) return
     const needed = rows + count
-    if (needed <= this.room && this.from * 4 >= rows && needed * 3 >= this.room) this.move(this.room)
-    else
-      this.move(
-        needed + Math.max(rows >> 4, Math.min(GROWTH_ROWS, Math.ceil(GROWTH_BYTES / (8 + this.width * this.layout.kept.length * 8)))),
-      )
+    const isFarTooLarge = needed * 3 < room
+    const isLong = rows >= LONG_ROWS
+    const rowBytes = 8 + this.width * this.layout.kept.length * this.samples.BYTES_PER_ELEMENT
+    const spare = isLong ? rows >> 2 : Math.max(rows >> 4, Math.min(SPARE_ROWS, Math.ceil(SPARE_BYTES / rowBytes)))
+    const isEnough = isLong ? needed + (spare >> 1) <= room : needed <= room && this.from * 4 >= rows
+    if (isEnough && !isFarTooLarge) this.move(room)
+    else this.move(isFarTooLarge ? needed + spare : Math.max(needed + spare, room + (spare >> 1)))
   }
 
   /** Moves the rows to the front of columns with room for so many. */

@@ -37,7 +37,7 @@ test('what assets share of their plans is stored once, and restored for all of t
 test('a plan that is stored is not stored again', () => {
   const memory = fleet(3)
   const state = keyedState(memory)
-  for (const key of [...state.dirty()]) state.snapshot(key)
+  for (const key of state.dirty()) state.snapshot(key)
   remember(memory, 'press-1', memory.assets.get('press-1')!)
   assert.deepEqual([...state.dirty()], ['press-1'])
 })
