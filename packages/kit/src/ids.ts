@@ -46,10 +46,14 @@ export interface SampleIdentity {
   readonly seqTo: number
 }
 
+const identityText = ({ sourceId, epoch, seqFrom, seqTo }: SampleIdentity): string =>
+  sourceId + separator + epoch + separator + seqFrom + separator + seqTo
+
 /** Digest of the samples a window was made of, whatever order they arrived in. */
 export const samplesDigest = (ranges: readonly SampleIdentity[]): string => {
-  const texts = ranges.map((range) => [range.sourceId, range.epoch, range.seqFrom, range.seqTo].join(separator))
-  return sha256Hex(texts.toSorted().join('\u001e'))
+  const [only] = ranges
+  if (ranges.length === 1 && only !== undefined) return sha256Hex(identityText(only))
+  return sha256Hex(ranges.map(identityText).toSorted().join('\u001e'))
 }
 
 export const blockId = (range: SampleIdentity): string => uuid8('block', range.sourceId, range.epoch, range.seqFrom, range.seqTo)
