@@ -52,7 +52,7 @@ const sidebandRatio = (spectrum: Spectrum, { meshHz, turnHz }: Mesh, sidebands: 
     for (const side of [-1, 1]) {
       // Counted from the line that was found: an error of the speed is small between neighbours.
       const hz = middle * binHz + side * k * turnHz
-      const bin = hz > 0 ? highestBin(spectrum, hz - binHz, hz + binHz) : undefined
+      const bin = hz >= (reach + 1) * binHz ? highestBin(spectrum, hz - binHz, hz + binHz) : undefined
       if (bin !== undefined) sum += Math.sqrt(linePower(spectrum, bin, within))
     }
   return sum / mesh

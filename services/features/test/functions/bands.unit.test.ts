@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { StatisticOptions } from '@andon/schemas'
+import { vibration } from '../../src/functions/vibration.ts'
 import { figuresOf, made, noise, seriesOf, sine } from './waveforms.ts'
 import type { Recipe } from './waveforms.ts'
 
@@ -50,6 +51,33 @@ test('a tone appears with its rms in its own band only', () => {
   assert.ok(Math.abs((found['bandRms2000to3000Hz'] as number) - 3 / Math.SQRT2) < 1e-6)
   assert.ok((found['bandRms1000to2000Hz'] as number) < 1e-3)
   assert.ok(Math.abs((found['dominantHz'] as number) - 2500) < 1e-6)
+})
+
+test('a band holds the same tone whatever the width of the rows and their sample rate', () => {
+  const values = new Float64Array(1)
+  const places = [0]
+  const compute = vibration.prepare({
+    call: { channels: [0], scale: 0, options: { bandsHz: [[900, 1100]] }, asked: [{ statistic: 'bandRms', places }] },
+    channels: [],
+    machine: {
+      speedChannel: null,
+      nominalSpeedRpm: null,
+      tachoChannel: null,
+      tachoPulsesPerRev: 1,
+      bearing: null,
+      gears: [],
+      zoneLimitsMmS: null,
+    },
+  })
+  for (const [rate, length] of [
+    [8192, 2048],
+    [8192, 1024],
+    [16_384, 1024],
+  ] as const) {
+    const context = { startUs: 0, endUs: 1, shaftHz: () => Number.NaN, tacho: () => undefined }
+    compute([seriesOf([sine(rate, length, 1000)], rate)], values, context)
+    close(values[0], Math.SQRT1_2, 1e-3)
+  }
 })
 
 test('the bands of white noise add up to its mean square', () => {

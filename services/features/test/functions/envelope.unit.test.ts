@@ -153,6 +153,14 @@ test('a row with a frequency too low to be resolved, or beyond the band, has no 
   assert.equal(figures(rows, { envelopeBandHz: [3000, 3400] }, 100)['envelopeBpfi'], Number.NaN)
 })
 
+test('a segment parts the lines of the envelope as it parts those of the signal', () => {
+  const row = faulty(107.4, { length: 4096 })
+  const options = { envelopeBandHz: [2500, 4500] as const }
+  assert.ok((figures([row], options)['envelopeFtf'] as number) > 0)
+  const shorter = figures([row], { ...options, spectrum: { segment: 2048 } })
+  assert.deepEqual([shorter['envelopeFtf'], Number.isNaN(shorter['envelopeBpfo'])], [Number.NaN, false])
+})
+
 test('without a speed or a bearing there are no ratios; a band of a few bins, or a short row, has no envelope', () => {
   const row = faulty(107.4, { length: 4096 })
   const still = figures([row], {}, Number.NaN)

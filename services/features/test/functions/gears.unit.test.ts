@@ -52,6 +52,16 @@ test('of several gears the largest counts, each with its own shaft', () => {
   )
   close(found['gearMeshRms'], 3 / Math.SQRT2, 0.01)
   close(found['gearSidebandRatio'], 0.4, 0.1)
+  const turned = figures(
+    mesh(0.5, 0).map((value, i) => value + (other[i] as number)),
+    [wheel, pinion],
+  )
+  assert.deepEqual(turned, found)
+})
+
+test('a sideband that would lie below 0 Hz is none', () => {
+  const x = mesh(2, 0, { teeth: 2 }).map((value, i) => value + 5 * Math.sin((2 * Math.PI * i) / rate))
+  assert.ok((figures(x, [{ ...pinion, teeth: 2 }])['gearSidebandRatio'] as number) < 0.05)
 })
 
 test('sidebands that the resolution does not part have no ratio; a mesh beyond the spectrum, no speed or no gear have nothing', () => {

@@ -69,6 +69,25 @@ test('with a tacho an order keeps its rms while the speed runs up by half and th
   assert.ok(smeared < 0.5 / Math.SQRT2, `${smeared}`)
 })
 
+test('a constant acceleration is followed exactly between pulses, however strong', () => {
+  const x = runUp(4, 60, [[7, 1]])
+  close(orderRms([x], [7], { pulses: pulseSeconds(4, 60).filter(Number.isFinite) })[0], 1 / Math.SQRT2, 0.002)
+})
+
+test('a pulse that is told twice counts once', () => {
+  const pulses = pulseSeconds(20, 10)
+  const twice = pulses.flatMap((s, i) => (i % 3 === 0 ? [s, s] : [s]))
+  const x = runUp(20, 10, lines)
+  assert.deepEqual(orderRms([x], [1, 7], { pulses: twice }), orderRms([x], [1, 7], { pulses }))
+})
+
+test('a bias of the sensor does not leak into low orders of a few turns', () => {
+  const x = runUp(30, 0, [[2, 0.4]])
+  const pulses = [0, 1, 2, 3].map((turn) => 0.1 + turn / 30)
+  const unbiased = orderRms([x.map((value) => value - 2)], [1, 2], { pulses })
+  orderRms([x.map((value) => value + 98)], [1, 2], { pulses }).forEach((rms, i) => close(rms, unbiased[i] as number, 1e-6))
+})
+
 test('pulses per turn are counted, and orders need not be whole', () => {
   const x = runUp(20, 10, [[3.58, 0.7]])
   close(orderRms([x], [3.58], { pulses: pulseSeconds(20, 10, 8), pulsesPerRev: 8 })[0], 0.7 / Math.SQRT2, 0.003)

@@ -124,6 +124,7 @@ test('segments cover a row to its end, and a row counts by its segments', () => 
 test('rows of different widths share the longest segment that fits all; those too short for a given one are left out', () => {
   const [long, short] = [sine(8192, 4096, 1000, 1), sine(8192, 1500, 1000, 1)]
   assert.equal(spectrum([long, short], 8192).length, 1024)
+  assert.equal(spectrum([short, long], 8192).length, 1024)
   const given = spectrum([long, new Float64Array(1500)], 8192, { segment: 2048 })
   close(bandPower(given, 900, 1100), 0.5, 1e-3)
   assert.equal(spectrumOf({ segment: 8192 })(seriesOf([long, short], 8192)), undefined)

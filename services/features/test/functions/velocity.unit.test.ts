@@ -36,6 +36,14 @@ test('what lies outside the band does not count; 10 to 1000 Hz unless another is
   assert.ok(velocity(x, 8192, '[g]', [10, 2000]) > 0.7)
   assert.ok(velocity(sine(8192, 8192, 5, 1), 8192, '[g]') < 1)
   assert.ok(velocity(sine(8192, 8192, 5, 1), 8192, '[g]', [2, 1000]) > 200)
+  // What stands still has no velocity: a band from 0 Hz begins with the first line.
+  const found = velocity(
+    sine(8192, 8192, 100, 1).map((value) => value + 3),
+    8192,
+    '[g]',
+    [0, 1000],
+  )
+  assert.ok(Math.abs(found / velocity(sine(8192, 8192, 100, 1), 8192, '[g]') - 1) < 1e-6, `${found}`)
 })
 
 test('of a unit that is no vibration there is no velocity and no zone', () => {

@@ -26,6 +26,7 @@ const windows = {
   'one row of a power of two': [made({ ...recipe, length: 4096 })],
   'one row of another length': [made({ ...recipe, length: 5000 })],
   'several rows': [made({ ...recipe, length: 2048 }), made({ ...recipe, length: 2048, seed: 8 })],
+  'a longer row': [made({ ...recipe, length: 8192 })],
   'rows of different widths': [made({ ...recipe, length: 4096 }), made({ ...recipe, length: 3000, seed: 8 })],
 }
 
