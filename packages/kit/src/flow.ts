@@ -13,7 +13,7 @@ export interface Order extends Position {
 /** `live`, `redrive:<id>` or `promote:<run>`. */
 export type Lane = string
 
-/** One decoded record. */
+/** One decoded record. What a handler is given is its own while it works on the batch: of what is to last, it keeps the fields. */
 export interface Input<T> {
   readonly topic: string
   readonly partition: number

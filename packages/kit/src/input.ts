@@ -2,11 +2,11 @@
 // the first is the record's fault and is dead-lettered, the second pauses the partition.
 
 import type { Codec } from './codec-port.ts'
-import type { Input, Lane } from './flow.ts'
+import type { Input, Lane, Order } from './flow.ts'
 import { AndonError } from './errors.ts'
 import { HEADER, LIVE, parseOrder } from './lineage.ts'
 import { isRetriable } from './log/log-error.ts'
-import type { LogRecord, RecordBatch } from './log/port.ts'
+import type { LogRecord, Position, RecordBatch } from './log/port.ts'
 
 /** The decoded input; a promise only when the writer's schema has to be fetched first. */
 export const decodeInput = <T>(codec: Codec, record: LogRecord): Input<T> | Promise<Input<T>> => {
@@ -31,6 +31,68 @@ export const decodeInputAt = <T>(codec: Codec, batch: RecordBatch, index: number
   } catch (error) {
     if (isRetriable(error)) throw error
     return codec.decodeAsync<T>(topic, value).then((decoded) => toInputAt(batch, index, lane, decoded))
+  }
+}
+
+/**
+ * As decodeInputAt, for whoever is done with the input before the batch: what its headers say is read when it is asked for,
+ * and of most inputs nobody asks.
+ */
+export const lendInputAt = <T>(codec: Codec, batch: RecordBatch, index: number, lane: Lane): Input<T> | Promise<Input<T>> => {
+  const { topic } = batch
+  const value = batch.valueAt(index)
+  if (value === null)
+    throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${topic}/${batch.partition}/${batch.offsetAt(index)} has no value`)
+  try {
+    return new LentInput(batch, index, lane, codec.decode<T>(topic, value))
+  } catch (error) {
+    if (isRetriable(error)) throw error
+    return codec.decodeAsync<T>(topic, value).then((decoded) => new LentInput(batch, index, lane, decoded))
+  }
+}
+
+class LentInput<T> implements Input<T> {
+  readonly topic: string
+  readonly partition: number
+  readonly position: Position
+  readonly key: string | null
+  readonly value: T
+  readonly timestampMs: number
+  readonly lane: Lane
+  private readonly batch: RecordBatch
+  private readonly index: number
+
+  constructor(batch: RecordBatch, index: number, lane: Lane, value: T) {
+    this.topic = batch.topic
+    this.partition = batch.partition
+    this.position = { leaderEpoch: batch.leaderEpochAt(index), offset: batch.offsetAt(index) }
+    this.key = batch.keyAt(index)
+    this.value = value
+    this.timestampMs = batch.timestampMsAt(index)
+    this.lane = lane
+    this.batch = batch
+    this.index = index
+  }
+
+  get id(): string {
+    const { leaderEpoch, offset } = this.position
+    return this.header(HEADER.id) ?? `${this.topic}/${this.partition}/${leaderEpoch}/${offset}`
+  }
+
+  get type(): string {
+    return this.header(HEADER.type) ?? ''
+  }
+
+  get order(): Order | undefined {
+    return parseOrder(this.header(HEADER.order))
+  }
+
+  get traceparent(): string | undefined {
+    return this.header(HEADER.traceparent)
+  }
+
+  private header(name: string): string | undefined {
+    return this.batch.headerAt(this.index, name)
   }
 }
 

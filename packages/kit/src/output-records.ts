@@ -2,8 +2,10 @@
 // the next batch once the log has answered.
 
 import type { Codec } from './codec-port.ts'
-import type { Input, Output } from './flow.ts'
+import type { Input, Order, Output } from './flow.ts'
 import { OutputHeaders } from './header-template.ts'
+import type { HeaderContext } from './header-template.ts'
+import { LIVE } from './lineage.ts'
 import { EncodedHeaders } from './log/encoded-headers.ts'
 import type { Append } from './log/port.ts'
 
@@ -16,6 +18,15 @@ export class OutputRecords {
   private readonly headers: OutputHeaders
   private slab = Buffer.alloc(0)
   private at = 0
+  /** Of the record that is made: one object for all of them. */
+  private readonly context: { -readonly [field in keyof HeaderContext]: HeaderContext[field] } = {
+    lane: LIVE,
+    traceparent: undefined,
+    order: undefined,
+    cause: undefined,
+    index: 0,
+  }
+  private readonly own = { promotion: 0, leaderEpoch: 0, offset: 0, index: 0 }
 
   /** `source` becomes ce_source. */
   constructor(codec: Codec, source: string) {
@@ -37,27 +48,36 @@ export class OutputRecords {
   /** The record of an output, valid until `begin`. It takes the time of its cause. */
   record(cause: Input<unknown>, index: number, output: Output): Append {
     const { topic, key, partition } = output
-    const from = this.write((slab, at) => this.codec.encodeInto(topic, output.value, slab, at))
-    const value = this.slab.subarray(from, this.at)
-    const order = output.order === 'own' ? { promotion: 0, ...cause.position, index } : (output.order ?? cause.order)
-    const { lane, traceparent } = cause
-    const headersFrom = this.write((slab, at) => this.headers.write(slab, at, output, { lane, traceparent, order, cause, index }))
-    const headers = new EncodedHeaders(this.slab, headersFrom, this.at)
+    let end = this.codec.encodeInto(topic, output.value, this.slab, this.at)
+    while (end < 0) end = this.codec.encodeInto(topic, output.value, this.anotherSlab(end), 0)
+    const value = this.slab.subarray(this.at, end)
+    this.at = end
+    this.context.lane = cause.lane
+    this.context.traceparent = cause.traceparent
+    this.context.order = this.orderOf(cause, index, output)
+    this.context.cause = cause
+    this.context.index = index
+    end = this.headers.write(this.slab, this.at, output, this.context)
+    while (end < 0) end = this.headers.write(this.anotherSlab(end), 0, output, this.context)
+    const headers = new EncodedHeaders(this.slab, this.at, end)
+    this.at = end
     return partition === undefined
       ? { topic, key, value, headers, timestampMs: cause.timestampMs }
       : { topic, key, value, headers, timestampMs: cause.timestampMs, partition }
   }
 
-  /** Where the bytes begin; they end at `at`. A slab that is too small is left to the records that lie in it. */
-  private write(put: (slab: Buffer, at: number) => number): number {
-    let end = put(this.slab, this.at)
-    while (end < 0) {
-      this.slab = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.slab.length * 2, this.slab.length - this.at - end))
-      this.at = 0
-      end = put(this.slab, 0)
-    }
-    const from = this.at
-    this.at = end
-    return from
+  private orderOf(cause: Input<unknown>, index: number, { order }: Output): Order | undefined {
+    if (order !== 'own') return order ?? cause.order
+    this.own.leaderEpoch = cause.position.leaderEpoch
+    this.own.offset = cause.position.offset
+    this.own.index = index
+    return this.own
+  }
+
+  /** A slab that is too small, `end` says by how much, is left to the records that lie in it. */
+  private anotherSlab(end: number): Buffer {
+    this.slab = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.slab.length * 2, this.slab.length - this.at - end))
+    this.at = 0
+    return this.slab
   }
 }

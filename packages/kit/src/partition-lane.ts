@@ -5,7 +5,7 @@ import type { Codec } from './codec-port.ts'
 import { deadLetter } from './dead-letters.ts'
 import { AndonError, LogError } from './errors.ts'
 import type { Batch, Emitter, Input, KeyedState, PartitionProcess, ProcessOptions } from './flow.ts'
-import { decodeInputAt } from './input.ts'
+import { lendInputAt } from './input.ts'
 import type { DedupeEntry } from './lineage.ts'
 import { DedupeMarks, HEADER, LIVE, comparePositions, isCovered, parseCause } from './lineage.ts'
 import { isRetriable, logError } from './log/log-error.ts'
@@ -227,7 +227,7 @@ export class PartitionLane<T> {
         continue
       }
       try {
-        const decoded = decodeInputAt<T>(codec, batch, i, lane)
+        const decoded = lendInputAt<T>(codec, batch, i, lane)
         inputs.push(decoded instanceof Promise ? await decoded : decoded)
       } catch (error) {
         if (isRetriable(error)) throw error
@@ -326,7 +326,7 @@ export class PartitionLane<T> {
 
   private async writeRound(state: KeyedState): Promise<boolean> {
     const snapshots = await this.context.snapshots()
-    const taken = (key: string) => ({ key, version: state.version, state: Uint8Array.from(state.snapshot(key)) })
+    const taken = (key: string) => ({ key, version: state.version, state: new Uint8Array(state.snapshot(key)) })
     const dirty = new Set(state.dirty())
     // From here on the keys count as clean: a round that fails leaves the lane broken, so that it is restored.
     this.broken = true
