@@ -2,7 +2,7 @@
 // closing one allocates nothing.
 
 import type { Lane } from './lanes.ts'
-import type { AssetPlan } from './plan.ts'
+import type { AssetPlan, Length } from './plan.ts'
 
 export class WindowRows {
   plan: AssetPlan | undefined
@@ -16,13 +16,16 @@ export class WindowRows {
   readonly from: number[] = []
   /** By scale and lane: the first row of a channel that no other lane here has. */
   private readonly first: number[] = []
-  /** By lane: no row before it, since the asset was serviced there. */
+  /** By lane: no row before it, since the asset was serviced there, or a window that is cut by time begins. */
   private readonly floor: number[] = []
 
   /** Goes to the window of a plan that ends before `endUs`. Rows before `floorUs` do not belong to it. */
   open(lanes: readonly Lane[], planIndex: number, plan: AssetPlan, endUs: number, floorUs: number | null): this {
     this.plan = plan
     this.endUs = endUs
+    const { length: window } = plan.scales[0]!
+    let sinceUs = floorUs ?? Number.NEGATIVE_INFINITY
+    if ('us' in window) sinceUs = Math.max(sinceUs, endUs - window.us) // shorter scales lie in the window too, where they count rows
     let count = 0
     for (const lane of lanes) {
       if (lane.plan !== planIndex || lane.from === lane.to || (plan.hop === 'row' && lane.layout.kept.length === 0)) continue
@@ -30,7 +33,7 @@ export class WindowRows {
       if (to === lane.from) continue
       this.lanes[count] = lane
       this.to[count] = to
-      this.floor[count] = floorUs === null ? lane.from : lane.at(floorUs)
+      this.floor[count] = lane.at(sinceUs)
       count++
     }
     this.lanes.length = count
@@ -98,8 +101,8 @@ export class WindowRows {
     const { lanes, from } = this
     const { length } = plan.scales[scale]!
     for (let i = 0; i < lanes.length; i++) {
-      const first = 'us' in length ? (lanes[i] as Lane).at(this.endUs - length.us) : (this.to[i] as number) - length.rows
-      this.first[scale * lanes.length + i] = Math.max(first, this.floor[i] as number)
+      const floor = this.floor[i] as number
+      this.first[scale * lanes.length + i] = Math.max(floor, this.unboundedFirst(i, scale, length))
     }
     if ('us' in length || lanes.length === 1) {
       for (let i = 0; i < lanes.length; i++) from[i] = Math.min(from[i] as number, this.firstOf(i, scale))
@@ -111,6 +114,11 @@ export class WindowRows {
       if (holding.length === 1 && only !== undefined) from[only] = Math.min(from[only] as number, this.firstOf(only, scale))
       else this.lastOf(holding, length.rows, (i, row) => (from[i] = Math.min(from[i] as number, row)))
     }
+  }
+
+  private unboundedFirst(i: number, scale: number, length: Length): number {
+    if ('rows' in length) return (this.to[i] as number) - length.rows
+    return scale === 0 ? 0 : (this.lanes[i] as Lane).at(this.endUs - length.us) // the window itself begins at its floor
   }
 
   /** The last `count` rows of some of the lanes, newest first. */

@@ -40,11 +40,13 @@ export const oracleVectors = (
     const before = rows.filter(({ timeUs }) => timeUs < endUs && timeUs >= sinceUs)
     const inside = new Set<OracleRow>()
     const numbers: Record<string, number> = {}
+    const { length: window } = plan.scales[0]!
     const missing: string[] = []
     plan.scales.forEach(({ name, length }, scale) => {
       for (const { id } of plan.channels) {
         const own = before.filter(({ values }) => id in values)
-        const held = 'us' in length ? own.filter(({ timeUs }) => timeUs >= endUs - length.us) : own.slice(-length.rows)
+        const last = 'us' in length ? own.filter(({ timeUs }) => timeUs >= endUs - length.us) : own.slice(-length.rows)
+        const held = last.filter(({ timeUs }) => !('us' in window) || timeUs >= endUs - window.us)
         for (const row of held) inside.add(row)
         const good = held.filter(({ quality, values }) => quality < 2 && Number.isFinite(values[id]))
         if (good.length === 0 && scale === 0) missing.push(id)

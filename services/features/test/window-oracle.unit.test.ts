@@ -20,6 +20,7 @@ const kinds: Readonly<Record<string, AssetPlan>> = {
   'at every row, by time': modelPlan({ ...base, isByRow: true, lengths: [{ us: 700_000 }] }),
   'at every row, of several lengths': modelPlan({ ...base, isByRow: true, lengths: [{ rows: 5 }, { us: 300_000 }, { rows: 2 }] }),
   'hopping, of several lengths': modelPlan({ ...base, windowUs: SECOND_US, hopUs: 500_000, lengths: [{ us: SECOND_US }, { us: 250_000 }] }),
+  'hopping, with a length in rows': modelPlan({ ...base, windowUs: SECOND_US, hopUs: 500_000, lengths: [{ us: SECOND_US }, { rows: 3 }] }),
   'at every row, without lateness': modelPlan({ ...base, latenessUs: 0, isByRow: true, lengths: [{ rows: 3 }] }),
 }
 
