@@ -5,6 +5,7 @@ import { leaderKilled, leaderPaused, rollingRestart } from './brokers.ts'
 import { poison, registryDown } from './codec-faults.ts'
 import { damage } from './damage.ts'
 import type { Fault } from './fault.ts'
+import { featuresKills } from './features/kills.ts'
 import { ingestKills } from './ingest/kills.ts'
 import { ingestMixed } from './ingest/mixed.ts'
 import { network } from './network.ts'
@@ -133,6 +134,12 @@ export const FAULTS: readonly Fault[] = [
     id: 'damage',
     title: 'snapshots torn by a power loss, single bits flipped in stored state: always noticed, never used',
     run: damage,
+  },
+  {
+    id: 'features-kills',
+    title: 'features killed three times and rebalanced twice under load, in both modes of delivery: equal to a replay, record by record',
+    ciScale: 0.03,
+    run: featuresKills,
   },
   {
     id: 'ingest-kills',

@@ -25,7 +25,12 @@ export const holds = async (log: Log, mark: Mark): Promise<boolean> => {
   const { low, high } = await watermarksOf(log, mark.topic, mark.partition)
   if (mark.offset < low) return true
   if (mark.offset >= high) return false
-  const record = await recordAt(log, mark.topic, mark.partition, mark.offset)
+  const record = await recordAt(log, mark.topic, mark.partition, mark.offset).catch(async (error: unknown) => {
+    // Retention moved the start of the log while it was read.
+    if (mark.offset < (await watermarksOf(log, mark.topic, mark.partition)).low) return 'removed' as const
+    throw error
+  })
+  if (record === 'removed') return true
   return record !== undefined && record.leaderEpoch === mark.leaderEpoch && (mark.id === '' || record.header(HEADER.id) === mark.id)
 }
 
