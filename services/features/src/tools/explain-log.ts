@@ -35,10 +35,9 @@ const placeOf = (record: LogRecord): Place => ({
 
 const PIECE = 2000
 
-const piece = async (log: Log, topic: string, partition: number, from: number, to: number): Promise<LogRecord[]> => {
-  const records: LogRecord[] = []
-  if (from < to) for await (const batch of log.read({ topic, partition, from, to })) records.push(...batch.records)
-  return records
+/** Records of a piece, a batch in memory at a time: blocks of waveforms are large. */
+async function* piece(log: Log, topic: string, partition: number, from: number, to: number): AsyncGenerator<LogRecord> {
+  if (from < to) for await (const batch of log.read({ topic, partition, from, to })) yield* batch.records
 }
 
 const decoded = async <T>(codec: Codec, record: LogRecord): Promise<T | undefined> => {
@@ -75,7 +74,8 @@ export const findVector = async (log: Log, codec: Codec, topic: string, id: stri
     for (const search of open) {
       const from = Math.max(search.low, search.end - PIECE)
       // The last of equal ids: a promotion carries the id that it brings back.
-      const record = (await piece(log, topic, search.partition, from, search.end)).findLast((each) => each.header(HEADER.id) === id)
+      let record: LogRecord | undefined
+      for await (const each of piece(log, topic, search.partition, from, search.end)) if (each.header(HEADER.id) === id) record = each
       search.end = from
       const value = record && (await decoded<Features>(codec, record))
       if (record && value?.vector) return { place: placeOf(record), assetId: value.assetId, vector: value.vector }
@@ -106,8 +106,10 @@ export const findBlocks = async (log: Log, codec: Codec, { place, assetId, vecto
   let oldestMs = Number.POSITIVE_INFINITY
   for (let end = cause.offset + 1; end > low;) {
     const from = Math.max(low, end - PIECE)
-    const records = (await piece(log, topic, partition, from, end)).toReversed()
-    for (const record of records) {
+    const ofPiece: FoundBlock[] = []
+    let firstMs = Number.POSITIVE_INFINITY
+    for await (const record of piece(log, topic, partition, from, end)) {
+      firstMs = Math.min(firstMs, record.timestampMs)
       if (record.key !== assetId) continue
       const block = (await decoded<Telemetry>(codec, record))?.block
       if (!block) continue
@@ -115,16 +117,16 @@ export const findBlocks = async (log: Log, codec: Codec, { place, assetId, vecto
       const { correction } = block
       const corrects = correction !== null && correction.fromUs < vector.windowEndUs && vector.windowStartUs < correction.toUs
       if (!isNeeded && !corrects) continue
-      found.push({ block, place: placeOf(record) })
-      if (isNeeded) {
-        left = without(left, block)
-        oldestMs = Math.min(oldestMs, record.timestampMs)
-      }
+      ofPiece.push({ block, place: placeOf(record) })
+      if (!isNeeded) continue
+      left = without(left, block)
+      oldestMs = Math.min(oldestMs, record.timestampMs)
     }
+    found.unshift(...ofPiece)
     end = from
-    if (left.length === 0 && (records.at(-1)?.timestampMs ?? 0) < oldestMs - CORRECTIONS_BEFORE_MS) break
+    if (left.length === 0 && firstMs < oldestMs - CORRECTIONS_BEFORE_MS) break
   }
-  return found.toReversed()
+  return found
 }
 
 /** A document as it stands on `config`. */
@@ -139,7 +141,7 @@ export interface FoundDocument {
 export const readDocuments = async (log: Log, codec: Codec): Promise<FoundDocument[]> => {
   const documents: FoundDocument[] = []
   for (const { partition, low, high } of await log.admin.watermarks('config'))
-    for (const record of await piece(log, 'config', partition, low, high)) {
+    for await (const record of piece(log, 'config', partition, low, high)) {
       const config = await decoded<Config>(codec, record)
       if (config === undefined || config.body === '') continue
       try {
@@ -169,7 +171,7 @@ export const findRevisions = async (log: Log, codec: Codec, { place, assetId, ve
   const revisions: FoundRevision[] = []
   const to = Math.min(mark?.high ?? 0, place.offset + AROUND)
   for (let from = Math.max(mark?.low ?? 0, place.offset - AROUND); from < to; from += PIECE)
-    for (const record of await piece(log, place.topic, place.partition, from, Math.min(to, from + PIECE))) {
+    for await (const record of piece(log, place.topic, place.partition, from, Math.min(to, from + PIECE))) {
       if (record.key !== assetId) continue
       const other = (await decoded<Features>(codec, record))?.vector
       if (!other || other.windowEndUs !== vector.windowEndUs || other.featureSet !== vector.featureSet) continue
@@ -196,7 +198,7 @@ export const findCitations = async (log: Log, codec: Codec, { place, assetId, ve
     if (!present.has(topic)) continue
     const high = (await log.admin.watermarks(topic)).find(({ partition }) => partition === place.partition)?.high ?? 0
     const from = await log.admin.offsetAt(topic, place.partition, place.timestampMs)
-    for (const record of await piece(log, topic, place.partition, from, Math.min(high, from + MOST_LOOKED_AT))) {
+    for await (const record of piece(log, topic, place.partition, from, Math.min(high, from + MOST_LOOKED_AT))) {
       if (record.key !== assetId) continue
       const value = await decoded<
         Partial<Predictions> & { finding?: { findingId: string; vectorId: string; openingVectorId: string; transition: string } | null }

@@ -95,6 +95,8 @@ const MOST_LINES = 4
 export const panelsOf = (
   signals: readonly Signal[],
   names: readonly string[],
+  /** By name: the unit of the (first) channel that it is made of. */
+  channelUnits: readonly string[],
   vectors: readonly PlottedVector[],
   only?: (name: string) => boolean,
 ): Panel[] => {
@@ -109,9 +111,8 @@ export const panelsOf = (
     groups.set(key, group)
     group.places.push(place)
   })
-  const unitOf = (channel: string): string => signals.find((each) => each.channel === channel.split('+')[0])?.unit ?? '1'
   const featurePanels = [...groups.values()].flatMap(({ channel, title, places }): Panel[] => {
-    const unit = unitText(featureUnit(names[places[0] as number] as string, unitOf(channel)))
+    const unit = unitText(featureUnit(names[places[0] as number] as string, channelUnits[places[0] as number] ?? '1'))
     const isOne = new Set(places.map((place) => featureParts(names[place] as string).statistic)).size === 1
     const isOneScale = new Set(places.map((place) => featureParts(names[place] as string).scale)).size === 1
     const trace = (place: number): Trace => {

@@ -238,11 +238,19 @@ const plotOf = (
       `${amount(counts.vectors, 'vector')}, ${windowWords(plan)}`,
       `${clock(span.fromUs)} to ${clock(toUs)} UTC`,
     ].join(' · '),
-    panels: panelsOf(wanted, plan.names, vectors, only),
+    panels: panelsOf(wanted, plan.names, channelUnits(plan), vectors, only),
     regimes: regimesOf(vectors),
     unmonitored: unmonitoredOf(vectors),
     stepUs: plan.hop === 'row' ? null : plan.hop.us,
   }
+}
+
+/** By name: the unit of the first channel that it is made of, also where the rule calls it otherwise. */
+const channelUnits = ({ names, calls, channels }: AssetPlan): string[] => {
+  const units = names.map(() => '1')
+  for (const call of calls)
+    for (const place of call.asked.flatMap(({ places }) => places)) units[place] = channels[call.channels[0] as number]?.unit ?? '1'
+  return units
 }
 
 /** Rows by time; undefined when they lie so already. */
