@@ -5,6 +5,7 @@
 import { emitter, samplesDigest, uuid8, vectorId } from '@andon/kit'
 import type { Emitter, Handler, Input } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
+import { findAbsent } from './absent-assets.ts'
 import { addBlock, advance, isMovedBy, newAsset } from './asset-windows.ts'
 import type { AssetWindows, Closing, PlanAt, VectorClosing } from './asset-windows.ts'
 import { BlockError } from './block-rows.ts'
@@ -12,7 +13,7 @@ import { onTick } from './partition-time.ts'
 import type { AssetPlan } from './plan.ts'
 import { rangeCount } from './ranges.ts'
 import type { Silence } from './silence.ts'
-import { assetIds, remember, TIME_KEY } from './state.ts'
+import { ABSENT_KEY, assetIds, remember, TIME_KEY } from './state.ts'
 import type { PartitionMemory } from './state.ts'
 import { summarise } from './summarise.ts'
 
@@ -33,6 +34,8 @@ export interface TelemetryDependencies {
   readonly planAt: (assetId: string, timeUs: number) => AssetPlan | undefined
   /** When the asset was serviced last before an event time; null where that is not known. */
   readonly servicedAt: (assetId: string, beforeUs: number) => number | null
+  /** Assets that the plant names at a partition time and whose telemetry belongs to this partition. Default: none. */
+  readonly expectedAt?: (timeUs: number) => readonly string[]
   /** Resolves when every document that is on the log by now has been read. */
   readonly settled: () => Promise<void>
   /** Missing ranges remembered per source and epoch. */
@@ -86,6 +89,19 @@ class Work {
       remember(memory, assetId, asset)
       this.assetId = assetId
       for (const closing of advance(asset, timeUs)) this.emit(input, asset, closing)
+    }
+    this.findAbsent(input)
+  }
+
+  private findAbsent(input: Input<Telemetry>): void {
+    const { memory, planAt, expectedAt } = this.dependencies
+    const { timeUs } = memory.time
+    if (expectedAt === undefined) return
+    const { found, isChanged } = findAbsent(memory.absent, expectedAt(timeUs), (id) => memory.assets.has(id), planAt, timeUs)
+    if (isChanged) memory.changed.add(ABSENT_KEY)
+    for (const each of found) {
+      this.assetId = each.assetId
+      this.emitUnmonitored(input, each)
     }
   }
 

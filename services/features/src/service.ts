@@ -1,8 +1,9 @@
 // Wires the features service: documents as a side input, one process over the partitions of telemetry, latest vectors in Redis.
 
-import { createLogger, createMetrics, followDocuments, openLog, retainedHistory, runProcess } from '@andon/kit'
+import { createLogger, createMetrics, followDocuments, openLog, partitionOf, retainedHistory, runProcess } from '@andon/kit'
 import type { Codec, Documents, Log, Logger, Metrics, OpenLog, Part, Run, Service } from '@andon/kit'
 import type { FeatureSet, Plant, Serviced, Telemetry } from '@andon/schemas'
+import { expectedAssets } from './absent-assets.ts'
 import { latestVectors } from './adapters/latest-vectors.ts'
 import { markDamaged } from './asset-windows.ts'
 import type { FeaturesConfig } from './config.ts'
@@ -67,6 +68,7 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
     ready: () => run !== undefined,
     async start() {
       const { log, codec, documents } = inputs()
+      const partitions = await log.admin.partitions('telemetry')
       const planAt = featurePlans({
         plantAt: (timeUs) => documents.at<Plant>('plant', timeUs),
         featureSetAt: (name, timeUs) => documents.at<FeatureSet>(name, timeUs),
@@ -80,7 +82,11 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
         const memory = newMemory()
         memories.set(partition, memory)
         const settled = () => documents.caughtUp()
-        const handle = onTelemetry({ memory, planAt, servicedAt, settled, gapBound: config.gapBound, counts })
+        const expectedAt = expectedAssets(
+          (timeUs) => documents.at<Plant>('plant', timeUs),
+          (assetId) => partitionOf(assetId, partitions) === partition,
+        )
+        const handle = onTelemetry({ memory, planAt, servicedAt, expectedAt, settled, gapBound: config.gapBound, counts })
         return { handle, state: keyedState(memory) }
       }
       const onDeadLetter = (partition: number, assetId: string | null) => {

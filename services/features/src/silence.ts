@@ -7,7 +7,7 @@ import { isOldData } from './source-clock.ts'
 import type { SourceClock } from './source-clock.ts'
 
 /** Windows that have to pass without a row. */
-const WINDOWS = 3
+export const WINDOWS_OF_SILENCE = 3
 /** Least patience with assets whose windows are counted in rows. */
 const LEAST_US = 1_000_000
 
@@ -46,9 +46,9 @@ const patienceUs = (asset: AssetWindows): number | undefined => {
   const plan = asset.plans[asset.current]
   if (plan === undefined) return undefined
   const { length } = plan.scales[0]!
-  if ('us' in length) return WINDOWS * length.us
+  if ('us' in length) return WINDOWS_OF_SILENCE * length.us
   const distanceUs = usualDistanceUs(asset, length.rows)
-  return distanceUs && WINDOWS * (distanceUs + Math.max(plan.latenessUs + plan.graceUs, LEAST_US))
+  return distanceUs && WINDOWS_OF_SILENCE * (distanceUs + Math.max(plan.latenessUs + plan.graceUs, LEAST_US))
 }
 
 /** Mean time from row to row over the last window; undefined as long as there is none. */

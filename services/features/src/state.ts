@@ -2,6 +2,7 @@
 // reserved keys partition time and the plans that assets share. Restored after a crash it gives the same vectors with the same ids.
 
 import type { KeyedState } from '@andon/kit'
+import type { AbsentAssets } from './absent-assets.ts'
 import { derive, newAsset, tidy } from './asset-windows.ts'
 import type { AssetWindows } from './asset-windows.ts'
 import { Lane } from './lanes.ts'
@@ -15,6 +16,8 @@ import type { SourceClock } from './source-clock.ts'
 
 /** Key of partition time; no asset id starts with #. */
 export const TIME_KEY = '#time'
+/** Key of the assets that never sent anything. */
+export const ABSENT_KEY = '#absent'
 /** Keys of what assets of a class share of their plans, by its digest. */
 const PLAN_KEY = '#plan:'
 
@@ -24,6 +27,7 @@ const VERSION = 2
 export interface PartitionMemory {
   time: PartitionTime
   readonly assets: Map<string, AssetWindows>
+  absent: AbsentAssets
   /** Bodies of the plans that stored assets name. */
   readonly plans: Map<string, PlanBody>
   /** Keys changed since their last snapshot. */
@@ -35,6 +39,7 @@ export interface PartitionMemory {
 export const newMemory = (): PartitionMemory => ({
   time: startOfTime(),
   assets: new Map(),
+  absent: new Map(),
   plans: new Map(),
   changed: new Set(),
   sortedIds: [],
@@ -102,6 +107,7 @@ export const keyedState = (memory: PartitionMemory): KeyedState => {
       const [assetId, at] = assetAndPart(key)
       memory.changed.delete(assetId)
       if (key === TIME_KEY) return encode(memory.time, [])
+      if (key === ABSENT_KEY) return encode([...memory.absent], [])
       if (key.startsWith(PLAN_KEY)) return encode(memory.plans.get(key.slice(PLAN_KEY.length)) ?? null, [])
       return partsOf(assetId)[at] ?? new Uint8Array(PART_HEADER_BYTES)
     },
@@ -109,6 +115,10 @@ export const keyedState = (memory: PartitionMemory): KeyedState => {
       if (version !== VERSION) throw new RangeError(`features state of ${key} has version ${version}, expected ${VERSION}`)
       if (key === TIME_KEY) {
         memory.time = decode<PartitionTime>(state).header
+        return
+      }
+      if (key === ABSENT_KEY) {
+        memory.absent = new Map(decode<[string, number | null][]>(state).header)
         return
       }
       if (key.startsWith(PLAN_KEY)) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Features, Telemetry, Vector } from '@andon/schemas'
+import { expectedAssets } from '../src/absent-assets.ts'
 import { onTelemetry } from '../src/on-telemetry.ts'
 import type { AssetPlan } from '../src/plan.ts'
 import { keyedState, newMemory } from '../src/state.ts'
@@ -11,10 +12,13 @@ class Bench {
   memory = newMemory()
   unmonitored = 0
   private readonly plan: AssetPlan
+  private readonly expected: (timeUs: number) => readonly string[]
+  private readonly stored = new Map<string, Uint8Array>()
   private offset = 0
 
-  constructor(plan: AssetPlan) {
+  constructor(plan: AssetPlan, expected: (timeUs: number) => readonly string[] = () => []) {
     this.plan = plan
+    this.expected = expected
   }
 
   async give(value: Telemetry): Promise<Vector[]> {
@@ -28,6 +32,7 @@ class Bench {
       memory: this.memory,
       settled: async () => {},
       servicedAt: () => null,
+      expectedAt: this.expected,
       planAt: () => this.plan,
       gapBound: 16,
       counts,
@@ -61,10 +66,10 @@ class Bench {
 
   restart(): void {
     const stored = keyedState(this.memory)
-    const bytes = [...stored.dirty()].map((key) => [key, Uint8Array.from(stored.snapshot(key))] as const)
+    for (const key of stored.dirty()) this.stored.set(key, Uint8Array.from(stored.snapshot(key)))
     this.memory = newMemory()
     const into = keyedState(this.memory)
-    for (const [key, state] of bytes) into.restore(key, state, into.version)
+    for (const [key, state] of this.stored) into.restore(key, state, into.version)
   }
 }
 
@@ -133,4 +138,30 @@ test('a restart neither forgets a silence nor says it twice', async () => {
   assert.equal((await bench.tick(20)).length, 1)
   bench.restart()
   assert.deepEqual(await bench.tick(40), [])
+})
+
+test('an asset of the plant that never sent anything is unmonitored once, three windows after ticks found it there', async () => {
+  const bench = new Bench(modelPlan(), () => ['press-1-process', 'press-2'])
+  await bench.tick(100)
+  await bench.row(1, 100)
+  assert.deepEqual(await bench.tick(111.9), [])
+  bench.restart()
+  const found = await bench.give(tickRecord('ingest-0', 112))
+  assert.deepEqual(
+    found.flatMap(({ quality, windowStartUs, windowEndUs }) =>
+      quality === 'unmonitored' ? [[windowStartUs / SECOND_US, windowEndUs / SECOND_US]] : [],
+    ),
+    [[100, 112]],
+  )
+  bench.restart()
+  assert.equal((await bench.tick(200)).length, 1, 'the one that sent something falls silent; the other one was told')
+})
+
+test('assets are expected from the time on that the plant is in force, by the partition that their key belongs to', () => {
+  const version = { effectiveFromUs: 5, value: { assets: [{ id: 'a' }, { id: 'b' }] } }
+  const expectedAt = expectedAssets(
+    () => version,
+    (id) => id === 'b',
+  )
+  assert.deepEqual([expectedAt(4), expectedAt(5)], [[], ['b']])
 })
