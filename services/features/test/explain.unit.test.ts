@@ -198,8 +198,9 @@ const telemetry: readonly Append[] = [
   vib(2, 6),
   tick(9),
   vib(3, 9),
-  plc(18, [9, 10, 11], 11),
-  tick(13),
+  plc(18, [9, 10, 12.5], 12.5),
+  plc(21, [11], 12.6), // its clock stepped back
+  tick(14),
   tick(16),
   tick(40),
 ]
