@@ -1,6 +1,8 @@
-// A made-up field of assets, block after block, and what the windows of it cost: memory per asset, processor time per sample.
+// A made-up field of assets, block after block, and what its windows occupy.
 // Blocks are made once per moment and lent to one asset after the other, so that making them up is hardly counted.
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Block, Statistic } from '@andon/schemas'
 import { addBlock, newAsset } from '../src/asset-windows.ts'
 import type { AssetWindows } from '../src/asset-windows.ts'
@@ -8,7 +10,7 @@ import type { AssetPlan } from '../src/plan.ts'
 import { summarise } from '../src/summarise.ts'
 import { modelPlan, plain } from './blocks.ts'
 
-export interface FieldOptions {
+interface FieldOptions {
   readonly assets: number
   readonly channels: number
   readonly statistics: readonly Statistic[]
@@ -34,7 +36,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 const STEP_US = 1000
 const START_US = 1_795_000_000_000_000
 
-export class Field {
+class Field {
   readonly options: FieldOptions
   readonly assets: AssetWindows[]
   /** Vectors so far, and the sum of their first numbers, so that nothing is computed for nobody. */
@@ -114,10 +116,10 @@ export class Field {
   }
 }
 
-/** Bytes that an asset occupies: memory of the process, with its windows full, less that of an empty one. Needs --expose-gc. */
+/** Bytes that an asset occupies: memory of the process, with its windows full, less that of the field before its first block. */
 export const bytesPerAsset = (options: FieldOptions): number => {
-  const { gc } = globalThis as { gc?: () => void }
-  if (gc === undefined) throw new Error('run node with --expose-gc')
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
   const occupied = (): number => {
     gc()
     gc()
@@ -125,28 +127,11 @@ export const bytesPerAsset = (options: FieldOptions): number => {
     return heapUsed + external
   }
   new Field({ ...options, assets: 1 }).step()
-  const before = occupied()
   const field = new Field(options)
   const made = occupied() // plans, sources and blocks of the field itself
   const rows = 4 * options.windowRows + options.hopRows
   for (let row = 0; row < rows; row += options.rowsPerBlock) field.step()
   const bytes = occupied() - made
-  if (field.vectors === 0) throw new Error(`no window closed; ${before} bytes before`)
+  if (field.vectors === 0) throw new Error('no window closed')
   return bytes / options.assets
-}
-
-/** Processor time per sample of full windows, microseconds: blocks, closing and numbers. The least of some rounds. */
-export const usPerSample = (options: FieldOptions, rounds = 5): number => {
-  const field = new Field(options)
-  const once = Math.ceil((4 * options.windowRows) / options.rowsPerBlock)
-  for (let i = 0; i < once; i++) field.step()
-  let least = Number.POSITIVE_INFINITY
-  for (let round = 0; round < rounds; round++) {
-    const begun = process.cpuUsage()
-    let samples = 0
-    for (let i = 0; i < Math.max(1, Math.ceil(once / 4)); i++) samples += field.step()
-    const { user, system } = process.cpuUsage(begun)
-    least = Math.min(least, (user + system) / samples)
-  }
-  return least
 }
