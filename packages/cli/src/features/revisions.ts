@@ -15,8 +15,8 @@ export type Standing =
 
 const NEWEST: Standing = { kind: 'newest' }
 
-/** Windows that one pass over the range remembers, about 64 bytes each. */
-export const WINDOWS_PER_PASS = 1 << 20
+/** Windows that one pass over the range remembers, 100 to 200 bytes each. */
+export const WINDOWS_PER_PASS = 1 << 19
 
 const FREE = -1
 const [REPEAT, OUTRANKED] = [-1, -2]
@@ -38,7 +38,7 @@ export class Revisions {
   note(record: LogRecord, assetId: string, vector: Vector, knownFromUs: number): void {
     const pair = this.pairOf(record.partition, assetId, vector.featureSet)
     const hash = hashOf(pair, vector.windowEndUs)
-    if (this.share.of > 1 && (hash >>> 8) % this.share.of !== this.share.index) return
+    if (this.share.of > 1 && (hash >>> 21) % this.share.of !== this.share.index) return
     const order = orderOf(record)
     const id = Number.parseInt(vector.vectorId.replaceAll('-', '').slice(0, 13), 16)
     const { slots } = this
