@@ -5,16 +5,14 @@ import { writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Command, CommanderError, Option } from 'commander'
 import { AndonError, messageOf } from '@andon/kit/errors'
-import type { Block, Telemetry } from '@andon/schemas'
-import { readDoubles } from '@andon/schemas/packed'
 import type { AssetPlan } from '../plan.ts'
-import { type EmittedVector, blockRecord, emittedFrom, tickRecord } from './engine.ts'
 import { pngOf } from './plot-png.ts'
 import { plotSvg } from './plot-svg.ts'
 import { plotTerminal } from './plot-terminal.ts'
-import { type Plot, type PlottedVector, type Signal, gapsOf, panelsOf, regimesOf, unmonitoredOf, usualStepUs } from './plot.ts'
+import { type Plot, type Signal, gapsOf, panelsOf, regimesOf, unmonitoredOf } from './plot.ts'
 import { type PreviewPlan, previewPlan } from './preview-plan.ts'
-import { type BlockLayout, type Recording, blocksOf, readRecording } from './recording.ts'
+import { type PreviewedVector, runRecording } from './preview-run.ts'
+import { type BlockLayout, type Recording, readRecording } from './recording.ts'
 
 export interface PreviewOptions {
   readonly file: string
@@ -42,7 +40,7 @@ export interface PreviewOptions {
 export interface Preview {
   readonly plot: Plot
   readonly plan: AssetPlan
-  readonly vectors: readonly (PlottedVector & { readonly vector: EmittedVector })[]
+  readonly vectors: readonly PreviewedVector[]
   /** In the words of a person, one each. */
   readonly notes: readonly string[]
   readonly counts: PreviewCounts
@@ -88,7 +86,7 @@ export const preview = async (options: PreviewOptions): Promise<Preview> => {
   const waveforms = options.waveform
   const { plant, asset } = options
   const prepared = previewPlan(options.set, recording, { plant, asset, waveforms, sampleRateHz, width })
-  const { vectors, lateRows, revisions } = await run(prepared, recording)
+  const { vectors, lateRows, revisions } = await runRecording(prepared, recording)
   const { plan, layouts, absent } = prepared
   const monitored = vectors.filter(({ quality }) => quality !== 'unmonitored')
   const counts: PreviewCounts = {
@@ -125,71 +123,6 @@ const between = (recording: Recording, fromUs = Number.NEGATIVE_INFINITY, toUs =
 }
 
 const iso = (us: number): string => new Date(us / 1000).toISOString()
-
-/** Through the engine, as if the rows had come one after the other, each when its time was: a pause is a pause. */
-const run = async ({ plan, layouts }: PreviewPlan, recording: Recording) => {
-  const newest = new Map<number, EmittedVector>()
-  let [lateRows, revisions] = [0, 0]
-  const blocks = layouts.flatMap((layout) => blocksOf(recording, layout))
-  let lastUs = Number.NEGATIVE_INFINITY
-  for (const { receivedUs } of blocks) lastUs = Math.max(lastUs, receivedUs)
-  for await (const emitted of emittedFrom(plan, recordsOf(plan, blocks, recording, lastUs))) {
-    if ('late' in emitted) {
-      for (const { seqFrom, seqTo } of emitted.late.ranges) lateRows += seqTo - seqFrom + 1
-    } else if (emitted.vector.windowStartUs <= lastUs) {
-      if (newest.has(emitted.vector.windowEndUs)) revisions += 1
-      newest.set(emitted.vector.windowEndUs, emitted.vector)
-    }
-  }
-  const vectors = [...newest.values()]
-    .toSorted((a, b) => a.windowEndUs - b.windowEndUs)
-    .map((vector) => ({
-      vector,
-      windowStartUs: vector.windowStartUs,
-      windowEndUs: vector.windowEndUs,
-      values: vector.names.length === 0 ? new Float64Array(plan.names.length).fill(Number.NaN) : readDoubles(vector.values),
-      quality: vector.quality ?? 'good',
-      regime: vector.regime ?? null,
-      machineOff: vector.machineOff ?? false,
-      health: vector.health ?? [],
-    }))
-  return { vectors, lateRows, revisions }
-}
-
-function* recordsOf(plan: AssetPlan, blocks: readonly Block[], recording: Recording, lastUs: number): Generator<Telemetry> {
-  let receivedUs = Number.NEGATIVE_INFINITY
-  for (const block of inOrderOfArrival(blocks)) {
-    const firstUs = Number(block.timesUs.readBigInt64LE(0))
-    // What a mesh would have been told in a pause: nothing came.
-    const stepUs = tickUs(plan)
-    if (receivedUs > Number.NEGATIVE_INFINITY && firstUs - receivedUs > 2 * stepUs)
-      for (let tick = 1; tick <= MOST_TICKS && receivedUs + tick * stepUs < firstUs; tick++) yield tickRecord(receivedUs + tick * stepUs)
-    receivedUs = Math.max(receivedUs, block.receivedUs)
-    yield blockRecord('recording', { ...block, receivedUs })
-    yield tickRecord(receivedUs)
-  }
-  const { latenessUs, graceUs } = plan
-  yield tickRecord(lastUs + longestUs(plan, recording) + latenessUs + graceUs + 1_000_000)
-}
-
-/** Blocks of several layouts side by side; the order inside one is that of the file. */
-const inOrderOfArrival = (blocks: readonly Block[]): Block[] => {
-  const newest = new Map<string, number>()
-  const arrived = blocks.map((block, at) => {
-    const us = Math.max(newest.get(block.sourceId) ?? Number.NEGATIVE_INFINITY, block.receivedUs)
-    newest.set(block.sourceId, us)
-    return { block, us, at }
-  })
-  return arrived.toSorted((a, b) => a.us - b.us || a.at - b.at).map(({ block }) => block)
-}
-
-/** Ticks in one pause: after these nothing new is said. */
-const MOST_TICKS = 16
-
-const tickUs = (plan: AssetPlan): number => Math.max(1_000_000, ...plan.scales.map(({ length }) => ('us' in length ? length.us : 0)))
-
-const longestUs = (plan: AssetPlan, recording: Recording): number =>
-  Math.max(...plan.scales.map(({ length }) => ('us' in length ? length.us : 2 * usualStepUs(recording.timesUs))))
 
 // --- what is shown ---
 
