@@ -210,3 +210,14 @@ test('ticks are round, inside, and two at least', () => {
     ['0', '1.23M', '0.00042', '12.3', '3.0e-9'],
   )
 })
+
+test('the window that ends behind the last row is in the plot', async () => {
+  const { plot, vectors } = await run(
+    csv([
+      [0, 1],
+      [5, 7],
+    ]),
+  )
+  assert.equal(plot.toUs, vectors.at(-1)?.windowEndUs)
+  assert.match(plotTerminal(plot, { columns: 100, hasColour: false }), /mean °C +7 ┤/)
+})

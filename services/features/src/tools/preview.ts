@@ -153,7 +153,8 @@ const plotOf = (
   )
   const only = onlyOf(options.only, plan.names)
   const span = { fromUs: timesUs[0] as number, toUs: timesUs.at(-1) as number }
-  const toUs = span.toUs > span.fromUs ? span.toUs : span.fromUs + 1_000_000
+  // The last windows end behind the last row: their numbers stand at their ends.
+  const toUs = Math.max(span.toUs, span.fromUs + 1, vectors.at(-1)?.windowEndUs ?? span.toUs)
   const clock = (us: number): string =>
     iso(us)
       .slice(0, toUs - span.fromUs > 3_600_000_000 ? 16 : 19)
@@ -169,7 +170,7 @@ const plotOf = (
     subtitle: [
       `${amount(recording.rows, 'row')} of ${amount(signals.length, 'channel')}`,
       `${amount(counts.vectors, 'vector')}, ${windowWords(plan)}`,
-      `${clock(span.fromUs)} to ${clock(toUs)} UTC`,
+      `${clock(span.fromUs)} to ${clock(span.toUs)} UTC`,
     ].join(' · '),
     panels: panelsOf(wanted, plan.names, channelUnits(plan), vectors, only),
     regimes: regimesOf(vectors),
