@@ -98,6 +98,7 @@ for (const format of TABLE_FORMATS)
       health: 'temperatureC:gap+flat',
       complete: 'true',
       missing: '',
+      young: 'false',
       historical: 'false',
       uncertainRows: '0',
       badRows: '0',

@@ -96,13 +96,7 @@ const about = ({ vector, plan, documents }: Explanation, paint: Paint): string[]
     ].join(', '),
     paint,
   ),
-  ...row(
-    'complete',
-    vector.complete
-      ? 'yes'
-      : `no${vector.missing.length > 0 ? `, nothing of ${vector.missing.join(', ')}` : ': something was lost or could not be decoded'}`,
-    paint,
-  ),
+  ...row('complete', vector.complete ? 'yes' : `no, ${whyIncomplete(vector)}`, paint),
   ...(vector.regime === null && plan?.regimes.length === 0 ? [] : row('regime', regimeText(vector, plan), paint)),
   ...row('sensors', `${healthText(vector.health)}${healthReasons(vector.health, plan)}`, paint),
   ...(vector.baselineEpochUs === null
@@ -115,6 +109,12 @@ const about = ({ vector, plan, documents }: Explanation, paint: Paint): string[]
     paint,
   ),
 ]
+
+const whyIncomplete = ({ missing, young }: Explanation['vector']): string => {
+  if (missing.length > 0) return `nothing of ${missing.join(', ')}`
+  if (young) return "the window reaches back beyond the asset's first row, its service or its present set (young)"
+  return 'something was lost or could not be decoded'
+}
 
 /** The first regime whose conditions hold, with the numbers that met them. */
 const regimeText = ({ regime, machineOff }: Explanation['vector'], plan: AssetPlan | null): string => {

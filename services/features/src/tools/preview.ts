@@ -52,6 +52,8 @@ export interface PreviewCounts {
   readonly revisions: number
   readonly uncertain: number
   readonly incomplete: number
+  /** Overlapping windows that reach back beyond the first row. */
+  readonly young: number
   readonly unmonitored: number
   /** Rows that came too late for their windows, as the file has them. */
   readonly lateRows: number
@@ -94,7 +96,8 @@ export const preview = async (options: PreviewOptions): Promise<Preview> => {
     vectors: vectors.length,
     revisions,
     uncertain: vectors.filter(({ quality }) => quality === 'uncertain').length,
-    incomplete: monitored.filter(({ vector }) => !vector.complete).length,
+    incomplete: monitored.filter(({ vector }) => !vector.complete && !vector.young).length,
+    young: monitored.filter(({ vector }) => vector.young).length,
     unmonitored: vectors.length - monitored.length,
     lateRows,
     neverComputed: plan.names.filter((_, place) => monitored.length > 0 && monitored.every(({ values }) => Number.isNaN(values[place]))),
@@ -255,6 +258,7 @@ const notesOf = (recording: Recording, layouts: readonly BlockLayout[], absent: 
   )
   say(counts.revisions, `${amount(counts.revisions, 'vector')} superseded by a later revision.`)
   say(counts.uncertain, `${amount(counts.uncertain, 'vector')} of uncertain quality: a sensor is suspected.`)
+  say(counts.young, `${amount(counts.young, 'vector')} young: their windows reach back beyond the first row, and nobody judges them.`)
   say(counts.incomplete, `${amount(counts.incomplete, 'vector')} incomplete: a channel is missing.`)
   say(
     counts.unmonitored,
