@@ -2,6 +2,7 @@
 // partition time) → windows to publish and late reports, in an order that follows from the data alone.
 
 import type { Block } from '@andon/schemas'
+import { moveTime } from './asset-time.ts'
 import { rowsOf } from './block-rows.ts'
 import type { Rows, Run } from './block-rows.ts'
 import type { CorrectedRange } from './corrections.ts'
@@ -13,7 +14,7 @@ import { rangesOf } from './ranges.ts'
 import type { Range } from './ranges.ts'
 import { silentFromUs, silenceOf } from './silence.ts'
 import type { Silence } from './silence.ts'
-import { isOldData, isUnheld, newSource, noteReceived, sourceTime, takeAhead, takeNumber, trimSource } from './source-clock.ts'
+import { newSource, noteReceived, takeAhead, takeNumber, trimSource } from './source-clock.ts'
 import type { SourceClock, Taken } from './source-clock.ts'
 import { closesAtUs, finalAtUs, firstEndUs, firstNeededUs, isByRow, nextEndUs, startUsOf } from './window-ends.ts'
 import { WindowRows } from './window-rows.ts'
@@ -520,44 +521,6 @@ const lostRange = (
   const isPlaced = aroundUs !== UNKNOWN_US && plan !== undefined
   const windowStartUs = !isPlaced ? 0 : isByRow(plan) ? aroundUs : startUsOf(plan, firstEndUs(plan, aroundUs))
   return { kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom: gap.from, seqTo: gap.to }], lost: true }
-}
-
-/**
- * Asset time: the minimum over the sources the plant names and those seen; one-off sources have none. It starts with the
- * first source seen, so that the first data of an asset, however old, finds no window final. A source that the plant does
- * not name and that brings old data - a file beside the live machine - is not waited for, or it would hold live windows
- * open for as long as it lies behind.
- */
-const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => {
-  const plan = asset.plans[asset.current]
-  if (plan === undefined || asset.settledUs === partitionTimeUs) return
-  let isSettled = true
-  const { graceUs, latenessUs } = plan
-  let lowestUs = Number.POSITIVE_INFINITY
-  let lowestOfOldUs = Number.POSITIVE_INFINITY
-  let latestOneOff: SourceClock | undefined
-  for (const [sourceId, clock] of asset.sources) {
-    if (!isUnheld(clock)) isSettled = false
-    if (clock.isOneOff) {
-      if (latestOneOff === undefined || clock.newestReceivedUs >= latestOneOff.newestReceivedUs) latestOneOff = clock
-      continue
-    }
-    const timeUs = sourceTime(clock, partitionTimeUs, graceUs, latenessUs, asset.timeUs)
-    if (isOldData(clock) && !plan.sources.includes(sourceId)) lowestOfOldUs = Math.min(lowestOfOldUs, timeUs)
-    else lowestUs = Math.min(lowestUs, timeUs)
-  }
-  if (lowestUs === Number.POSITIVE_INFINITY) lowestUs = lowestOfOldUs
-  // A machine that only files tell of goes by the one that comes in now, or its windows would never close.
-  if (lowestUs === Number.POSITIVE_INFINITY && latestOneOff !== undefined)
-    lowestUs = sourceTime(latestOneOff, partitionTimeUs, graceUs, latenessUs, asset.timeUs)
-  if (lowestUs === Number.POSITIVE_INFINITY) return // no source yet
-  for (const sourceId of plan.sources) {
-    if (asset.sources.has(sourceId)) continue
-    lowestUs = Math.min(lowestUs, sourceTime(undefined, partitionTimeUs, graceUs, latenessUs, asset.timeUs))
-    break
-  }
-  if (lowestUs > asset.timeUs) asset.timeUs = lowestUs
-  if (isSettled) asset.settledUs = partitionTimeUs
 }
 
 /** Windows that closed since asset time was `closedUs`, and closed ones that were touched: ascending by end. */
