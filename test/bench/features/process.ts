@@ -3,16 +3,31 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openCodec, openKafkaLog } from '@andon/kit'
+import type { Log } from '@andon/kit'
 import { freePorts, startRedis } from '@andon/platform'
 import type { Features } from '@andon/schemas'
-import { type Contender, type Judge, type Race, against, progress, ratio, run } from '../../harness/bench.ts'
+import { type Contender, type Judge, PeerMissing, type Race, against, progress, ratio, run } from '../../harness/bench.ts'
 import { processContender } from '../../harness/bench-process.ts'
 import { type Measurement, rounded } from '../../harness/bench-measurement.ts'
+import { pythonWith } from '../../harness/python.ts'
 import type { Benchmark } from '../benchmark.ts'
 import { type Bench, newTopic, smallTopic, withBroker } from '../core/broker.ts'
-import { HOP_ROWS, PARTITIONS, ROWS, STATISTICS, WINDOW_ROWS, describeField, fillField } from './field.ts'
-import { checkVector } from './oracle.ts'
+import {
+  HOP_ROWS,
+  PARTITIONS,
+  ROWS,
+  START_US,
+  STATISTICS,
+  STEP_US,
+  WINDOW_ROWS,
+  assetId,
+  describeField,
+  fillField,
+  valueAt,
+} from './field.ts'
+import { checkVector, isNear, momentsOf } from './oracle.ts'
 
 const ASSETS = 1200
 /** Records of one sample: as many as make every partition write a snapshot round, so that no sample goes without. */
@@ -54,6 +69,91 @@ const newField = async ({ broker, registryUrl }: Stand): Promise<string> => {
   } finally {
     await log.close()
   }
+}
+
+const QUIX = ['quixstreams==3.28.1'] as const
+const QUIX_SERIES = 100
+const QUIX_PER_ROUND = 4000
+const QUIX_ROWS = 3000
+
+/** quixstreams on a topic of single values. */
+const quix = async ({ broker, log, folder }: Stand): Promise<Contender> => {
+  const { interpreter, missing } = await pythonWith(QUIX)
+  if (missing !== false) throw new PeerMissing(missing)
+  const [from, to] = [await newTopic(log, 'values', 1), await newTopic(log, 'windows', 1)]
+  for (let row = 0; row < QUIX_ROWS; row++) {
+    const records = Array.from({ length: QUIX_SERIES }, (_, asset) => {
+      const value = Buffer.alloc(8)
+      value.writeDoubleBE(valueAt(asset, row))
+      return { topic: from, partition: 0, key: assetId(asset), value, timestampMs: (START_US + row * STEP_US) / 1000 }
+    })
+    await log.append(records)
+  }
+  const args = [broker, from, to, String(QUIX_PER_ROUND), join(folder, `quix-${from}`)]
+  const command = [interpreter, join(import.meta.dirname, 'workers', 'quix.py'), ...args] as const
+  const contender = await processContender({ name: 'quixstreams', command })
+  await contender.run(QUIX_ROUNDS_CHECKED)
+  for (let tries = 0; (await checkQuix(log, to)) === 0; tries++) {
+    if (tries === 50) throw new Error('quixstreams gave no window within 10 s')
+    await sleep(200)
+  }
+  return contender
+}
+
+/** Enough for windows to close. */
+const QUIX_ROUNDS_CHECKED = 4
+
+const checkQuix = async (log: Log, topic: string): Promise<number> => {
+  let checked = 0
+  for await (const batch of log.read({ topic, partition: 0, from: 'earliest', to: 'latest' })) {
+    for (let i = 0; i < batch.count; i++) {
+      const asset = Number(batch.keyAt(i)?.split('-')[1])
+      const { start, end, ...found } = JSON.parse(String(batch.valueAt(i))) as Record<'start' | 'end' | 'mean' | 'min' | 'max', number>
+      const first = Math.max(0, start - START_US / 1000)
+      const rows = Array.from({ length: end - START_US / 1000 - first }, (_, row) => valueAt(asset, first + row))
+      const expected = momentsOf(rows)
+      for (const statistic of ['mean', 'min', 'max'] as const)
+        if (!isNear(found[statistic], expected[statistic]))
+          throw new Error(`quixstreams, ${batch.keyAt(i)} to ${end}: ${statistic} is ${found[statistic]}, expected ${expected[statistic]}`)
+      checked++
+    }
+  }
+  return checked
+}
+
+/** Samples instead of records. */
+const perSample = (contender: Contender): Contender => ({
+  ...contender,
+  run: async (rounds) => {
+    const cost = await contender.run(rounds)
+    return { ...cost, work: cost.work * ROWS }
+  },
+})
+
+export const streaming: Benchmark = {
+  name: 'features-streaming',
+  ids: ['P8r-quixstreams'],
+  run: ({ samples = SAMPLES }) =>
+    withStand(async (stand): Promise<Measurement[]> => {
+      const race = await run({
+        id: 'features-streaming',
+        judge: 'cpu',
+        ...SAMPLING,
+        samples: Math.min(samples, SAMPLES),
+        ours: async () => perSample(await features(stand, 'features', 'process')),
+        peers: { quixstreams: () => quix(stand) },
+      })
+      const work = `ours: ${WORK}; quixstreams: a value a record, mean, min and max alone, ${QUIX_SERIES} keys, no changelog`
+      return [
+        ratio(race, {
+          id: 'P8r-quixstreams',
+          peer: 'quixstreams',
+          required: 10,
+          unit: 'x less CPU/sample than quixstreams',
+          detail: { work },
+        }),
+      ]
+    }),
 }
 
 const serviceFile = join(import.meta.dirname, 'workers', 'service.ts')
