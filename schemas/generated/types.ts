@@ -681,12 +681,15 @@ export interface ChannelHealth {
   readonly channel: string
   /** flat, stuck, saturated, drop-outs, gap or noise. */
   readonly flags: readonly string[]
+  /** Names of the vector that the channel feeds, as the speed of the shaft does too; empty in vectors of earlier releases: those that carry the channel. */
+  readonly names: readonly string[]
 }
 
 /** What a writer of ChannelHealth gives; a field left out takes its Avro default. */
 export interface ChannelHealthInput {
   readonly channel: string
   readonly flags: readonly string[]
+  readonly names?: readonly string[] | undefined
 }
 
 /** The features of one asset over one closed window, one revision. */
@@ -711,7 +714,7 @@ export interface Vector {
   readonly values: Buffer
   /** Sample ranges that went in. */
   readonly ranges: readonly SampleRange[]
-  /** False when an expected channel is missing or a range was lost or undecodable. */
+  /** False when an expected channel is missing, a range was lost or undecodable, or the window is young. */
   readonly complete: boolean
   /** Names of channels that had no good sample in the window. */
   readonly missing: readonly string[]
@@ -735,6 +738,8 @@ export interface Vector {
   readonly uncertainRows: number
   /** Rows of the window that were left out: bad quality, not a number, or superseded by a correction. */
   readonly badRows: number
+  /** True while an overlapping window reaches back beyond the asset's first row, its service or its present feature set: it holds fewer rows than later ones, is not complete, and nobody is to judge it. */
+  readonly young: boolean
 }
 
 /** What a writer of Vector gives; a field left out takes its Avro default. */
@@ -761,6 +766,7 @@ export interface VectorInput {
   readonly plantDigest?: string | undefined
   readonly uncertainRows?: number | undefined
   readonly badRows?: number | undefined
+  readonly young?: boolean | undefined
 }
 
 /** Samples that arrived after their window was final; they stay in their blocks. */
@@ -893,7 +899,7 @@ export interface VerdictInput {
 
 /** One record of topic predictions: the verdicts of all active models on one vector. */
 export interface Predictions {
-  /** verdicts; learning (no model yet: the asset is being commissioned); machine-off (not scored); unmonitored (no telemetry: nothing to score). */
+  /** verdicts; learning (no model yet: the asset is being commissioned); machine-off, young (not scored); unmonitored (no telemetry: nothing to score). */
   readonly type: string
   /** Asset, the record key. */
   readonly assetId: string

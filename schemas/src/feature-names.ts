@@ -112,10 +112,22 @@ export const featureUnit = (name: string, channelUnit: string): string => {
 /** What a sensor that is suspected of this cannot be believed in: its numbers are no evidence about the machine. */
 const maskedBy: ReadonlySet<string> = new Set(['flat', 'stuck', 'saturated', 'drop-outs', 'noise'])
 
-/** Channels whose numbers must not be judged, by the flags of a vector; a gap alone leaves good rows. */
-export const maskedChannels = (health: readonly { readonly channel: string; readonly flags: readonly string[] }[]): ReadonlySet<string> =>
-  new Set(health.filter(({ flags }) => flags.some((flag) => maskedBy.has(flag))).map(({ channel }) => channel))
+/** Whether the numbers of a sensor with these flags must not be judged; a gap alone leaves good rows. */
+export const isMasking = (flags: readonly string[]): boolean => flags.some((flag) => maskedBy.has(flag))
 
-/** True when any channel that the number is made of is masked. */
-export const isMasked = (name: string, masked: ReadonlySet<string>): boolean =>
-  masked.size > 0 && featureChannels(name).some((channel) => masked.has(channel))
+interface Health {
+  readonly channel: string
+  readonly flags: readonly string[]
+  /** As the vector tells; absent or empty in vectors of earlier releases. */
+  readonly names?: readonly string[]
+}
+
+/** The names of a vector that a suspected channel feeds; where it does not tell, those that carry the channel. */
+export const namesFed = (names: readonly string[], { channel, names: told = [] }: Health): readonly string[] =>
+  told.length > 0 ? told : names.filter((name) => featureChannels(name).includes(channel))
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** The names of a vector whose numbers must not be judged, by the flags that it carries. */
+export const maskedNames = (names: readonly string[], health: readonly Health[]): ReadonlySet<string> =>
+  health.length === 0 ? NONE : new Set(health.flatMap((each) => (isMasking(each.flags) ? namesFed(names, each) : [])))

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { outputNames, statisticNames } from '../src/documents/statistics.ts'
 import type { StatisticOptions } from '../src/documents/statistics.ts'
-import { featureParts, featureUnit, featureWords, isMasked, maskedChannels, statisticOf } from '../src/feature-names.ts'
+import { featureParts, featureUnit, featureWords, maskedNames, statisticOf } from '../src/feature-names.ts'
 import { zoneLimitsMmS } from '../src/iso-zones.ts'
 
 test('names read as words', () => {
@@ -72,16 +72,22 @@ test('every number that the catalogue can give is known again by its name, at an
   )
 })
 
-test('a sensor that is stuck is masked, one with a gap is not, and a pair with either', () => {
-  const masked = maskedChannels([
-    { channel: 'vibrationG', flags: ['gap', 'stuck'] },
-    { channel: 'speedRpm', flags: ['gap'] },
-  ])
-  assert.deepEqual([...masked], ['vibrationG'])
-  assert.deepEqual(
-    ['vibrationG.rms@60s', 'speedRpm.mean', 'speedRpm+vibrationG.correlation', 'vibrationG2.rms'].map((name) => isMasked(name, masked)),
-    [true, false, true, false],
-  )
+test('numbers that a stuck sensor feeds are masked, as the vector names them; a gap alone masks none', () => {
+  const names = ['vibrationG.rms@60s', 'speedRpm.mean', 'speedRpm+vibrationG.correlation', 'vibrationG2.rms', 'trend.correlation']
+  const flagged = (flags: string[], told?: string[]) => [
+    ...maskedNames(names, [{ channel: 'vibrationG', flags, ...(told && { names: told }) }]),
+  ]
+  assert.deepEqual(flagged(['gap', 'stuck'], ['vibrationG.rms@60s', 'trend.correlation']), ['vibrationG.rms@60s', 'trend.correlation'])
+  assert.deepEqual(flagged(['gap'], ['vibrationG.rms@60s']), [])
+})
+
+test('of a vector of an earlier release, which names none, the numbers that carry the channel are masked', () => {
+  const names = ['vibrationG.rms@60s', 'speedRpm.mean', 'speedRpm+vibrationG.correlation', 'vibrationG2.rms']
+  for (const told of [{}, { names: [] }])
+    assert.deepEqual(
+      [...maskedNames(names, [{ channel: 'vibrationG', flags: ['flat'], ...told }])],
+      ['vibrationG.rms@60s', 'speedRpm+vibrationG.correlation'],
+    )
 })
 
 test('limits of the zones come from the plant file or from group and support', () => {

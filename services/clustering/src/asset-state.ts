@@ -32,7 +32,7 @@ export interface AssetState {
   machine: Machine
   /** The machine before the newest window: its revision is judged in its place. */
   before: Machine
-  /** Channels that led what was told of the open episode. */
+  /** Numbers that led what was told of the open episode. */
   led: string[]
   space: ClusterSpace
   /** Ascending by end; the last is the newest judged. */

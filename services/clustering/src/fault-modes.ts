@@ -3,7 +3,7 @@
 
 import { uuid8 } from '@andon/kit'
 import type { Predictions, Verdict } from '@andon/schemas'
-import { isMasked, maskedChannels } from '@andon/schemas/feature-names'
+import { maskedNames } from '@andon/schemas/feature-names'
 import type { DetectorSet } from './detector-set.ts'
 import type { Machine } from './episode.ts'
 import { assign, coordinates } from './micro-clusters.ts'
@@ -52,8 +52,8 @@ export const assignWindow = (
 ): Pattern | undefined => {
   if (standard === undefined) return undefined
   const window = { number: machine.windows, vectorId: prediction.vectorId, atUs: prediction.windowEndUs }
-  const masked = maskedChannels(prediction.health)
-  const believed = Array.from(values, (value, at) => (isMasked(prediction.names[at] ?? '', masked) ? Number.NaN : value))
+  const masked = maskedNames(prediction.names, prediction.health)
+  const believed = Array.from(values, (value, at) => (masked.has(prediction.names[at] ?? '') ? Number.NaN : value))
   const { cluster } = assign(space, standard, coordinates(believed, standard), window, set.clusters, (opening) =>
     uuid8('cluster', prediction.assetId, detectorSet, opening),
   )

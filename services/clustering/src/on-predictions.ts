@@ -16,7 +16,7 @@ import { assignWindow, standardOf } from './fault-modes.ts'
 import type { Pattern } from './fault-modes.ts'
 import { contributionsOf } from './finding.ts'
 import { readDoubles } from '@andon/schemas/packed'
-import { featureChannels, featureParts, isMasked, maskedChannels } from '@andon/schemas/feature-names'
+import { featureParts, maskedNames } from '@andon/schemas/feature-names'
 import type { AssetWords, WindowFacts, WindowWords } from './finding.ts'
 import { judgeLimit, quietLimit } from './limit.ts'
 import type { Card } from './model-cards.ts'
@@ -25,10 +25,10 @@ import { watchSensors } from './sensor-fault.ts'
 import { limitFinding, sensorFinding, telemetryFinding, velocityOf } from './state-findings.ts'
 import { beginSilence, endSilence } from './telemetry-watch.ts'
 
-/** Share of the score from which a channel counts as one that leads an episode. */
+/** Share of the score from which a number counts as one that leads an episode. */
 const LEADING_SHARE = 0.1
 
-export type Outcome = 'judged' | 'learning' | 'machine-off' | 'unmonitored' | 'repeated' | 'revised' | 'out-of-order' | 'no-score'
+export type Outcome = 'judged' | 'learning' | 'machine-off' | 'young' | 'unmonitored' | 'repeated' | 'revised' | 'out-of-order' | 'no-score'
 
 export interface PredictionsDependencies {
   readonly memory: PartitionMemory
@@ -100,12 +100,12 @@ class WindowJudgement {
     return outcome
   }
 
-  /** The machine's part. A machine that is off is not judged: nothing opens, and what is open neither grows nor closes. */
+  /** The machine's part. A machine that is off or a young window is not judged: nothing opens, and what is open neither grows nor closes. */
   private judgeMachine(state: AssetState, kept: KeptWindow, evidence: Evidence | undefined, values: Float64Array): Outcome {
     const { set, detectorSet, cardOf } = this.given
     const { prediction } = this
-    if (prediction.machineOff) return 'machine-off'
-    if (prediction.type !== 'verdicts') return 'learning'
+    const idle = this.unjudged()
+    if (idle !== undefined) return idle
     if (evidence === undefined) return 'no-score'
 
     const step = this.step(state.machine, state.led, evidence)
@@ -118,6 +118,13 @@ class WindowJudgement {
     return 'judged'
   }
 
+  private unjudged(): Outcome | undefined {
+    const { machineOff, type } = this.prediction
+    if (machineOff) return 'machine-off'
+    if (type === 'verdicts') return undefined
+    return type === 'young' ? 'young' : 'learning'
+  }
+
   /** Beside the machine: sensors and absolute limits, whether a model is there or not. */
   private watch(state: AssetState, evidence: Evidence | undefined, values: Float64Array): void {
     const { set, cardOf } = this.given
@@ -127,13 +134,15 @@ class WindowJudgement {
     // A sensor is flagged for as long as an episode takes to open, and well for as long.
     const { on, off } = set.episode
     const rules = { stuckWindows: set.stuckWindows, flaggedWindows: on, clearWindows: on }
-    for (const fault of watchSensors(state.sensors, { names, values, health, machineOff, vectorId, atUs }, card, rules))
-      this.send(sensorFinding(words, fault, values, card, cardOf))
+    // Of a few rows after a start many signs are true.
+    if (this.prediction.type !== 'young')
+      for (const fault of watchSensors(state.sensors, { names, values, health, machineOff, vectorId, atUs }, card, rules))
+        this.send(sensorFinding(words, fault, values, card, cardOf))
 
     if (machineOff) return
-    const masked = maskedChannels(health)
+    const masked = maskedNames(names, health)
     names.forEach((name, at) => {
-      if (featureParts(name).statistic !== 'isoZone' || isMasked(name, masked)) return
+      if (featureParts(name).statistic !== 'isoZone' || masked.has(name)) return
       const velocity = velocityOf(name, names)
       const velocityMmS = velocity === undefined ? null : (values[names.indexOf(velocity)] as number)
       const window = { zone: values[at] as number, velocityMmS, vectorId, atUs }
@@ -173,8 +182,8 @@ class WindowJudgement {
 
   /** Another revision of a window that passed. The newest one is judged again in its place; an older one only corrects. */
   private revise(state: AssetState, kept: KeptWindow): Outcome {
-    if (this.prediction.machineOff) return 'machine-off'
-    if (this.prediction.type !== 'verdicts') return 'learning'
+    const idle = this.unjudged()
+    if (idle !== undefined) return idle
     const evidence = this.evidence()
     if (evidence === undefined) return 'no-score'
     const facts = this.factsOf(evidence, readDoubles(this.prediction.values), undefined)
@@ -220,8 +229,8 @@ class WindowJudgement {
   private step(machine: Machine, led: readonly string[], evidence: Evidence): Step {
     const { set, detectorSet } = this.given
     const { assetId, vectorId, windowEndUs, historical } = this.prediction
-    const masked = maskedChannels(this.prediction.health)
-    const mayQuieten = !led.some((channel) => masked.has(channel))
+    const masked = maskedNames(this.prediction.names, this.prediction.health)
+    const mayQuieten = !led.some((name) => masked.has(name))
     const window = { ratio: evidence.ratio, vectorId, atUs: windowEndUs, historical, mayQuieten }
     return judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
   }
@@ -240,7 +249,7 @@ class WindowJudgement {
 
   private tell(state: AssetState, kept: KeptWindow, facts: WindowFacts, transition: Transition): void {
     kept.told = toldOf(transition)
-    const leading = facts.contributions.filter(({ share }) => share >= LEADING_SHARE).flatMap(({ name }) => featureChannels(name))
+    const leading = facts.contributions.filter(({ share }) => share >= LEADING_SHARE).map(({ name }) => name)
     state.led = [...new Set([...(transition.kind === 'opened' ? [] : state.led), ...leading])]
     if (transition.kind === 'closed') keepClosed(state, { episode: transition.episode, closedUs: this.prediction.windowEndUs })
     this.send(transitionFinding(facts, transition, this.given.set.episode.closeBelow))

@@ -4,7 +4,7 @@
 import { episodeId, findingId } from '@andon/kit'
 import type { Output } from '@andon/kit'
 import type { AnomaliesInput, FindingInput } from '@andon/schemas'
-import { channelWords, featureChannels, featureParts, maskedChannels } from '@andon/schemas/feature-names'
+import { channelWords, featureParts, isMasking, namesFed } from '@andon/schemas/feature-names'
 import { contribution, findingBase } from './finding.ts'
 import type { WindowWords } from './finding.ts'
 import { limitSeverity } from './limit.ts'
@@ -59,22 +59,24 @@ const flagWords: Readonly<Record<string, string>> = {
 /** Models that judge by the channel, in words: what they go without, or have to take from it. */
 const blindWords = (
   { prediction }: WindowWords,
-  channel: string,
-  isLeftOut: boolean,
+  { channel, flags }: SensorTransition,
   cardOf: (digest: string) => Card | undefined,
 ): string[] => {
+  const isLeftOut = isMasking(flags)
+  const { names, health } = prediction
+  const fed = new Set(namesFed(names, health.find((each) => each.channel === channel) ?? { channel, flags }))
   const words = prediction.verdicts
     .filter(({ role }) => role !== 'shadow')
     .flatMap(({ model, digest }) => {
       const used = [...(cardOf(digest)?.features ?? [])].filter(([, { isUsed }]) => isUsed).map(([name]) => name)
-      const touched = used.filter((name) => featureChannels(name).includes(channel)).length
+      const touched = used.filter((name) => fed.has(name)).length
       if (touched === 0) return []
       if (isLeftOut && touched === used.length) return [`${model} is blind`]
       return [
         `${model} ${isLeftOut ? 'goes without' : 'still takes'} ${touched} of its ${used.length} numbers${isLeftOut ? '' : ' from it'}`,
       ]
     })
-  const hasLimit = prediction.names.some((name) => featureParts(name).statistic === 'isoZone' && featureChannels(name).includes(channel))
+  const hasLimit = names.some((name) => featureParts(name).statistic === 'isoZone' && fed.has(name))
   return hasLimit && isLeftOut ? [...words, 'its ISO 20816 zone is not watched'] : words
 }
 
@@ -93,8 +95,7 @@ export const sensorFinding = (
   const signs = isByFlags
     ? `${fault.flags.map((flag) => flagWords[flag] ?? flag).join(' and ')}, ${fault.windows} windows in a row`
     : `stands still: no movement in ${fault.windows} windows`
-  const isLeftOut = maskedChannels([fault]).has(fault.channel)
-  const blind = blindWords(facts, fault.channel, isLeftOut, cardOf).map((each) => `; ${each}`)
+  const blind = blindWords(facts, fault, cardOf).map((each) => `; ${each}`)
   return standing(facts, 'SensorFault', `sensor/${fault.channel}`, fault, {
     severity: SENSOR_SEVERITY,
     ratio: fault.evidence,

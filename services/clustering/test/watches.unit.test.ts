@@ -10,7 +10,7 @@ import type { LimitTransition, LimitWatch } from '../src/limit.ts'
 import { Clustering, SECOND_US, inputOf, modelFact, oneOnOne, predictionOf, valuesAt, verdictOf } from './predictions.ts'
 
 const times = (n: number, ratio: number) => Array.from({ length: n }, () => ratio)
-const suspected = (...flags: string[]): { health: ChannelHealth[] } => ({ health: [{ channel: 'vibrationG', flags }] })
+const suspected = (...flags: string[]): { health: ChannelHealth[] } => ({ health: [{ channel: 'vibrationG', flags, names: [] }] })
 const order = (offset: number, promotion = 0) => ({ promotion, leaderEpoch: 0, offset, index: 0 })
 const silentAt = (n: number, overrides: Partial<Predictions> = {}): Predictions =>
   predictionOf(n, 0, {
@@ -105,7 +105,7 @@ test('one fault is open per channel: standing still and a flag are the same sens
 })
 
 test('sensors are watched while an asset is learnt, and a channel without numbers as well', async () => {
-  const health = [{ channel: 'soundPa', flags: ['drop-outs'] }]
+  const health = [{ channel: 'soundPa', flags: ['drop-outs'], names: [] }]
   const clustering = await new Clustering({}, []).ratios(times(3, 0), 0, { type: 'learning', verdicts: [], health })
   assert.deepEqual(clustering.types(), ['SensorFault'])
   assert.equal(clustering.findings()[0]?.title, 'Press 1 main drive: sound sensor drops out, 3 windows in a row')
@@ -116,7 +116,7 @@ test('a fault of which a model does without says how much is left', async () => 
   const card = JSON.stringify({ features: names.map((name) => ({ name, mean: 1, std: 1, q01: 0, q99: 2, use: 'used' })) })
   const clustering = new Clustering({}, [modelFact({ card, features: names })])
   const values = packDoubles(Float64Array.of(1, 1, 1))
-  await clustering.ratios(times(3, 0.5), 0, { names, values, health: [{ channel: 'speedRpm', flags: ['noise'] }] })
+  await clustering.ratios(times(3, 0.5), 0, { names, values, health: [{ channel: 'speedRpm', flags: ['noise'], names: [] }] })
   assert.match(clustering.findings()[0]!.title, /; t2spe\.press-1 goes without 2 of its 3 numbers$/)
 })
 
@@ -133,7 +133,7 @@ test('what is left of a vector with a suspected sensor may open an episode, but 
 
 test('a sensor that had no part in an episode does not keep it open', async () => {
   const clustering = await new Clustering().ratios(times(3, 3))
-  await clustering.ratios(times(10, 0.1), 3, { health: [{ channel: 'soundPa', flags: ['drop-outs'] }] })
+  await clustering.ratios(times(10, 0.1), 3, { health: [{ channel: 'soundPa', flags: ['drop-outs'], names: [] }] })
   assert.deepEqual(clustering.types(), ['EpisodeOpened', 'SensorFault', 'EpisodeClosed'])
 })
 
@@ -155,6 +155,19 @@ test('a machine that is off opens nothing, and what is open neither grows nor cl
   assert.deepEqual(clustering.memory.assets.get('press-1')?.machine, before)
   await clustering.ratios(times(10, 0.2), 43)
   assert.deepEqual(clustering.types(), ['EpisodeOpened', 'EpisodeClosed'])
+})
+
+test('a young window is not judged: nothing opens by it, no sensor is suspected, and an absolute limit holds all the same', async () => {
+  const young = { type: 'young', verdicts: [], complete: false }
+  const clustering = await new Clustering(oneOnOne).ratios(times(30, 90), 0, { ...young, ...suspected('flat') })
+  assert.deepEqual([clustering.types(), clustering.outcomes], [[], times(30, 0).map(() => 'young')])
+  await feed(clustering, ...[30, 31, 32].map((n) => zoned(n, 4, 9, young)))
+  assert.deepEqual(clustering.types(), ['LimitExceeded'])
+
+  const open = await new Clustering().ratios(times(3, 3))
+  const before = open.memory.assets.get('press-1')?.machine
+  await open.ratios(times(40, 0), 3, young)
+  assert.deepEqual(open.memory.assets.get('press-1')?.machine, before, 'what is open neither grows nor closes')
 })
 
 test('a sensor of a machine that is off may be flat and quiet; one that drops out is at fault', async () => {

@@ -264,7 +264,7 @@ test('a silent asset, a machine that is off and a suspected sensor are shown, an
   assert.deepEqual([shown()?.state, shown()?.newestUs], ['unmonitored', newestUs])
   assert.equal(log.model.trend(asset, 'vibrationG.rms', 10).values.length, 3)
 
-  const health = [{ channel: 'vibrationG', flags: ['stuck'] }]
+  const health = [{ channel: 'vibrationG', flags: ['stuck'], names: [] }]
   log.model.onPrediction({ ...prediction(asset, newestUs + second, [1, 2, 3], 0.5), health, regime: 'load' })
   assert.deepEqual([shown()?.state, shown()?.suspected, shown()?.regime], ['watched', ['Vibration'], 'load'])
   const off = { type: 'machine-off', machineOff: true, regime: 'off', verdicts: [] }

@@ -81,6 +81,7 @@ const vectorAt = (endS: number, changes: Partial<Vector> = {}): Vector => ({
   plantDigest: '',
   uncertainRows: 0,
   badRows: 0,
+  young: false,
   ...changes,
 })
 const silentAt = (endS: number): Vector =>
@@ -134,7 +135,7 @@ test('the state follows the newest data; a silence leaves the latest vector, and
   await redis.flushall()
   const log = openMemoryLog({ partitions: 1 })
   await start(t, log)
-  const health = [{ channel: 'temperatureC', flags: ['stuck'] }]
+  const health = [{ channel: 'temperatureC', flags: ['stuck'], names: [] }]
   await put(log, vectorAt(5, { quality: 'uncertain', machineOff: true, health, baselineEpochUs: 3 }))
   await becomes('state', 'vector-5')
   const { order, ...state } = (await read('state'))!

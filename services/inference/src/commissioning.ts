@@ -4,7 +4,7 @@
 
 import type { Input, Logger, Metrics } from '@andon/kit'
 import type { Features, Vector } from '@andon/schemas'
-import { isMasked, maskedChannels } from '@andon/schemas/feature-names'
+import { maskedNames } from '@andon/schemas/feature-names'
 import { commissioningModel } from './model-writer.ts'
 import type { ModelWriter } from './model-writer.ts'
 import { fewestRows } from './t2spe.ts'
@@ -106,8 +106,8 @@ export class Commissioning {
     const collection = this.#collections.get(`${assetId} ${vector.featureSetDigest}`)!
     if (!vector.complete || vector.names.length === 0 || vector.quality === 'unmonitored' || vector.machineOff) return
     if (!isOfEpoch(collection, vector)) return
-    const masked = maskedChannels(vector.health)
-    const values = readDoubles(vector.values).map((value, j) => (isMasked(vector.names[j] ?? '', masked) ? Number.NaN : value))
+    const masked = maskedNames(vector.names, vector.health)
+    const values = readDoubles(vector.values).map((value, j) => (masked.has(vector.names[j] ?? '') ? Number.NaN : value))
     if (values.length !== collection.names.length) return
     const known = collection.windows.get(vector.windowEndUs)
     if (known !== undefined && known.revision >= vector.revision) return

@@ -73,7 +73,7 @@ export const inferenceDoor = (registry: ModelRegistry, cache: ModelCache, latest
       outputNames(io, request.outputs),
       request.signal,
     )
-    const inDomain = missing.length === 0 && !hasMovedConstant && !vector.machineOff
+    const inDomain = missing.length === 0 && !hasMovedConstant && !vector.machineOff && !vector.young
     return { model, outputs, parameters: { ...identity(vector, active), andon_in_domain: inDomain } }
   }
 

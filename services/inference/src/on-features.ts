@@ -1,6 +1,6 @@
 // features → predictions: every vector is answered by one prediction with the verdicts of the models that hold for it, or, while
-// its asset has none, by one of type `learning`. A machine that is off and an asset without telemetry are not scored; the prediction
-// says so. Vectors of a batch are scored together and answered in their order. Replaying the
+// its asset has none, by one of type `learning`. A machine that is off, a window that is not yet full of rows and an asset without
+// telemetry are not scored; the prediction says so. Vectors of a batch are scored together and answered in their order. Replaying the
 // same vectors beside the same `models` facts gives the same predictions with the same ids.
 
 import { emitter, predictionId } from '@andon/kit'
@@ -41,9 +41,9 @@ export const onFeatures =
     return out
   }
 
-/** Why a vector is not scored: no telemetry came, or the machine is off, which is no fault of it. */
-const unscored = ({ quality, machineOff }: Vector): 'unmonitored' | 'machine-off' | undefined =>
-  quality === 'unmonitored' ? 'unmonitored' : machineOff ? 'machine-off' : undefined
+/** Why a vector is not scored: no telemetry came, the machine is off, which is no fault of it, or its numbers come from fewer rows than others. */
+const unscored = ({ quality, machineOff, young }: Vector): 'unmonitored' | 'machine-off' | 'young' | undefined =>
+  quality === 'unmonitored' ? 'unmonitored' : machineOff ? 'machine-off' : young ? 'young' : undefined
 
 const predict = async (
   cache: ModelCache,

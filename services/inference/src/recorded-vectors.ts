@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { AndonError, decodeInput, openCodec, openKafkaLog, partitionOf } from '@andon/kit'
 import type { LogSettings } from '@andon/kit'
 import type { Features, Vector } from '@andon/schemas'
-import { maskedChannels } from '@andon/schemas/feature-names'
+import { maskedNames } from '@andon/schemas/feature-names'
 import { readDoubles } from '@andon/schemas/packed'
 import type { ModelCard } from './model-card.ts'
 import { train } from './train.ts'
@@ -77,8 +77,8 @@ export const readVectorFile = async (file: string): Promise<RecordedVector[]> =>
     })
 
 /** Complete, with the machine on and no sensor suspected. */
-const isHealthy = ({ complete, machineOff, quality, health }: Vector): boolean =>
-  complete && !machineOff && quality !== 'unmonitored' && maskedChannels(health).size === 0
+const isHealthy = ({ complete, machineOff, quality, names, health }: Vector): boolean =>
+  complete && !machineOff && quality !== 'unmonitored' && maskedNames(names, health).size === 0
 
 /** Healthy vectors of the asset's newest feature set and newest epoch, highest revision of each window, oldest window first. */
 export const readVectorTopic = async (config: LogSettings, asset: string): Promise<RecordedVector[]> => {

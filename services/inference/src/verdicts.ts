@@ -4,7 +4,7 @@
 
 import { AndonError, messageOf } from '@andon/kit'
 import type { Verdict } from '@andon/schemas'
-import { isMasked, maskedChannels } from '@andon/schemas/feature-names'
+import { maskedNames } from '@andon/schemas/feature-names'
 import { normalUnknown, nothingLeft } from './errors.ts'
 import { curvatureOf, implied } from './implied.ts'
 import type { Curvature, ScoresOf } from './implied.ts'
@@ -92,12 +92,12 @@ export const arrange = (vector: ScorableVector, model: ActiveModel): Arranged =>
   const values = readDoubles(vector.values)
   const position = new Map(vector.names.map((name, i) => [name, i]))
   const features = featuresOf(model)
-  const masked = maskedChannels(vector.health)
+  const masked = maskedNames(vector.names, vector.health)
   const missing: string[] = []
   const strangers: string[] = []
   let hasMovedConstant = false
   const arranged = Float64Array.from(model.features, (name) => {
-    const value = isMasked(name, masked) ? Number.NaN : (values[position.get(name) ?? -1] ?? Number.NaN)
+    const value = masked.has(name) ? Number.NaN : (values[position.get(name) ?? -1] ?? Number.NaN)
     const feature = features.get(name)
     if (Number.isFinite(value)) {
       if (feature?.use === 'constant' && Math.abs(value - feature.mean) > 1e-6 * (1 + Math.abs(feature.mean))) hasMovedConstant = true

@@ -111,7 +111,7 @@ test('a service begins the collection anew, and late windows from before it chan
 
 test('windows of a suspected sensor are passed over; one that is never well is left out of the model', async () => {
   const suspected = (from: number, to: number) =>
-    healthy(from, to).map((vector) => ({ ...vector, health: [{ channel: 'channel1', flags: ['stuck'] }] }))
+    healthy(from, to).map((vector) => ({ ...vector, health: [{ channel: 'channel1', flags: ['stuck'], names: [] }] }))
   const passing = await commission([...healthy(0, 30), ...suspected(30, 70), ...healthy(70, 100)])
   assert.deepEqual(passing.trainings, (await commission([...healthy(0, 30), ...healthy(70, 100)])).trainings)
 

@@ -50,6 +50,7 @@ export const vectorOf = (assetId: string, n: number, changes: Partial<Vector> & 
     plantDigest: '',
     uncertainRows: 0,
     badRows: 0,
+    young: false,
     ...rest,
   }
 }

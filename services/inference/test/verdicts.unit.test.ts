@@ -54,7 +54,7 @@ const score = async (vector: Vector, model = registered()) => {
   const { verdicts, missing } = await scoreVector(cacheOf(), { ...vector, assetId: 'press' }, [model])
   return { verdict: verdicts[0]!, missing }
 }
-const flagged = (...flags: string[]) => [{ channel: 'channel2', flags }]
+const flagged = (...flags: string[]) => [{ channel: 'channel2', flags, names: [] }]
 
 for (const flag of ['flat', 'stuck', 'saturated', 'drop-outs', 'noise']) {
   test(`a channel that is suspected as ${flag} is no evidence, and the verdict says so`, async () => {
@@ -84,7 +84,7 @@ test('what stands for a masked feature is the mean that the model learnt, at any
     featureSetDigest: '',
     names,
     values: packDoubles(Float64Array.of(1, 2, 3)),
-    health: [{ channel: 'a', flags: ['flat'] }],
+    health: [{ channel: 'a', flags: ['flat'], names: [] }],
   }
   const { values, missing } = arrange(vector, model)
   assert.deepEqual(
@@ -96,11 +96,21 @@ test('what stands for a masked feature is the mean that the model learnt, at any
   )
 })
 
+test('a number that a rule gave a name of its own is masked with the channel that feeds it, and no other number is', () => {
+  const names = ['a.mean', 'scrap.increaseRatio', 'b.mean']
+  const card = JSON.stringify({ features: names.map((name, i) => ({ name, mean: i + 10, std: 1, q01: 0, q99: 1, use: 'used' })) })
+  const values = packDoubles(Float64Array.of(1, 2, 3))
+  const health = [{ channel: 'partCount', flags: ['stuck'], names: ['scrap.increaseRatio'] }]
+  const model = registered({ digest: 'named', features: names, card })
+  const arranged = arrange({ assetId: 'press', featureSetDigest: '', names, values, health }, model)
+  assert.deepEqual([[...arranged.values], arranged.missing], [[1, 11, 3], ['scrap.increaseRatio']])
+})
+
 test('healthy windows with any channel masked stay below the line, beside features that it moves with', async () => {
   let above = 0
   for (let n = 0; n < 300; n++) {
     const { verdict } = await score(
-      vectorOf('press', n, { shift: 1000, health: [{ channel: `channel${n % FEATURES}`, flags: ['stuck'] }] }),
+      vectorOf('press', n, { shift: 1000, health: [{ channel: `channel${n % FEATURES}`, flags: ['stuck'], names: [] }] }),
     )
     if (n % FEATURES === 2 && verdict.ratio > 1) above++
     if (n % FEATURES !== 2) assert.ok(verdict.ratio > 100, 'a fault that another channel shows is found')
@@ -133,7 +143,7 @@ test('a model whose card does not say what is normal gives an error, not a score
 })
 
 test('where no feature is left to judge by there is no score', async () => {
-  const health = featureNames(FEATURES).map((name) => ({ channel: name.split('.')[0]!, flags: ['drop-outs'] }))
+  const health = featureNames(FEATURES).map((name) => ({ channel: name.split('.')[0]!, flags: ['drop-outs'], names: [] }))
   const { verdict } = await score(vectorOf('press', 3, { health }))
   assert.match(verdict.error!, /No number that t2spe.press judges by/)
 })
@@ -164,11 +174,12 @@ const predict = async (vectors: readonly Vector[], facts: readonly Models[] = [r
   return { predictions: out.outputs.map(({ output }) => output.value as Predictions), observed, given }
 }
 
-test('a machine that is off and an asset without telemetry are not scored and not learnt from', async () => {
+test('a machine that is off, a young window and an asset without telemetry are not scored and not learnt from', async () => {
   const off = vectorOf('press', 1, { shift: 1000, machineOff: true, regime: 'off' })
+  const young = vectorOf('press', 3, { shift: 1000, young: true, complete: false })
   const silent = vectorOf('press', 2, { quality: 'unmonitored', names: [], values: Buffer.alloc(0), revision: 0, complete: false })
   for (const facts of [[], undefined]) {
-    const { predictions, observed, given } = await predict([off, silent], facts)
+    const { predictions, observed, given } = await predict([off, silent, young], facts)
     assert.deepEqual(
       predictions.map(({ type, verdicts, complete, machineOff, quality, regime }) => [
         type,
@@ -181,6 +192,7 @@ test('a machine that is off and an asset without telemetry are not scored and no
       [
         ['machine-off', [], false, true, 'good', 'off'],
         ['unmonitored', [], false, false, 'unmonitored', null],
+        ['young', [], false, false, 'good', null],
       ],
     )
     assert.deepEqual([observed, given], [[], []])

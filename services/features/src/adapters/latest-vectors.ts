@@ -188,7 +188,10 @@ export const latestVectors = (options: LatestVectorsOptions): Part => {
 }
 
 /** What scoring by asset id needs. */
-const vectorOf = ({ vectorId, windowEndUs, featureSet, featureSetDigest, names, values, health, machineOff }: Vector, order: Order) => ({
+const vectorOf = (
+  { vectorId, windowEndUs, featureSet, featureSetDigest, names, values, health, machineOff, young }: Vector,
+  order: Order,
+) => ({
   vectorId,
   windowEndUs,
   featureSet,
@@ -197,6 +200,7 @@ const vectorOf = ({ vectorId, windowEndUs, featureSet, featureSetDigest, names, 
   values: Buffer.from(values).toString('base64'),
   health,
   machineOff,
+  young,
   order,
 })
 

@@ -12,6 +12,8 @@ export interface LatestVector extends ScorableVector {
   readonly windowEndUs: number
   /** The machine is off: nothing is judged by. */
   readonly machineOff: boolean
+  /** Its numbers come from fewer rows than others: nor is it judged by. */
+  readonly young: boolean
   readonly order: Order
 }
 
@@ -25,7 +27,7 @@ interface Stored extends Omit<LatestVector, 'assetId' | 'values'> {
 }
 
 /** What an earlier release did not write. */
-const untold = { health: [], machineOff: false } as const
+const untold = { health: [], machineOff: false, young: false } as const
 
 export const latestVectors = (redisUrl: string): LatestVectors & Part => {
   let redis: Redis | undefined
