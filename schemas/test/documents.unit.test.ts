@@ -398,6 +398,14 @@ test('a feature set fits the assets of its classes, or is refused with what woul
   )
   refused('crest, peak]', 'crest, slope]', 'features[0].statistics[3]', /slope of vibrationG needs single values, found a waveform/)
   refused('[3000, 4000]', '[3000, 5000]', 'features[1].statistics[0]', /above half the sample rate \(4096 Hz\)/)
+  const plant = parsePlant(text('plant.yaml').replaceAll('unit: g,', 'unit: Pa,'))
+  const velocity = parseFeatureSet(text('features/press-vibration.yaml').replace('[rms,', '[velocityRmsMmS, rms,'))
+  refuses(
+    () => checkPlantDocuments({ ...plantDocuments(), plant, featureSets: plantDocuments().featureSets.with(0, velocity) }),
+    'features[0].statistics[0]',
+    undefined,
+    /velocityRmsMmS of vibrationG needs a unit of vibration \(m\/s2, g, mm\/s, um ...\), found Pa/,
+  )
 })
 
 test('a fault between the documents of a folder names file and line', async (context) => {

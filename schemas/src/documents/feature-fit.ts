@@ -3,6 +3,7 @@
 
 import type { FeatureRule, FeatureSet } from './feature-set.ts'
 import { lengthOf } from './feature-set.ts'
+import { motionUnit } from '../motion-units.ts'
 import { nearest } from './nearest.ts'
 import type { Asset, Channel } from './plant.ts'
 import { octaveCentres, outputNames, statistics } from './statistics.ts'
@@ -156,6 +157,8 @@ const checkFit = (place: Place, statistic: Statistic, channels: readonly Channel
     fail(place, `${what}: windows that end at every row are made of single values, found a waveform; leave out closes: every-row`)
   for (const need of needs)
     if (!isGiven[need](place.asset)) fail(place, `${what} needs ${needText[need]} of ${place.asset.id} in the plant file`)
+  const still = readable(statistic).includes('velocityBandHz') ? channels.find(({ unit }) => motionUnit(unit) === undefined) : undefined
+  if (still !== undefined) fail(place, `${what} needs a unit of vibration (m/s2, g, mm/s, um ...), found ${still.unit}`)
   for (const channel of channels) if (channel.kind === 'waveform') checkSpectrum(place, what, statistic, channel, rule)
 }
 

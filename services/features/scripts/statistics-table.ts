@@ -1,4 +1,4 @@
-// Writes the tables of statistics in the README from the catalogue: `node services/features/scripts/statistics-table.ts`.
+// Writes the tables of statistics in the README from the catalogue; part of `npm run generate`.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { outputNames, statisticNames, statistics } from '@andon/schemas'

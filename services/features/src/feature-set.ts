@@ -1,9 +1,8 @@
 // Turns a feature set document and the plant's description of an asset into a plan: which numbers to compute of which
 // channels, at which scales, in which order. What does not fit is refused here, so that no window meets it.
 
-import { FeatureSetError, fitFeatureSet, healthDefaults, statistics } from '@andon/schemas'
+import { fitFeatureSet, healthDefaults, statistics } from '@andon/schemas'
 import type { Feature, FeatureSet, OptionName, Plant, Statistic, StatisticDefinition, StatisticOptions } from '@andon/schemas'
-import { motionUnit } from './functions/velocity.ts'
 import { machineOf } from './machine.ts'
 import type { AssetPlan, Call, HealthRules, PlanChannel, RegimeRule } from './plan.ts'
 
@@ -17,7 +16,6 @@ type Channel = PlantAsset['channels'][number]
  */
 export const compileFeatureSet = (set: FeatureSet, digest: string, asset: PlantAsset, plantDigest: string): AssetPlan => {
   const { scales, features, names } = fitFeatureSet(set, asset)
-  checkUnits(set, asset, features)
   const needsSpeed = features.some(({ statistic }) => definitionOf(statistic).needs.includes('speed'))
   const ofShaft = needsSpeed ? [asset.speedChannel, asset.tacho?.channel].filter((id) => id !== undefined) : []
   const ids = [...new Set([...features.flatMap(({ channels }) => channels.map(({ id }) => id)), ...ofShaft])]
@@ -40,16 +38,6 @@ export const compileFeatureSet = (set: FeatureSet, digest: string, asset: PlantA
 }
 
 const definitionOf = (statistic: Statistic): StatisticDefinition => statistics[statistic]
-
-/** Of a channel that is no vibration there is no velocity. */
-const checkUnits = (set: FeatureSet, asset: PlantAsset, features: readonly Feature[]): void => {
-  for (const { statistic, channels, reads } of features) {
-    const wrong = reads.includes('velocityBandHz') ? channels.find(({ unit }) => motionUnit(unit) === undefined) : undefined
-    if (wrong === undefined) continue
-    const what = `${statistic} of ${wrong.id} needs a unit of vibration (m/s2, g, mm/s, um ...), found ${wrong.unit}`
-    throw new FeatureSetError(set.name, asset.id, ['features'], what)
-  }
-}
 
 type GrowingCall = Pick<Call, 'channels' | 'scale'> & { options: StatisticOptions; asked: Call['asked'][number][]; read: Set<OptionName> }
 

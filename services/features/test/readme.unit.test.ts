@@ -7,7 +7,7 @@ import { withTables } from '../scripts/statistics-table.ts'
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 
 test('the README lists every statistic as the catalogue has it', () => {
-  assert.equal(withTables(readme), readme, 'run: node services/features/scripts/statistics-table.ts')
+  assert.equal(withTables(readme), readme, 'run: npm run generate')
   for (const name of statisticNames) assert.ok(readme.includes(`| \`${name}\``), name)
 })
 

@@ -1,39 +1,14 @@
 // Velocity of the vibration, which ISO 20816 judges, from the spectrum of an accelerometer, a velocity pick-up or a
 // displacement probe: each bin is integrated, or differentiated, by its frequency.
 
+import { motionUnit } from '@andon/schemas/motion-units'
+import type { MotionUnit } from '@andon/schemas/motion-units'
 import type { FigureOf } from './figure.ts'
 import { firstBin } from './spectrum.ts'
 import type { Spectrum } from './spectrum.ts'
 
 /** ISO 20816-1: broad-band vibration of machines that turn faster than 600 per minute. */
 const BAND_HZ = [10, 1000] as const
-
-/** What a unit measures, as a number of time derivatives of displacement, and how much of m, m/s or m/s2 it is. */
-export interface MotionUnit {
-  readonly derivatives: 0 | 1 | 2
-  readonly scale: number
-}
-
-const G = 9.80665
-const ACCELERATION = { 'm/s2': 1, 'm/s^2': 1, 'm/s²': 1, 'm.s-2': 1, 'mm/s2': 1e-3, 'm[g]': G / 1000, '[g]': G, g: G } as const
-const VELOCITY = { 'm/s': 1, 'mm/s': 1e-3, 'um/s': 1e-6, 'µm/s': 1e-6, '[in_i]/s': 0.0254 } as const
-const DISPLACEMENT = { m: 1, mm: 1e-3, um: 1e-6, µm: 1e-6, '[mil_i]': 25.4e-6 } as const
-
-/**
- * Units of vibration, in UCUM's spelling and a few usual ones. `g` means the acceleration: grams do not vibrate. Of any
- * other unit there is no velocity: undefined.
- */
-export const motionUnit = (unit: string): MotionUnit | undefined => {
-  for (const [derivatives, units] of [
-    [2, ACCELERATION],
-    [1, VELOCITY],
-    [0, DISPLACEMENT],
-  ] as const) {
-    const scale = new Map<string, number>(Object.entries(units)).get(unit)
-    if (scale !== undefined) return { derivatives, scale }
-  }
-  return undefined
-}
 
 /** mm/s RMS in [lowHz, highHz). */
 export const velocityRms = (spectrum: Spectrum, { derivatives, scale }: MotionUnit, lowHz: number, highHz: number): number => {
