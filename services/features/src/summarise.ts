@@ -6,6 +6,7 @@ import type { AssetWindows, VectorClosing } from './asset-windows.ts'
 import type { Samples } from './block-rows.ts'
 import { supersededOf } from './corrections.ts'
 import type { CorrectedRange } from './corrections.ts'
+import { namesFedBy } from './fed-names.ts'
 import type { Series } from './functions/kernel.ts'
 import { compute } from './functions/prepare.ts'
 import type { WindowView } from './functions/prepare.ts'
@@ -36,7 +37,7 @@ export interface Summary {
   readonly quality: 'good' | 'uncertain'
   readonly regime: string | null
   readonly machineOff: boolean
-  readonly health: readonly { readonly channel: string; readonly flags: readonly string[] }[]
+  readonly health: readonly { readonly channel: string; readonly flags: readonly string[]; readonly names: readonly string[] }[]
   /** The asset was serviced then: rows before it are no part of the window. */
   readonly baselineEpochUs: number | null
   /** Event time of the newest row. */
@@ -259,7 +260,7 @@ const channelsOf = (plan: AssetPlan, startUs: number, endUs: number, isMachineOf
     channelWindow.badRows = view.badRows(channel)
     if (channelWindow.good === undefined) missing = [...missing, plan.channels[channel]!.id]
     const flags = sensorFlags(plan, channel, channelWindow)
-    if (flags.length > 0) health = [...health, { channel: plan.channels[channel]!.id, flags }]
+    if (flags.length > 0) health = [...health, { channel: plan.channels[channel]!.id, flags, names: namesFedBy(plan, channel) }]
   }
   return { health, missing }
 }
