@@ -11,7 +11,7 @@ import type { Logger } from '@andon/kit'
 import { defineDoor } from '../doors.ts'
 import { importerOf } from '../files/importer.ts'
 import type { Importer } from '../files/importer.ts'
-import { isUnfinishedName } from '../files/manifest.ts'
+import { isUnfinishedName, safeName } from '../files/manifest.ts'
 import type { Manifest } from '../files/manifest.ts'
 import type { ImportJob } from '../files/import-store.ts'
 import { writeFileDurably } from '../files/durable-file.ts'
@@ -75,7 +75,7 @@ export const folderDoor = ({ folder, settleMs, importer, logger }: FolderDoorOpt
 
   const take = async (name: string): Promise<void> => {
     const id = randomUUID()
-    const path = join(taken, `${id}.${name}`)
+    const path = join(taken, `${id}.${safeName(name)}`)
     try {
       await rename(join(folder, name), path)
     } catch (error) {
@@ -98,6 +98,7 @@ export const folderDoor = ({ folder, settleMs, importer, logger }: FolderDoorOpt
   const onDone = async (job: ImportJob, manifest: Manifest): Promise<void> => {
     const target = join(folder, manifest.outcome === 'applied' ? 'done' : 'failed')
     const file = join(target, `${job.id}.${job.name}`)
+    await mkdir(target, { recursive: true }) // somebody may have tidied up
     await rename(job.path, file).catch(gone) // gone: moved before a kill
     const rejected = await importer.rejectedRows(manifest)
     if (rejected !== undefined) await writeFileDurably(`${file}.rejected.csv`, createReadStream(rejected))

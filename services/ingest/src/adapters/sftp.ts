@@ -16,6 +16,7 @@ import type { Importer } from '../files/importer.ts'
 import { SftpRoot, parseCommittedName } from './sftp-root.ts'
 import type { SftpLimits } from './sftp-root.ts'
 import { serveSftp } from './sftp-session.ts'
+import { isSshKey, newSshKeys } from './ssh-keys.ts'
 import { uploadSettings } from '../files/upload-settings.ts'
 import type { Source } from './source.ts'
 
@@ -150,7 +151,7 @@ export const sftpDoor = (options: SftpDoorOptions): Source & { port(): number } 
         await importer.submit({ door: 'sftp', by: `sftp ${user}`, name }, join(incoming, file), id)
       }
       importer.begin(intake, refusing)
-      const hostKey = await hostKeyOf(join(folder, 'host-key'))
+      const hostKey = await hostKeyOf(join(folder, 'host-key'), logger)
       server = new ssh2.Server({ hostKeys: [hostKey], algorithms: algorithms as never, ident: 'andon' }, connected)
       port = await listen(server, options)
       timer = setInterval(() => void expire().catch((error: unknown) => logger.warn({ err: error }, 'expired uploads stay')), expiryCheckMs)
@@ -198,13 +199,15 @@ const keysOf = async (file: string): Promise<ParsedKey[]> => {
 }
 
 /** Made once; a client that has seen it knows this instance again. */
-const hostKeyOf = async (path: string): Promise<string> => {
+const hostKeyOf = async (path: string, logger: Logger): Promise<string> => {
   try {
-    return await readFile(path, 'utf8')
+    const key = await readFile(path, 'utf8')
+    if (isSshKey(key)) return key
+    logger.warn({ path }, 'the host key cannot be read, so no client has ever seen it: another one is made')
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error
   }
-  const { private: key } = ssh2.utils.generateKeyPairSync('ed25519')
+  const { private: key } = newSshKeys()
   await writeFileDurably(path, key, 0o600)
   return key
 }

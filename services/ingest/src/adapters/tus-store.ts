@@ -106,6 +106,15 @@ export class TusStore extends FileStore {
     }
   }
 
+  /**
+   * Removes what there is of an upload; that it is not there, or only a part of it since a kill, is no failure. What says that there is an
+   * upload goes first: bytes without it expire, and nobody would come back for it without bytes.
+   */
+  override async remove(id: string): Promise<void> {
+    await rm(`${this.pathOf(id)}.json`, { force: true })
+    await rm(this.pathOf(id), { force: true })
+  }
+
   /** Whole: every byte that was announced is on disk. */
   async isWhole(id: string): Promise<boolean> {
     const info = await this.configstore.get(id)
@@ -117,12 +126,18 @@ export class TusStore extends FileStore {
     let removed = 0
     for (const id of await this.ids()) {
       const info = await this.configstore.get(id)
-      const ageMs = Date.now() - new Date(info?.creation_date ?? 0).getTime()
+      const createdMs = info?.creation_date === undefined ? await this.#writtenMs(id) : new Date(info.creation_date).getTime()
+      const ageMs = Date.now() - createdMs
       if (ageMs < this.getExpiration() || (info?.metadata?.['partial'] !== '1' && (await this.isWhole(id)))) continue
       await this.remove(id)
       removed++
     }
     return removed
+  }
+
+  /** Of bytes about which nothing is known: an upload that is being created, or half removed. */
+  async #writtenMs(id: string): Promise<number> {
+    return (await stat(this.pathOf(id)).catch(() => undefined))?.mtimeMs ?? 0
   }
 
   /** What uploads of one sender take on disk, with what is still to come of them. */

@@ -197,9 +197,7 @@ export const tusDoor = (options: TusDoorOptions): Source & { readonly handler: R
     },
     ready: () => isOpen || 'not open',
     start: async (intake, refusing) => {
-      await importer.open('tus', async ({ id }) => {
-        if ((await store.configstore.get(id)) !== undefined) await store.remove(id)
-      })
+      await importer.open('tus', ({ id }) => store.remove(id))
       for (const id of await store.ids()) await queueIfWhole(id)
       importer.begin(intake, refusing)
       timer = setInterval(

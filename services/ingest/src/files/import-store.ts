@@ -78,11 +78,11 @@ export class ImportStore {
 
   saveApplied = (sha256: string, id: string): Promise<void> => this.#write('applied', sha256, { id })
 
-  /** The job is done: its manifest stays. */
+  /** The job is done: its manifest stays. The job itself goes last, so that a kill in between leaves nothing that nobody comes back to. */
   async removeJob(id: string): Promise<void> {
-    await rm(join(this.folder, 'jobs', `${id}.json`), { force: true })
     await rm(join(this.folder, 'progress', `${id}.json`), { force: true })
     await rm(join(this.folder, 'progress', `${id}.rejected.csv`), { force: true })
+    await rm(join(this.folder, 'jobs', `${id}.json`), { force: true })
   }
 
   /** The list of rejected rows as the checkpoint knows it; what was written behind that is cut off. */

@@ -1,5 +1,6 @@
 // The one importer of an instance, shared by the doors that take files: a durable queue, one file in hand at a time. A file is done when its
-// manifest is on the log; a kill at any moment before that is made good by the next process, without losing or repeating a row.
+// manifest is on the log; a kill at any moment before that is made good by the next process, without losing or repeating a row. A file that
+// fails for a reason of this machine is tried again later, and lets the others pass meanwhile.
 
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
@@ -37,6 +38,13 @@ export type OnDone = (job: ImportJob, manifest: Manifest) => Promise<void>
 
 const progressLogMs = 5000
 const retryMs = 1000
+const longestRetryMs = 10_000
+
+/** How often a file has failed in this process, and until when the others pass it. */
+interface Failing {
+  readonly times: number
+  readonly untilMs: number
+}
 
 export class Importer {
   readonly #context: DoorContext
@@ -44,10 +52,12 @@ export class Importer {
   readonly #metrics: ReturnType<typeof fileMetrics>
   readonly #onDone = new Map<DoorName, OnDone>()
   readonly #queue: ImportJob[] = []
+  readonly #failing = new Map<string, Failing>()
   readonly #pace = new QuarantinePace(() => performance.now())
   #store: ImportStore | undefined
   #blobs: Blobs | undefined
   #opening: Promise<void> | undefined
+  #doors = 0
   #users = 0
   #stopping = new AbortController()
   #working: Promise<void> | undefined
@@ -60,7 +70,13 @@ export class Importer {
     this.#metrics = fileMetrics(context.metrics)
   }
 
-  /** Opens the store; a door calls it before it takes its first byte. Work begins when the door's own `begin` was called. */
+  /** One more door will open and begin it. */
+  expect(): this {
+    this.#doors++
+    return this
+  }
+
+  /** Opens the store; a door calls it before it takes its first byte, and after that its `begin`. */
   async open(door: DoorName, onDone: OnDone): Promise<ImportStore> {
     this.#onDone.set(door, onDone)
     this.#opening ??= (async () => {
@@ -73,10 +89,10 @@ export class Importer {
     return this.#opened
   }
 
-  /** Every door that opened the importer begins it; it works from the first one on. */
+  /** Every door that opened the importer begins it; it works from the last one on, as every door then knows what it has handed over. */
   begin(intake: Intake, refusing: Refusing): void {
     this.#users++
-    if (this.#working !== undefined) return
+    if (this.#working !== undefined || this.#users < this.#doors) return
     this.#stopping = new AbortController()
     this.#working = this.#work(intake, refusing)
   }
@@ -132,23 +148,38 @@ export class Importer {
   async #work(intake: Intake, refusing: Refusing): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted) {
-      const job = this.#queue[0]
-      if (job === undefined || refusing() !== undefined) {
-        await this.#sleep(job === undefined ? undefined : retryMs)
+      const job = refusing() === undefined ? this.#next() : undefined
+      if (job === undefined) {
+        await this.#sleep(this.#queue.length === 0 ? undefined : retryMs)
         continue
       }
       try {
         await this.#finish(job, (await this.#opened.manifest(job.id)) ?? (await this.#import(job, intake)))
-        this.#queue.shift()
+        this.#queue.splice(this.#queue.indexOf(job), 1)
+        this.#failing.delete(job.id)
         this.#metrics.waiting(this.#queue.length)
       } catch (error) {
         if (signal.aborted) break
-        this.#context.logger.warn({ err: error, file: job.id, name: job.name }, 'the import of a file is tried again')
-        await this.#sleep(retryMs)
+        this.#letPass(job, error)
       } finally {
         this.#inHand = undefined
+        this.#metrics.failing(this.#failing.size)
       }
     }
+  }
+
+  /** The oldest file that does not wait for its next try. */
+  #next(): ImportJob | undefined {
+    const nowMs = performance.now()
+    return this.#queue.find(({ id }) => (this.#failing.get(id)?.untilMs ?? 0) <= nowMs)
+  }
+
+  #letPass({ id, door, name }: ImportJob, error: unknown): void {
+    const times = (this.#failing.get(id)?.times ?? 0) + 1
+    const waitMs = Math.min(longestRetryMs, retryMs * 2 ** (times - 1))
+    this.#failing.set(id, { times, untilMs: performance.now() + waitMs })
+    const { length: waiting } = this.#queue
+    this.#context.logger.warn({ err: error, file: id, door, name, times, waiting }, 'the import of a file is tried again')
   }
 
   /** Gives the manifest, which is on disk. Rejects when stopped, or when the machine fails. */
@@ -322,9 +353,9 @@ const statusOf = ({ id, door, by, name }: FileOrigin & { readonly id: string }, 
 
 const importers = new WeakMap<DoorContext, Importer>()
 
-/** The importer of this ingest process. */
+/** The importer of this ingest process. Each door that uses it asks once, before any of them starts. */
 export const importerOf = (context: DoorContext): Importer => {
   let importer = importers.get(context)
   if (importer === undefined) importers.set(context, (importer = new Importer(context)))
-  return importer
+  return importer.expect()
 }

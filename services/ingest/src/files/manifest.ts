@@ -88,7 +88,11 @@ export const rejectedLine = ({ row, code, message }: RejectedRow): string => `${
 
 export const rejectedHeader = 'row,code,message\n'
 
-/** A name that is safe in a folder and in a log line: letters, digits and . _ - and a few more; never a path. */
+// A folder's limit is 255 bytes a name: with the id, the user and `.manifest.json.new` around it a name still fits.
+const longestName = 120
+const longestNameBytes = 160
+
+/** A name that is safe in a folder and in a log line: letters, digits and . _ - and a few more; never a path, and never too long for one. */
 export const safeName = (name: string): string => {
   const base = name.split(/[/\\]/).at(-1) ?? ''
   // eslint-disable-next-line no-control-regex -- control characters are what is looked for
@@ -97,8 +101,9 @@ export const safeName = (name: string): string => {
     .replaceAll(/[^\p{L}\p{N} ._()+@=-]/gu, '_')
     .replace(/^\.+/, '_')
     .trim()
-  const short = Array.from(plain).slice(0, 120).join('') // eslint-disable-line unicorn/prefer-spread -- a name is cut between characters
-  return short === '' ? 'file' : short
+  const short = Array.from(plain).slice(0, longestName) // eslint-disable-line unicorn/prefer-spread -- a name is cut between characters
+  while (Buffer.byteLength(short.join('')) > longestNameBytes) short.pop()
+  return short.length === 0 ? 'file' : short.join('')
 }
 
 /** Names under which programs write what is not finished: hidden files, *.part, *.tmp and the like. */

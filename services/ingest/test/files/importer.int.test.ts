@@ -1,0 +1,99 @@
+// The importer's queue on a real disk: what a file that fails does to the files behind it.
+
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { openMemoryLog } from '@andon/kit'
+import { folderDoor } from '../../src/adapters/folder.ts'
+import { sftpDoor } from '../../src/adapters/sftp.ts'
+import { isSshKey } from '../../src/adapters/ssh-keys.ts'
+import type { Intake } from '../../src/adapters/source.ts'
+import { importerOf } from '../../src/files/importer.ts'
+import { until } from '../until.ts'
+import { importerContext } from './importer-rig.ts'
+
+const folders: string[] = []
+after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))))
+
+const newFolder = async (): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), 'andon-importer-'))
+  folders.push(folder)
+  return folder
+}
+
+const csv = (value: number): string => `timeUs,asset,temperatureC\n1795000000000000,oven,${value}\n`
+const takesAll: Intake = () => Promise.resolve({ accepted: 1, duplicates: 0, quarantined: [] })
+const takes = () => undefined
+
+test(
+  'a file that fails for a reason of this machine lets the others pass, and is done once the reason is gone',
+  { timeout: 60_000 },
+  async () => {
+    const folder = await newFolder()
+    const context = importerContext(folder, openMemoryLog({ partitions: 1 }))
+    const importer = importerOf(context)
+    const done: string[] = []
+    let isDiskWell = false
+    await importer.open('folder', async ({ name }) => {
+      if (name === 'first.csv' && !isDiskWell) throw new Error('EIO')
+      done.push(name)
+    })
+    for (const [at, name] of ['first.csv', 'second.csv', 'third.csv'].entries()) {
+      await writeFile(join(folder, name), csv(at))
+      await importer.submit({ door: 'folder', by: null, name }, join(folder, name))
+    }
+    importer.begin(takesAll, takes)
+    await until(() => done.length === 2, 'the files behind the first one are done')
+    assert.deepEqual(done, ['second.csv', 'third.csv'])
+    assert.deepEqual(
+      importer.waiting('folder').map(({ name }) => name),
+      ['first.csv'],
+    )
+    assert.match(await context.metrics.text(), /^andon_ingest_files_failing(?:\{[^}]*\})? 1$/m)
+    isDiskWell = true
+    await until(() => importer.waiting('folder').length === 0, 'the first file is done')
+    assert.deepEqual(done, ['second.csv', 'third.csv', 'first.csv'])
+    await importer.end()
+  },
+)
+
+test('files of any name that a folder takes are imported, done/ or not', { timeout: 60_000 }, async () => {
+  const folder = await newFolder()
+  const inbox = join(folder, 'inbox')
+  await mkdir(inbox)
+  const context = importerContext(folder, openMemoryLog({ partitions: 1 }))
+  const door = folderDoor({ folder: inbox, settleMs: 0, importer: importerOf(context), logger: context.logger })
+  await door.start(takesAll, takes)
+  await rm(join(inbox, 'done'), { recursive: true })
+  for (const [at, name] of [`${'x'.repeat(250)}.csv`, `${'炉'.repeat(83)}.csv`].entries()) {
+    await writeFile(join(inbox, '.next'), csv(at))
+    await rename(join(inbox, '.next'), join(inbox, name))
+  }
+  const manifests = async () => (await readdir(join(inbox, 'done')).catch(() => [])).filter((name) => name.endsWith('.manifest.json'))
+  await until(async () => (await manifests()).length === 2, 'both files are done')
+  assert.equal(door.ready(), true)
+  await door.stop()
+})
+
+test('a host key that nobody can read does not keep the SFTP door shut: another one is made', { timeout: 60_000 }, async () => {
+  const folder = await newFolder()
+  const context = importerContext(folder, openMemoryLog({ partitions: 1 }))
+  const door = sftpDoor({
+    host: '127.0.0.1',
+    port: 0,
+    keysFolder: folder,
+    folder,
+    importer: importerOf(context),
+    logger: context.logger,
+    maxBytes: 1e6,
+    quotaBytes: 1e6,
+    expireS: 60,
+  })
+  await writeFile(join(folder, 'host-key'), '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n')
+  await door.start(takesAll, takes)
+  assert.equal(door.ready(), true)
+  assert.equal(isSshKey(await readFile(join(folder, 'host-key'), 'utf8')), true)
+  await door.stop()
+})
