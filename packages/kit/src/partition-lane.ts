@@ -169,7 +169,8 @@ export class PartitionLane<T> {
     this.process = await options.open(this.partition)
     const state = this.process.state
     if (this.context.isTransactional) {
-      // A log that ends below the position has lost what it stands for: everything from the state on is given again, as with a lost round.
+      // A log that ends below the position has lost what it stands for: everything from the state on is given again. Beyond that the
+      // position is believed: marks that do not hold for a moment, as after a restart of the broker, are no reason to give anything twice.
       this.committed = committed !== undefined && committed <= (await watermarksOf(log, options.input, this.partition)).high ? committed : 0
       this.acknowledged = undefined // what was not committed is gone
     }
@@ -184,9 +185,7 @@ export class PartitionLane<T> {
       this.origin = start.input
       return start.at
     }
-    const snapshots = await this.context.snapshots()
-    const found = await snapshots.recover(options.input, this.partition)
-    if (snapshots.hasRejected(this.partition)) this.committed = 0 // what the lost rounds' inputs gave is given again
+    const found = await (await this.context.snapshots()).recover(options.input, this.partition)
     for (const { key, state: bytes, version } of found?.keys ?? []) state.restore(key, bytes, version)
     // What this process had acknowledged and still holds counts on: those outputs are not appended again.
     const acknowledged = this.acknowledged ? { outputs: this.outputs, output: this.output } : undefined

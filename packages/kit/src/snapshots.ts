@@ -89,7 +89,6 @@ export class Snapshots {
   /** Per partition the newest record of the changelog that somebody's state relies on. */
   private readonly ends = new Map<number, Position>()
   private readonly stored = new Map<number, StoredKeys>()
-  private readonly rejecting = new Set<number>()
 
   constructor(log: Log, codec: Codec, group: string, options: SnapshotOptions = {}) {
     this.log = log
@@ -188,11 +187,6 @@ export class Snapshots {
     return found
   }
 
-  /** The last recovery of this partition passed rounds over, perhaps all: the log has lost what they stood on. */
-  hasRejected(partition: number): boolean {
-    return this.rejecting.has(partition)
-  }
-
   /** True unless the changelog lost a round that the state of this partition was restored from or kept in. */
   async isKept(partition: number): Promise<boolean> {
     const end = this.ends.get(partition)
@@ -205,7 +199,6 @@ export class Snapshots {
     const stored = new StoredKeys()
     this.stored.set(partition, stored)
     let rejected = false
-    this.rejecting.delete(partition)
     let damaged = view.damagedAt !== undefined
     for (const round of view.rounds.toSorted((a, b) => comparePositions(b.input, a.input) || b.at - a.at)) {
       const state = await wholeState(view, round, isKept)
@@ -213,7 +206,6 @@ export class Snapshots {
       if (!state) damaged = true
       if (!state || !(await this.marksHold(round, kit))) {
         rejected = true
-        this.rejecting.add(partition)
         continue
       }
       for (const { key, position, state: bytes } of state.values()) stored.store(key, position, bytes.length)

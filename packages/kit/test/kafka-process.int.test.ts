@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { DedupeMarks, compareOrders, openKafkaLog, parseCause, parseOrder } from '@andon/kit'
-import type { Log, ProcessOptions } from '@andon/kit'
+import type { Log } from '@andon/kit'
 import { startKafka } from '@andon/platform'
 import type { Kafka } from '@andon/platform'
 import { add, doubles, outputs, start, totals, until } from './process-rig.ts'
@@ -54,17 +54,9 @@ const addOneByOne = async (log: Log, ...numbers: number[]): Promise<void> => {
   for (const n of numbers) await add(log, 'a', n)
 }
 
-type Mode = Pick<ProcessOptions<unknown>, 'transactions'>
-
-/** By marks and in transactions: what the log lost is given again, whichever way it was given first. */
-const inBothModes = (name: string, body: (t: TestContext, mode: Mode) => Promise<void>): void => {
-  test(name, (t) => body(t, {}))
-  test(`${name}, in transactions`, (t) => body(t, { transactions: { everyMs: 50 } }))
-}
-
-inBothModes('a cut of the outputs: a stateful process emits the lost ones again', async (t, mode) => {
+test('a cut of the outputs: a stateful process emits the lost ones again', async (t) => {
   const { log, space } = await open(t)
-  const run = await start(log, { ...mode, open: totals, snapshotEveryRecords: 2 })
+  const run = await start(log, { open: totals, snapshotEveryRecords: 2 })
   await addOneByOne(log, 1, 2, 3, 4, 5)
   await until(async () => (await outputs(log)).length === 5)
   await powerLoss([{ topic: `${space}totals`, offset: 3 }])
@@ -79,9 +71,9 @@ inBothModes('a cut of the outputs: a stateful process emits the lost ones again'
   await run.stop()
 })
 
-inBothModes('a cut of the input below a running process takes its state back', async (t, mode) => {
+test('a cut of the input below a running process takes its state back', async (t) => {
   const { log, space } = await open(t)
-  const run = await start(log, { ...mode, open: totals, snapshotEveryRecords: 2 })
+  const run = await start(log, { open: totals, snapshotEveryRecords: 2 })
   await addOneByOne(log, 1, 2, 3, 4, 5)
   await until(async () => (await outputs(log)).length === 5)
   await powerLoss([{ topic: `${space}numbers`, offset: 3 }])
@@ -160,14 +152,14 @@ test('row 4: after kill -9 the position comes from the snapshot, whatever was co
   await run.stop()
 })
 
-inBothModes('row 5: a snapshot whose outputs are lost is passed over at the next start', async (t, mode) => {
+test('row 5: a snapshot whose outputs are lost is passed over at the next start', async (t) => {
   const { log, space } = await open(t)
-  const first = await start(log, { ...mode, open: totals, snapshotEveryRecords: 1 })
+  const first = await start(log, { open: totals, snapshotEveryRecords: 1 })
   await addOneByOne(log, 1, 2, 3)
   await until(async () => (await outputs(log)).length === 3)
   await first.stop()
   await powerLoss([{ topic: `${space}totals`, offset: 1 }])
-  const next = await start(log, { ...mode, open: totals })
+  const next = await start(log, { open: totals })
   await until(async () => (await outputs(log)).length >= 3, 'the lost outputs', 30_000)
   assert.deepEqual(await keptTotals(log), [1, 3, 6])
   await next.stop()
