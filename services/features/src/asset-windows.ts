@@ -43,6 +43,8 @@ export interface Damage {
 export interface AssetWindows {
   /** Plans in use or used by a lane; rows keep the one that held at their time. */
   plans: AssetPlan[]
+  /** By plan: event time of the first row that was accepted for it. */
+  begunUs: number[]
   /** Plan of the newest event time seen; decides whom to wait for and how long. */
   current: number
   /** Asset time: windows that end at or before it are closed. Never goes back. */
@@ -89,6 +91,7 @@ export type Closing =
 
 export const newAsset = (): AssetWindows => ({
   plans: [],
+  begunUs: [],
   current: 0,
   timeUs: NEVER_US,
   sources: new Map(),
@@ -272,6 +275,7 @@ const join = (
     for (const { from, to } of runs) for (let row = from; row < to; row++) oldestUs = Math.min(oldestUs, rows.timesUs[row] as number)
   }
   for (const { from, to } of runs) lane.add(block, rows, from, to)
+  if (entersWindows(plan, lane)) asset.begunUs[planIndex] = Math.min(asset.begunUs[planIndex] ?? oldestUs, oldestUs)
   if (closesAtUs(plan, firstEndUs(plan, oldestUs)) <= closedUs && entersWindows(plan, lane))
     touched = touch(asset, rows, planIndex, plan, runs, oldestUs, closedUs, touched)
   if (!isByRow(plan) || lane.endsWindows)
@@ -640,6 +644,7 @@ const forgetPlans = (asset: AssetWindows): void => {
   const inLanes = asset.lanes.map(({ plan }) => plan)
   const used = [...new Set([asset.current, ...inLanes, ...asset.windows.map(({ plan }) => plan)])].toSorted((a, b) => a - b)
   asset.plans = used.map((at) => asset.plans[at] as AssetPlan)
+  asset.begunUs = used.map((at) => asset.begunUs[at] as number)
   for (const window of asset.windows) window.plan = used.indexOf(window.plan)
   for (const lane of asset.lanes) lane.plan = used.indexOf(lane.plan)
   asset.current = used.indexOf(asset.current)

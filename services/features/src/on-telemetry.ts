@@ -172,6 +172,7 @@ class Work {
         plantDigest: this.planAt(found.newestUs)?.plantDigest ?? plan.plantDigest,
         uncertainRows: found.uncertainRows,
         badRows: found.badRows,
+        young: found.isYoung,
       },
     }
     this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: endUs, order: 'own' })

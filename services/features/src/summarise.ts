@@ -19,6 +19,7 @@ import { regimeOf } from './regime.ts'
 import { sensorFlags } from './sensor-health.ts'
 import { isByRow, startUsOf } from './window-ends.ts'
 import { compareRows, WindowRows } from './window-rows.ts'
+import { isYoung } from './youth.ts'
 
 export interface Summary {
   readonly startUs: number
@@ -44,6 +45,8 @@ export interface Summary {
   readonly newestUs: number
   readonly uncertainRows: number
   readonly badRows: number
+  /** Not yet full of rows, see youth.ts; then it is not complete. */
+  readonly isYoung: boolean
 }
 
 /** When the asset was serviced last before a window's end; null where that is not known. */
@@ -65,6 +68,11 @@ export const summarise = (asset: AssetWindows, { window, plan }: VectorClosing, 
   compute(plan, view, values)
   const regime = plan.regimes.length === 0 ? null : regimeOf(plan, values)
   const { health, missing } = channelsOf(plan, sinceUs, endUs, regime?.isOff ?? false)
+  const young = isYoung(
+    plan,
+    rows,
+    Math.max(asset.begunUs[window.plan] ?? Number.NEGATIVE_INFINITY, servicedUs ?? Number.NEGATIVE_INFINITY),
+  )
   const { uncertainRows, badRows } = view.isPlain ? noOddRows : oddRows(asset.corrections)
   return {
     startUs,
@@ -73,7 +81,7 @@ export const summarise = (asset: AssetWindows, { window, plan }: VectorClosing, 
     values,
     missing,
     ranges: rangesOfRows(),
-    isComplete: missing.length === 0 && !isDamaged(asset, startUs, endUs),
+    isComplete: missing.length === 0 && !young && !isDamaged(asset, startUs, endUs),
     historical: rows.lanes.some((lane, i) => lane.historical && (rows.from[i] as number) < (rows.to[i] as number)),
     recordedStartUs: recordedStart(),
     quality: uncertainRows > 0 || health.length > 0 ? 'uncertain' : 'good',
@@ -84,6 +92,7 @@ export const summarise = (asset: AssetWindows, { window, plan }: VectorClosing, 
     newestUs: rows.newestUs() as number,
     uncertainRows,
     badRows,
+    isYoung: young,
   }
 }
 

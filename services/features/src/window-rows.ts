@@ -116,6 +116,21 @@ export class WindowRows {
     }
   }
 
+  /** How many rows a channel has at a scale, `count` at most, and the time of the oldest of these. */
+  lastRowsOf(channel: number, scale: number, count: number): { readonly held: number; readonly oldestUs: number } {
+    const holding = this.lanes.flatMap((lane, i) => ((lane.layout.places[channel] ?? -1) < 0 ? [] : [i]))
+    let held = 0
+    let oldestUs = Number.POSITIVE_INFINITY
+    for (const i of holding) {
+      const first = this.firstOf(i, scale)
+      held += (this.to[i] as number) - first
+      if (first < (this.to[i] as number)) oldestUs = Math.min(oldestUs, (this.lanes[i] as Lane).timesUs[first] as number)
+    }
+    if (held <= count) return { held, oldestUs }
+    this.lastOf(holding, count, (i, row) => (oldestUs = (this.lanes[i] as Lane).timesUs[row] as number))
+    return { held: count, oldestUs }
+  }
+
   private unboundedFirst(i: number, scale: number, length: Length): number {
     if ('rows' in length) return (this.to[i] as number) - length.rows
     return scale === 0 ? 0 : (this.lanes[i] as Lane).at(this.endUs - length.us) // the window itself begins at its floor

@@ -85,11 +85,11 @@ export const assertIsOracle = (
     [...kept.keys()].toSorted((a, b) => a - b),
     expected.map(({ endUs }) => endUs),
   )
-  for (const { id, startUs, endUs, revision, numbers, missing, uncertainRows, badRows } of expected) {
+  for (const { id, startUs, endUs, revision, numbers, missing, isYoung, uncertainRows, badRows } of expected) {
     const found = kept.get(endUs)!
     assert.deepEqual(
-      [found.windowStartUs, found.revision, found.missing, found.uncertainRows, found.badRows],
-      [startUs, revision, missing, uncertainRows, badRows],
+      [found.windowStartUs, found.revision, found.missing, found.young, found.complete, found.uncertainRows, found.badRows],
+      [startUs, revision, missing, isYoung, missing.length === 0 && !isYoung, uncertainRows, badRows],
     )
     assert.equal(found.vectorId, id)
     const values = readDoubles(found.values)

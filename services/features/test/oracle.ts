@@ -20,6 +20,7 @@ export interface OracleVector {
   readonly revision: number
   readonly numbers: Readonly<Record<string, number>>
   readonly missing: readonly string[]
+  readonly isYoung: boolean
   readonly uncertainRows: number
   readonly badRows: number
 }
@@ -74,11 +75,35 @@ export const oracleVectors = (
         revision,
         numbers,
         missing,
+        isYoung: isYoung(plan, before, Math.max(rows[0]!.timeUs, sinceUs), endUs),
         uncertainRows: held.filter((row) => !isBad(row) && row.quality === 1).length,
         badRows: held.filter(isBad).length,
       },
     ]
   })
+}
+
+/** Overlapping windows that reach back beyond what was there. */
+const isYoung = (
+  { hop, scales, channels, latenessUs }: AssetPlan,
+  before: readonly OracleRow[],
+  begunUs: number,
+  endUs: number,
+): boolean => {
+  const { length: window } = scales[0]!
+  if (hop !== 'row') {
+    const { us } = window as { us: number }
+    return hop.us < us && begunUs > endUs - Math.max(us, hop.us + latenessUs)
+  }
+  const reachesBack = scales.map(({ length }) => {
+    if ('us' in length) return begunUs > endUs - length.us
+    if ('us' in window) return false // rows in a window of time
+    const last = channels.map(({ id }) => before.filter(({ values }) => id in values).slice(-length.rows))
+    const full = last.filter((own) => own.length === length.rows)
+    const fullSinceUs = Math.max(...full.map((own) => own[0]!.timeUs))
+    return full.length === 0 || last.some((own) => own.length > 0 && own.length < length.rows && own[0]!.timeUs > fullSinceUs)
+  })
+  return reachesBack.includes(true)
 }
 
 const endsOf = ({ hop, scales }: AssetPlan, rows: readonly OracleRow[]): number[] => {

@@ -122,7 +122,9 @@ for (const [kind, plan] of Object.entries(kinds)) {
         const outcomes = [await run(patient, recordsOf(rows, one)), await run(patient, recordsOf(rows, other))]
         const last = ({ kept }: Outcome) =>
           [...kept.values()]
-            .map(({ vectorId, windowEndUs, revision, values, ranges }) => [windowEndUs, vectorId, revision, values.toString('hex'), ranges])
+            .map(({ windowEndUs, vectorId, revision, values, ranges, complete, young }) => {
+              return [windowEndUs, vectorId, revision, values.toString('hex'), ranges, complete, young]
+            })
             .toSorted(([p], [q]) => (p as number) - (q as number))
         assert.deepEqual(last(outcomes[0]!), last(outcomes[1]!))
         assert.ok(outcomes.every(({ late }) => late.size === 0))
