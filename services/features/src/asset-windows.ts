@@ -5,6 +5,8 @@ import type { Block } from '@andon/schemas'
 import { moveTime } from './asset-time.ts'
 import { rowsOf } from './block-rows.ts'
 import type { Rows, Run } from './block-rows.ts'
+import { carriesRows, keepNewest, reachUs } from './carried-rows.ts'
+import type { CarriedRow } from './carried-rows.ts'
 import type { CorrectedRange } from './corrections.ts'
 import { NEVER_US, UNKNOWN_US } from './intervals.ts'
 import { Lane } from './lanes.ts'
@@ -52,6 +54,8 @@ export interface AssetWindows {
   sources: Map<string, SourceClock>
   /** Rows that an open or revisable window may need, and until they are cleared away some more. */
   lanes: Lane[]
+  /** The newest rows that left the lanes, where later windows take them over. */
+  carried: CarriedRow[]
   /** Closed windows that can be revised, and until they are cleared away some more. Ascending by end, then plan. */
   windows: Window[]
   damages: Damage[]
@@ -96,6 +100,7 @@ export const newAsset = (): AssetWindows => ({
   timeUs: NEVER_US,
   sources: new Map(),
   lanes: [],
+  carried: [],
   windows: [],
   damages: [],
   damageNext: false,
@@ -313,9 +318,19 @@ const touch = (
   const ends = endsOf(touched, planIndex)
   if (isByRow(plan)) {
     // A row may push others out of every later window, and counts as their input in any case.
-    for (let endUs = nextEndUs(asset.lanes, planIndex, plan, oldestUs - 1); closesAtUs(plan, endUs) <= closedUs;) {
+    for (let endUs = nextEndUs(asset, planIndex, plan, oldestUs - 1); closesAtUs(plan, endUs) <= closedUs;) {
       ends.add(endUs)
-      endUs = nextEndUs(asset.lanes, planIndex, plan, closesAtUs(plan, endUs))
+      endUs = nextEndUs(asset, planIndex, plan, closesAtUs(plan, endUs))
+    }
+    return touched
+  }
+  if (carriesRows(plan)) {
+    // A row may be what later windows take over, and counts as their input in any case.
+    const newestUs = newestOf(rows, runs)
+    for (let endUs = nextEndUs(asset, planIndex, plan, oldestUs); endUs <= closedUs; endUs = nextEndUs(asset, planIndex, plan, endUs)) {
+      const fromUs = startUsOf(plan, endUs) - reachUs(plan)
+      if (fromUs > newestUs) break
+      if (isAnyIn(rows, runs, fromUs, endUs)) ends.add(endUs)
     }
     return touched
   }
@@ -327,6 +342,19 @@ const touch = (
     }
   }
   return touched
+}
+
+const newestOf = ({ timesUs }: Rows, runs: readonly Run[]): number => {
+  let newestUs = Number.NEGATIVE_INFINITY
+  for (const { from, to } of runs) for (let row = from; row < to; row++) newestUs = Math.max(newestUs, timesUs[row] as number)
+  return newestUs
+}
+
+/** True when one of the rows lies in [fromUs, toUs). */
+const isAnyIn = ({ timesUs }: Rows, runs: readonly Run[], fromUs: number, toUs: number): boolean => {
+  for (const { from, to } of runs)
+    for (let row = from; row < to; row++) if ((timesUs[row] as number) >= fromUs && (timesUs[row] as number) < toUs) return true
+  return false
 }
 
 const endsOf = (touched: Touched, plan: number): Set<number> => {
@@ -353,14 +381,18 @@ const correct = (
   for (const [planIndex, plan] of asset.plans.entries()) {
     const ends = endsOf(touched, planIndex)
     const finalUs = asset.timeUs - plan.latenessUs - (isByRow(plan) ? 1 : 0)
-    let endUs = nextEndUs(asset.lanes, planIndex, plan, Math.max(finalUs, isByRow(plan) ? fromUs - 1 : fromUs))
-    for (; closesAtUs(plan, endUs) <= closedUs; endUs = nextEndUs(asset.lanes, planIndex, plan, closesAtUs(plan, endUs))) {
+    let endUs = nextEndUs(asset, planIndex, plan, Math.max(finalUs, isByRow(plan) ? fromUs - 1 : fromUs))
+    for (; closesAtUs(plan, endUs) <= closedUs; endUs = nextEndUs(asset, planIndex, plan, closesAtUs(plan, endUs))) {
       const startUs = isByRow(plan)
         ? (rowsOfOne.open(asset.lanes, planIndex, plan, endUs, null).oldestUs() ?? endUs)
-        : startUsOf(plan, endUs)
+        : startUsOf(plan, endUs) - reachUs(plan)
       if (startUs < toUs) ends.add(endUs)
     }
   }
+  asset.carried = asset.carried.filter(({ plan, channel, timeUs }) => {
+    const isSuperseded = timeUs >= fromUs && timeUs < toUs && channels.includes(asset.plans[plan]?.channels[channel]?.id ?? '')
+    return !isSuperseded
+  })
   return touched
 }
 
@@ -536,8 +568,8 @@ const close = (asset: AssetWindows, closedUs: number, touched: Touched | undefin
     const plan = asset.plans[at] as AssetPlan
     const ends = touched?.get(at)
     if (ends !== undefined) for (const endUs of [...ends].sort((a, b) => a - b)) closings.push(closing(asset, at, plan, endUs))
-    let endUs = nextEndUs(asset.lanes, at, plan, closedUs)
-    for (; closesAtUs(plan, endUs) <= asset.timeUs; endUs = nextEndUs(asset.lanes, at, plan, closesAtUs(plan, endUs)))
+    let endUs = nextEndUs(asset, at, plan, closedUs)
+    for (; closesAtUs(plan, endUs) <= asset.timeUs; endUs = nextEndUs(asset, at, plan, closesAtUs(plan, endUs)))
       closings.push(closing(asset, at, plan, endUs))
     asset.dueUs = Math.min(asset.dueUs, closesAtUs(plan, endUs))
   }
@@ -550,7 +582,7 @@ const nextDueUs = (asset: AssetWindows): number => {
   let dueUs = Number.POSITIVE_INFINITY
   for (let at = 0; at < asset.plans.length; at++) {
     const plan = asset.plans[at] as AssetPlan
-    dueUs = Math.min(dueUs, closesAtUs(plan, nextEndUs(asset.lanes, at, plan, asset.timeUs)))
+    dueUs = Math.min(dueUs, closesAtUs(plan, nextEndUs(asset, at, plan, asset.timeUs)))
   }
   return dueUs
 }
@@ -625,6 +657,7 @@ const dropFinal = ({ windows, plans, timeUs }: AssetWindows): void => {
 const clearPlan = (asset: AssetWindows, planIndex: number, plan: AssetPlan): number => {
   let neededUs = firstNeededUs(plan, asset.timeUs)
   if (!isByRow(plan)) {
+    keepNewest(asset, planIndex, plan, neededUs)
     for (const lane of asset.lanes) if (lane.plan === planIndex) lane.leave(lane.at(neededUs))
     return neededUs
   }
@@ -647,6 +680,7 @@ const forgetPlans = (asset: AssetWindows): void => {
   asset.begunUs = used.map((at) => asset.begunUs[at] as number)
   for (const window of asset.windows) window.plan = used.indexOf(window.plan)
   for (const lane of asset.lanes) lane.plan = used.indexOf(lane.plan)
+  asset.carried = asset.carried.flatMap((row) => (used.includes(row.plan) ? [{ ...row, plan: used.indexOf(row.plan) }] : []))
   asset.current = used.indexOf(asset.current)
 }
 

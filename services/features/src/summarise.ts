@@ -4,10 +4,12 @@
 import { isDamaged } from './asset-windows.ts'
 import type { AssetWindows, VectorClosing } from './asset-windows.ts'
 import type { Samples } from './block-rows.ts'
+import { carriedChannels, carriedInto, carriesRows, isOnlyCarried, newestGood, rangeOf, reachUs } from './carried-rows.ts'
+import type { CarriedRow } from './carried-rows.ts'
 import { supersededOf } from './corrections.ts'
 import type { CorrectedRange } from './corrections.ts'
 import { namesFedBy } from './fed-names.ts'
-import type { Series } from './functions/kernel.ts'
+import type { Before, Series } from './functions/kernel.ts'
 import { compute } from './functions/prepare.ts'
 import type { WindowView } from './functions/prepare.ts'
 import { BAD, UNCERTAIN } from './lanes.ts'
@@ -28,7 +30,7 @@ export interface Summary {
   readonly revision: number
   /** One per name of the plan; NaN = could not be computed. */
   readonly values: Float64Array
-  /** Channels without a good row. */
+  /** Channels without a good row, in the window or, where nothing else is asked of them, carried into it. */
   readonly missing: readonly string[]
   readonly ranges: readonly Range[]
   readonly isComplete: boolean
@@ -41,7 +43,7 @@ export interface Summary {
   readonly health: readonly { readonly channel: string; readonly flags: readonly string[]; readonly names: readonly string[] }[]
   /** The asset was serviced then: rows before it are no part of the window. */
   readonly baselineEpochUs: number | null
-  /** Event time of the newest row. */
+  /** Event time of the newest row; the last moment of the window where it has none. */
   readonly newestUs: number
   readonly uncertainRows: number
   readonly badRows: number
@@ -60,11 +62,12 @@ export const summarise = (asset: AssetWindows, { window, plan }: VectorClosing, 
   const { endUs } = window
   rows.open(asset.lanes, window.plan, plan, endUs, servicedUs)
   const oldestUs = rows.oldestUs()
-  if (oldestUs === undefined) return undefined
-  const startUs = isByRow(plan) ? oldestUs : startUsOf(plan, endUs)
+  const carried = isByRow(plan) ? NO_ROWS : carriedRows(asset, window.plan, plan, endUs, servicedUs, oldestUs === undefined)
+  if (oldestUs === undefined && carried.length === 0) return undefined
+  const startUs = isByRow(plan) ? oldestUs! : startUsOf(plan, endUs)
   const sinceUs = servicedUs === null ? startUs : Math.max(startUs, servicedUs)
   const values = numbers(plan.names.length)
-  view.open(plan, sinceUs, endUs, asset.corrections)
+  view.open(asset, window.plan, plan, sinceUs, endUs, servicedUs)
   compute(plan, view, values)
   const regime = plan.regimes.length === 0 ? null : regimeOf(plan, values)
   const { health, missing } = channelsOf(plan, sinceUs, endUs, regime?.isOff ?? false)
@@ -74,22 +77,23 @@ export const summarise = (asset: AssetWindows, { window, plan }: VectorClosing, 
     Math.max(asset.begunUs[window.plan] ?? Number.NEGATIVE_INFINITY, servicedUs ?? Number.NEGATIVE_INFINITY),
   )
   const { uncertainRows, badRows } = view.isPlain ? noOddRows : oddRows(asset.corrections)
+  const isUncertain = uncertainRows > 0 || health.length > 0 || carried.some((row) => row.quality === UNCERTAIN)
   return {
     startUs,
     endUs,
     revision: revisionOf(asset, window.plan, plan, startUs, endUs, servicedUs),
     values,
     missing,
-    ranges: rangesOfRows(),
+    ranges: rangesOfRows(carried),
     isComplete: missing.length === 0 && !young && !isDamaged(asset, startUs, endUs),
     historical: rows.lanes.some((lane, i) => lane.historical && (rows.from[i] as number) < (rows.to[i] as number)),
     recordedStartUs: recordedStart(),
-    quality: uncertainRows > 0 || health.length > 0 ? 'uncertain' : 'good',
+    quality: isUncertain ? 'uncertain' : 'good',
     regime: regime?.id ?? null,
     machineOff: regime?.isOff ?? false,
     health,
     baselineEpochUs: servicedUs,
-    newestUs: rows.newestUs() as number,
+    newestUs: rows.newestUs() ?? endUs - 1,
     uncertainRows,
     badRows,
     isYoung: young,
@@ -120,6 +124,12 @@ class LanesView implements WindowView {
   private channels = 0
   private scales: AssetPlan['scales'] = []
   private corrections: readonly CorrectedRange[] = []
+  private asset: AssetWindows | undefined
+  private plan: AssetPlan | undefined
+  private planIndex = 0
+  /** Rows before it are no part of the window, nor carried into it. */
+  private servicedUs: number | null = null
+  private carriedChannels: readonly number[] = []
   /** By scale and channel; null = not looked at yet. */
   private held: (Series | undefined | null)[] = []
   /** By channel: rows of the longest scale that are bad or not a number. */
@@ -127,7 +137,13 @@ class LanesView implements WindowView {
   /** By scale and lane: the times of its rows. */
   private times: (Float64Array | undefined)[] = []
 
-  open(plan: AssetPlan, startUs: number, endUs: number, corrections: readonly CorrectedRange[]): void {
+  open(asset: AssetWindows, planIndex: number, plan: AssetPlan, startUs: number, endUs: number, servicedUs: number | null): void {
+    const { corrections } = asset
+    this.asset = asset
+    this.plan = plan
+    this.planIndex = planIndex
+    this.servicedUs = servicedUs
+    this.carriedChannels = carriedChannels(plan)
     this.startUs = startUs
     this.endUs = endUs
     this.scales = plan.scales
@@ -161,6 +177,13 @@ class LanesView implements WindowView {
     return found
   }
 
+  readonly before = (channel: number, scale: number): Before | null => {
+    const { length } = this.scales[scale]!
+    if (!('us' in length) || !this.carriedChannels.includes(channel)) return null
+    const sinceUs = this.servicedUs ?? Number.NEGATIVE_INFINITY
+    return newestGood(this.asset!, this.planIndex, this.plan!, channel, this.endUs - length.us, sinceUs) ?? null
+  }
+
   private find(channel: number, scale: number): Series | undefined {
     let only = -1
     for (let i = 0; i < rows.lanes.length; i++) {
@@ -175,7 +198,12 @@ class LanesView implements WindowView {
     const elements = lane.elements(lane.layout.places[channel] as number, from, to)
     if (!this.isPlain && (this.corrections.length > 0 || hasBad(lane, from, to) || !areFinite(elements))) return this.gather(channel, scale)
     const { width, sampleRateHz } = lane
-    return { rows: to - from, timesUs: this.timesOf(only, scale, lane, from, to), elements, width, widths: null, sampleRateHz }
+    const timesUs = this.timesOf(only, scale, lane, from, to)
+    return { rows: to - from, timesUs, elements, width, widths: null, sampleRateHz, before: this.beforeIn(channel, scale) }
+  }
+
+  private beforeIn(channel: number, scale: number): Before | null {
+    return this.carriedChannels.length === 0 ? null : this.before(channel, scale)
   }
 
   private timesOf(i: number, scale: number, lane: Lane, from: number, to: number): Float64Array {
@@ -213,6 +241,7 @@ class LanesView implements WindowView {
       width: isEven ? width : 0,
       widths: isEven ? null : widths,
       sampleRateHz: (rows.lanes[last.i] as Lane).sampleRateHz,
+      before: this.beforeIn(channel, scale),
     }
   }
 }
@@ -267,7 +296,8 @@ const channelsOf = (plan: AssetPlan, startUs: number, endUs: number, isMachineOf
   for (let channel = 0; channel < plan.channels.length; channel++) {
     channelWindow.good = view.series(channel, 0)
     channelWindow.badRows = view.badRows(channel)
-    if (channelWindow.good === undefined) missing = [...missing, plan.channels[channel]!.id]
+    if (channelWindow.good === undefined && !(isOnlyCarried(plan, channel) && view.before(channel, 0) !== null))
+      missing = [...missing, plan.channels[channel]!.id]
     const flags = sensorFlags(plan, channel, channelWindow)
     if (flags.length > 0) health = [...health, { channel: plan.channels[channel]!.id, flags, names: namesFedBy(plan, channel) }]
   }
@@ -305,19 +335,36 @@ const revisionOf = (
   servicedUs: number | null,
 ): number => {
   let revision = 0
+  let fromUs = startUs
   if (isByRow(plan)) {
     revision = (servicedUs === null ? rows : uncut.open(lanes, planIndex, plan, endUs, null)).mostRows
     for (const lane of lanes) {
       if (lane.plan === planIndex && lane.layout.kept.length > 0) revision += lane.at(endUs) - lane.at(endUs - 1 - plan.latenessUs)
     }
+  } else if (carriesRows(plan)) {
+    // A row that comes late may be what is carried in, or take the place of what is: all that could are counted.
+    fromUs = startUs - reachUs(plan)
+    revision = 1 // of a window without a row, too
+    for (const lane of lanes) if (lane.plan === planIndex) revision += lane.at(endUs) - lane.at(fromUs)
   } else if (servicedUs === null) revision = rows.rows
   else for (const lane of lanes) if (lane.plan === planIndex) revision += lane.at(endUs) - lane.at(startUs)
-  for (const { fromUs, toUs } of corrections) if (fromUs < endUs && startUs < toUs) revision++
+  for (const corrected of corrections) if (corrected.fromUs < endUs && fromUs < corrected.toUs) revision++
   return revision
 }
 
-const rangesOfRows = (): readonly Range[] => {
-  const ranges: Range[] = []
+const NO_ROWS: readonly CarriedRow[] = []
+
+const carriedRows = (
+  asset: AssetWindows,
+  planIndex: number,
+  plan: AssetPlan,
+  endUs: number,
+  servicedUs: number | null,
+  isEmpty: boolean,
+): readonly CarriedRow[] => carriedInto(asset, planIndex, plan, startUsOf(plan, endUs), servicedUs ?? Number.NEGATIVE_INFINITY, isEmpty)
+
+const rangesOfRows = (carried: readonly CarriedRow[]): readonly Range[] => {
+  const ranges: Range[] = carried.map(rangeOf)
   for (let i = 0; i < rows.lanes.length; i++) (rows.lanes[i] as Lane).identify(rows.from[i] as number, rows.to[i] as number, ranges)
   return ranges.length > 1 ? mergeRanges(ranges) : ranges
 }

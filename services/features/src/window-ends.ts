@@ -1,6 +1,8 @@
 // Where windows end, when they close and when they are final, by the plan. A window is known by its end: one after the last
 // moment in it. One that closes at every row ends one microsecond after that row.
 
+import type { AssetWindows } from './asset-windows.ts'
+import { aliveUs, carriesRows, newestRowUs, reachUs } from './carried-rows.ts'
 import type { Lane } from './lanes.ts'
 import type { AssetPlan } from './plan.ts'
 
@@ -23,12 +25,18 @@ export const startUsOf = ({ scales }: AssetPlan, endUs: number): number => {
   return 'us' in length ? endUs - length.us : endUs - 1
 }
 
-/** End of the first window with a row that closes after an asset time; Infinity when the lanes have none. */
-export const nextEndUs = (lanes: readonly Lane[], planIndex: number, plan: AssetPlan, afterUs: number): number => {
+/**
+ * End of the first window that closes after an asset time and has a row, or begins so soon after one that what is carried
+ * into it still holds; Infinity when the lanes have none.
+ */
+export const nextEndUs = (asset: AssetWindows, planIndex: number, plan: AssetPlan, afterUs: number): number => {
+  const { lanes } = asset
   const { hop } = plan
   if (hop === 'row') return firstRowUs(lanes, planIndex, afterUs + 1, true) + 1
   const nextUs = Math.floor(afterUs / hop.us) * hop.us + hop.us
-  const rowUs = firstRowUs(lanes, planIndex, startUsOf(plan, nextUs), false)
+  const startUs = startUsOf(plan, nextUs)
+  if (carriesRows(plan) && newestRowUs(asset, planIndex, nextUs) >= startUs - aliveUs(plan)) return nextUs
+  const rowUs = firstRowUs(lanes, planIndex, startUs, false)
   return rowUs === Number.POSITIVE_INFINITY ? rowUs : Math.max(nextUs, firstEndUs(plan, rowUs))
 }
 
@@ -47,7 +55,7 @@ const firstRowUs = (lanes: readonly Lane[], planIndex: number, fromUs: number, i
 export const firstNeededUs = (plan: AssetPlan, assetTimeUs: number): number => {
   const { hop, scales, latenessUs } = plan
   const finalUs = assetTimeUs - latenessUs
-  if (hop !== 'row') return startUsOf(plan, Math.floor(finalUs / hop.us) * hop.us + hop.us)
+  if (hop !== 'row') return startUsOf(plan, Math.floor(finalUs / hop.us) * hop.us + hop.us) - reachUs(plan)
   let longestUs = 0
   for (const { length } of scales) if ('us' in length) longestUs = Math.max(longestUs, length.us)
   return finalUs - longestUs

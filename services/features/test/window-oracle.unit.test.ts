@@ -13,6 +13,11 @@ import type { OracleRow } from './oracle.ts'
 
 const statistics = { x: ['count', 'mean', 'max', 'last'], y: ['count', 'mean', 'max', 'last'] } as const
 const base: PlanOptions = { sources: ['a', 'b'], latenessUs: SECOND_US, graceUs: SECOND_US / 4, statistics }
+const carrying: PlanOptions = {
+  ...base,
+  statistics: { x: ['increase', 'stateChanges', 'stateDurationS'], y: ['mean', 'timeInBandPct', 'increase'] },
+  options: { states: [0], limits: [0, null] },
+}
 const kinds: Readonly<Record<string, AssetPlan>> = {
   tumbling: modelPlan({ ...base, windowUs: SECOND_US }),
   hopping: modelPlan({ ...base, windowUs: SECOND_US, hopUs: 300_000 }),
@@ -21,6 +26,15 @@ const kinds: Readonly<Record<string, AssetPlan>> = {
   'at every row, of several lengths': modelPlan({ ...base, isByRow: true, lengths: [{ rows: 5 }, { us: 300_000 }, { rows: 2 }] }),
   'hopping, of several lengths': modelPlan({ ...base, windowUs: SECOND_US, hopUs: 500_000, lengths: [{ us: SECOND_US }, { us: 250_000 }] }),
   'hopping, with a length in rows': modelPlan({ ...base, windowUs: SECOND_US, hopUs: 500_000, lengths: [{ us: SECOND_US }, { rows: 3 }] }),
+  'tumbling, with carried values': modelPlan({ ...carrying, windowUs: 250_000, latenessUs: 100_000, graceUs: 50_000 }),
+  'tumbling, with carried values and much lateness': modelPlan({ ...carrying, windowUs: 200_000, latenessUs: 1_500_000 }),
+  'hopping, with carried values': modelPlan({ ...carrying, windowUs: 300_000, hopUs: 200_000, latenessUs: 150_000 }),
+  'hopping, with carried values, of several lengths': modelPlan({
+    ...carrying,
+    windowUs: SECOND_US,
+    hopUs: 500_000,
+    lengths: [{ us: SECOND_US }, { us: 250_000 }, { rows: 3 }],
+  }),
   'at every row, without lateness': modelPlan({ ...base, latenessUs: 0, isByRow: true, lengths: [{ rows: 3 }] }),
 }
 

@@ -1,4 +1,5 @@
-// Counters: parts, scrap, strokes, energy. What counts is how far they rose, whatever they showed at first.
+// Counters: parts, scrap, strokes, energy. What counts is how far they rose, whatever they showed at first. The step from the
+// last row before the window to its first belongs to the window, so that windows that follow each other add up.
 //
 // A fall is one of three. With `wrapsAt`, by more than half of it: the counter ran over, and went on from 0. To less than half
 // of the value before: it was reset, and went on from 0. Any other: somebody corrected it, or two gateways read it at slightly
@@ -19,8 +20,8 @@ const counted = (before: number, now: number, wrapsAt: number): number => {
 /** A counter that never runs over. */
 const endless = Number.POSITIVE_INFINITY
 
-export const increaseOf = ({ x, n }: Rows, wrapsAt = endless): number => {
-  let increase = 0
+export const increaseOf = ({ x, n, before }: Rows, wrapsAt = endless): number => {
+  let increase = n > 0 && before !== null ? counted(before.value, x[0] as number, wrapsAt) : 0
   for (let i = 1; i < n; i++) increase += counted(x[i - 1] as number, x[i] as number, wrapsAt)
   return increase
 }
@@ -28,18 +29,18 @@ export const increaseOf = ({ x, n }: Rows, wrapsAt = endless): number => {
 const increasePerS =
   (wrapsAt: number | undefined): OfRows =>
   (rows) => {
-    const seconds = secondsOf(rows)
+    const seconds = rows.before === null ? secondsOf(rows) : (rows.endUs - rows.startUs) / 1e6
     return seconds > 0 ? increaseOf(rows, wrapsAt) / seconds : 0
   }
 
 const cycleTimeS =
   (wrapsAt = endless): OfRows =>
-  ({ x, timesUs, n }) => {
+  ({ x, timesUs, n, before }) => {
     let firstUs = Number.NaN
     let lastUs = Number.NaN
     let after = 0
-    for (let i = 1; i < n; i++) {
-      const step = counted(x[i - 1] as number, x[i] as number, wrapsAt)
+    for (let i = before === null ? 1 : 0; i < n; i++) {
+      const step = counted(i === 0 ? before!.value : (x[i - 1] as number), x[i] as number, wrapsAt)
       if (step <= 0) continue
       lastUs = timesUs[i] as number
       if (Number.isNaN(firstUs)) firstUs = lastUs

@@ -17,6 +17,14 @@ export interface Series {
   readonly widths: readonly number[] | null
   /** Of the rows themselves; null for single values. */
   readonly sampleRateHz: number | null
+  /** The newest good row from before a window (or scale) of time, for statistics that it is carried into; null where there is none. */
+  readonly before?: Before | null
+}
+
+/** What a channel showed when a window began. */
+export interface Before {
+  readonly timeUs: number
+  readonly value: number
 }
 
 /** What else is known of the window. */
@@ -32,7 +40,8 @@ export interface WindowContext {
 
 /**
  * Writes the numbers of one window to their places in `values` (which holds NaN before). Called with one series per
- * channel of the call; a series has at least one row. What cannot be computed stays NaN.
+ * channel of the call; a series has at least one row, but where all that is asked for carries values in (`carriesIn`): there
+ * it may have none, and `before`. What cannot be computed stays NaN.
  */
 export type Compute = (series: readonly Series[], values: Float64Array, context: WindowContext) => void
 
@@ -46,6 +55,6 @@ export interface Preparation {
 
 export interface Kernel {
   readonly statistics: readonly Statistic[]
-  /** `call.asked` names statistics of this kernel only. */
+  /** `call.asked` names statistics of this kernel only: all of them carry values in, or none does. */
   readonly prepare: (given: Preparation) => Compute
 }

@@ -95,9 +95,9 @@ export const pairs: Kernel = {
     const write = (values: Float64Array, place: number, value: number): void => {
       if (Number.isFinite(value)) values[place] = value
     }
-    return ([a, b], values, { endUs }) => {
-      const first = rowsOf(a!, endUs, 0)
-      const second = rowsOf(b!, endUs, 1)
+    return ([a, b], values, window) => {
+      const first = rowsOf(a!, window, 0)
+      const second = rowsOf(b!, window, 1)
       if (wanted.length > 0) {
         const found = pairsOf(first, second)
         if (found.count > 0) for (const { of, place } of wanted) write(values, place, of(found))

@@ -1,9 +1,10 @@
 // A plan and the views of one window → its numbers. What a plan needs is prepared once; a window then allocates nothing.
 
+import { statistics } from '@andon/schemas'
 import type { Statistic } from '@andon/schemas'
 import type { Asked, AssetPlan, Call, PlanChannel } from '../plan.ts'
 import { kernelOf } from './index.ts'
-import type { Compute, Kernel, Series, WindowContext } from './kernel.ts'
+import type { Before, Compute, Kernel, Series, WindowContext } from './kernel.ts'
 
 /** What the window of an asset shows to the kernels. */
 export interface WindowView {
@@ -12,6 +13,8 @@ export interface WindowView {
   readonly endUs: number
   /** Good rows of a channel at a scale; undefined = none. Asked at most once per channel and scale. */
   readonly series: (channel: number, scale: number) => Series | undefined
+  /** What the channel showed when the scale began, for statistics that it is carried into; null or left out = not known. */
+  readonly before?: (channel: number, scale: number) => Before | null
 }
 
 /** Computes the numbers of a window. */
@@ -54,17 +57,26 @@ export const compute: Computation = computeWith(kernelOf)
 const isPreparedFor = (prepared: AssetPlan, plan: AssetPlan): boolean =>
   prepared === plan || (prepared.channels === plan.channels && prepared.machine === plan.machine && prepared.scales === plan.scales)
 
-/** One per kernel: a call of a stored plan may ask for what several kernels compute by now. */
+/**
+ * One per kernel, as a call of a stored plan may ask for what several kernels compute by now; what carries values in apart
+ * from the rest, as it can be computed without a row.
+ */
 const prepare = (plan: AssetPlan, call: Call, kernelFor: (statistic: Statistic) => Kernel): PreparedCall[] => {
-  const asked = new Map<Kernel, Asked[]>()
+  const { length } = plan.scales[call.scale]!
+  const isOfTime = plan.hop !== 'row' && 'us' in length
+  const parts: { readonly kernel: Kernel; readonly carriesIn: boolean; readonly own: Asked[] }[] = []
   for (const each of call.asked) {
     const kernel = kernelFor(each.statistic)
-    asked.set(kernel, [...(asked.get(kernel) ?? []), each])
+    const { carriesIn } = statistics[each.statistic]
+    const known = parts.find((part) => part.kernel === kernel && part.carriesIn === carriesIn)
+    if (known === undefined) parts.push({ kernel, carriesIn, own: [each] })
+    else known.own.push(each)
   }
   const channels = call.channels.map((at) => plan.channels[at] as PlanChannel)
-  return [...asked].map(
-    ([kernel, own]) => new PreparedCall(call, kernel.prepare({ call: { ...call, asked: own }, channels, machine: plan.machine })),
-  )
+  return parts.map(({ kernel, carriesIn, own }) => {
+    const computed = kernel.prepare({ call: { ...call, asked: own }, channels, machine: plan.machine })
+    return new PreparedCall(call, computed, carriesIn && isOfTime)
+  })
 }
 
 class PreparedCall {
@@ -72,9 +84,11 @@ class PreparedCall {
   readonly scale: number
   readonly series: Series[] = []
   private readonly channels: readonly number[]
+  private readonly carriesIn: boolean
 
-  constructor({ channels, scale }: Call, compute: Compute) {
+  constructor({ channels, scale }: Call, compute: Compute, carriesIn: boolean) {
     this.compute = compute
+    this.carriesIn = carriesIn
     this.channels = channels
     this.scale = scale
   }
@@ -82,7 +96,8 @@ class PreparedCall {
   /** Fetches the series of the call; false where a channel has none. */
   look(window: OpenWindow): boolean {
     for (let i = 0; i < this.channels.length; i++) {
-      const series = window.series(this.channels[i] as number, this.scale)
+      const channel = this.channels[i] as number
+      const series = window.series(channel, this.scale) ?? (this.carriesIn ? window.carried(channel, this.scale) : undefined)
       if (series === undefined) return false
       this.series[i] = series
     }
@@ -128,6 +143,12 @@ class OpenWindow implements WindowContext {
     return found
   }
 
+  /** A channel without a row, by what it showed before. */
+  carried(channel: number, scale: number): Series | undefined {
+    const before = this.view!.before?.(channel, scale) ?? null
+    return before === null ? undefined : { ...noRows, before }
+  }
+
   readonly shaftHz = (): number => {
     const { speedChannel, nominalSpeedRpm } = this.plan.machine
     const measured = speedChannel === null ? undefined : (this.series(speedChannel, this.scale) ?? this.series(speedChannel, 0))
@@ -148,6 +169,8 @@ class OpenWindow implements WindowContext {
     return tookUs > 0 ? ((pulses.rows - 1) / this.plan.machine.tachoPulsesPerRev / tookUs) * 60e6 : undefined
   }
 }
+
+const noRows: Series = { rows: 0, timesUs: new Float64Array(0), elements: new Float64Array(0), width: 1, widths: null, sampleRateHz: null }
 
 const meanOf = ({ elements, rows }: Series): number => {
   let sum = 0

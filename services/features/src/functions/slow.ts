@@ -3,7 +3,7 @@
 
 import type { StatisticOptions } from '@andon/schemas'
 import { leastLevel } from './moments.ts'
-import { kernelOfRows, secondsOf } from './rows.ts'
+import { heldUs, kernelOfRows, knownFromUs, secondsOf } from './rows.ts'
 import type { OfRows, Rows } from './rows.ts'
 
 const last: OfRows = ({ x, n }) => x[n - 1] as number
@@ -98,14 +98,7 @@ const zeroCrossingsHz: OfRows = (rows) => {
 const timeInBandPct = ([low, high]: NonNullable<StatisticOptions['limits']>): OfRows => {
   const lowest = low ?? Number.NEGATIVE_INFINITY
   const highest = high ?? Number.POSITIVE_INFINITY
-  return ({ x, timesUs, n, endUs }) => {
-    let insideUs = 0
-    for (let i = 0; i < n; i++) {
-      const value = x[i] as number
-      if (value >= lowest && value < highest) insideUs += (i + 1 < n ? (timesUs[i + 1] as number) : endUs) - (timesUs[i] as number)
-    }
-    return (100 * insideUs) / (endUs - (timesUs[0] as number))
-  }
+  return (rows) => (100 * heldUs(rows, (value) => value >= lowest && value < highest)) / (rows.endUs - knownFromUs(rows))
 }
 
 export const slow = kernelOfRows({
