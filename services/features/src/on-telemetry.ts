@@ -10,6 +10,7 @@ import { addBlock, advance, isMovedBy, newAsset } from './asset-windows.ts'
 import type { AssetWindows, Closing, PlanAt, VectorClosing } from './asset-windows.ts'
 import { BlockError } from './block-rows.ts'
 import { onTick } from './partition-time.ts'
+import { isEqualPlan } from './plan-identity.ts'
 import type { AssetPlan } from './plan.ts'
 import { rangeCount } from './ranges.ts'
 import type { Silence } from './silence.ts'
@@ -169,13 +170,20 @@ class Work {
         machineOff: found.machineOff,
         health: found.health,
         baselineEpochUs: found.baselineEpochUs,
-        plantDigest: this.planAt(found.newestUs)?.plantDigest ?? plan.plantDigest,
+        plantDigest: this.plantDigestOf(closing, found.newestUs),
         uncertainRows: found.uncertainRows,
         badRows: found.badRows,
         young: found.isYoung,
       },
     }
     this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: endUs, order: 'own' })
+  }
+
+  /** Of the plant file that holds at the window's end; where it describes the asset otherwise by then, of the one at its newest row. */
+  private plantDigestOf({ plan, window }: VectorClosing, newestUs: number): string {
+    const atEnd = this.planAt(window.endUs - 1)
+    const held = atEnd !== undefined && isEqualPlan(atEnd, plan) ? atEnd : this.planAt(newestUs)
+    return (held ?? plan).plantDigest
   }
 
   private emitLate(cause: Input<Telemetry>, { windowStartUs, ranges, lost }: Extract<Closing, { kind: 'late' }>): void {
