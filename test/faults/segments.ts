@@ -39,6 +39,12 @@ export const cutTail = (kafkaDir: string, topic: string, partition: number, offs
   return lost.length
 }
 
+/** First offset that the partition does not have (any more). */
+export const endOffset = (kafkaDir: string, topic: string, partition: number): number => {
+  const file = segmentFile(kafkaDir, topic, partition)
+  return existsSync(file) ? (batchesIn(readFileSync(file)).at(-1)?.lastOffset ?? -1) + 1 : 0
+}
+
 /** The last batch was being written when the power went: only its first half is there. False when there is none. */
 export const tearLastBatch = (kafkaDir: string, topic: string, partition: number): boolean => {
   const file = segmentFile(kafkaDir, topic, partition)

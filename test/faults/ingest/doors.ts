@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePorts, startKafka } from '@andon/platform'
 import { connect } from 'nats'
-import ssh2 from 'ssh2'
+import { newSshKeys } from '../../../services/ingest/src/adapters/ssh-keys.ts'
 import { startJetStream, startKinesisLocal, startMosquitto } from '../../../services/ingest/test/own-server.ts'
 import type { Scene } from '../rig.ts'
 import {
@@ -36,12 +36,12 @@ export const openDoors = async (scene: Scene, isFull: boolean, note: (text: stri
   const [mosquitto, nats] = await Promise.all([startMosquitto(), startJetStream()])
   scene.defer(() => Promise.all([mosquitto.stop(), nats.stop()]))
   await addStream(nats.url)
-  const folder = join(scene.dir, 'inbox')
+  const folder = inboxOf(scene.dir)
   mkdirSync(folder)
   const other = isFull ? await startKafka() : undefined
   const kinesis = isFull ? await startKinesisLocal() : undefined
   scene.defer(() => Promise.all([other?.stop(), kinesis?.kill()]))
-  const { private: privateKey, public: publicKey } = ssh2.utils.generateKeyPairSync('ed25519')
+  const { private: privateKey, public: publicKey } = newSshKeys()
   const keys = join(scene.dir, 'keys')
   mkdirSync(keys)
   writeFileSync(join(keys, SFTP_USER), `${publicKey}\n`)
@@ -92,6 +92,7 @@ export const openDoors = async (scene: Scene, isFull: boolean, note: (text: stri
       INGEST_MQTT_PORT: String(mqttPort),
       INGEST_MQTT_CLIENT_URL: mosquitto.url,
       INGEST_FOLDER: folder,
+      INGEST_FOLDER_SETTLE_MS: '500', // a file is renamed in, so it is whole
       INGEST_SFTP_PORT: String(sftpPort),
       INGEST_SFTP_KEYS: keys,
       AWS_ACCESS_KEY_ID: AWS.accessKeyId,
@@ -116,6 +117,12 @@ export const openDoors = async (scene: Scene, isFull: boolean, note: (text: stri
   ]
   return { ingest, feeders }
 }
+
+/** Doors whose acknowledgement says that a file will be imported, and not yet that its rows are safe in the spool. */
+export const FILE_DOORS: readonly string[] = ['by-folder', 'by-tus', 'by-sftp']
+
+/** The watched folder. */
+export const inboxOf = (dir: string): string => join(dir, 'inbox')
 
 const KAFKA_TOPIC = 'plant'
 const STREAM = 'PLANT'

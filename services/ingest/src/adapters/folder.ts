@@ -24,12 +24,17 @@ export const folderDoorKind = defineDoor({
     folder: env.path('INGEST_FOLDER', 'Watched folder; done/, failed/ and taken/ are made in it', '.andon/inbox'),
     settleMs: env.integer('INGEST_FOLDER_SETTLE_MS', 'How long a file must keep its size before it counts as whole', 2000),
   },
-  open: ({ folder, settleMs }, context) => folderDoor({ folder, settleMs, importer: importerOf(context), logger: context.logger }),
+  open: ({ folder, settleMs }, context) => {
+    const { config, logger } = context
+    return folderDoor({ folder, settleMs, instance: config.instance, importer: importerOf(context), logger })
+  },
 })
 
 export interface FolderDoorOptions {
   readonly folder: string
   readonly settleMs: number
+  /** Whose files are claimed: other instances have theirs beside them. */
+  readonly instance: string
   readonly importer: Importer
   readonly logger: Logger
 }
@@ -40,8 +45,8 @@ interface Seen {
   readonly sinceMs: number
 }
 
-export const folderDoor = ({ folder, settleMs, importer, logger }: FolderDoorOptions): Source => {
-  const taken = join(folder, 'taken')
+export const folderDoor = ({ folder, settleMs, instance, importer, logger }: FolderDoorOptions): Source => {
+  const taken = join(folder, 'taken', instance)
   const seen = new Map<string, Seen>()
   const warned = new Set<string>()
   let watcher: FSWatcher | undefined
@@ -85,7 +90,7 @@ export const folderDoor = ({ folder, settleMs, importer, logger }: FolderDoorOpt
     await importer.submit({ door: 'folder', by: null, name }, path, id)
   }
 
-  // A file that was claimed by a process that ended before it queued it.
+  // A file that was claimed by an earlier process of this instance, which ended before it queued it.
   const takeUp = async (): Promise<void> => {
     const known = new Set(importer.waiting('folder').map(({ id }) => id))
     for (const file of await readdir(taken)) {

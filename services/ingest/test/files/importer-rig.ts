@@ -7,9 +7,9 @@ import type { DoorContext } from '../../src/doors.ts'
 import { plainCodec, plant } from '../rig.ts'
 
 /** As of one process: the next one has a context of its own on the same folder. */
-export const importerContext = (folder: string, log: Log): DoorContext =>
+export const importerContext = (folder: string, log: Log, instance = 'ingest-0'): DoorContext =>
   ({
-    config: { dataDir: join(folder, 'data'), instance: 'ingest-0', blobDir: join(folder, 'blobs') },
+    config: { dataDir: join(folder, 'data'), instance, blobDir: join(folder, 'blobs') },
     logger: createLogger({ service: 'ingest', level: 'silent' }),
     metrics: createMetrics('ingest'),
     sources: { of: () => [] },

@@ -45,7 +45,8 @@ test(
       await importer.submit({ door: 'folder', by: null, name }, join(folder, name))
     }
     importer.begin(takesAll, takes)
-    await until(() => done.length === 2, 'the files behind the first one are done')
+    t.after(() => importer.end())
+    await until(() => importer.waiting('folder').length === 1, 'the files behind the first one are done')
     assert.deepEqual(done, ['second.csv', 'third.csv'])
     assert.deepEqual(
       importer.waiting('folder').map(({ name }) => name),
@@ -55,7 +56,6 @@ test(
     isDiskWell = true
     await until(() => importer.waiting('folder').length === 0, 'the first file is done')
     assert.deepEqual(done, ['second.csv', 'third.csv', 'first.csv'])
-    await importer.end()
   },
 )
 
@@ -64,7 +64,7 @@ test('files of any name that a folder takes are imported, done/ or not', { timeo
   const inbox = join(folder, 'inbox')
   await mkdir(inbox)
   const context = importerContext(folder, openMemoryLog({ partitions: 1 }))
-  const door = folderDoor({ folder: inbox, settleMs: 0, importer: importerOf(context), logger: context.logger })
+  const door = folderDoor({ folder: inbox, settleMs: 0, instance: 'ingest-0', importer: importerOf(context), logger: context.logger })
   await door.start(takesAll, takes)
   await rm(join(inbox, 'done'), { recursive: true })
   for (const [at, name] of [`${'x'.repeat(250)}.csv`, `${'炉'.repeat(83)}.csv`].entries()) {
@@ -96,4 +96,29 @@ test('a host key that nobody can read does not keep the SFTP door shut: another 
   assert.equal(door.ready(), true)
   assert.equal(isSshKey(await readFile(join(folder, 'host-key'), 'utf8')), true)
   await door.stop()
+})
+
+test('instances that share a folder leave each other what they have claimed', { timeout: 60_000 }, async () => {
+  const folder = await newFolder()
+  const inbox = join(folder, 'inbox')
+  await mkdir(inbox)
+  const log = openMemoryLog({ partitions: 1 })
+  const doorOf = (instance: string) => {
+    const context = importerContext(folder, log, instance)
+    const importer = importerOf(context)
+    return { importer, door: folderDoor({ folder: inbox, settleMs: 0, instance, importer, logger: context.logger }) }
+  }
+  const busy = doorOf('ingest-0')
+  const started = doorOf('ingest-1')
+  const blocked = Promise.withResolvers<Awaited<ReturnType<Intake>>>()
+  await busy.door.start(() => blocked.promise, takes)
+  await writeFile(join(inbox, 'long.csv'), csv(1))
+  await until(() => busy.importer.waiting('folder').length === 1, 'the first instance has claimed the file')
+  await started.door.start(takesAll, takes)
+  assert.deepEqual(started.importer.waiting('folder'), [])
+  blocked.resolve({ accepted: 1, duplicates: 0, quarantined: [] })
+  await until(() => busy.importer.waiting('folder').length === 0, 'the file is done')
+  await Promise.all([busy.door.stop(), started.door.stop()])
+  assert.equal((await readdir(join(inbox, 'done'))).filter((name) => name.endsWith('.manifest.json')).length, 1)
+  assert.deepEqual(await readdir(join(inbox, 'failed')), [])
 })

@@ -117,7 +117,7 @@ const start = async ({ folder, log, rows, contradictions }: World, life: Life, l
     importer,
     logger,
   })
-  const watched = folderDoor({ folder: inbox, settleMs: 0, importer: importerOf(context), logger })
+  const watched = folderDoor({ folder: inbox, settleMs: 0, instance: 'ingest-0', importer: importerOf(context), logger })
   const doors: Source[] = [watched, sftp, tus].toSorted((a, b) => Number(a.name === last) - Number(b.name === last))
   const intake: Intake = async (delivery) => {
     if (life.stepsLeft <= 0) return never
@@ -191,7 +191,7 @@ const leftovers = async ({ folder }: World): Promise<string[]> => {
     join(files, 'jobs'),
     join(files, 'progress'),
     join(files, 'incoming'),
-    join(folder, 'inbox/taken'),
+    join(folder, 'inbox/taken/ingest-0'),
     join(folder, 'uploads'),
   ])
     for (const name of await real.readdir(part)) if (!name.endsWith('.new')) left.push(join(part, name).slice(folder.length + 1))
@@ -215,7 +215,7 @@ const dieAt = async (door: DoorUnderTest, step: number): Promise<boolean> => {
     await until(() => isDone(world, 1), 'the first file is done')
     return started
   })
-  running.catch(() => undefined) // a sender that was cut off
+  running.catch(() => first.died.resolve()) // as a sender is that was cut off; or it went wrong, and has to be cleared away
   await Promise.race([running, first.died.promise])
   const hasDied = first.stepsLeft <= 0
   if (!hasDied) await (await running).stop()
