@@ -77,6 +77,8 @@ export interface AssetWindows {
   settledUs: number
   /** Partition time at which it is unmonitored; NaN = to be worked out. */
   silentFromUs: number
+  /** Partition time before which ticks close no window of it and do not find it silent; NaN = to be worked out. */
+  quietUntilUs: number
   /** Windows have closed since the lanes were cleared. */
   isToClear: boolean
 }
@@ -112,6 +114,7 @@ export const newAsset = (): AssetWindows => ({
   revisableUntilUs: NEVER_US,
   settledUs: Number.NaN,
   silentFromUs: Number.NaN,
+  quietUntilUs: Number.NaN,
   isToClear: false,
 })
 
@@ -149,6 +152,7 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
   if (planOf(rows.oldestUs) === undefined && planOf(rows.newestUs) === undefined) {
     return { closings: NONE, accepted: 0, repeated: 0, unplanned: block.rows }
   }
+  asset.quietUntilUs = Number.NaN
   const closedUs = asset.timeUs
   moveTime(asset, partitionTimeUs)
 
@@ -429,11 +433,20 @@ export const advance = (asset: AssetWindows, partitionTimeUs: number): readonly 
     closings = close(asset, closedUs, undefined)
   }
   if (partitionTimeUs >= silentFrom(asset)) closings = [...closings, ...silence(asset)]
+  // Asset time goes no faster than partition time. Where a gap holds it, it may jump: then every tick counts.
+  const isSettled = !isWaiting(asset) || asset.settledUs === partitionTimeUs
+  if (isSettled) asset.quietUntilUs = Math.min(partitionTimeUs + (asset.dueUs - asset.timeUs), silentFrom(asset))
   return closings
 }
 
-/** True when partition time may close windows of the asset, make them final, or find it silent. */
-export const isMovedBy = (asset: AssetWindows, partitionTimeUs: number): boolean => isWaiting(asset) || partitionTimeUs >= silentFrom(asset)
+/** True when partition time may close windows of the asset, find it silent, or pass a gap that holds its time. */
+export const isMovedBy = (asset: AssetWindows, partitionTimeUs: number): boolean => {
+  if (partitionTimeUs < asset.quietUntilUs) return false
+  return isWaiting(asset) || partitionTimeUs >= silentFrom(asset)
+}
+
+/** True when the last ticks left everything as it follows from partition time and the records before: nothing is to be stored. */
+export const isQuiet = (asset: AssetWindows): boolean => !Number.isNaN(asset.quietUntilUs)
 
 /** Without a window nothing has to close; the asset's time catches up with its next block. */
 const isWaiting = (asset: AssetWindows): boolean => asset.dueUs !== Number.POSITIVE_INFINITY || asset.revisableUntilUs > asset.timeUs
@@ -458,7 +471,8 @@ const hear = (asset: AssetWindows, receivedUs: number): void => {
 }
 
 /** Marks the asset's open windows: a record that may have belonged to them could not be decoded. */
-export const markDamaged = (asset: AssetWindows): void => {
+export const markDamaged = (asset: AssetWindows, partitionTimeUs: number): void => {
+  moveTime(asset, partitionTimeUs)
   let oldestUs = Number.POSITIVE_INFINITY
   let newestUs = Number.NEGATIVE_INFINITY
   for (const { from, to, timesUs } of asset.lanes) {

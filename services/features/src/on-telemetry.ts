@@ -6,7 +6,7 @@ import { emitter, samplesDigest, uuid8, vectorId } from '@andon/kit'
 import type { Emitter, Handler, Input } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
 import { findAbsent } from './absent-assets.ts'
-import { addBlock, advance, isMovedBy, newAsset } from './asset-windows.ts'
+import { addBlock, advance, isMovedBy, isQuiet, newAsset } from './asset-windows.ts'
 import type { AssetWindows, Closing, PlanAt, VectorClosing } from './asset-windows.ts'
 import { BlockError } from './block-rows.ts'
 import { onTick } from './partition-time.ts'
@@ -14,7 +14,7 @@ import { isEqualPlan } from './plan-identity.ts'
 import type { AssetPlan } from './plan.ts'
 import { rangeCount } from './ranges.ts'
 import type { Silence } from './silence.ts'
-import { ABSENT_KEY, assetIds, remember, TIME_KEY } from './state.ts'
+import { ABSENT_KEY, remember, sortedAssets, TIME_KEY } from './state.ts'
 import type { PartitionMemory } from './state.ts'
 import { summarise } from './summarise.ts'
 
@@ -84,12 +84,13 @@ class Work {
     memory.changed.add(TIME_KEY)
     if (!onTick(memory.time, tick.instance, tick.upToUs)) return
     const { timeUs } = memory.time
-    for (const assetId of assetIds(memory)) {
-      const asset = memory.assets.get(assetId) as AssetWindows
+    for (const [assetId, asset] of sortedAssets(memory)) {
       if (!isMovedBy(asset, timeUs)) continue
-      remember(memory, assetId, asset)
+      const closings = advance(asset, timeUs)
+      if (closings.length > 0 || !isQuiet(asset)) remember(memory, assetId, asset)
+      if (closings.length === 0) continue
       this.assetId = assetId
-      for (const closing of advance(asset, timeUs)) this.emit(input, asset, closing)
+      for (const closing of closings) this.emit(input, asset, closing)
     }
     this.findAbsent(input)
   }

@@ -93,7 +93,7 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
         const memory = memories.get(partition)
         const asset = memory?.assets.get(assetId ?? '')
         if (memory === undefined || asset === undefined || assetId === null) return
-        markDamaged(asset)
+        markDamaged(asset, memory.time.timeUs)
         remember(memory, assetId, asset)
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config

@@ -32,8 +32,8 @@ export interface PartitionMemory {
   readonly plans: Map<string, PlanBody>
   /** Keys changed since their last snapshot. */
   readonly changed: Set<string>
-  /** Ids of the assets in their order; shorter than there are assets when some are new. */
-  sortedIds: string[]
+  /** The assets in the order of their ids; undefined = to be made. */
+  sorted: readonly (readonly [assetId: string, asset: AssetWindows])[] | undefined
 }
 
 export const newMemory = (): PartitionMemory => ({
@@ -42,20 +42,24 @@ export const newMemory = (): PartitionMemory => ({
   absent: new Map(),
   plans: new Map(),
   changed: new Set(),
-  sortedIds: [],
+  sorted: undefined,
 })
 
 /** Keeps an asset's windows and marks them changed. */
 export const remember = (memory: PartitionMemory, assetId: string, asset: AssetWindows): void => {
-  memory.assets.set(assetId, asset)
+  put(memory, assetId, asset)
   memory.changed.add(assetId)
 }
 
-/** Ids of the assets, ascending. */
-export const assetIds = (memory: PartitionMemory): readonly string[] => {
-  if (memory.sortedIds.length !== memory.assets.size) memory.sortedIds = [...memory.assets.keys()].toSorted()
-  return memory.sortedIds
+const put = (memory: PartitionMemory, assetId: string, asset: AssetWindows): void => {
+  if (memory.assets.get(assetId) === asset) return
+  memory.assets.set(assetId, asset)
+  memory.sorted = undefined
 }
+
+/** The assets in the order of their ids: what ticks give follows from the records alone. */
+export const sortedAssets = (memory: PartitionMemory): readonly (readonly [assetId: string, asset: AssetWindows])[] =>
+  (memory.sorted ??= [...memory.assets].toSorted(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Largest part of an asset's state in one changelog record, which may have 1 MiB. */
 const PART_BYTES = 768 * 1024
@@ -89,7 +93,7 @@ export const keyedState = (memory: PartitionMemory): KeyedState => {
   const admit = (assetId: string, stored: StoredAsset): void => {
     const missing = stored.header.plans.find(({ body }) => !memory.plans.has(body))
     if (missing === undefined) {
-      memory.assets.set(assetId, decodeAsset(stored, memory.plans))
+      put(memory, assetId, decodeAsset(stored, memory.plans))
       return
     }
     const others = waiting.get(missing.body) ?? new Map<string, StoredAsset>()
@@ -230,6 +234,7 @@ const describeAsset = ({
   dueUs,
   revisableUntilUs: _until,
   silentFromUs: _silent,
+  quietUntilUs: _quiet,
   isToClear: _clear,
   ...rest
 }: AssetWindows) => ({
@@ -265,7 +270,7 @@ type LaneHeader = LaneKind & {
 }
 type AssetHeader = Omit<
   AssetWindows,
-  'plans' | 'sources' | 'lanes' | 'dueUs' | 'revisableUntilUs' | 'silentFromUs' | 'settledUs' | 'isToClear'
+  'plans' | 'sources' | 'lanes' | 'dueUs' | 'revisableUntilUs' | 'silentFromUs' | 'settledUs' | 'quietUntilUs' | 'isToClear'
 > & {
   readonly plans: readonly { readonly body: string; readonly sources: readonly string[]; readonly plantDigest: string }[]
   readonly sources: [string, SourceClock][]
@@ -285,6 +290,7 @@ const encodeAsset = (asset: AssetWindows): Uint8Array => {
     revisableUntilUs: _until,
     silentFromUs: _silent,
     settledUs: _settled,
+    quietUntilUs: _quiet,
     isToClear: _clear,
     ...rest
   } = asset

@@ -214,10 +214,10 @@ test('the numbers of files that came long ago are forgotten: memory stays bounde
 test('an undecodable record damages the windows that wait, or the next one', () => {
   const bench = new Bench()
   bench.send([row(1, 0)])
-  markDamaged(bench.asset)
+  markDamaged(bench.asset, bench.partitionTimeUs)
   assert.equal(bench.isDamaged(0), true)
   const idle = new Bench()
-  markDamaged(idle.asset)
+  markDamaged(idle.asset, idle.partitionTimeUs)
   idle.send([row(1, 0)])
   assert.equal(idle.isDamaged(0), true)
 })
