@@ -4,7 +4,7 @@
 import type { Codec } from './codec-port.ts'
 import { deadLetter } from './dead-letters.ts'
 import { AndonError, LogError } from './errors.ts'
-import type { Batch, Emitter, Input, KeyedState, PartitionProcess, ProcessOptions } from './flow.ts'
+import type { Emitter, Input, KeyedState, PartitionProcess, ProcessOptions } from './flow.ts'
 import { lendInputAt } from './input.ts'
 import type { DedupeEntry } from './lineage.ts'
 import { DedupeMarks, HEADER, LIVE, comparePositions, isCovered, parseCause } from './lineage.ts'
@@ -47,6 +47,15 @@ export interface LaneContext<T> {
 /** What a handler makes of more inputs at once costs the garbage collector more than their requests would. */
 const MOST_BATCH_RECORDS = 500
 
+/** What a handler's outputs became. */
+interface Made {
+  readonly records: readonly Append[]
+  /** Ids of the records. */
+  readonly ids: readonly string[]
+  /** Place of the last output among those of its cause; undefined when there is none. */
+  readonly newest: (Position & { readonly index: number }) | undefined
+}
+
 export class PartitionLane<T> {
   private readonly context: LaneContext<T>
   private readonly partition: number
@@ -73,6 +82,8 @@ export class PartitionLane<T> {
   private timer: (() => void) | undefined
   private turn: Promise<unknown> = Promise.resolve()
   private readonly records: OutputRecords
+  /** Decoded and not handled yet. */
+  private inputs: Input<T>[] = []
 
   constructor(context: LaneContext<T>, partition: number) {
     this.context = context
@@ -185,7 +196,7 @@ export class PartitionLane<T> {
       this.origin = start.input
       return start.at
     }
-    const found = await (await this.context.snapshots()).recover(options.input, this.partition)
+    const found = await (await this.context.snapshots()).recover(options.input, this.partition, state.version)
     for (const { key, state: bytes, version } of found?.keys ?? []) state.restore(key, bytes, version)
     // What this process had acknowledged and still holds counts on: those outputs are not appended again.
     const acknowledged = this.acknowledged ? { outputs: this.outputs, output: this.output } : undefined
@@ -214,9 +225,9 @@ export class PartitionLane<T> {
   private async apply(batch: RecordBatch): Promise<void> {
     const { codec, meters, options } = this.context
     const most = options.maxBatchRecords ?? MOST_BATCH_RECORDS
-    let inputs: Input<T>[] = []
     let last = -1
     let repeats = 0
+    this.inputs = []
     for (let i = 0; i < batch.count; i++) {
       // A batch that is tried again after part of it was applied.
       if ((batch.leaderEpochAt(i) - this.input.leaderEpoch || batch.offsetAt(i) - this.input.offset) <= 0) continue
@@ -229,31 +240,30 @@ export class PartitionLane<T> {
       }
       try {
         const decoded = lendInputAt<T>(codec, batch, i, lane)
-        inputs.push(decoded instanceof Promise ? await decoded : decoded)
+        this.inputs.push(decoded instanceof Promise ? await decoded : decoded)
       } catch (error) {
         if (isRetriable(error)) throw error
-        await this.step(inputs, batch, last)
-        inputs = []
+        await this.step(batch, last)
         await this.reject(batch, i, error)
         last = i
         continue
       }
       last = i
       this.dedupe.admit(cause, lane)
-      if (inputs.length < most) continue
-      await this.step(inputs, batch, last)
-      inputs = []
+      if (this.inputs.length < most) continue
+      await this.step(batch, last)
     }
-    await this.step(inputs, batch, last)
+    await this.step(batch, last)
     meters.count('repeats', repeats)
   }
 
-  /** Handles inputs and appends what they gave; afterwards everything up to record `last` of the batch is applied. */
-  private async step(inputs: Input<T>[], from: RecordBatch, last: number): Promise<void> {
-    if (inputs.length > 0) {
-      const batch: Batch<T> = { topic: this.context.options.input, partition: this.partition, inputs }
-      await this.publish(await this.process!.handle(batch))
-      this.context.meters.count('inputs', inputs.length)
+  /** Handles the decoded inputs and appends what they gave; afterwards everything up to record `last` of the batch is applied. */
+  private async step(from: RecordBatch, last: number): Promise<void> {
+    const count = this.inputs.length
+    if (count > 0) {
+      // Inputs and outputs are gone before the append: what waits for brokers outlives many collections, each of which would copy it.
+      await this.append(await this.handleInputs())
+      this.context.meters.count('inputs', count)
     }
     this.settled = this.dedupe.entries()
     if (last < 0) return
@@ -265,11 +275,18 @@ export class PartitionLane<T> {
       id: from.headerAt(last, HEADER.id) ?? '',
       timestampMs: from.timestampMsAt(last),
     }
-    this.sinceRound += inputs.length
+    this.sinceRound += count
   }
 
-  private async publish(emitted: Emitter): Promise<void> {
-    const { log, options, meters } = this.context
+  private async handleInputs(): Promise<Made> {
+    const { inputs } = this
+    this.inputs = []
+    return this.recordsOf(await this.process!.handle({ topic: this.context.options.input, partition: this.partition, inputs }))
+  }
+
+  /** Records of the outputs that are not on the log yet. */
+  private recordsOf(emitted: Emitter): Made {
+    const { options } = this.context
     const records: Append[] = []
     const ids: string[] = []
     let newest: { readonly cause: Input<unknown>; readonly index: number } | undefined
@@ -286,12 +303,17 @@ export class PartitionLane<T> {
       ids.push(output.id)
       records.push(this.records.record(cause, index, output))
     }
+    return { records, ids, newest: newest && { ...newest.cause.position, index: newest.index } }
+  }
+
+  private async append({ records, ids, newest }: Made): Promise<void> {
     if (records.length === 0 || !newest) return
+    const { log, meters } = this.context
     const appended = await log.append(records, { after: [...this.outputs.values()] }).catch((error: unknown) => {
       this.records.abandon()
       throw error
     })
-    this.acknowledged = { ...newest.cause.position, index: newest.index }
+    this.acknowledged = newest
     for (const { index, place } of appended.newest()) {
       const mark = { ...place, id: ids[index]! }
       this.outputs.set(`${place.topic}/${place.partition}`, mark)

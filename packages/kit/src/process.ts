@@ -36,7 +36,8 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
     deps.logger.warn(fields, message)
     meters.count('damaged', 1)
   }
-  const snapshots = new Snapshots(log, codec, group, { history, standby, onDamage })
+  const onOtherVersion = (fields: object, message: string): void => deps.logger.warn(fields, message)
+  const snapshots = new Snapshots(log, codec, group, { history, standby, onDamage, onOtherVersion })
   const context: LaneContext<T> = {
     log,
     codec,
@@ -63,7 +64,7 @@ export const runProcess = async <T>(log: Log, codec: Codec, given: ProcessOption
   const open = (partition: number): Lane<T> => {
     const own = laneLog(log)
     if (!transactions) return { lane: new PartitionLane(context, partition), log: own }
-    const rounds = new Snapshots(own, codec, group, { history, standby, onDamage, isExclusive: true })
+    const rounds = new Snapshots(own, codec, group, { history, standby, onDamage, onOtherVersion, isExclusive: true })
     const ownContext = { ...context, log: own, isTransactional: true, snapshots: () => context.snapshots().then(() => rounds) }
     return { lane: new PartitionLane(ownContext, partition), log: own }
   }

@@ -58,6 +58,8 @@ export interface SnapshotOptions {
   readonly standby?: Standby | undefined
   /** Something that was stored is damaged or not whole, and was passed over. */
   readonly onDamage?: (fields: object, message: string) => void
+  /** Told when state is passed over that another version of the service wrote. */
+  readonly onOtherVersion?: (fields: object, message: string) => void
   /** Nobody else can write rounds of our partitions: in transactions their ids see to that. */
   readonly isExclusive?: boolean
   /** A larger round is stored in parts; each must fit one batch. Default 32 MiB. */
@@ -180,9 +182,12 @@ export class Snapshots {
     return stored
   }
 
-  /** The state to start from, or undefined if no round's marks hold. */
-  async recover(inputTopic: string, partition: number): Promise<Recovered | undefined> {
-    const found = await this.newest(inputTopic, partition)
+  /**
+   * The state to start from, or undefined if no round's marks hold. With `stateVersion`, only what was written in this encoding
+   * counts, and nothing before the newest of another: then the state is built again from all input that is kept.
+   */
+  async recover(inputTopic: string, partition: number, stateVersion?: number): Promise<Recovered | undefined> {
+    const found = await this.newest(inputTopic, partition, stateVersion)
     this.options.history?.restored(partition, found?.keys ?? [])
     return found
   }
@@ -193,8 +198,13 @@ export class Snapshots {
     return end === undefined || (await this.log.admin.endOfEpoch(this.topic, partition, end.leaderEpoch)) > end.offset
   }
 
-  private async newest(inputTopic: string, partition: number): Promise<Recovered | undefined> {
-    const view = await this.load(inputTopic, partition)
+  private async newest(inputTopic: string, partition: number, stateVersion: number | undefined): Promise<Recovered | undefined> {
+    const loaded = await this.load(inputTopic, partition)
+    const view = stateVersion === undefined ? loaded : ofVersion(loaded, stateVersion)
+    if (loaded.rounds.length > 0 && view.rounds.length === 0) {
+      const message = `state of another version is not read, this build has version ${stateVersion}; it is built again from all input that is kept`
+      this.options.onOtherVersion?.({ topic: this.topic, partition }, message)
+    }
     const isKept = this.keptInput(inputTopic, partition)
     const stored = new StoredKeys()
     this.stored.set(partition, stored)
@@ -221,13 +231,13 @@ export class Snapshots {
       state.delete(KIT_KEY)
       return { input: round.input, output: round.output, kit, keys: [...state.values()], rejected }
     }
-    return damaged ? this.retained(partition) : undefined
+    return damaged ? this.retained(partition, stateVersion) : undefined
   }
 
   /** Nothing in the changelog is whole: the newest retained state, or the input from its beginning. */
-  private async retained(partition: number): Promise<Recovered | undefined> {
+  private async retained(partition: number, stateVersion: number | undefined): Promise<Recovered | undefined> {
     const found = await this.options.history?.newest(partition)
-    if (!found) {
+    if (!found?.keys.every(({ version }) => version === (stateVersion ?? version))) {
       this.tellDamage(partition, -1, 'no snapshot of the partition is whole; its state is built again from all input that is kept')
       return undefined
     }
@@ -281,6 +291,22 @@ export class Snapshots {
   }
 }
 
+/** What of a changelog was written after the newest state of another version. */
+const ofVersion = (
+  { rounds, entries, damagedAt }: ChangelogView,
+  stateVersion: number,
+): Pick<ChangelogView, 'rounds' | 'entries' | 'damagedAt'> => {
+  let otherAt = -1
+  for (const [key, list] of entries)
+    if (key !== KIT_KEY) for (const { version, at } of list) if (version !== stateVersion && at > otherAt) otherAt = at
+  const isAfter = ({ at }: { readonly at: number }): boolean => at > otherAt
+  return {
+    rounds: rounds.filter(isAfter),
+    entries: new Map([...entries].map(([key, list]) => [key, list.filter(isAfter)])),
+    damagedAt: damagedAt !== undefined && damagedAt > otherAt ? damagedAt : undefined,
+  }
+}
+
 type IsKept = (position: Position) => Promise<boolean>
 
 /**
@@ -289,7 +315,7 @@ type IsKept = (position: Position) => Promise<boolean>
  * wrote the round, those are other snapshots of the same state; then what was written last before the round is what it stands on.
  */
 const wholeState = async (
-  { entries, damagedAt }: ChangelogView,
+  { entries, damagedAt }: Pick<ChangelogView, 'entries' | 'damagedAt'>,
   round: StoredRound,
   isKept: IsKept,
 ): Promise<Map<string, Entry> | undefined> => {

@@ -18,18 +18,26 @@ export const silent: ProcessDeps = {
   metrics: { counter: () => ({ inc: () => undefined }) },
 }
 
+type TotalsProcess = PartitionProcess<Add> & { readonly kept: Map<string, Total> }
+
 /** Totals per key, kept in memory and snapshotted by the kit. */
-export const totals = (): PartitionProcess<Add> & { readonly kept: Map<string, Total> } => {
+export const totals = (): TotalsProcess => totalsIn(1)
+
+/** The same in an encoding of this version. */
+export const totalsIn = (version: number): TotalsProcess => {
   const kept = new Map<string, Total>()
   const changed = new Set<string>()
   const state: KeyedState = {
-    version: 1,
+    version,
     dirty: () => [...changed],
     snapshot: (key) => {
       changed.delete(key)
       return Buffer.from(JSON.stringify(kept.get(key)))
     },
-    restore: (key, bytes) => void kept.set(key, JSON.parse(Buffer.from(bytes).toString()) as Total),
+    restore: (key, bytes, found) => {
+      if (found !== version) throw new RangeError(`state of ${key} has version ${found}, expected ${version}`)
+      kept.set(key, JSON.parse(Buffer.from(bytes).toString()) as Total)
+    },
   }
   return {
     kept,

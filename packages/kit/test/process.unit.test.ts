@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AndonError, LogError, MemoryStore, openMemoryLog } from '@andon/kit'
-import { add, doubles, outputs, start, totals, until } from './process-rig.ts'
+import type { PartitionProcess } from '@andon/kit'
+import { add, doubles, outputs, start, totals, totalsIn, until } from './process-rig.ts'
+import type { Add } from './process-rig.ts'
 
 const openLog = (options = {}) => openMemoryLog({ partitions: 1, ...options })
 
@@ -47,6 +49,34 @@ test('state and position survive a stop', async () => {
   await until(async () => (await outputs(second)).length === 3)
   assert.deepEqual((await outputs(second)).at(-1)?.value, { total: 7, count: 3 })
   await second.close()
+})
+
+test('state that another version of the service encoded is built again from the input, also when the rebuild is interrupted', async () => {
+  const store = new MemoryStore(1)
+  const before = openLog({ store })
+  const run = await start(before, { open: totals, snapshotEveryRecords: 1 })
+  await add(before, 'a', 1, 2)
+  await add(before, 'b', 10)
+  await until(async () => (await outputs(before)).length === 3)
+  await run.stop()
+  const interrupted = openLog({ store, maxBatchRecords: 1 })
+  let batches = 0
+  const standingStill = (): PartitionProcess<Add> => {
+    const { state, handle } = totalsIn(2)
+    return { state: state!, handle: (batch) => (++batches > 1 ? new Promise(() => undefined) : handle(batch)) }
+  }
+  await start(interrupted, { open: standingStill, snapshotEveryRecords: 1 })
+  await until(() => batches > 1)
+  interrupted.crash()
+  const after = openLog({ store })
+  await add(after, 'a', 4)
+  await add(after, 'b', 20)
+  await start(after, { open: () => totalsIn(2) })
+  const lastOf = async (key: string) => (await outputs(after)).findLast((each) => each.id.startsWith(key))?.value
+  await until(async () => (await lastOf('b'))?.count === 2)
+  assert.deepEqual(await lastOf('a'), { total: 7, count: 3 })
+  assert.deepEqual(await lastOf('b'), { total: 30, count: 2 })
+  await after.close()
 })
 
 test('after a crash the records since the last snapshot are applied again, with the same ids and causes', async () => {

@@ -28,11 +28,11 @@ const mark = (topic: string, offset: number, leaderEpoch = 0): Mark => ({
   id: offset < 0 ? '' : `${topic}-${offset}`,
 })
 
-const round = (offset: number, keys: Record<string, string>, output?: number) => ({
+const round = (offset: number, keys: Record<string, string>, output?: number, version = 2) => ({
   input: mark('numbers', offset),
   output: output === undefined ? undefined : mark('totals', output),
   kit: { dedupe: [], outputs: output === undefined ? [] : [mark('totals', output)] },
-  keys: Object.entries(keys).map(([key, state]) => ({ key, version: 2, state: Buffer.from(state) })),
+  keys: Object.entries(keys).map(([key, state]) => ({ key, version, state: Buffer.from(state) })),
 })
 
 const stateOf = (found: Awaited<ReturnType<Snapshots['recover']>>) =>
@@ -48,6 +48,19 @@ test('recovery takes the newest round and, per key, the newest snapshot up to it
   assert.deepEqual(stateOf(found), { a: 'a5', b: 'b2' })
   assert.equal(found?.keys[0]?.version, 2)
   assert.equal(found?.rejected, false)
+})
+
+test('state of another version is passed over, also what it has further on in the input', async () => {
+  const { log, snapshots } = await open()
+  await fill(log, 'numbers', 10)
+  await snapshots.write(round(3, { a: 'a3', b: 'b3' }, undefined, 1))
+  await snapshots.write(round(8, { a: 'a8' }, undefined, 1))
+  assert.equal(await snapshots.recover('numbers', 0, 2), undefined)
+  await snapshots.write(round(5, { a: 'new a5' }))
+  const found = await snapshots.recover('numbers', 0, 2)
+  assert.equal(found?.input.offset, 5)
+  assert.deepEqual(stateOf(found), { a: 'new a5' })
+  assert.equal(await snapshots.recover('numbers', 0, 3), undefined)
 })
 
 test('a round whose output is gone is passed over, with the snapshots it brought', async () => {

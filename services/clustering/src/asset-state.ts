@@ -107,7 +107,7 @@ export const assetOf = (memory: PartitionMemory, assetId: string): AssetState =>
   return created
 }
 
-/** 2: windows are known by their end; version 1 knew them by their start and is refused. */
+/** 2: windows are known by their end; version 1 knew them by their start. The kit reads no other version: it builds the state again. */
 const VERSION = 2
 
 export const keyedState = (memory: PartitionMemory): KeyedState => ({
