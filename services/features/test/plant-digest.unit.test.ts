@@ -66,7 +66,9 @@ const namedIn = async (set: FeatureSet, timesS: readonly number[]): Promise<Map<
       last.set(vectorId, { window: `${Math.floor(windowEndUs / SECOND_US)}: ${held.join()}`, plantDigest })
     }
   }
-  return new Map([...last.values()].map(({ window, plantDigest }) => [window, plantDigest] as const).toSorted())
+  return new Map(
+    [...last.values()].map(({ window, plantDigest }) => [window, plantDigest] as const).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  )
 }
 
 const tumbling = setOf({ windowMs: 10_000 })
