@@ -79,10 +79,14 @@ export const sftpDoor = (options: SftpDoorOptions): Source & { port(): number } 
     return root
   }
 
+  /** Undefined when the user is not let in. Everything is ready for requests before a login is answered. */
+  const rootFor = async (context: AuthContext): Promise<SftpRoot | undefined> =>
+    (await isKnown(context, keysFolder)) ? rootOf(context.username) : undefined
+
   const connected = (connection: Connection): void => {
     if (connections.size >= mostConnections) return void connection.end()
     connections.add(connection)
-    let user: string | undefined
+    let root: SftpRoot | undefined
     const login = setTimeout(() => connection.end(), loginMs)
     let idle: NodeJS.Timeout | undefined
     const alive = (): void => {
@@ -90,14 +94,14 @@ export const sftpDoor = (options: SftpDoorOptions): Source & { port(): number } 
       idle = setTimeout(() => connection.end(), idleMs)
     }
     connection.on('authentication', (context) => {
-      isKnown(context, keysFolder).then(
+      rootFor(context).then(
         (known) => {
-          if (!known) return context.reject(['publickey'])
-          user = context.username
+          if (known === undefined) return context.reject(['publickey'])
+          root = known
           context.accept()
         },
         (error: unknown) => {
-          logger.warn({ err: error }, 'the keys of an SFTP user cannot be read')
+          logger.warn({ err: error }, 'the keys or the folder of an SFTP user cannot be used')
           context.reject(['publickey'])
         },
       )
@@ -109,14 +113,9 @@ export const sftpDoor = (options: SftpDoorOptions): Source & { port(): number } 
         const session = accept()
         session.on('sftp', (acceptSftp) => {
           const sftp = acceptSftp()
-          const closing = rootOf(user!).then((root) => serveSftp(sftp, root, logger))
-          closing.catch(() => connection.end())
+          const served = serveSftp(sftp, root!, logger) // in this turn: a client's first request may be here already
           for (const event of ['WRITE', 'OPEN', 'REALPATH', 'STAT'] as const) sftp.on(event, alive)
-          const close = (): void =>
-            void closing.then(
-              (served) => served.close(),
-              () => undefined,
-            )
+          const close = (): void => void served.close() // it never rejects
           sftp.on('end', () => sftp.end()) // a client waits for this end of its channel
           sftp.on('close', close)
           connection.on('close', close)

@@ -1,14 +1,18 @@
 // The importer's queue on a real disk: what a file that fails does to the files behind it.
 
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import fs, { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { openMemoryLog } from '@andon/kit'
+import ssh2 from 'ssh2'
 import { folderDoor } from '../../src/adapters/folder.ts'
 import { sftpDoor } from '../../src/adapters/sftp.ts'
-import { isSshKey } from '../../src/adapters/ssh-keys.ts'
+import { isSshKey, newSshKeys } from '../../src/adapters/ssh-keys.ts'
 import type { Intake } from '../../src/adapters/source.ts'
 import { importerOf } from '../../src/files/importer.ts'
 import { until } from '../until.ts'
@@ -30,7 +34,7 @@ const takes = () => undefined
 test(
   'a file that fails for a reason of this machine lets the others pass, and is done once the reason is gone',
   { timeout: 60_000 },
-  async () => {
+  async (t) => {
     const folder = await newFolder()
     const context = importerContext(folder, openMemoryLog({ partitions: 1 }))
     const importer = importerOf(context)
@@ -121,4 +125,37 @@ test('instances that share a folder leave each other what they have claimed', { 
   await Promise.all([busy.door.stop(), started.door.stop()])
   assert.equal((await readdir(join(inbox, 'done'))).filter((name) => name.endsWith('.manifest.json')).length, 1)
   assert.deepEqual(await readdir(join(inbox, 'failed')), [])
+})
+
+test('an SFTP request is answered that comes while the disk is still busy with the login', { timeout: 20_000 }, async (t) => {
+  const folder = await newFolder()
+  const keys = newSshKeys()
+  await mkdir(join(folder, 'keys'))
+  await writeFile(join(folder, 'keys', 'loader'), keys.public)
+  const context = importerContext(folder, openMemoryLog({ partitions: 1 }))
+  const importer = importerOf(context)
+  const options = { host: '127.0.0.1', port: 0, keysFolder: join(folder, 'keys'), folder, maxBytes: 1e6, quotaBytes: 1e6, expireS: 60 }
+  const door = sftpDoor({ ...options, importer, logger: context.logger })
+  await door.start(takesAll, takes)
+  const client = new ssh2.Client()
+  const mkdirAtOnce = fs.mkdir
+  t.after(async () => {
+    fs.mkdir = mkdirAtOnce
+    syncBuiltinESMExports()
+    client.end()
+    await door.stop()
+  })
+  fs.mkdir = (async (...args: Parameters<typeof mkdir>) => {
+    await pause(300) // longer than a client's first request takes
+    return mkdirAtOnce(...args)
+  }) as typeof mkdir
+  syncBuiltinESMExports()
+  await new Promise<void>((resolve, reject) => {
+    client.on('ready', resolve).on('error', reject)
+    client.connect({ host: '127.0.0.1', port: door.port(), username: 'loader', privateKey: keys.private })
+  })
+  const sftp = await promisify(client.sftp.bind(client))()
+  await new Promise<void>((resolve, reject) => sftp.writeFile('a.csv.part', csv(1), (error) => (error ? reject(error) : resolve())))
+  await promisify(sftp.rename.bind(sftp))('a.csv.part', 'a.csv')
+  await until(() => importer.waiting('sftp').length === 0, 'the file is imported')
 })
