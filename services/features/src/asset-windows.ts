@@ -156,7 +156,7 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
   const closedUs = asset.timeUs
   moveTime(asset, partitionTimeUs)
 
-  const clock = sourceOf(asset, block.sourceId)
+  const clock = sourceOf(asset, block.sourceId, closedUs)
   const taken = takeBlock(clock, block, rows)
   if (taken !== undefined) asset.settledUs = Number.NaN
 
@@ -276,7 +276,7 @@ const join = (
 ): Touched | undefined => {
   const plan = asset.plans[planIndex] as AssetPlan
   const lane = laneOf(asset, block, planIndex, plan)
-  if (lane.isFullFor(block.rows) && asset.timeUs !== NEVER_US) clear(asset, lane)
+  if (lane.isFullFor(block.rows)) clear(asset, closedUs, lane)
   let touched = before
   let oldestUs = rows.oldestUs
   if (runs !== wholeRuns) {
@@ -377,7 +377,7 @@ const correct = (
   before: Touched | undefined,
 ): Touched | undefined => {
   if (correction === null || asset.corrections.some((known) => known.sourceId === sourceId)) return before
-  const neededUs = clear(asset)
+  const neededUs = clear(asset, closedUs)
   const { fromUs, toUs, channels } = correction
   if (toUs <= neededUs) return before
   asset.corrections.push({ sourceId, fromUs, toUs, channels })
@@ -490,14 +490,14 @@ export const markDamaged = (asset: AssetWindows, partitionTimeUs: number): void 
 export const isDamaged = (asset: AssetWindows, startUs: number, endUs: number): boolean =>
   asset.damages.length > 0 && asset.damages.some(({ fromUs, toUs }) => startUs <= toUs && fromUs < endUs)
 
-const sourceOf = (asset: AssetWindows, sourceId: string): SourceClock => {
+const sourceOf = (asset: AssetWindows, sourceId: string, closedUs: number): SourceClock => {
   const known = asset.sources.get(sourceId)
   if (known !== undefined) return known
   const created = newSource(sourceId)
   asset.sources.set(sourceId, created)
   const oneOffs = [...asset.sources].flatMap(([id, { isOneOff }]) => (isOneOff ? [id] : []))
   if (oneOffs.length > ONE_OFFS_KEPT) {
-    clear(asset)
+    clear(asset, closedUs)
     const kept = new Set([sourceId, ...asset.lanes.map((lane) => lane.sourceId)])
     const old = oneOffs.filter((each) => !kept.has(each))
     for (const oldest of old.slice(0, oneOffs.length - ONE_OFFS_KEPT)) asset.sources.delete(oldest)
@@ -631,36 +631,37 @@ const placeOf = (windows: readonly Window[], endUs: number, plan: number): numbe
 
 /** Between records: clears the lanes, and drops plans that are not used any more. */
 export const tidy = (asset: AssetWindows): void => {
-  clear(asset)
+  clear(asset, asset.timeUs)
   if (asset.plans.length > PLANS_KEPT) forgetPlans(asset)
 }
 
 /**
  * Clears away what no open or revisable window can need: rows, and what is known of final windows. It changes nothing but
- * memory. Returns the event time from which on something is still needed.
+ * memory. Returns the event time from which on something is still needed. `closedUs`: asset time until which windows were
+ * closed; while a record is applied, asset time may be ahead of it, and what ends between them is still to be made.
  */
-const clear = (asset: AssetWindows, inUse?: Lane): number => {
+const clear = (asset: AssetWindows, closedUs: number, inUse?: Lane): number => {
   asset.isToClear = false
-  if (asset.timeUs === NEVER_US) return NEVER_US
+  if (closedUs === NEVER_US) return NEVER_US
   let neededUs = Number.POSITIVE_INFINITY
   for (let at = 0; at < asset.plans.length; at++) {
-    neededUs = Math.min(neededUs, clearPlan(asset, at, asset.plans[at] as AssetPlan))
+    neededUs = Math.min(neededUs, clearPlan(asset, at, asset.plans[at] as AssetPlan, closedUs))
   }
   let isAnyEmpty = false
   for (const lane of asset.lanes) if (lane.from === lane.to && lane !== inUse) isAnyEmpty = true
   if (isAnyEmpty) asset.lanes = asset.lanes.filter((lane) => lane.from < lane.to || lane === inUse)
-  dropFinal(asset)
+  dropFinal(asset, closedUs)
   if (asset.corrections.length > 0) asset.corrections = asset.corrections.filter(({ toUs }) => toUs > neededUs)
   if (asset.damages.length > 0) asset.damages = asset.damages.filter(({ toUs }) => toUs >= neededUs)
   return neededUs
 }
 
 /** They lie in front, but for those of another plan with more patience, which wait for these. */
-const dropFinal = ({ windows, plans, timeUs }: AssetWindows): void => {
+const dropFinal = ({ windows, plans }: AssetWindows, closedUs: number): void => {
   let final = 0
   while (final < windows.length) {
     const { plan, endUs } = windows[final] as Window
-    if (finalAtUs(plans[plan] as AssetPlan, endUs) > timeUs) break
+    if (finalAtUs(plans[plan] as AssetPlan, endUs) > closedUs) break
     final++
   }
   if (final === 0) return
@@ -668,16 +669,16 @@ const dropFinal = ({ windows, plans, timeUs }: AssetWindows): void => {
   windows.length -= final
 }
 
-const clearPlan = (asset: AssetWindows, planIndex: number, plan: AssetPlan): number => {
-  let neededUs = firstNeededUs(plan, asset.timeUs)
+const clearPlan = (asset: AssetWindows, planIndex: number, plan: AssetPlan, closedUs: number): number => {
+  let neededUs = firstNeededUs(plan, closedUs)
   if (!isByRow(plan)) {
     keepNewest(asset, planIndex, plan, neededUs)
     for (const lane of asset.lanes) if (lane.plan === planIndex) lane.leave(lane.at(neededUs))
     return neededUs
   }
-  const countedUs = asset.timeUs - 2 * plan.latenessUs // rows that count in the revision of the oldest window that can change
+  const countedUs = closedUs - 2 * plan.latenessUs // rows that count in the revision of the oldest window that can change
   for (const lane of asset.lanes) if (lane.plan === planIndex && !entersWindows(plan, lane)) lane.leave(lane.to)
-  const { lanes, from } = rowsOfOne.open(asset.lanes, planIndex, plan, asset.timeUs - plan.latenessUs, null)
+  const { lanes, from } = rowsOfOne.open(asset.lanes, planIndex, plan, closedUs - plan.latenessUs, null)
   for (let i = 0; i < lanes.length; i++) {
     const lane = lanes[i] as Lane
     lane.leave(Math.min(from[i] as number, lane.at(countedUs)))

@@ -20,6 +20,7 @@ const carrying: PlanOptions = {
 }
 const kinds: Readonly<Record<string, AssetPlan>> = {
   tumbling: modelPlan({ ...base, windowUs: SECOND_US }),
+  'tumbling, short, with little lateness': modelPlan({ ...base, windowUs: 100_000, latenessUs: 50_000, graceUs: 20_000 }),
   hopping: modelPlan({ ...base, windowUs: SECOND_US, hopUs: 300_000 }),
   'at every row, by rows': modelPlan({ ...base, isByRow: true, lengths: [{ rows: 4 }] }),
   'at every row, by time': modelPlan({ ...base, isByRow: true, lengths: [{ us: 700_000 }] }),
