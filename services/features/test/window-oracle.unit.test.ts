@@ -177,3 +177,22 @@ for (const [kind, plan] of Object.entries(kinds)) {
     )
   })
 }
+
+test('a record that moves the time of the asset, and for which room is made, takes no rows from the windows that it closes', async () => {
+  const plan = kinds['tumbling, short, with little lateness']!
+  const block = (seqFrom: number, timesS: readonly number[], dtype: 'f32' | 'f64') => {
+    const rows = timesS.map((timeS, i) => ({ seq: seqFrom + i, timeS, values: [timeS, 0] }))
+    const packed = [...timesS, ...timesS.map(() => 0)]
+    const samples = dtype === 'f32' ? { dtype, samples: Buffer.from(Float32Array.from(packed).buffer) } : {}
+    return blockRecord(blockOf(rows, { sourceId: 'a', channels: ['x', 'y'], receivedUs: 2_500_000, ...samples }))
+  }
+  // Number 1 is missing; the second block is of another lane.
+  const { kept } = await run(plan, [block(2, [1.3, 1.45], 'f32'), tickRecord('t', 2.42), block(5, [1.451], 'f64'), tickRecord('t', 1000)])
+  assert.deepEqual(
+    [...kept.values()].map(({ windowEndUs, revision }) => [windowEndUs, revision]),
+    [
+      [1_400_000, 1],
+      [1_500_000, 2],
+    ],
+  )
+})
