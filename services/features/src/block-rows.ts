@@ -77,9 +77,12 @@ const expect = (block: Block, what: string, found: number, expected: number): vo
 
 /** Numbers that are not withheld go to their rows; returns how many there are. */
 const numberRows = ({ seqFrom, seqTo, withheld }: Block, numbers: Float64Array): number => {
-  const left = withheld.length === 0 ? undefined : new Set(withheld)
   let row = 0
-  for (let number = seqFrom; number <= seqTo; number++) if (left?.has(number) !== true) numbers[row++] = number
+  if (withheld.length === 0) for (let number = seqFrom; number <= seqTo; number++) numbers[row++] = number
+  else {
+    const left = new Set(withheld)
+    for (let number = seqFrom; number <= seqTo; number++) if (!left.has(number)) numbers[row++] = number
+  }
   return row
 }
 

@@ -2,7 +2,7 @@
 // data has closed; ticks close the windows of silent sources. Blocks of one asset share a key, so they arrive in order.
 // Replaying the same records yields the same vectors with the same ids: nothing here reads a clock.
 
-import { emitter, samplesDigest, uuid8, vectorId } from '@andon/kit'
+import { constantStrings, emitter, samplesDigest, uuid8, vectorId } from '@andon/kit'
 import type { Emitter, Handler, Input } from '@andon/kit'
 import type { Block, FeaturesInput, Telemetry, Tick } from '@andon/schemas'
 import { findAbsent } from './absent-assets.ts'
@@ -159,7 +159,7 @@ class Work {
         windowEndUs: endUs,
         revision,
         supersedes,
-        names: plan.names,
+        names: constantStrings(plan.names),
         values: Buffer.from(values.buffer, values.byteOffset, values.byteLength),
         ranges,
         complete: found.isComplete,

@@ -121,9 +121,7 @@ class EncoderSource {
 
   private array(items: AvroNode, v: string, path: string): string {
     const [list, i, item] = [this.source.fresh('a'), this.source.fresh('i'), this.source.fresh('v')]
-    return `if (!Array.isArray(${v})) throw bad(${path})
-const ${list} = ${v}
-if (${list}.length > 0) {
+    const each = `if (${list}.length > 0) {
   p = writeInt(b, p, ${list}.length)
   for (let ${i} = 0; ${i} < ${list}.length; ${i}++) {
     const ${item} = ${list}[${i}]
@@ -131,6 +129,10 @@ if (${list}.length > 0) {
   }
 }
 b[p++] = 0`
+    const checked = `if (!Array.isArray(${v})) throw bad(${path})\nconst ${list} = ${v}`
+    if (items.kind !== 'string') return `${checked}\n${each}`
+    const end = this.source.fresh('e')
+    return `${checked}\nconst ${end} = ${list}.length === 0 ? -1 : writeConstant(b, p, ${list})\nif (${end} >= 0) p = ${end}\nelse {\n${each}\n}`
   }
 
   private map(values: AvroNode, v: string, path: string): string {

@@ -84,6 +84,29 @@ const writeFixed = (slab: Buffer, at: number, bytes: Uint8Array): number => {
 
 const writeBytes = (slab: Buffer, at: number, bytes: Uint8Array): number => writeFixed(slab, writeInt(slab, at, bytes.length), bytes)
 
+/** Constant arrays of strings, as they are written. */
+const constants = new WeakMap<readonly unknown[], Buffer>()
+
+/** Freezes an array of strings that comes with value after value - the names of a vector's numbers - so that it is encoded once. */
+export const constantStrings = (list: readonly string[]): readonly string[] => {
+  if (!constants.has(list)) constants.set(Object.freeze(list), encodedStrings(list))
+  return list
+}
+
+/** Negative when the array is no constant: then it is written like any other. */
+const writeConstant = (slab: Buffer, at: number, list: readonly unknown[]): number => {
+  const bytes = constants.get(list)
+  return bytes === undefined ? -1 : writeFixed(slab, at, bytes)
+}
+
+const encodedStrings = (list: readonly string[]): Buffer => {
+  if (list.length === 0) return Buffer.alloc(1)
+  const bytes = Buffer.alloc(list.reduce((sum, text) => sum + 5 + Buffer.byteLength(text), 6))
+  let p = writeInt(bytes, 0, list.length)
+  for (const text of list) p = writeString(bytes, p, text)
+  return bytes.subarray(0, p + 1)
+}
+
 const isLong = (value: unknown): boolean =>
   typeof value === 'number' && Math.floor(value) === value && value >= -maxLong && value <= maxLong
 
@@ -108,6 +131,7 @@ export const writeRuntime: Readonly<Record<string, unknown>> = {
   writeString,
   writeFixed,
   writeBytes,
+  writeConstant,
   isLong,
   isObject,
   wrapped,

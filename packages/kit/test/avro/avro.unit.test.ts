@@ -9,6 +9,7 @@ import { compileDecoder, compileResolver } from '../../src/avro/decoder.ts'
 import { compileEncoder } from '../../src/avro/encoder.ts'
 import { AvroError } from '../../src/avro/errors.ts'
 import { parseSchema } from '../../src/avro/schema.ts'
+import { constantStrings } from '../../src/avro/write-runtime.ts'
 import { evolved, recordSchemas, schemas, values } from './arbitraries.ts'
 import type { Json } from './arbitraries.ts'
 import { avscType, plain } from './codec-oracle.ts'
@@ -242,6 +243,20 @@ test('strings that repeat, collide or change by one byte are read as they are', 
     fc.property(fc.array(fc.oneof(few, fc.string({ unit: 'grapheme', maxLength: 40 })), { maxLength: 300 }), (list) => {
       const bytes = encoded(schema, list)
       assert.deepEqual(decode(bytes, 0, bytes.length), list)
+    }),
+  )
+})
+
+test('a constant array of strings is written as any other, and cannot change', () => {
+  const schema = { type: 'record', name: 'R', fields: [{ name: 'names', type: { type: 'array', items: 'string' } }] }
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: 'grapheme', maxLength: 100 }), { maxLength: 200 }), (list) => {
+      const constant = constantStrings([...list])
+      const expected = encoded(schema, { names: list })
+      for (let times = 0; times < 2; times++) assert.deepEqual(encoded(schema, { names: constant }), expected)
+      assert.throws(() => (constant as string[]).push('more'), TypeError)
+      const short = Buffer.alloc(Math.floor(expected.length / 2))
+      assert.equal(compileEncoder(schema)({ names: constant }, short, 0), short.length - expected.length)
     }),
   )
 })
