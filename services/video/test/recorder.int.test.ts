@@ -44,7 +44,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-test('kill -9 of the recording process: ffmpeg ends by itself, and the ring is there for the next one', { timeout: 60_000 }, async () => {
+test('kill -9 of the recording process: ffmpeg ends by itself, and the ring is there for the next one', { timeout: 60_000 }, async (t) => {
   const program = `
     import { createLogger } from '@andon/kit'
     import { startRecorder } from ${JSON.stringify(new URL('../src/adapters/recorder.ts', import.meta.url).href)}
@@ -55,6 +55,7 @@ test('kill -9 of the recording process: ffmpeg ends by itself, and the ring is t
     cwd: new URL('..', import.meta.url),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  t.after(() => child.kill('SIGKILL')) // also where the test did not come to it: a running child keeps the file from ending
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
   await until('two segments', () => said.trim().split('\n').length >= 2)
