@@ -10,7 +10,7 @@ import { keyedState, newMemory } from '../src/state.ts'
 import { oracleVectors } from './oracle.ts'
 import type { OracleRow } from './oracle.ts'
 
-const inputOf = (value: Telemetry, offset: number): Input<Telemetry> => ({
+export const inputOf = (value: Telemetry, offset: number): Input<Telemetry> => ({
   topic: 'telemetry',
   partition: 0,
   position: { leaderEpoch: 0, offset },

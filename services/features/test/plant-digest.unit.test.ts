@@ -10,6 +10,7 @@ import type { DocumentVersion } from '../src/feature-plans.ts'
 import { onTelemetry } from '../src/on-telemetry.ts'
 import { newMemory } from '../src/state.ts'
 import { SECOND_US, blockOf, blockRecord } from './blocks.ts'
+import { inputOf } from './one-asset.ts'
 
 const plantOf = (range: [number, number]): Plant =>
   parsePlant({
@@ -47,16 +48,7 @@ const namedIn = async (set: FeatureSet, timesS: readonly number[]): Promise<Map<
   const last = new Map<string, { readonly window: string; readonly plantDigest: string }>()
   for (const [offset, timeS] of timesS.entries()) {
     const value = blockRecord(blockOf([{ seq: offset + 1, timeS, values: [timeS] }]), 'oven-1')
-    const input = {
-      topic: 'telemetry',
-      partition: 0,
-      position: { leaderEpoch: 0, offset },
-      key: 'oven-1',
-      value,
-      id: `${offset}`,
-      type: 'block',
-    }
-    const inputs = [{ ...input, timestampMs: 0, lane: 'live', order: undefined, traceparent: undefined }]
+    const inputs = [inputOf(value, offset)]
     for (const { output } of (await handle({ topic: 'telemetry', partition: 0, inputs })).outputs) {
       const { vectorId, supersedes, windowEndUs, plantDigest, ranges } = (output.value as Features).vector!
       if (supersedes) last.delete(supersedes)

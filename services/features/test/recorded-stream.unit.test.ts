@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import type { Input } from '@andon/kit'
 import type { Block, Telemetry } from '@andon/schemas'
 import { onTelemetry } from '../src/on-telemetry.ts'
 import type { AssetPlan } from '../src/plan.ts'
 import { keyedState, newMemory } from '../src/state.ts'
 import { SECOND_US, blockRecord, modelPlan, plain, tickRecord } from './blocks.ts'
+import { inputOf } from './one-asset.ts'
 
 /** Whole numbers below `n`, the same ones in every run. */
 const randomFrom = (seed: number) => {
@@ -126,20 +126,6 @@ const dayOf = (seed: number): Telemetry[] => {
   }
   return [...day, ...held, tickRecord('ingest-0', 1e6)]
 }
-
-const inputOf = (value: Telemetry, offset: number): Input<Telemetry> => ({
-  topic: 'telemetry',
-  partition: 0,
-  position: { leaderEpoch: 0, offset },
-  key: value.assetId || null,
-  value,
-  id: `${offset}`,
-  type: value.type,
-  timestampMs: 0,
-  lane: 'live',
-  order: undefined,
-  traceparent: undefined,
-})
 
 /** Digest over every output with its cause, what was counted, and how many outputs there were of each kind. */
 const outcomeOf = async (day: readonly Telemetry[], batchSize: number, restoreEvery: number) => {

@@ -7,6 +7,7 @@ import { onTelemetry } from '../src/on-telemetry.ts'
 import type { AssetPlan } from '../src/plan.ts'
 import { keyedState, newMemory } from '../src/state.ts'
 import { SECOND_US, blockOf, blockRecord, modelPlan, tickRecord } from './blocks.ts'
+import { inputOf } from './one-asset.ts'
 
 class Bench {
   memory = newMemory()
@@ -37,21 +38,7 @@ class Bench {
       gapBound: 16,
       counts,
     })
-    const offset = this.offset++
-    const input = {
-      topic: 'telemetry',
-      partition: 0,
-      position: { leaderEpoch: 0, offset },
-      key: value.assetId || null,
-      value,
-      id: `${offset}`,
-      type: value.type,
-      timestampMs: 0,
-      lane: 'live',
-      order: undefined,
-      traceparent: undefined,
-    }
-    const out = await handle({ topic: 'telemetry', partition: 0, inputs: [input] })
+    const out = await handle({ topic: 'telemetry', partition: 0, inputs: [inputOf(value, this.offset++)] })
     return out.outputs.flatMap(({ output }) => (output.value as Features).vector ?? [])
   }
 
