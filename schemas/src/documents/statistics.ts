@@ -63,6 +63,8 @@ export interface StatisticDefinition {
   /** Options that it reads beside these. */
   readonly reads: readonly OptionName[]
   readonly needs: readonly PlantNeed[]
+  /** What held when the window began goes in: the newest good row from before it (x_0), where windows and scales are lengths of time. */
+  readonly carriesIn: boolean
   /** `channel` stands for the unit of the (first) channel. */
   readonly unit: string
   readonly formula: string
@@ -74,8 +76,8 @@ const define = (
   unit: string,
   formula: string,
   source: string,
-  more: Partial<Pick<StatisticDefinition, 'channels' | 'requires' | 'reads' | 'needs'>> = {},
-): StatisticDefinition => ({ of, channels: 1, requires: [], reads: [], needs: [], unit, formula, source, ...more })
+  more: Partial<Pick<StatisticDefinition, 'channels' | 'requires' | 'reads' | 'needs' | 'carriesIn'>> = {},
+): StatisticDefinition => ({ of, channels: 1, requires: [], reads: [], needs: [], carriesIn: false, unit, formula, source, ...more })
 
 const spectral: readonly OptionName[] = ['spectrum']
 const envelope: readonly OptionName[] = ['envelopeBandHz', 'harmonics']
@@ -137,38 +139,44 @@ export const statistics = {
   timeInBandPct: define(
     'scalar',
     '%',
-    'share of the time from t_1 to the end of the window in which low <= x < high, each value held until the next, the last to the end',
+    'share of the window in which low <= x < high, each value held until the next, the last to the end; x_0 from the start on, without it from t_1',
     'definition',
     {
       requires: ['limits'],
+      carriesIn: true,
     },
   ),
   stateDurationS: define(
     'scalar',
     's',
-    'time from t_1 to the end of the window in which x equals the state, each value held until the next, the last to the end',
+    'time of the window in which x equals the state, each value held until the next, the last to the end; x_0 from the start on, without it from t_1',
     'definition',
     {
       requires: ['states'],
+      carriesIn: true,
     },
   ),
-  stateChanges: define('scalar', '1', 'number of i with x_i != x_(i-1)', 'definition'),
+  stateChanges: define('scalar', '1', 'number of i with x_i != x_(i-1), x_0 included', 'definition', { carriesIn: true }),
   increase: define(
     'scalar',
     'channel',
-    'sum of x_i - x_(i-1) over the rows of the window; a fall by more than wrapsAt / 2 is an overflow: wrapsAt more; any other to less than half a reset: x_i instead, if above 0; a smaller one a correction: as it is',
+    'sum of x_i - x_(i-1) over the rows of the window, from x_0 on: windows that follow each other add up; a fall by more than wrapsAt / 2 is an overflow: wrapsAt more; any other to less than half a reset: x_i instead, if above 0; a smaller one a correction: as it is',
     'Prometheus increase(), without extrapolation',
-    { reads: ['wrapsAt'] },
+    { reads: ['wrapsAt'], carriesIn: true },
   ),
-  increasePerS: define('scalar', 'channel/s', 'increase / (t_n - t_1), 0 where all times are equal', 'counter rate with reset handling', {
-    reads: ['wrapsAt'],
-  }),
+  increasePerS: define(
+    'scalar',
+    'channel/s',
+    'increase / length of the window; without x_0 increase / (t_n - t_1), 0 where all times are equal',
+    'counter rate with reset handling',
+    { reads: ['wrapsAt'], carriesIn: true },
+  ),
   cycleTimeS: define(
     'scalar',
     's',
-    '(time of the last rise of the counter - time of the first) / what it rose by after the first; needs two rises',
+    '(time of the last rise of the counter - time of the first) / what it rose by after the first; needs two rises, one from x_0 to x_1 counts',
     'ISO 22400-2, actual cycle time',
-    { reads: ['wrapsAt'] },
+    { reads: ['wrapsAt'], carriesIn: true },
   ),
   correlation: define(
     'scalar',
@@ -197,6 +205,7 @@ export const statistics = {
     {
       channels: 2,
       reads: ['wrapsAt'],
+      carriesIn: true,
     },
   ),
   phaseImbalancePct: define(
