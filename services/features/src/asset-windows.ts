@@ -5,26 +5,26 @@ import type { Block } from '@andon/schemas'
 import { moveTime } from './asset-time.ts'
 import { rowsOf } from './block-rows.ts'
 import type { Rows, Run } from './block-rows.ts'
-import { carriesRows, keepNewest, reachUs } from './carried-rows.ts'
 import type { CarriedRow } from './carried-rows.ts'
+import { close, nextDueUs } from './closing-windows.ts'
 import type { CorrectedRange } from './corrections.ts'
-import { NEVER_US, UNKNOWN_US } from './intervals.ts'
+import { NEVER_US } from './intervals.ts'
 import { Lane } from './lanes.ts'
-import { comparePlans, isEqualPlan } from './plan-identity.ts'
+import { lateDeletion, lateRows, lostRange } from './late-rows.ts'
+import { isEqualPlan } from './plan-identity.ts'
 import type { AssetPlan } from './plan.ts'
-import { rangesOf } from './ranges.ts'
 import type { Range } from './ranges.ts'
 import { silentFromUs, silenceOf } from './silence.ts'
 import type { Silence } from './silence.ts'
 import { newSource, noteReceived, takeAhead, takeNumber, trimSource } from './source-clock.ts'
 import type { SourceClock, Taken } from './source-clock.ts'
-import { closesAtUs, finalAtUs, firstEndUs, firstNeededUs, isByRow, nextEndUs, startUsOf } from './window-ends.ts'
-import { WindowRows } from './window-rows.ts'
+import { correct, touch } from './touched-windows.ts'
+import type { Touched } from './touched-windows.ts'
+import { closesAtUs, entersWindows, finalAtUs, firstEndUs, isByRow, startUsOf } from './window-ends.ts'
+import { clear, tidy } from './window-memory.ts'
 
 /** One-off sources whose numbers are remembered, beside those that lanes hold samples of: these would count twice. */
 const ONE_OFFS_KEPT = 64
-/** Plans kept before unused ones are dropped. */
-const PLANS_KEPT = 4
 
 /** A closed window that may still be revised. What is in it, lies on the lanes. */
 export interface Window {
@@ -138,9 +138,6 @@ export interface BlockResult {
   readonly unplanned: number
 }
 
-/** Ends of closed windows that a record changed, by plan. */
-type Touched = Map<number, Set<number>>
-
 /**
  * Adds a block and closes what it closes. Samples are taken once per (source, epoch, number); rows whose first window is
  * final are reported late, and ranges that fell out of the bounded memory are reported lost.
@@ -153,8 +150,10 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
     return { closings: NONE, accepted: 0, repeated: 0, unplanned: block.rows }
   }
   asset.quietUntilUs = Number.NaN
-  const closedUs = asset.timeUs
+  const beforeUs = asset.timeUs
   moveTime(asset, partitionTimeUs)
+  // Where nothing was due, it makes no difference which ticks in between were looked at.
+  const closedUs = asset.timeUs < asset.dueUs ? asset.timeUs : beforeUs
 
   const clock = sourceOf(asset, block.sourceId, closedUs)
   const taken = takeBlock(clock, block, rows)
@@ -243,6 +242,7 @@ const sortRows = (
 }
 
 const wholeRun: Run = { from: 0, to: 0 }
+
 const wholeRuns: Run[] = [wholeRun]
 
 /** The ordinary case: every row is new and none is late. The plan that holds for all of them; undefined otherwise. */
@@ -297,130 +297,11 @@ const join = (
   return touched
 }
 
-/** Rows without a channel of the plan end no window, and of windows that end at rows they are no part. */
-const entersWindows = (plan: AssetPlan, lane: Lane): boolean => !isByRow(plan) || lane.layout.kept.length > 0
-
 const laneOf = (asset: AssetWindows, block: Block, planIndex: number, plan: AssetPlan): Lane => {
   for (const lane of asset.lanes) if (lane.isOf(block, planIndex)) return lane
   const created = new Lane({ ...block, isRecorded: block.recordedUs !== null }, planIndex, plan)
   asset.lanes.push(created)
   return created
-}
-
-/** Windows that are closed already and that these rows change. */
-const touch = (
-  asset: AssetWindows,
-  rows: Rows,
-  planIndex: number,
-  plan: AssetPlan,
-  runs: readonly Run[],
-  oldestUs: number,
-  closedUs: number,
-  before: Touched | undefined,
-): Touched => {
-  const touched: Touched = before ?? new Map()
-  const ends = endsOf(touched, planIndex)
-  if (isByRow(plan)) {
-    // A row may push others out of every later window, and counts as their input in any case.
-    for (let endUs = nextEndUs(asset, planIndex, plan, oldestUs - 1); closesAtUs(plan, endUs) <= closedUs;) {
-      ends.add(endUs)
-      endUs = nextEndUs(asset, planIndex, plan, closesAtUs(plan, endUs))
-    }
-    return touched
-  }
-  if (carriesRows(plan)) {
-    // A row may be what later windows take over, and counts as their input in any case.
-    const newestUs = newestOf(rows, runs)
-    for (let endUs = nextEndUs(asset, planIndex, plan, oldestUs); endUs <= closedUs; endUs = nextEndUs(asset, planIndex, plan, endUs)) {
-      const fromUs = startUsOf(plan, endUs) - reachUs(plan)
-      if (fromUs > newestUs) break
-      if (isAnyIn(rows, runs, fromUs, endUs)) ends.add(endUs)
-    }
-    return touched
-  }
-  const { us: hopUs } = plan.hop as { readonly us: number }
-  for (const { from, to } of runs) {
-    for (let row = from; row < to; row++) {
-      const timeUs = rows.timesUs[row] as number
-      for (let endUs = firstEndUs(plan, timeUs); endUs <= closedUs && startUsOf(plan, endUs) <= timeUs; endUs += hopUs) ends.add(endUs)
-    }
-  }
-  return touched
-}
-
-const newestOf = ({ timesUs }: Rows, runs: readonly Run[]): number => {
-  let newestUs = Number.NEGATIVE_INFINITY
-  for (const { from, to } of runs) for (let row = from; row < to; row++) newestUs = Math.max(newestUs, timesUs[row] as number)
-  return newestUs
-}
-
-/** True when one of the rows lies in [fromUs, toUs). */
-const isAnyIn = ({ timesUs }: Rows, runs: readonly Run[], fromUs: number, toUs: number): boolean => {
-  for (const { from, to } of runs)
-    for (let row = from; row < to; row++) if ((timesUs[row] as number) >= fromUs && (timesUs[row] as number) < toUs) return true
-  return false
-}
-
-const endsOf = (touched: Touched, plan: number): Set<number> => {
-  const known = touched.get(plan)
-  if (known !== undefined) return known
-  const created = new Set<number>()
-  touched.set(plan, created)
-  return created
-}
-
-/** Notes a correction; its further blocks change nothing more. Returns what it touches beside what was touched before. */
-const correct = (
-  asset: AssetWindows,
-  { sourceId, correction }: Block,
-  closedUs: number,
-  before: Touched | undefined,
-): Touched | undefined => {
-  if (correction === null || asset.corrections.some((known) => known.sourceId === sourceId)) return before
-  const neededUs = clear(asset, closedUs)
-  const { fromUs, toUs, channels } = correction
-  if (toUs <= neededUs) return before
-  asset.corrections.push({ sourceId, fromUs, toUs, channels })
-  const touched: Touched = before ?? new Map()
-  for (const [planIndex, plan] of asset.plans.entries()) {
-    const ends = endsOf(touched, planIndex)
-    const finalUs = asset.timeUs - plan.latenessUs - (isByRow(plan) ? 1 : 0)
-    let endUs = nextEndUs(asset, planIndex, plan, Math.max(finalUs, isByRow(plan) ? fromUs - 1 : fromUs))
-    for (; closesAtUs(plan, endUs) <= closedUs; endUs = nextEndUs(asset, planIndex, plan, closesAtUs(plan, endUs))) {
-      const startUs = isByRow(plan)
-        ? (rowsOfOne.open(asset.lanes, planIndex, plan, endUs, null).oldestUs() ?? endUs)
-        : startUsOf(plan, endUs) - reachUs(plan)
-      if (startUs < toUs) ends.add(endUs)
-    }
-  }
-  asset.carried = asset.carried.filter(({ plan, channel, timeUs }) => {
-    const isSuperseded = timeUs >= fromUs && timeUs < toUs && channels.includes(asset.plans[plan]?.channels[channel]?.id ?? '')
-    return !isSuperseded
-  })
-  return touched
-}
-
-const rowsOfOne = new WindowRows()
-
-/** A correction without samples, of windows that are final: told once, at the first of them. */
-const lateDeletion = (asset: AssetWindows, { sourceId, epoch, seqFrom, seqTo, rows, correction }: Block): Closing[] => {
-  const plan = asset.plans[asset.current]
-  if (rows > 0 || correction === null || plan === undefined) return []
-  const isLate = isByRow(plan)
-    ? correction.toUs + plan.latenessUs <= asset.timeUs
-    : finalAtUs(plan, firstEndUs(plan, correction.fromUs)) <= asset.timeUs
-  const windowStartUs = isByRow(plan) ? correction.fromUs : startUsOf(plan, firstEndUs(plan, correction.fromUs))
-  return isLate ? [{ kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom, seqTo }], lost: false }] : []
-}
-
-/** Rows that came too late, as reports: ascending by window. */
-const lateRows = (block: Block, rows: Rows, runsByWindow: ReadonlyMap<number, readonly Run[]>, lost: boolean): Closing[] => {
-  return [...runsByWindow]
-    .toSorted(([a], [b]) => a - b)
-    .map(([windowStartUs, runs]) => {
-      const numbers = runs.flatMap(({ from, to }) => [...rows.numbers.subarray(from, to)])
-      return { kind: 'late', windowStartUs, ranges: rangesOf(block.sourceId, block.epoch, numbers), lost }
-    })
 }
 
 /** Moves the asset's time to the partition's and closes what that closes: how silent sources' windows close, and silence is noticed. */
@@ -554,149 +435,6 @@ const follow = (asset: AssetWindows, clock: SourceClock, timeUs: number, receive
   for (const other of asset.sources.values()) assetNewestUs = Math.max(assetNewestUs, other.newestUs)
   noteReceived(clock, timeUs, receivedUs)
   if (timeUs >= assetNewestUs) asset.current = plan ?? asset.current
-}
-
-/** A range that fell out of memory: reported, and what its samples may have belonged to is damaged. */
-const lostRange = (
-  asset: AssetWindows,
-  sourceId: string,
-  epoch: number,
-  gap: { readonly from: number; readonly to: number; readonly belowUs: number; readonly aboveUs: number },
-): Closing => {
-  let newestUs = NEVER_US
-  for (const { from, to, timesUs } of asset.lanes) if (from < to) newestUs = Math.max(newestUs, timesUs[to - 1] as number)
-  asset.damages.push({ fromUs: gap.belowUs, toUs: Math.min(gap.aboveUs, newestUs) }) // of jittering times the end may lie before the start
-  const plan = asset.plans[asset.current]
-  const aroundUs = gap.belowUs === NEVER_US ? gap.aboveUs : gap.belowUs
-  const isPlaced = aroundUs !== UNKNOWN_US && plan !== undefined
-  const windowStartUs = !isPlaced ? 0 : isByRow(plan) ? aroundUs : startUsOf(plan, firstEndUs(plan, aroundUs))
-  return { kind: 'late', windowStartUs, ranges: [{ sourceId, epoch, seqFrom: gap.from, seqTo: gap.to }], lost: true }
-}
-
-/** Windows that closed since asset time was `closedUs`, and closed ones that were touched: ascending by end. */
-const close = (asset: AssetWindows, closedUs: number, touched: Touched | undefined): Closing[] => {
-  if (touched === undefined && asset.timeUs < asset.dueUs) return NONE
-  const closings: VectorClosing[] = []
-  asset.dueUs = Number.POSITIVE_INFINITY
-  for (let at = 0; at < asset.plans.length; at++) {
-    const plan = asset.plans[at] as AssetPlan
-    const ends = touched?.get(at)
-    if (ends !== undefined) for (const endUs of [...ends].sort((a, b) => a - b)) closings.push(closing(asset, at, plan, endUs))
-    let endUs = nextEndUs(asset, at, plan, closedUs)
-    for (; closesAtUs(plan, endUs) <= asset.timeUs; endUs = nextEndUs(asset, at, plan, closesAtUs(plan, endUs)))
-      closings.push(closing(asset, at, plan, endUs))
-    asset.dueUs = Math.min(asset.dueUs, closesAtUs(plan, endUs))
-  }
-  if (asset.plans.length > 1) closings.sort((a, b) => a.window.endUs - b.window.endUs || comparePlans(a.plan, b.plan))
-  asset.isToClear = true
-  return closings
-}
-
-const nextDueUs = (asset: AssetWindows): number => {
-  let dueUs = Number.POSITIVE_INFINITY
-  for (let at = 0; at < asset.plans.length; at++) {
-    const plan = asset.plans[at] as AssetPlan
-    dueUs = Math.min(dueUs, closesAtUs(plan, nextEndUs(asset, at, plan, asset.timeUs)))
-  }
-  return dueUs
-}
-
-const closing = (asset: AssetWindows, planIndex: number, plan: AssetPlan, endUs: number): VectorClosing => {
-  const { windows } = asset
-  const at = placeOf(windows, endUs, planIndex)
-  const known = windows[at]
-  if (known?.endUs === endUs && known.plan === planIndex) return { kind: 'vector', window: known, plan }
-  const window: Window = { endUs, plan: planIndex, published: null }
-  const untilUs = finalAtUs(plan, endUs)
-  if (untilUs > asset.timeUs) {
-    windows.splice(at, 0, window)
-    if (untilUs > asset.revisableUntilUs) asset.revisableUntilUs = untilUs
-  }
-  return { kind: 'vector', window, plan }
-}
-
-/** Where a window stands or belongs; mostly behind all others. */
-const placeOf = (windows: readonly Window[], endUs: number, plan: number): number => {
-  const isBefore = (window: Window) => window.endUs < endUs || (window.endUs === endUs && window.plan < plan)
-  let low = 0
-  let high = windows.length
-  if (high === 0 || isBefore(windows[high - 1] as Window)) return high
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (isBefore(windows[middle] as Window)) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-/** Between records: clears the lanes, and drops plans that are not used any more. */
-export const tidy = (asset: AssetWindows): void => {
-  clear(asset, asset.timeUs)
-  if (asset.plans.length > PLANS_KEPT) forgetPlans(asset)
-}
-
-/**
- * Clears away what no open or revisable window can need: rows, and what is known of final windows. It changes nothing but
- * memory. Returns the event time from which on something is still needed. `closedUs`: asset time until which windows were
- * closed; while a record is applied, asset time may be ahead of it, and what ends between them is still to be made.
- */
-const clear = (asset: AssetWindows, closedUs: number, inUse?: Lane): number => {
-  asset.isToClear = false
-  if (closedUs === NEVER_US) return NEVER_US
-  let neededUs = Number.POSITIVE_INFINITY
-  for (let at = 0; at < asset.plans.length; at++) {
-    neededUs = Math.min(neededUs, clearPlan(asset, at, asset.plans[at] as AssetPlan, closedUs))
-  }
-  let isAnyEmpty = false
-  for (const lane of asset.lanes) if (lane.from === lane.to && lane !== inUse) isAnyEmpty = true
-  if (isAnyEmpty) asset.lanes = asset.lanes.filter((lane) => lane.from < lane.to || lane === inUse)
-  dropFinal(asset, closedUs)
-  if (asset.corrections.length > 0) asset.corrections = asset.corrections.filter(({ toUs }) => toUs > neededUs)
-  if (asset.damages.length > 0) asset.damages = asset.damages.filter(({ toUs }) => toUs >= neededUs)
-  return neededUs
-}
-
-/** They lie in front, but for those of another plan with more patience, which wait for these. */
-const dropFinal = ({ windows, plans }: AssetWindows, closedUs: number): void => {
-  let final = 0
-  while (final < windows.length) {
-    const { plan, endUs } = windows[final] as Window
-    if (finalAtUs(plans[plan] as AssetPlan, endUs) > closedUs) break
-    final++
-  }
-  if (final === 0) return
-  for (let at = final; at < windows.length; at++) windows[at - final] = windows[at] as Window
-  windows.length -= final
-}
-
-const clearPlan = (asset: AssetWindows, planIndex: number, plan: AssetPlan, closedUs: number): number => {
-  let neededUs = firstNeededUs(plan, closedUs)
-  if (!isByRow(plan)) {
-    keepNewest(asset, planIndex, plan, neededUs)
-    for (const lane of asset.lanes) if (lane.plan === planIndex) lane.leave(lane.at(neededUs))
-    return neededUs
-  }
-  const countedUs = closedUs - 2 * plan.latenessUs // rows that count in the revision of the oldest window that can change
-  for (const lane of asset.lanes) if (lane.plan === planIndex && !entersWindows(plan, lane)) lane.leave(lane.to)
-  const { lanes, from } = rowsOfOne.open(asset.lanes, planIndex, plan, closedUs - plan.latenessUs, null)
-  for (let i = 0; i < lanes.length; i++) {
-    const lane = lanes[i] as Lane
-    lane.leave(Math.min(from[i] as number, lane.at(countedUs)))
-    if (lane.from < lane.to) neededUs = Math.min(neededUs, lane.timesUs[lane.from] as number)
-  }
-  return neededUs
-}
-
-/** Drops plans that no lane, no window and nothing current uses. */
-const forgetPlans = (asset: AssetWindows): void => {
-  const inLanes = asset.lanes.map(({ plan }) => plan)
-  const used = [...new Set([asset.current, ...inLanes, ...asset.windows.map(({ plan }) => plan)])].toSorted((a, b) => a - b)
-  asset.plans = used.map((at) => asset.plans[at] as AssetPlan)
-  asset.begunUs = used.map((at) => asset.begunUs[at] as number)
-  for (const window of asset.windows) window.plan = used.indexOf(window.plan)
-  for (const lane of asset.lanes) lane.plan = used.indexOf(lane.plan)
-  asset.carried = asset.carried.flatMap((row) => (used.includes(row.plan) ? [{ ...row, plan: used.indexOf(row.plan) }] : []))
-  asset.current = used.indexOf(asset.current)
 }
 
 /** Adds a row to the runs of its key; rows come in order. */

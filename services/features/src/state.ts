@@ -3,7 +3,7 @@
 
 import type { KeyedState } from '@andon/kit'
 import type { AbsentAssets } from './absent-assets.ts'
-import { derive, newAsset, tidy } from './asset-windows.ts'
+import { derive, newAsset } from './asset-windows.ts'
 import type { AssetWindows } from './asset-windows.ts'
 import { Lane } from './lanes.ts'
 import type { LaneColumns, LaneKind } from './lanes.ts'
@@ -13,6 +13,7 @@ import { bodyDigest, bodyOf } from './plan-identity.ts'
 import type { PlanBody } from './plan-identity.ts'
 import type { AssetPlan } from './plan.ts'
 import type { SourceClock } from './source-clock.ts'
+import { tidy } from './window-memory.ts'
 
 /** Key of partition time; no asset id starts with #. */
 export const TIME_KEY = '#time'

@@ -60,3 +60,6 @@ export const firstNeededUs = (plan: AssetPlan, assetTimeUs: number): number => {
   for (const { length } of scales) if ('us' in length) longestUs = Math.max(longestUs, length.us)
   return finalUs - longestUs
 }
+
+/** Rows without a channel of the plan end no window, and of windows that end at rows they are no part. */
+export const entersWindows = (plan: AssetPlan, lane: Lane): boolean => !isByRow(plan) || lane.layout.kept.length > 0

@@ -2,11 +2,12 @@
 // set changes in them, and what they hold of memory.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addBlock, advance, newAsset, tidy } from '../src/asset-windows.ts'
+import { addBlock, advance, newAsset } from '../src/asset-windows.ts'
 import type { AssetWindows, Closing } from '../src/asset-windows.ts'
 import { NEVER_US } from '../src/intervals.ts'
 import type { AssetPlan } from '../src/plan.ts'
 import { summarise } from '../src/summarise.ts'
+import { tidy } from '../src/window-memory.ts'
 import { SECOND_US, blockOf, modelPlan, waveformOf } from './blocks.ts'
 import type { Row } from './blocks.ts'
 
