@@ -8,6 +8,7 @@ import { readRuntime } from './read-runtime.ts'
 import { Resolution, writtenAs } from './resolution.ts'
 import { branchName, minimumBytes, parseSchema } from './schema.ts'
 import type { AvroNode, EnumNode, RecordNode, UnionNode } from './schema.ts'
+import { LastList } from './lists.ts'
 import { blocks, enter, leave, length, SkipSource, varint } from './skip.ts'
 import { compiling, Source } from './source.ts'
 import { FieldStrings } from './strings.ts'
@@ -15,7 +16,7 @@ import { FieldStrings } from './strings.ts'
 /**
  * The value in bytes[at, end), which must hold it and nothing else. Throws an AvroError: `truncated` when the value goes
  * on after `end`, `undecodable` when the bytes contradict the schema or some are left over. The value has no part in
- * the buffer: bytes are copied.
+ * the buffer: bytes are copied. Lists of numbers and texts may be those of an earlier value: those are frozen.
  */
 export type Decoder = (bytes: Buffer, at: number, end: number) => unknown
 
@@ -137,7 +138,18 @@ class DecoderSource {
       ? this.text(item, `${this.source.constant(listStrings())}[${list}.length & ${LIST_FIELDS - 1}]`)
       : this.read(writer, reader, item)
     const body = `let ${item}\n${read}\n${list}.push(${item})`
-    return `const ${list} = []\n${blocks(this.source, minimumBytes(writer), body)}\n${v} = ${list}`
+    const items = `const ${list} = []\n${blocks(this.source, minimumBytes(writer), body)}`
+    if (!REPEATABLE.has(reader.kind)) return `${items}\n${v} = ${list}`
+    const [last, from] = [this.source.constant(new LastList()), this.source.fresh('p')]
+    return `if (${last}.isAt(b, p)) {
+  p += ${last}.length
+  ${v} = ${last}.value
+} else {
+  const ${from} = p
+  ${items}
+  ${v} = ${list}
+  ${last}.keep(b, ${from}, p, ${list})
+}`
   }
 
   private map(writer: AvroNode, reader: AvroNode, v: string): string {
@@ -185,6 +197,9 @@ ${leave(writer)}return ${object(values)}
 }`)
   }
 }
+
+/** Items that nobody can change: a list of them may be handed out again. */
+const REPEATABLE: ReadonlySet<AvroNode['kind']> = new Set(['string', 'enum', 'boolean', 'int', 'long', 'float', 'double'])
 
 /** Items of a list have a memory each: lists repeat as a whole. */
 const LIST_FIELDS = 8

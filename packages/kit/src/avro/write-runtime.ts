@@ -7,8 +7,10 @@ import { maxLong } from './read-runtime.ts'
 const float32 = new Float32Array(1)
 const float64 = new Float64Array(1)
 
-/** Strings up to here have a length of one byte and are written without a call into native code. */
-const shortString = 63
+/** ASCII up to here is written without calls into native code, which would cost more than the loop: ids and digests above all. */
+const shortString = 191
+/** Lengths up to here take one byte, the other short ones two. */
+const shortLength = 63
 
 /** A 32-bit int, or the length of something. */
 const writeInt = (slab: Buffer, at: number, value: number): number => {
@@ -56,15 +58,16 @@ const writeLong = (slab: Buffer, at: number, value: number): number => {
 const writeString = (slab: Buffer, at: number, text: string): number => {
   const characters = text.length
   if (characters <= shortString) {
+    const from = characters <= shortLength ? at + 1 : at + 2
     let i = 0
     for (; i < characters; i += 1) {
       const code = text.charCodeAt(i)
       if (code > 127) break
-      slab[at + 1 + i] = code
+      slab[from + i] = code
     }
     if (i === characters) {
-      slab[at] = characters << 1
-      return at + 1 + characters
+      writeInt(slab, at, characters)
+      return from + characters
     }
   }
   const length = Buffer.byteLength(text)

@@ -247,6 +247,40 @@ test('strings that repeat, collide or change by one byte are read as they are', 
   )
 })
 
+test('a text of any length, with and without characters beyond ASCII, is written as Avro has it', () => {
+  const [encode, decode] = [compileEncoder('string'), compileDecoder('string')]
+  for (let length = 0; length < 300; length++)
+    for (const text of ['a'.repeat(length), `${'a'.repeat(length)}ä`, `ä${'a'.repeat(length)}`]) {
+      const end = encode(text, slab, 5)
+      const bytes = Buffer.from(slab.subarray(5, end))
+      assert.deepEqual(bytes, Buffer.from(avscType('string').toBuffer(text)))
+      assert.equal(decode(bytes, 0, bytes.length), text)
+      assert.equal(encode(text, Buffer.alloc(bytes.length - 1), 0), -1)
+    }
+})
+
+test('a list that comes again is the one read before, frozen; one that differs, however little, is read as it is', () => {
+  const lists = { texts: { type: 'array', items: 'string' }, numbers: { type: 'array', items: 'long' } }
+  const schema = { type: 'record', name: 'R', fields: Object.entries(lists).map(([name, type]) => ({ name, type })) }
+  const decode = compileDecoder(schema) as (bytes: Buffer, at: number, end: number) => { texts: string[]; numbers: number[] }
+  const texts = fc.array(fc.constantFrom('a', 'b', 'ab', '', 'ä', 'x'.repeat(40)), { maxLength: 4 })
+  const numbers = fc.array(fc.constantFrom(0, 1, -1, 64, 2 ** 40), { maxLength: 3 })
+  fc.assert(
+    fc.property(fc.array(fc.record({ texts, numbers }), { minLength: 1, maxLength: 300 }), (values) => {
+      for (const value of values) {
+        const bytes = encoded(schema, value)
+        assert.deepEqual(decode(bytes, 0, bytes.length), { ...value })
+        assert.throws(() => decode(bytes, 0, bytes.length - 1), AvroError)
+      }
+    }),
+  )
+  const bytes = encoded(schema, { texts: ['v'], numbers: [] })
+  const one = compileDecoder(schema) as typeof decode
+  const [first, second] = [one(bytes, 0, bytes.length), one(bytes, 0, bytes.length)]
+  assert.equal(second.texts, first.texts)
+  assert.throws(() => first.texts.push('more'), TypeError)
+})
+
 test('a constant array of strings is written as any other, and cannot change', () => {
   const schema = { type: 'record', name: 'R', fields: [{ name: 'names', type: { type: 'array', items: 'string' } }] }
   fc.assert(

@@ -38,6 +38,7 @@ export class Columns implements RecordBatch {
   private readonly places = new Int32Array(MOST_HEADERS * 4)
   private walked = -1
   private headers = 0
+  private readonly place = { at: 0 }
 
   /** `tables` lends the memory of the columns, to be given back when nobody looks at them any more. */
   constructor(topic: string, partition: number, capacity: number, from: { nextOffset: number; highWatermark: number }, tables?: Slabs) {
@@ -122,21 +123,29 @@ export class Columns implements RecordBatch {
     return this.sections[this.cells[index * CELLS + CELL.section]!]!
   }
 
-  /** Finds the record's headers once for all names that will be asked for. */
+  /** Finds the record's headers once for all names that will be asked for. Lengths of one byte are read in line: nearly all are. */
   private walk(index: number): void {
     const buffer = this.sourceAt(index)
-    const place = { at: this.cells[index * CELLS + CELL.headers]! }
+    const { places, place } = this
+    place.at = this.cells[index * CELLS + CELL.headers]!
     const count = readVarint(buffer, place)
-    const { places } = this
-    for (let i = 0; i < count && i < MOST_HEADERS; i++) {
-      const nameLength = readVarint(buffer, place)
-      places[i * 4] = place.at
-      places[i * 4 + 1] = nameLength
-      place.at += nameLength
-      const valueLength = readVarint(buffer, place)
-      places[i * 4 + 2] = place.at
-      places[i * 4 + 3] = valueLength
-      if (valueLength > 0) place.at += valueLength
+    const noted = count < MOST_HEADERS ? count : MOST_HEADERS
+    let { at } = place
+    for (let i = 0; i < noted; i++) {
+      for (let part = i * 4; part < i * 4 + 4; part += 2) {
+        let length = buffer[at]!
+        if (length < 128) {
+          length = (length >>> 1) ^ -(length & 1)
+          at++
+        } else {
+          place.at = at
+          length = readVarint(buffer, place)
+          at = place.at
+        }
+        places[part] = at
+        places[part + 1] = length
+        if (length > 0) at += length
+      }
     }
     this.headers = count
     this.walked = index
