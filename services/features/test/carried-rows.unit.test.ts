@@ -104,3 +104,23 @@ test('a window names the rows that were carried into it, and they give its numbe
   assert.deepEqual(kept.get(50 * SECOND_US)!.ranges.map(({ seqFrom, seqTo }) => [seqFrom, seqTo]), [[1, 4]]) // prettier-ignore
   assert.equal(kept.has(40 * SECOND_US), false, 'by then it was unmonitored')
 })
+
+test('what a correction supersedes is carried no further', async () => {
+  const corrected = blockRecord(
+    blockOf([{ seq: 1, timeS: 10.5, values: [2] }], {
+      sourceId: 'correction:1',
+      channels: ['state'],
+      correction: { id: '1', fromUs: 3 * SECOND_US, toUs: 11 * SECOND_US, channels: ['state'], reason: 'wrong wiring', by: 'p-operator' },
+    }),
+  )
+  const before = [sent('state', [[1, 4, 1]]), sent('parts', [[2, 12, 5], [3, 20.5, 6]])] // prettier-ignore
+  for (const restarts of [false, true]) {
+    const { kept } = await run(plan, [...before, corrected, sent('parts', [[4, 31, 7]]), tickRecord('t', 60)], restarts)
+    assert.deepEqual(numbers(kept, 'state.state1S').slice(0, 3), [6, 0, 0])
+    assert.deepEqual(numbers(kept, 'state.state2S').slice(0, 3), [0, 9.5, 10])
+    assert.deepEqual(
+      [...kept.values()].slice(0, 3).map(({ revision }) => revision),
+      [2, 4, 2], // 1, the rows from 2 s before each on, and the correction where it touches these
+    )
+  }
+})

@@ -411,3 +411,21 @@ test('a block that overtakes the plant file waits for it', async () => {
   await handle({ topic: 'telemetry', partition: 0, inputs: [inputOf(blockRecord(blockOf([{ seq: 1, timeS: 0, values: [1] }])), 0)] })
   assert.equal(memory.assets.size, 1)
 })
+
+test('ticks that close nothing of an asset store nothing of it', async () => {
+  const asset = 'press-1-process'
+  const bench = new Features1(modelPlan())
+  const changedBy = async (record: Telemetry): Promise<boolean> => {
+    bench.memory.changed.clear()
+    await bench.run([record])
+    return bench.memory.changed.has(asset)
+  }
+  const rows = (seq: number, timeS: number): Telemetry => blockRecord(blockOf([{ seq, timeS, values: [1] }]), asset)
+  assert.equal(await changedBy(rows(1, 1)), true)
+  for (const timeS of [2, 3, 4, 6.9]) assert.equal(await changedBy(tickRecord('t', timeS)), false, `at ${timeS} s`)
+  assert.equal(await changedBy(tickRecord('t', 7)), true, 'the window and the grace are over')
+  assert.equal(bench.emitted.length, 1)
+  // Row 3 is missing: a gap holds the time of the asset, and may let it go at any tick.
+  await bench.run([rows(2, 8), rows(4, 12)])
+  assert.equal(await changedBy(tickRecord('t', 12.5)), true)
+})
