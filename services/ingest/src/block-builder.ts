@@ -23,6 +23,8 @@ export interface Origin {
 /** Who brought rows, and as what. */
 export interface Sender {
   readonly door: string
+  /** It waits for its answer before it sends more. */
+  readonly isAwaited: boolean
   readonly device: Pick<Device, 'id' | 'certificateSha256'> | undefined
   readonly correction: Correction | undefined
 }

@@ -1,6 +1,6 @@
 // Rows → blocks: one open block per source, closed when the next row does not fit or its linger is over.
 // Linger adapts: a source whose rows come farther apart than the linger gains nothing by waiting, so its block closes with the turn, and so
-// does that of a sender that asks and waits for its answer (HTTP) while nothing of its source is on its way to the disk;
+// does that of a sender that waits for its answer (HTTP, MQTT but for QoS 0) while nothing of its source is on its way to the disk;
 // a burst that has ended (its sender waits for the acknowledgement) closes after a quarter of the linger; a steady stream after all of it.
 
 import { BlockBuilder } from './block-builder.ts'
@@ -205,7 +205,7 @@ export class OpenBlocks {
     }
     lane.open = open
     this.#open.add(lane)
-    const isAwaited = origin.sender.door === 'http' && lane.unsafe === 0
+    const isAwaited = origin.sender.isAwaited && lane.unsafe === 0
     if (isAwaited || gapMs > this.#deps.lingerMs) this.#due(this.#soon, lane, 0, () => this.#closeSoon())
     else this.#due(this.#later, lane, this.#deps.lingerMs / 4, () => this.#look())
     return open

@@ -46,7 +46,8 @@ export class Taking {
     this.deps = deps
     this.lookup = deps.lookup()
     this.receivedUs = deps.clock.nowUs()
-    this.sender = { door: delivery.door, device: delivery.device, correction: delivery.correction }
+    const { door, device, correction, isAwaited = door === 'http' } = delivery
+    this.sender = { door, device, correction, isAwaited }
     this.isOwn = delivery.isOwn === true || fileDoors.has(delivery.door)
     this.times = timeBounds(this.receivedUs, deps.maxAheadUs, deps.maxBehindUs)
     deps.memory.age(deps.clock.monotonicMs())

@@ -14,7 +14,7 @@ import { plant, reading, startUs } from './rig.ts'
 
 const lookup = plantLookup(plant, new Map())
 const limits = { maxRows: 100, maxBytes: 4096 }
-const sender = { door: 'http', device: undefined, correction: undefined }
+const sender = { door: 'http', isAwaited: true, device: undefined, correction: undefined }
 const origin = { sourceId: 'oven-plc', assetId: 'oven', epoch: 1, sender }
 const received = { receivedUs: startUs, historical: false, sender }
 

@@ -9,7 +9,7 @@ import { plant, reading, startUs } from './rig.ts'
 
 const lookup = plantLookup(plant, new Map())
 
-const open = () => {
+const open = (isAwaited = true) => {
   let nowMs = 1000
   const timers: { atMs: number; callback: () => void }[] = []
   const closed: { atMs: number; rows: number }[] = []
@@ -44,7 +44,7 @@ const open = () => {
     blocks.add(layout, checked, values, 1, number, {
       receivedUs: startUs,
       historical: false,
-      sender: { door: 'http', device: undefined, correction: undefined },
+      sender: { door: 'mqtt', isAwaited, device: undefined, correction: undefined },
     })
   }
   return { pass, row, rowOf, closed }
@@ -62,6 +62,19 @@ test('who waits for an answer does not wait for company, once nothing of the sou
     closed.map(({ rows }) => rows),
     [1, 1],
   )
+})
+
+test('who waits for no answer keeps to the linger, so that its rows share blocks', async () => {
+  const { pass, row, closed } = open(false)
+  row()
+  pass(0)
+  await new Promise((resolve) => setImmediate(resolve)) // kept
+  pass(5)
+  row()
+  pass(0)
+  assert.equal(closed.length, 1)
+  pass(20)
+  assert.equal(closed.length, 2)
 })
 
 test('rows of one turn share a block, and a slow source does not wait', () => {

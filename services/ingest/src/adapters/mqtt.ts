@@ -144,7 +144,7 @@ export const mqttDoor = (options: MqttDoorOptions): Source & { port(): number } 
           admit: admit(socket),
           take: ({ topic, payloads, qos }, { device }) => {
             if (qos === 0) unpromised.inc(payloads.length)
-            return inbox.takeGroup({ topic, payloads, device }).catch(asFault)
+            return inbox.takeGroup({ topic, payloads, device, isAwaited: qos > 0 }).catch(asFault)
           },
         })
         connections.add(connection)

@@ -40,6 +40,8 @@ interface From {
   readonly device?: Device | undefined
   /** Whose token or login it came with, where nobody showed a certificate. */
   readonly principal?: string
+  /** The sender holds back its next reading until this one is answered: MQTT with QoS 1 and 2. Of HTTP it is known. */
+  readonly isAwaited?: boolean
   /** Sender's key of this delivery, unique per sender: with the index it identifies readings without a sequence number. */
   readonly idempotencyKey?: string | undefined
   /** The source file that mapped these readings, and what they came with: kept with what goes to quarantine, to map it again. */

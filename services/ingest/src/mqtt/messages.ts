@@ -27,6 +27,8 @@ export interface MessagesOptions {
 /** Messages of one topic that came together, in their order. */
 export interface MessageGroup extends Omit<Message, 'payload'> {
   readonly payloads: readonly Buffer[]
+  /** As of a delivery. */
+  readonly isAwaited?: boolean
 }
 
 /** What senders are told of messages of which something went to quarantine, by the place of the message in its group. */
@@ -50,7 +52,7 @@ export const messages = (options: MessagesOptions): Messages => {
 
   /** Hands over what `readingsIn` finds in each payload. */
   const deliver = async (
-    { payloads, device }: MessageGroup,
+    { payloads, device, isAwaited = false }: MessageGroup,
     readingsIn: (payload: Buffer) => readonly RawReading[],
     from: Pick<Delivery, 'source' | 'mapped'>,
   ): Promise<Notes> => {
@@ -62,7 +64,7 @@ export const messages = (options: MessagesOptions): Messages => {
       ends.push(readings.length)
       bytes += payload.length
     }
-    const { quarantined } = await intake({ door, readings, bytes, ...from, ...(device && { device }) })
+    const { quarantined } = await intake({ door, readings, bytes, isAwaited, ...from, ...(device && { device }) })
     return quarantined.length === 0 ? noNotes : notesOf(quarantined, ends)
   }
 
