@@ -284,7 +284,8 @@ const join = (
     for (const { from, to } of runs) for (let row = from; row < to; row++) oldestUs = Math.min(oldestUs, rows.timesUs[row] as number)
   }
   for (const { from, to } of runs) lane.add(block, rows, from, to)
-  if (entersWindows(plan, lane)) asset.begunUs[planIndex] = Math.min(asset.begunUs[planIndex] ?? oldestUs, oldestUs)
+  if (entersWindows(plan, lane) && !((asset.begunUs[planIndex] ?? Number.POSITIVE_INFINITY) <= oldestUs))
+    asset.begunUs = asset.plans.map((_, at) => (at === planIndex ? oldestUs : (asset.begunUs[at] as number)))
   if (closesAtUs(plan, firstEndUs(plan, oldestUs)) <= closedUs && entersWindows(plan, lane))
     touched = touch(asset, rows, planIndex, plan, runs, oldestUs, closedUs, touched)
   if (!isByRow(plan) || lane.endsWindows)
@@ -300,7 +301,7 @@ const join = (
 const laneOf = (asset: AssetWindows, block: Block, planIndex: number, plan: AssetPlan): Lane => {
   for (const lane of asset.lanes) if (lane.isOf(block, planIndex)) return lane
   const created = new Lane({ ...block, isRecorded: block.recordedUs !== null }, planIndex, plan)
-  asset.lanes.push(created)
+  asset.lanes = [...asset.lanes, created] // of its length: one that was pushed to has room for 16 more
   return created
 }
 
@@ -423,7 +424,10 @@ const pin = (asset: AssetWindows, plan: AssetPlan): number => {
   const same = asset.plans.indexOf(plan)
   if (same >= 0) return same
   const equal = asset.plans.findIndex((candidate) => isEqualPlan(candidate, plan))
-  if (equal < 0) return asset.plans.push(plan) - 1
+  if (equal < 0) {
+    asset.plans = [...asset.plans, plan]
+    return asset.plans.length - 1
+  }
   asset.plans[equal] = plan
   return equal
 }

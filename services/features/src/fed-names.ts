@@ -5,12 +5,13 @@ import { statistics } from '@andon/schemas'
 import type { Statistic, StatisticDefinition } from '@andon/schemas'
 import type { AssetPlan, Call, Machine } from './plan.ts'
 
-const known = new WeakMap<AssetPlan, readonly (readonly string[])[]>()
+/** By the calls of a plan, which plans of equal assets share: per asset they would weigh as much as its windows do. */
+const known = new WeakMap<readonly Call[], readonly (readonly string[])[]>()
 
 /** Names of the vector that a channel of the plan feeds, in its order; found once per plan. */
 export const namesFedBy = (plan: AssetPlan, channel: number): readonly string[] => {
-  let all = known.get(plan)
-  if (all === undefined) known.set(plan, (all = plan.channels.map((_, at) => fedBy(plan, at))))
+  let all = known.get(plan.calls)
+  if (all === undefined) known.set(plan.calls, (all = plan.channels.map((_, at) => fedBy(plan, at))))
   return all[channel] as readonly string[]
 }
 
