@@ -55,14 +55,14 @@ export interface AssetWindows {
   /** Rows that an open or revisable window may need, and until they are cleared away some more. */
   lanes: Lane[]
   /** The newest rows that left the lanes, where later windows take them over. */
-  carried: CarriedRow[]
+  carried: readonly CarriedRow[]
   /** Closed windows that can be revised, and until they are cleared away some more. Ascending by end, then plan. */
   windows: Window[]
-  damages: Damage[]
+  damages: readonly Damage[]
   /** A record of this asset could not be decoded: the windows of the next row are damaged. */
   damageNext: boolean
   /** Ranges that people have corrected, in log order, while a window they touch may still change. */
-  corrections: CorrectedRange[]
+  corrections: readonly CorrectedRange[]
   /** When ingest received the newest block of rows from a source that goes on; NEVER_US without one. */
   heardUs: number
   /** It was reported unmonitored, and nothing came since. */
@@ -95,6 +95,9 @@ export type Closing =
   | { readonly kind: 'late'; readonly windowStartUs: number; readonly ranges: readonly Range[]; readonly lost: boolean }
   | ({ readonly kind: 'unmonitored'; readonly plan: AssetPlan } & Silence)
 
+/** Most assets have none of these: they share one list. */
+const NOTHING: readonly never[] = []
+
 export const newAsset = (): AssetWindows => ({
   plans: [],
   begunUs: [],
@@ -102,11 +105,11 @@ export const newAsset = (): AssetWindows => ({
   timeUs: NEVER_US,
   sources: new Map(),
   lanes: [],
-  carried: [],
+  carried: NOTHING,
   windows: [],
-  damages: [],
+  damages: NOTHING,
   damageNext: false,
-  corrections: [],
+  corrections: NOTHING,
   heardUs: NEVER_US,
   isSilent: false,
   snapshots: 0,
@@ -293,7 +296,7 @@ const join = (
   if (asset.damageNext) {
     asset.damageNext = false
     const timeUs = rows.timesUs[(runs[0] as Run).from] as number
-    asset.damages.push({ fromUs: timeUs, toUs: timeUs })
+    asset.damages = [...asset.damages, { fromUs: timeUs, toUs: timeUs }]
   }
   return touched
 }
@@ -365,7 +368,7 @@ export const markDamaged = (asset: AssetWindows, partitionTimeUs: number): void 
   asset.damageNext = asset.dueUs === Number.POSITIVE_INFINITY
   if (asset.damageNext) return
   const fromUs = Math.max(asset.timeUs, oldestUs)
-  asset.damages.push({ fromUs, toUs: Math.max(fromUs, newestUs) })
+  asset.damages = [...asset.damages, { fromUs, toUs: Math.max(fromUs, newestUs) }]
 }
 
 /** True when something that may have belonged to a window is known to be lost. */

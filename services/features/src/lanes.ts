@@ -64,9 +64,9 @@ export interface LaneColumns {
   readonly samples: Samples
 }
 
-/** From so many rows on, a lane has room for a quarter more; a shorter one is kept tight: for a sixteenth, or a few bytes. */
+/** From so many rows on, a lane has room for a quarter more; a shorter one is kept tight: for a thirty-second, or a few bytes. */
 const LONG_ROWS = 512
-const SPARE_BYTES = 2048
+const SPARE_BYTES = 1536
 const SPARE_ROWS = 128
 /** From so many numbers on, a copy made by the engine is worth its call. */
 const MANY = 64
@@ -366,7 +366,7 @@ export class Lane implements LaneKind {
     const isFarTooLarge = needed * 3 < room
     const isLong = rows >= LONG_ROWS
     const rowBytes = 8 + this.width * this.layout.kept.length * this.samples.BYTES_PER_ELEMENT
-    const spare = isLong ? rows >> 2 : Math.max(rows >> 4, Math.min(SPARE_ROWS, Math.ceil(SPARE_BYTES / rowBytes)))
+    const spare = isLong ? rows >> 2 : Math.max(rows >> 5, Math.min(SPARE_ROWS, Math.ceil(SPARE_BYTES / rowBytes)))
     const isEnough = isLong ? needed + (spare >> 1) <= room : needed <= room && this.from * 4 >= rows
     if (isEnough && !isFarTooLarge) this.move(room)
     else this.move(isFarTooLarge ? needed + spare : Math.max(needed + spare, room + (spare >> 1)))

@@ -38,7 +38,8 @@ export const lostRange = (
 ): Closing => {
   let newestUs = NEVER_US
   for (const { from, to, timesUs } of asset.lanes) if (from < to) newestUs = Math.max(newestUs, timesUs[to - 1] as number)
-  asset.damages.push({ fromUs: gap.belowUs, toUs: Math.min(gap.aboveUs, newestUs) }) // of jittering times the end may lie before the start
+  // Of jittering times the end may lie before the start.
+  asset.damages = [...asset.damages, { fromUs: gap.belowUs, toUs: Math.min(gap.aboveUs, newestUs) }]
   const plan = asset.plans[asset.current]
   const aroundUs = gap.belowUs === NEVER_US ? gap.aboveUs : gap.belowUs
   const isPlaced = aroundUs !== UNKNOWN_US && plan !== undefined

@@ -85,7 +85,7 @@ export const correct = (
   const neededUs = clear(asset, closedUs)
   const { fromUs, toUs, channels } = correction
   if (toUs <= neededUs) return before
-  asset.corrections.push({ sourceId, fromUs, toUs, channels })
+  asset.corrections = [...asset.corrections, { sourceId, fromUs, toUs, channels }]
   const touched: Touched = before ?? new Map()
   for (const [planIndex, plan] of asset.plans.entries()) {
     const ends = endsOf(touched, planIndex)
