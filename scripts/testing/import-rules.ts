@@ -15,7 +15,7 @@ const KEPT_IN: Readonly<Record<string, readonly string[]>> = {
 
 /** Built-in modules without input or output. */
 const HARMLESS = new Set(['node:buffer', 'node:util', 'node:assert', 'node:assert/strict'])
-const PURE_LIBRARIES = new Set(['fft.js', 'ml-matrix', '@marcbachmann/cel-js'])
+const PURE_LIBRARIES = new Set(['ml-matrix', '@marcbachmann/cel-js'])
 
 /** Workspace groups in the order of their layers: a group may import itself and those before it. */
 const layerOf = (workspace: string): number => {

@@ -4,7 +4,7 @@
 
 writes services/features/test/golden/statistics-*.json. Made with Python 3.11, numpy 2.4.6 and scipy 1.17.1:
 
-    python -m venv /tmp/golden && /tmp/golden/bin/pip install numpy==2.4.6 scipy==1.17.1
+    python -m venv golden-venv && golden-venv/bin/pip install numpy==2.4.6 scipy==1.17.1
 
 Signals are recipes that the tests follow too (test/functions/signals.ts), from Lehmer's generator: equal numbers in every
 language. Sums of moments run in 80-bit floats here, which decides between rounding and mistakes.
