@@ -3,7 +3,7 @@
 
 import type { AssetPlan } from './plan.ts'
 import type { Silence } from './silence.ts'
-import { WINDOWS_OF_SILENCE } from './silence.ts'
+import { patienceOfUs } from './silence.ts'
 
 /** Assets waited for: since which partition time; null = it was said. */
 export type AbsentAssets = Map<string, number | null>
@@ -42,7 +42,7 @@ export const findAbsent = (
     const length = plan?.scales[0]?.length
     // How often rows come is not known before there are some: windows that count rows have no length yet.
     if (plan === undefined || length === undefined || 'rows' in length) continue
-    const endUs = sinceUs + WINDOWS_OF_SILENCE * length.us
+    const endUs = sinceUs + patienceOfUs(length.us)
     if (endUs > partitionTimeUs) continue
     absent.set(assetId, null)
     isChanged = true

@@ -1,4 +1,4 @@
-// When an asset counts as unmonitored: nothing came for the time of three windows. Noticed by partition time, which goes on
+// When an asset counts as unmonitored: nothing came for the time of three windows, and for ten seconds. Noticed by partition time, which goes on
 // as long as any ingest instance ticks; a pure function of the partition's records.
 
 import type { AssetWindows } from './asset-windows.ts'
@@ -8,8 +8,13 @@ import type { SourceClock } from './source-clock.ts'
 
 /** Windows that have to pass without a row. */
 export const WINDOWS_OF_SILENCE = 3
-/** Least patience with assets whose windows are counted in rows. */
-const LEAST_US = 1_000_000
+/** Least time without a row: a gateway that connects again, or a process that starts, takes seconds whatever the windows are. */
+const LEAST_SILENCE_US = 10_000_000
+/** Least time that is added to the usual distance of rows, where windows are counted in rows. */
+const LEAST_WAIT_US = 1_000_000
+
+/** How long an asset with windows of this length may be silent. */
+export const patienceOfUs = (lengthUs: number): number => Math.max(WINDOWS_OF_SILENCE * lengthUs, LEAST_SILENCE_US)
 
 /** The time without a row, on the clock of the asset's source. */
 export interface Silence {
@@ -46,9 +51,9 @@ const patienceUs = (asset: AssetWindows): number | undefined => {
   const plan = asset.plans[asset.current]
   if (plan === undefined) return undefined
   const { length } = plan.scales[0]!
-  if ('us' in length) return WINDOWS_OF_SILENCE * length.us
+  if ('us' in length) return patienceOfUs(length.us)
   const distanceUs = usualDistanceUs(asset, length.rows)
-  return distanceUs && WINDOWS_OF_SILENCE * (distanceUs + Math.max(plan.latenessUs + plan.graceUs, LEAST_US))
+  return distanceUs && patienceOfUs(distanceUs + Math.max(plan.latenessUs + plan.graceUs, LEAST_WAIT_US))
 }
 
 /** Mean time from row to row over the last window; undefined as long as there is none. */

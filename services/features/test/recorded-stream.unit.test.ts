@@ -163,7 +163,7 @@ const outcomeOf = async (day: readonly Telemetry[], batchSize: number, restoreEv
 test('a recorded day gives the vectors it gave when it was recorded, bit for bit', async () => {
   const digests = []
   for (const seed of [1, 22, 333]) digests.push((await outcomeOf(dayOf(seed), 64, Number.POSITIVE_INFINITY)).digest)
-  assert.deepEqual(digests, ['0984f762b8fcaaf6cce9d5ad37ddb5be', '8e965ebbb67ad7c94ff9ff8be8116463', '489bab5f347e065637bc21ea8e9f4240'])
+  assert.deepEqual(digests, ['98de5b40e21b8603b528d272880c08d3', '81309c5ea062827f6800396a7881b70b', '7e3949b9af4063ac558261bc9ec2f0dd'])
 })
 
 test('it gives them in batches of any size and with restarts', async () => {

@@ -76,6 +76,13 @@ test('an asset that falls silent is said to be unmonitored once, three windows a
   assert.equal(bench.unmonitored, 1)
 })
 
+test('short windows have ten seconds: a gateway that connects again is no silence', async () => {
+  const bench = new Bench(modelPlan({ windowUs: SECOND_US }))
+  await bench.row(1, 1)
+  assert.deepEqual(await bench.tick(11), [])
+  assert.equal((await bench.tick(11.1)).length, 1)
+})
+
 test('rows end the silence, and the next one is said again, under another id', async () => {
   const bench = new Bench(modelPlan())
   await bench.row(1, 1)
