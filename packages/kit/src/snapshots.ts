@@ -292,13 +292,12 @@ export class Snapshots {
 }
 
 /** What of a changelog was written after the newest state of another version. */
-const ofVersion = (
-  { rounds, entries, damagedAt }: ChangelogView,
-  stateVersion: number,
-): Pick<ChangelogView, 'rounds' | 'entries' | 'damagedAt'> => {
+const ofVersion = (view: ChangelogView, stateVersion: number): Pick<ChangelogView, 'rounds' | 'entries' | 'damagedAt'> => {
+  const { rounds, entries, damagedAt } = view
   let otherAt = -1
   for (const [key, list] of entries)
     if (key !== KIT_KEY) for (const { version, at } of list) if (version !== stateVersion && at > otherAt) otherAt = at
+  if (otherAt < 0) return view
   const isAfter = ({ at }: { readonly at: number }): boolean => at > otherAt
   return {
     rounds: rounds.filter(isAfter),

@@ -1,5 +1,5 @@
-// Assets that the plant names and that never sent anything: each is unmonitored once, three windows after partition time
-// found it in the plant. Only the partition that its key belongs to may say so. A pure function of records and documents.
+// Assets that the plant names and that never sent anything: each is unmonitored once, as long after partition time found it
+// in the plant as one that fell silent (silence.ts). Only the partition that its key belongs to may say so. A pure function of records and documents.
 
 import type { AssetPlan } from './plan.ts'
 import type { Silence } from './silence.ts'

@@ -71,7 +71,7 @@ export const carriesRows = (plan: AssetPlan): boolean => carriedChannels(plan).l
  */
 export const reachUs = (plan: AssetPlan): number => (carriesRows(plan) ? plan.latenessUs : 0)
 
-/** How long after the last row of an asset windows without any may begin, for what was carried into them: until it is unmonitored. */
+/** How long after the last row of an asset windows without any may begin, for what was carried into them; it ends before the asset is unmonitored. */
 export const aliveUs = (plan: AssetPlan): number => {
   const { length } = plan.scales[0]!
   return 'us' in length ? Math.max(0, (WINDOWS_OF_SILENCE - 1) * length.us - plan.graceUs) : 0

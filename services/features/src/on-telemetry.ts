@@ -148,36 +148,31 @@ class Work {
     const supersedes = window.published
     window.published = id
     this.windowsClosed++
-    const value: FeaturesInput = {
-      type: 'vector',
-      assetId,
-      vector: {
-        vectorId: id,
-        featureSet: plan.featureSet,
-        featureSetDigest: plan.digest,
-        windowStartUs: startUs,
-        windowEndUs: endUs,
-        revision,
-        supersedes,
-        names: constantStrings(plan.names),
-        values: Buffer.from(values.buffer, values.byteOffset, values.byteLength),
-        ranges,
-        complete: found.isComplete,
-        missing: found.missing,
-        historical: found.historical,
-        recordedStartUs: found.recordedStartUs,
-        quality: found.quality,
-        regime: found.regime,
-        machineOff: found.machineOff,
-        health: found.health,
-        baselineEpochUs: found.baselineEpochUs,
-        plantDigest: this.plantDigestOf(closing, found.newestUs),
-        uncertainRows: found.uncertainRows,
-        badRows: found.badRows,
-        young: found.isYoung,
-      },
-    }
-    this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: endUs, order: 'own' })
+    this.send(cause, {
+      vectorId: id,
+      featureSet: plan.featureSet,
+      featureSetDigest: plan.digest,
+      windowStartUs: startUs,
+      windowEndUs: endUs,
+      revision,
+      supersedes,
+      names: constantStrings(plan.names),
+      values: Buffer.from(values.buffer, values.byteOffset, values.byteLength),
+      ranges,
+      complete: found.isComplete,
+      missing: found.missing,
+      historical: found.historical,
+      recordedStartUs: found.recordedStartUs,
+      quality: found.quality,
+      regime: found.regime,
+      machineOff: found.machineOff,
+      health: found.health,
+      baselineEpochUs: found.baselineEpochUs,
+      plantDigest: this.plantDigestOf(closing, found.newestUs),
+      uncertainRows: found.uncertainRows,
+      badRows: found.badRows,
+      young: found.isYoung,
+    })
   }
 
   /** Of the plant file that holds at the window's end; where it describes the asset otherwise by then, of the one at its newest row. */
@@ -200,28 +195,30 @@ class Work {
     const { assetId } = this
     const id = vectorId(plan.digest, assetId, endUs, 0, samplesDigest([]))
     this.unmonitored++
-    const value: FeaturesInput = {
-      type: 'vector',
-      assetId,
-      vector: {
-        vectorId: id,
-        featureSet: plan.featureSet,
-        featureSetDigest: plan.digest,
-        windowStartUs: startUs,
-        windowEndUs: endUs,
-        revision: 0,
-        supersedes: null,
-        names: [],
-        values: Buffer.alloc(0),
-        ranges: [],
-        complete: false,
-        missing: plan.channels.map(({ id: channel }) => channel),
-        historical,
-        quality: 'unmonitored',
-        baselineEpochUs: this.dependencies.servicedAt(assetId, endUs),
-        plantDigest: this.planAt(endUs - 1)?.plantDigest ?? plan.plantDigest,
-      },
-    }
-    this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs: endUs, order: 'own' })
+    this.send(cause, {
+      vectorId: id,
+      featureSet: plan.featureSet,
+      featureSetDigest: plan.digest,
+      windowStartUs: startUs,
+      windowEndUs: endUs,
+      revision: 0,
+      supersedes: null,
+      names: [],
+      values: Buffer.alloc(0),
+      ranges: [],
+      complete: false,
+      missing: plan.channels.map(({ id: channel }) => channel),
+      historical,
+      quality: 'unmonitored',
+      baselineEpochUs: this.dependencies.servicedAt(assetId, endUs),
+      plantDigest: this.planAt(endUs - 1)?.plantDigest ?? plan.plantDigest,
+    })
+  }
+
+  private send(cause: Input<Telemetry>, vector: NonNullable<FeaturesInput['vector']>): void {
+    const { assetId } = this
+    const { vectorId: id, windowEndUs: timeUs } = vector
+    const value: FeaturesInput = { type: 'vector', assetId, vector }
+    this.out.emit(cause, { topic: 'features', key: assetId, value, id, type: 'vector', subject: assetId, timeUs, order: 'own' })
   }
 }

@@ -57,6 +57,17 @@ export interface Machine {
   readonly zoneLimitsMmS: readonly [number, number, number] | null
 }
 
+/** A machine of which the plant file says nothing. */
+export const plainMachine: Machine = {
+  speedChannel: null,
+  nominalSpeedRpm: null,
+  tachoChannel: null,
+  tachoPulsesPerRev: 1,
+  bearing: null,
+  gears: [],
+  zoneLimitsMmS: null,
+}
+
 /** A condition on a number of the vector. */
 export interface Condition {
   /** Index into the plan's names. */
@@ -88,6 +99,16 @@ export interface HealthRules {
   readonly gapPeriods: number | null
   /** `noise`: differences between neighbouring single values in the later half are larger, or smaller, than in the earlier by this factor. */
   readonly noiseFactor: number | null
+}
+
+/** Nothing is looked for. */
+export const noHealthRules: HealthRules = {
+  stuckRows: null,
+  flat: false,
+  saturatedShare: null,
+  dropOutShare: null,
+  gapPeriods: null,
+  noiseFactor: null,
 }
 
 export interface AssetPlan {

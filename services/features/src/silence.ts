@@ -1,5 +1,5 @@
-// When an asset counts as unmonitored: nothing came for the time of three windows, and for ten seconds. Noticed by partition time, which goes on
-// as long as any ingest instance ticks; a pure function of the partition's records.
+// When an asset counts as unmonitored: nothing came for the time of three windows, and for ten seconds. Noticed by partition
+// time, which goes on as long as any ingest instance ticks; a pure function of the partition's records.
 
 import type { AssetWindows } from './asset-windows.ts'
 import { NEVER_US } from './intervals.ts'

@@ -3,6 +3,7 @@
 import type { Block, Statistic, StatisticOptions, Telemetry } from '@andon/schemas'
 import { outputNames } from '@andon/schemas'
 import type { PlantAsset } from '../src/feature-set.ts'
+import { noHealthRules, plainMachine } from '../src/plan.ts'
 import type { AssetPlan, Call, Length, PlanChannel } from '../src/plan.ts'
 
 export const SECOND_US = 1_000_000
@@ -119,17 +120,6 @@ export interface PlanOptions extends Partial<Omit<AssetPlan, 'channels' | 'names
   readonly waveforms?: Readonly<Record<string, readonly [number, number]>>
 }
 
-const noHealth = { stuckRows: null, flat: false, saturatedShare: null, dropOutShare: null, gapPeriods: null, noiseFactor: null }
-const noMachine = {
-  speedChannel: null,
-  nominalSpeedRpm: null,
-  tachoChannel: null,
-  tachoPulsesPerRev: 1,
-  bearing: null,
-  gears: [],
-  zoneLimitsMmS: null,
-}
-
 export const modelPlan = (given: PlanOptions = {}): AssetPlan => {
   const { windowUs = 4 * SECOND_US, hopUs, isByRow = false, lengths, statistics, options = {}, waveforms = {}, ...rest } = given
   const scales = (lengths ?? [{ us: windowUs }]).map((length) => ({
@@ -163,9 +153,9 @@ export const modelPlan = (given: PlanOptions = {}): AssetPlan => {
     channels,
     names,
     calls,
-    machine: noMachine,
+    machine: plainMachine,
     regimes: [],
-    health: noHealth,
+    health: noHealthRules,
     ...rest,
   }
 }

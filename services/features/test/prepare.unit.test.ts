@@ -5,18 +5,10 @@ import type { Kernel, Series, WindowContext } from '../src/functions/kernel.ts'
 import { kernels } from '../src/functions/index.ts'
 import { compute, computeWith } from '../src/functions/prepare.ts'
 import type { WindowView } from '../src/functions/prepare.ts'
+import { noHealthRules, plainMachine } from '../src/plan.ts'
 import type { AssetPlan, Call, Machine, PlanChannel } from '../src/plan.ts'
 
 const channel = (id: string): PlanChannel => ({ id, unit: '1', kind: 'scalar', range: null, sampleRateHz: null, width: 1 })
-const machine: Machine = {
-  speedChannel: null,
-  nominalSpeedRpm: null,
-  tachoChannel: null,
-  tachoPulsesPerRev: 1,
-  bearing: null,
-  gears: [],
-  zoneLimitsMmS: null,
-}
 const call = (more: Partial<Call>): Call => ({ channels: [0], scale: 0, options: {}, asked: [{ statistic: 'mean', places: [0] }], ...more })
 const planOf = (calls: readonly Call[], more: Partial<AssetPlan> = {}): AssetPlan => ({
   featureSet: 'features/test',
@@ -34,9 +26,9 @@ const planOf = (calls: readonly Call[], more: Partial<AssetPlan> = {}): AssetPla
   channels: [channel('a'), channel('b'), channel('c')],
   names: calls.flatMap(({ asked }) => asked.flatMap(({ places }) => places.map(String))),
   calls,
-  machine,
+  machine: plainMachine,
   regimes: [],
-  health: { stuckRows: null, flat: false, saturatedShare: null, dropOutShare: null, gapPeriods: null, noiseFactor: null },
+  health: noHealthRules,
   ...more,
 })
 
@@ -106,7 +98,7 @@ test('a plan is prepared once, also for an asset that shares its calls, and anew
   const plan = planOf([call({})])
   for (const each of [plan, plan, { ...plan, sources: ['s'] }]) run(each, view, new Float64Array(1))
   assert.equal(prepared, 1)
-  run({ ...plan, machine: { ...machine, nominalSpeedRpm: 3000 } }, view, new Float64Array(1))
+  run({ ...plan, machine: { ...plainMachine, nominalSpeedRpm: 3000 } }, view, new Float64Array(1))
   assert.equal(prepared, 2)
 })
 
@@ -147,7 +139,7 @@ test('a kernel sees the bounds of the scale it works at: by time from the end, b
 })
 
 const shaftHz = (more: Partial<Machine>, view: WindowView, scale = 0): number => {
-  const plan = planOf([call({ scale })], { machine: { ...machine, ...more } })
+  const plan = planOf([call({ scale })], { machine: { ...plainMachine, ...more } })
   const values = new Float64Array(1)
   computeWith(() => probe((_, context) => context.shaftHz()))(plan, view, values)
   return values[0] as number

@@ -2,23 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Series } from '../src/functions/kernel.ts'
-import type { HealthRules, Machine, PlanChannel } from '../src/plan.ts'
+import { noHealthRules, plainMachine } from '../src/plan.ts'
+import type { HealthRules, PlanChannel } from '../src/plan.ts'
 import { sensorFlags } from '../src/sensor-health.ts'
 import type { ChannelWindow } from '../src/sensor-health.ts'
 
-const off: HealthRules = { stuckRows: null, flat: false, saturatedShare: null, dropOutShare: null, gapPeriods: null, noiseFactor: null }
 const all: HealthRules = { stuckRows: 20, flat: true, saturatedShare: 0.02, dropOutShare: 0.2, gapPeriods: 5, noiseFactor: 4 }
 const pressure: PlanChannel = { id: 'pressureBar', unit: 'bar', kind: 'scalar', range: [0, 400], sampleRateHz: null, width: 1 }
 const vibration: PlanChannel = { id: 'vibrationG', unit: 'g', kind: 'waveform', range: [-100, 100], sampleRateHz: 8192, width: 4 }
-const machine: Machine = {
-  speedChannel: null,
-  nominalSpeedRpm: null,
-  tachoChannel: null,
-  tachoPulsesPerRev: 1,
-  bearing: null,
-  gears: [],
-  zoneLimitsMmS: null,
-}
 const STEP_US = 100_000
 
 /** Rows a tenth of a second apart, or at these times. */
@@ -41,7 +32,7 @@ const flagsOf = (
 ) => {
   const endUs = good === undefined ? 0 : (good.timesUs.at(-1) as number) + STEP_US
   const whole = { good, badRows: 0, startUs: good?.timesUs[0] ?? 0, endUs, isMachineOff: false, ...window }
-  return sensorFlags({ channels: [channel], machine, hop, health: { ...off, ...health } }, 0, whole)
+  return sensorFlags({ channels: [channel], machine: plainMachine, hop, health: { ...noHealthRules, ...health } }, 0, whole)
 }
 
 /** Noise of a sound sensor: values that differ from their neighbours, well inside the range. */
@@ -192,7 +183,7 @@ test('a fault of the machine is none of the sensor: a step of the level, a trend
 })
 
 test('a tacho is not judged by its values, and a channel without rows not at all', () => {
-  const plan = { channels: [pressure], machine: { ...machine, tachoChannel: 0 }, hop: { us: 1 }, health: all }
+  const plan = { channels: [pressure], machine: { ...plainMachine, tachoChannel: 0 }, hop: { us: 1 }, health: all }
   const window = { badRows: 0, startUs: 0, endUs: 1, isMachineOff: false }
   assert.deepEqual(sensorFlags(plan, 0, { ...window, good: seriesOf([1, 1, 1, 1]) }), [])
   assert.deepEqual(flagsOf(all, undefined), [])

@@ -7,7 +7,7 @@ import { addBlock, newAsset } from '../../../services/features/src/asset-windows
 import type { AssetWindows, PlanAt } from '../../../services/features/src/asset-windows.ts'
 import { featurePlans } from '../../../services/features/src/feature-plans.ts'
 import { summarise } from '../../../services/features/src/summarise.ts'
-import { HOP_ROWS, START_US, STATISTICS, STEP_US, WINDOW_ROWS, assetId, valueAt } from './field.ts'
+import { HOP_ROWS, START_US, STATISTICS, STEP_US, WINDOW_ROWS, assetId, plantOf, valueAt } from './field.ts'
 
 /** The values of a series come again after so many hops. */
 export const CHUNKS = 32
@@ -149,25 +149,17 @@ const samplesOf = (asset: number, channels: number, chunk: number): Buffer =>
 const plansOf = ({ assets, channels, waveform }: EngineShape) => {
   const kind =
     waveform === undefined ? { kind: 'scalar' } : { kind: 'waveform', sampleRateHz: waveform.sampleRateHz, width: waveform.elements }
-  const plant = parsePlant({
-    version: 1,
-    site: { id: 'works', name: 'Works', timezone: 'UTC' },
-    lines: [{ id: 'line-1', name: 'Line 1', area: 'area-1' }],
-    assetClasses: [{ id: 'press', featureSet: 'features/press' }],
-    assets: Array.from({ length: assets }, (_, asset) => ({
-      id: assetId(asset),
-      name: assetId(asset),
-      line: 'line-1',
-      class: 'press',
+  const plant = parsePlant(
+    plantOf(assets, (asset) => ({
       sources: [`${assetId(asset)}-plc`],
-      channels: Array.from({ length: channels }, (_one, channel) => ({
+      channels: Array.from({ length: channels }, (_, channel) => ({
         id: `c${channel}`,
         unit: waveform === undefined ? '1' : 'm/s2',
         ...kind,
       })),
       ...waveform?.machine,
     })),
-  })
+  )
   const lengths =
     waveform === undefined
       ? { windowMs: (WINDOW_ROWS * STEP_US) / US_PER_MS, hopMs: (HOP_ROWS * STEP_US) / US_PER_MS }

@@ -159,6 +159,21 @@ export const fillField = async (log: Log, codec: Codec, assets: number, blocks: 
   return total
 }
 
+/** A plant of so many presses; the rest of each is given by its number. */
+export const plantOf = (assets: number, restOf: (asset: number) => object) => ({
+  version: 1,
+  site: { id: 'works', name: 'Works', timezone: 'UTC' },
+  lines: [{ id: 'line-1', name: 'Line 1', area: 'area-1' }],
+  assetClasses: [{ id: 'press', featureSet: 'features/press' }],
+  assets: Array.from({ length: assets }, (_, asset) => ({
+    id: assetId(asset),
+    name: assetId(asset),
+    line: 'line-1',
+    class: 'press',
+    ...restOf(asset),
+  })),
+})
+
 /** Topics of a namespace, and the documents that describe the field. */
 export const describeField = async (log: Log, codec: Codec, assets: number, vectors: TopicSpec): Promise<void> => {
   await log.admin.ensureTopics([
@@ -166,20 +181,10 @@ export const describeField = async (log: Log, codec: Codec, assets: number, vect
     { name: 'telemetry', partitions: PARTITIONS },
     vectors,
   ])
-  const plant = {
-    version: 1,
-    site: { id: 'works', name: 'Works', timezone: 'UTC' },
-    lines: [{ id: 'line-1', name: 'Line 1', area: 'area-1' }],
-    assetClasses: [{ id: 'press', featureSet: 'features/press' }],
-    assets: Array.from({ length: assets }, (_, asset) => ({
-      id: assetId(asset),
-      name: assetId(asset),
-      line: 'line-1',
-      class: 'press',
-      sources: [sourceId(asset)],
-      channels: [{ id: 'vibrationG', unit: '[g]', kind: 'scalar' }],
-    })),
-  }
+  const plant = plantOf(assets, (asset) => ({
+    sources: [sourceId(asset)],
+    channels: [{ id: 'vibrationG', unit: '[g]', kind: 'scalar' }],
+  }))
   const document = (name: string, kind: string, body: unknown): Output => {
     const text = canonicalJson(body)
     const value = { type: 'ConfigPublished', name, kind, digest: sha256Hex(text), body: text, effectiveFromUs: 0, by: 'p-bench', atUs: 0 }

@@ -8,6 +8,7 @@ import type { Statistic } from '@andon/schemas'
 import { fftOf } from './fft.ts'
 import type { WaveformFigures } from './figure.ts'
 import type { Preparation, Series } from './kernel.ts'
+import { select } from './order-statistics.ts'
 import { leastWidth, rowWidth, spectrumOf, sumOf } from './spectrum.ts'
 import type { Spectrum } from './spectrum.ts'
 
@@ -197,24 +198,7 @@ export const medianOf = (power: Float64Array, from: number, to: number): number 
   if (ranked.length < count) ranked = new Float64Array(2 * count)
   for (let i = 0; i < count; i++) ranked[i] = power[from + i] as number
   const wanted = (count - 1) >> 1
-  let low = 0
-  let high = count - 1
-  while (low < high) {
-    const pivot = ranked[(low + high) >> 1] as number
-    let i = low
-    let j = high
-    while (i <= j) {
-      while ((ranked[i] as number) < pivot) i++
-      while ((ranked[j] as number) > pivot) j--
-      if (i > j) break
-      const swapped = ranked[i] as number
-      ranked[i++] = ranked[j] as number
-      ranked[j--] = swapped
-    }
-    if (wanted <= j) high = j
-    else if (wanted >= i) low = i
-    else break
-  }
+  select(ranked, 0, count - 1, wanted)
   return ranked[wanted] as number
 }
 

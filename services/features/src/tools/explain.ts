@@ -7,6 +7,7 @@ import { AndonError, messageOf } from '@andon/kit/errors'
 import { runTopic } from '@andon/kit/replay/names'
 import type { FeatureSet, Plant } from '@andon/schemas'
 import { compileFeatureSet } from '../feature-set.ts'
+import { noHealthRules, plainMachine } from '../plan.ts'
 import type { AssetPlan } from '../plan.ts'
 import {
   type FoundBlock,
@@ -142,17 +143,9 @@ const nothing = (vector: Vector): AssetPlan => ({
   channels: [],
   names: [],
   calls: [],
-  machine: {
-    speedChannel: null,
-    nominalSpeedRpm: null,
-    tachoChannel: null,
-    tachoPulsesPerRev: 1,
-    bearing: null,
-    gears: [],
-    zoneLimitsMmS: null,
-  },
+  machine: plainMachine,
   regimes: [],
-  health: { stuckRows: null, flat: false, saturatedShare: null, dropOutShare: null, gapPeriods: null, noiseFactor: null },
+  health: noHealthRules,
 })
 
 interface FoundPlan {

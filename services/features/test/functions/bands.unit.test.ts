@@ -6,6 +6,7 @@ import type { StatisticOptions } from '@andon/schemas'
 import { vibration } from '../../src/functions/vibration.ts'
 import { figuresOf, made, noise, seriesOf, sine } from './waveforms.ts'
 import type { Recipe } from './waveforms.ts'
+import { plainMachine } from '../../src/plan.ts'
 
 interface Golden {
   readonly signal: Recipe
@@ -59,15 +60,7 @@ test('a band holds the same tone whatever the width of the rows and their sample
   const compute = vibration.prepare({
     call: { channels: [0], scale: 0, options: { bandsHz: [[900, 1100]] }, asked: [{ statistic: 'bandRms', places }] },
     channels: [],
-    machine: {
-      speedChannel: null,
-      nominalSpeedRpm: null,
-      tachoChannel: null,
-      tachoPulsesPerRev: 1,
-      bearing: null,
-      gears: [],
-      zoneLimitsMmS: null,
-    },
+    machine: plainMachine,
   })
   for (const [rate, length] of [
     [8192, 2048],

@@ -4,20 +4,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { StatisticOptions } from '@andon/schemas'
 import fc from 'fast-check'
-import { medianOf } from '../../src/functions/envelope.ts'
+import { envelopeStatistics as all, medianOf } from '../../src/functions/envelope.ts'
 import { figuresOf, made, noise, seriesOf, sine } from './waveforms.ts'
 import type { Recipe } from './waveforms.ts'
-
-const all = [
-  'envelopeRms',
-  'envelopeKurtosis',
-  'envelopeLowHz',
-  'envelopeHighHz',
-  'envelopeBpfo',
-  'envelopeBpfi',
-  'envelopeBsf',
-  'envelopeFtf',
-] as const
 
 const rate = 12_000
 const shaftHz = 29.95

@@ -8,6 +8,7 @@ import type { Statistic, StatisticOptions } from '@andon/schemas'
 import { kernelOf } from '../../src/functions/index.ts'
 import type { Series } from '../../src/functions/kernel.ts'
 import { noise } from './waveforms.ts'
+import { plainMachine } from '../../src/plan.ts'
 
 export interface SignalRecipe {
   readonly kind: 'uniform' | 'gaussian' | 'knocks' | 'skewed' | 'walk'
@@ -113,15 +114,7 @@ export const numbersOf = (
         sampleRateHz,
         width,
       })),
-      machine: {
-        speedChannel: null,
-        nominalSpeedRpm: null,
-        tachoChannel: null,
-        tachoPulsesPerRev: 1,
-        bearing: null,
-        gears: [],
-        zoneLimitsMmS: null,
-      },
+      machine: plainMachine,
     })(all, values, { startUs: 0, endUs: endUs ?? last + 1, shaftHz: () => Number.NaN, tacho: () => undefined })
   }
   return Object.fromEntries(names.map((name, i) => [name, values[i] as number]))
