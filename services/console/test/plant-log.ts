@@ -21,7 +21,7 @@ export const second = 1_000_000
 const partition = 9
 
 const names = ['vibrationG.rms', 'vibrationG.kurtosis', 'vibrationG.bandRms2000to3000Hz']
-/** As services/inference/src/model-card.ts writes it. */
+/** As services/inference/src/models/model-card.ts writes it. */
 const card = {
   method: 'test',
   training: { fromUs: 0, toUs: 1, rows: 300, rowsTrimmed: 0, source: 'commissioning' },

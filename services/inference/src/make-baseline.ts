@@ -11,11 +11,11 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { messageOf, sha256Hex } from '@andon/kit'
-import { keyIdOf, signManifest } from './baselines.ts'
-import type { BaselineManifest } from './baselines.ts'
+import { keyIdOf, signManifest } from './learning/baselines.ts'
+import type { BaselineManifest } from './learning/baselines.ts'
 import { loadConfig } from './config.ts'
-import { invalid, readVectorFile, readVectorTopic, trainOn } from './recorded-vectors.ts'
-import type { BaselineOrigin, RecordedVector } from './recorded-vectors.ts'
+import { invalid, readVectorFile, readVectorTopic, trainOn } from './learning/recorded-vectors.ts'
+import type { BaselineOrigin, RecordedVector } from './learning/recorded-vectors.ts'
 
 /** Trains on the vectors and signs. The vectors must be of one feature set, in time order. */
 export const makeBaseline = (

@@ -6,11 +6,11 @@
 import { emitter, predictionId } from '@andon/kit'
 import type { Handler, Input, Output } from '@andon/kit'
 import type { Features, Predictions, Vector } from '@andon/schemas'
-import type { Commissioning } from './commissioning.ts'
-import type { ModelCache } from './model-cache.ts'
-import { verdictSetDigest } from './model-registry.ts'
-import type { ActiveModel, ModelRegistry } from './model-registry.ts'
-import { scoreVector } from './verdicts.ts'
+import type { Commissioning } from './learning/commissioning.ts'
+import type { ModelCache } from './serving/model-cache.ts'
+import { verdictSetDigest } from './models/model-registry.ts'
+import type { ActiveModel, ModelRegistry } from './models/model-registry.ts'
+import { scoreVector } from './scoring/verdicts.ts'
 
 export interface OnFeaturesDeps {
   readonly registry: ModelRegistry

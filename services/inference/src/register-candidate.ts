@@ -7,9 +7,9 @@ import { parseArgs } from 'node:util'
 import { followTopic, messageOf, openBlobs, openLog } from '@andon/kit'
 import type { Models } from '@andon/schemas'
 import { loadConfig } from './config.ts'
-import { commissioningModel, modelWriter } from './model-writer.ts'
-import { ModelRegistry } from './model-registry.ts'
-import { invalid, readVectorFile, readVectorTopic, trainOn } from './recorded-vectors.ts'
+import { commissioningModel, modelWriter } from './models/model-writer.ts'
+import { ModelRegistry } from './models/model-registry.ts'
+import { invalid, readVectorFile, readVectorTopic, trainOn } from './learning/recorded-vectors.ts'
 
 const run = async (): Promise<string> => {
   const text = { type: 'string' } as const

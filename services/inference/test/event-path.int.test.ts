@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { readCard } from '../src/model-card.ts'
+import { readCard } from '../src/models/model-card.ts'
 import { readDoubles } from '@andon/schemas/packed'
 import { FEATURES, SET_DIGEST, WINDOW_US, openPlant, vectorOf } from './plant.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { matrix, quantile, row, secondMoment, symmetricEigen } from '../src/linear-algebra.ts'
+import { matrix, quantile, row, secondMoment, symmetricEigen } from '../src/learning/linear-algebra.ts'
 
 const square = (d: number): fc.Arbitrary<{ d: number; values: number[] }> =>
   fc.array(fc.double({ min: -10, max: 10, noNaN: true }), { minLength: d * d, maxLength: d * d }).map((values) => ({ d, values }))

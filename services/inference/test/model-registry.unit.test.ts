@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Models } from '@andon/schemas'
-import { ModelRegistry, verdictSetDigest } from '../src/model-registry.ts'
+import { ModelRegistry, verdictSetDigest } from '../src/models/model-registry.ts'
 
 const fact = (type: string, changes: Partial<Models> = {}): Models => ({
   type,

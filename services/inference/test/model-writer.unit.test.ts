@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { followTopic, localCodec, openBlobs, openMemoryLog } from '@andon/kit'
 import type { Models } from '@andon/schemas'
-import { ModelRegistry } from '../src/model-registry.ts'
-import { modelWriter } from '../src/model-writer.ts'
-import type { ModelDraft } from '../src/model-writer.ts'
+import { ModelRegistry } from '../src/models/model-registry.ts'
+import { modelWriter } from '../src/models/model-writer.ts'
+import type { ModelDraft } from '../src/models/model-writer.ts'
 
 const draft = (artefact: string): ModelDraft => ({
   model: 't2spe.press-1',

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { BinaryReader } from '@bufbuild/protobuf/wire'
 import fc from 'fast-check'
-import { writeOnnx } from '../src/onnx-writer.ts'
-import type { OnnxModel } from '../src/onnx-writer.ts'
+import { writeOnnx } from '../src/learning/onnx-writer.ts'
+import type { OnnxModel } from '../src/learning/onnx-writer.ts'
 
 const model: OnnxModel = {
   name: 'g',

@@ -9,7 +9,7 @@ import { followTopic, localCodec, openMemoryLog, publish, startService, vectorId
 import type { Input, MemoryLog, RunningService } from '@andon/kit'
 import type { Features, Models, Predictions, Vector } from '@andon/schemas'
 import { loadConfig } from '../src/config.ts'
-import { row } from '../src/linear-algebra.ts'
+import { row } from '../src/learning/linear-algebra.ts'
 import { createInferenceService } from '../src/service.ts'
 import type { InferenceService } from '../src/service.ts'
 import { packDoubles } from '@andon/schemas/packed'

@@ -1,7 +1,7 @@
 // Seeded feature vectors for the tests: two hidden causes mixed into `features` correlated features plus noise.
 
-import { matrix } from '../src/linear-algebra.ts'
-import type { Matrix } from '../src/linear-algebra.ts'
+import { matrix } from '../src/learning/linear-algebra.ts'
+import type { Matrix } from '../src/learning/linear-algebra.ts'
 
 /** A generator of standard normal numbers (sum of uniform ones); the same seed gives the same numbers. */
 export const normal = (seed: number): (() => number) => {

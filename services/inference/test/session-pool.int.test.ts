@@ -4,12 +4,12 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Worker } from 'node:worker_threads'
 import type { TestContext } from 'node:test'
-import { row } from '../src/linear-algebra.ts'
-import { SessionPool } from '../src/session-pool.ts'
-import type { BatchReport, PoolOptions } from '../src/session-pool.ts'
-import { t2SpeGraph } from '../src/t2spe-graph.ts'
-import { scoreRow, trainT2Spe } from '../src/t2spe.ts'
-import { unpack } from '../src/tensors.ts'
+import { row } from '../src/learning/linear-algebra.ts'
+import { SessionPool } from '../src/runtime/session-pool.ts'
+import type { BatchReport, PoolOptions } from '../src/runtime/session-pool.ts'
+import { t2SpeGraph } from '../src/learning/t2spe-graph.ts'
+import { scoreRow, trainT2Spe } from '../src/learning/t2spe.ts'
+import { unpack } from '../src/tensors/tensors.ts'
 import { featureNames, healthyRows } from './rows.ts'
 
 const d = 5
@@ -114,7 +114,7 @@ test('a lost worker is replaced: its request may be tried again and the next one
   const lost: string[] = []
   let opened = 0
   const openWorker = (): Worker =>
-    opened++ === 0 ? new Worker(dying, { eval: true }) : new Worker(new URL('../src/session-worker.ts', import.meta.url))
+    opened++ === 0 ? new Worker(dying, { eval: true }) : new Worker(new URL('../src/runtime/session-worker.ts', import.meta.url))
   const { pool } = open(t, { openWorker, onWorkerLost: (reason) => lost.push(reason) })
   await pool.load('m', artefact)
   await assert.rejects(pool.run(request(0)), { code: 'ANDON_INFERENCE_WORKER_LOST', retriable: true })

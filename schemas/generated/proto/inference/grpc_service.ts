@@ -10,14 +10,17 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { ModelConfig } from "./model_config.ts";
 
 export const protobufPackage = "inference";
 
@@ -80,7 +83,7 @@ export interface ModelMetadataResponse {
 
 export interface ModelMetadataResponse_TensorMetadata {
   name: string;
-  /** BOOL, UINT8 .. UINT64, INT8 .. INT64, FP32, FP64. */
+  /** BOOL, UINT8 .. UINT64, INT8 .. INT64, FP16, FP32, FP64, BF16, BYTES. */
   datatype: string;
   /** -1 marks a dimension of any size. */
   shape: bigint[];
@@ -96,7 +99,7 @@ export interface InferParameter {
     | undefined;
 }
 
-/** Values of one tensor, flattened; exactly the field of the tensor's datatype is filled (8 and 16 bit integers use the 32 bit fields). */
+/** Values of one tensor, flattened; exactly the field of the tensor's datatype is filled (8 and 16 bit integers use the 32 bit fields; FP16 and BF16 have none). */
 export interface InferTensorContents {
   boolContents: boolean[];
   intContents: number[];
@@ -174,6 +177,287 @@ export interface ModelInferResponse_InferOutputTensor_ParametersEntry {
 export interface ModelInferResponse_ParametersEntry {
   key: string;
   value: InferParameter | undefined;
+}
+
+/** One answer on a stream; error_message says why there is none. */
+export interface ModelStreamInferResponse {
+  errorMessage: string;
+  inferResponse: ModelInferResponse | undefined;
+}
+
+export interface ModelConfigRequest {
+  name: string;
+  version: string;
+}
+
+export interface ModelConfigResponse {
+  config: ModelConfig | undefined;
+}
+
+/** Empty name: every model; empty version: every version. */
+export interface ModelStatisticsRequest {
+  name: string;
+  version: string;
+}
+
+/** How often, and how long in sum, nanoseconds. */
+export interface StatisticDuration {
+  count: bigint;
+  ns: bigint;
+}
+
+/** Requests of a model version, by what became of them and where their time went. */
+export interface InferStatistics {
+  success: StatisticDuration | undefined;
+  fail: StatisticDuration | undefined;
+  queue: StatisticDuration | undefined;
+  computeInput: StatisticDuration | undefined;
+  computeInfer: StatisticDuration | undefined;
+  computeOutput: StatisticDuration | undefined;
+  cacheHit: StatisticDuration | undefined;
+  cacheMiss: StatisticDuration | undefined;
+}
+
+/** Empty here: no model answers more than once. */
+export interface InferResponseStatistics {
+  computeInfer: StatisticDuration | undefined;
+  computeOutput: StatisticDuration | undefined;
+  success: StatisticDuration | undefined;
+  fail: StatisticDuration | undefined;
+  emptyResponse: StatisticDuration | undefined;
+  cancel: StatisticDuration | undefined;
+}
+
+/** Batches of one size. */
+export interface InferBatchStatistics {
+  batchSize: bigint;
+  computeInput: StatisticDuration | undefined;
+  computeInfer: StatisticDuration | undefined;
+  computeOutput: StatisticDuration | undefined;
+}
+
+/** Empty here. */
+export interface MemoryUsage {
+  type: string;
+  id: bigint;
+  byteSize: bigint;
+}
+
+/** last_inference is milliseconds since the epoch; inference_count is rows, execution_count batches. */
+export interface ModelStatistics {
+  name: string;
+  version: string;
+  lastInference: bigint;
+  inferenceCount: bigint;
+  executionCount: bigint;
+  inferenceStats: InferStatistics | undefined;
+  batchStats: InferBatchStatistics[];
+  memoryUsage: MemoryUsage[];
+  responseStats: { [key: string]: InferResponseStatistics };
+}
+
+export interface ModelStatistics_ResponseStatsEntry {
+  key: string;
+  value: InferResponseStatistics | undefined;
+}
+
+export interface ModelStatisticsResponse {
+  modelStats: ModelStatistics[];
+}
+
+export interface ModelRepositoryParameter {
+  parameterChoice:
+    | { $case: "boolParam"; value: boolean }
+    | { $case: "int64Param"; value: bigint }
+    | { $case: "stringParam"; value: string }
+    | { $case: "bytesParam"; value: Uint8Array }
+    | undefined;
+}
+
+/** ready: only what can be scored now. */
+export interface RepositoryIndexRequest {
+  repositoryName: string;
+  ready: boolean;
+}
+
+/** state: READY, LOADING, UNLOADING or UNAVAILABLE, with the reason. */
+export interface RepositoryIndexResponse {
+  models: RepositoryIndexResponse_ModelIndex[];
+}
+
+export interface RepositoryIndexResponse_ModelIndex {
+  name: string;
+  version: string;
+  state: string;
+  reason: string;
+}
+
+/** Also read: KServe's form, which has the model's name in field 1. parameters.config: a configuration (JSON) in the place of the file. */
+export interface RepositoryModelLoadRequest {
+  repositoryName: string;
+  modelName: string;
+  parameters: { [key: string]: ModelRepositoryParameter };
+}
+
+export interface RepositoryModelLoadRequest_ParametersEntry {
+  key: string;
+  value: ModelRepositoryParameter | undefined;
+}
+
+/** The fields KServe's clients read; Triton's have none. */
+export interface RepositoryModelLoadResponse {
+  modelName: string;
+  isLoaded: boolean;
+}
+
+/** parameters.unload_dependents: the models of an ensemble as well. */
+export interface RepositoryModelUnloadRequest {
+  repositoryName: string;
+  modelName: string;
+  parameters: { [key: string]: ModelRepositoryParameter };
+}
+
+export interface RepositoryModelUnloadRequest_ParametersEntry {
+  key: string;
+  value: ModelRepositoryParameter | undefined;
+}
+
+/** The fields KServe's clients read; Triton's have none. */
+export interface RepositoryModelUnloadResponse {
+  modelName: string;
+  isUnloaded: boolean;
+}
+
+export interface SystemSharedMemoryStatusRequest {
+  name: string;
+}
+
+export interface SystemSharedMemoryStatusResponse {
+  regions: { [key: string]: SystemSharedMemoryStatusResponse_RegionStatus };
+}
+
+export interface SystemSharedMemoryStatusResponse_RegionStatus {
+  name: string;
+  key: string;
+  offset: bigint;
+  byteSize: bigint;
+}
+
+export interface SystemSharedMemoryStatusResponse_RegionsEntry {
+  key: string;
+  value: SystemSharedMemoryStatusResponse_RegionStatus | undefined;
+}
+
+export interface SystemSharedMemoryRegisterRequest {
+  name: string;
+  key: string;
+  offset: bigint;
+  byteSize: bigint;
+}
+
+export interface SystemSharedMemoryRegisterResponse {
+}
+
+export interface SystemSharedMemoryUnregisterRequest {
+  name: string;
+}
+
+export interface SystemSharedMemoryUnregisterResponse {
+}
+
+export interface CudaSharedMemoryStatusRequest {
+  name: string;
+}
+
+export interface CudaSharedMemoryStatusResponse {
+  regions: { [key: string]: CudaSharedMemoryStatusResponse_RegionStatus };
+}
+
+export interface CudaSharedMemoryStatusResponse_RegionStatus {
+  name: string;
+  deviceId: bigint;
+  byteSize: bigint;
+}
+
+export interface CudaSharedMemoryStatusResponse_RegionsEntry {
+  key: string;
+  value: CudaSharedMemoryStatusResponse_RegionStatus | undefined;
+}
+
+export interface CudaSharedMemoryRegisterRequest {
+  name: string;
+  rawHandle: Uint8Array;
+  deviceId: bigint;
+  byteSize: bigint;
+}
+
+export interface CudaSharedMemoryRegisterResponse {
+}
+
+export interface CudaSharedMemoryUnregisterRequest {
+  name: string;
+}
+
+export interface CudaSharedMemoryUnregisterResponse {
+}
+
+export interface TraceSettingRequest {
+  settings: { [key: string]: TraceSettingRequest_SettingValue };
+  modelName: string;
+}
+
+export interface TraceSettingRequest_SettingValue {
+  value: string[];
+}
+
+export interface TraceSettingRequest_SettingsEntry {
+  key: string;
+  value: TraceSettingRequest_SettingValue | undefined;
+}
+
+export interface TraceSettingResponse {
+  settings: { [key: string]: TraceSettingResponse_SettingValue };
+}
+
+export interface TraceSettingResponse_SettingValue {
+  value: string[];
+}
+
+export interface TraceSettingResponse_SettingsEntry {
+  key: string;
+  value: TraceSettingResponse_SettingValue | undefined;
+}
+
+export interface LogSettingsRequest {
+  settings: { [key: string]: LogSettingsRequest_SettingValue };
+}
+
+export interface LogSettingsRequest_SettingValue {
+  parameterChoice: { $case: "boolParam"; value: boolean } | { $case: "uint32Param"; value: number } | {
+    $case: "stringParam";
+    value: string;
+  } | undefined;
+}
+
+export interface LogSettingsRequest_SettingsEntry {
+  key: string;
+  value: LogSettingsRequest_SettingValue | undefined;
+}
+
+export interface LogSettingsResponse {
+  settings: { [key: string]: LogSettingsResponse_SettingValue };
+}
+
+export interface LogSettingsResponse_SettingValue {
+  parameterChoice: { $case: "boolParam"; value: boolean } | { $case: "uint32Param"; value: number } | {
+    $case: "stringParam";
+    value: string;
+  } | undefined;
+}
+
+export interface LogSettingsResponse_SettingsEntry {
+  key: string;
+  value: LogSettingsResponse_SettingValue | undefined;
 }
 
 function createBaseServerLiveRequest(): ServerLiveRequest {
@@ -2947,6 +3231,5268 @@ export const ModelInferResponse_ParametersEntry: MessageFns<ModelInferResponse_P
   },
 };
 
+function createBaseModelStreamInferResponse(): ModelStreamInferResponse {
+  return { errorMessage: "", inferResponse: undefined };
+}
+
+export const ModelStreamInferResponse: MessageFns<ModelStreamInferResponse> = {
+  encode(message: ModelStreamInferResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.errorMessage !== "") {
+      writer.uint32(10).string(message.errorMessage);
+    }
+    if (message.inferResponse !== undefined) {
+      ModelInferResponse.encode(message.inferResponse, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelStreamInferResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelStreamInferResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.errorMessage = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.inferResponse = ModelInferResponse.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelStreamInferResponse {
+    return {
+      errorMessage: isSet(object.errorMessage)
+        ? globalThis.String(object.errorMessage)
+        : isSet(object.error_message)
+        ? globalThis.String(object.error_message)
+        : "",
+      inferResponse: isSet(object.inferResponse)
+        ? ModelInferResponse.fromJSON(object.inferResponse)
+        : isSet(object.infer_response)
+        ? ModelInferResponse.fromJSON(object.infer_response)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ModelStreamInferResponse): unknown {
+    const obj: any = {};
+    if (message.errorMessage !== "") {
+      obj.errorMessage = message.errorMessage;
+    }
+    if (message.inferResponse !== undefined) {
+      obj.inferResponse = ModelInferResponse.toJSON(message.inferResponse);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelStreamInferResponse>, I>>(base?: I): ModelStreamInferResponse {
+    return ModelStreamInferResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelStreamInferResponse>, I>>(object: I): ModelStreamInferResponse {
+    const message = createBaseModelStreamInferResponse();
+    message.errorMessage = object.errorMessage ?? "";
+    message.inferResponse = (object.inferResponse !== undefined && object.inferResponse !== null)
+      ? ModelInferResponse.fromPartial(object.inferResponse)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseModelConfigRequest(): ModelConfigRequest {
+  return { name: "", version: "" };
+}
+
+export const ModelConfigRequest: MessageFns<ModelConfigRequest> = {
+  encode(message: ModelConfigRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelConfigRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelConfigRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelConfigRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+    };
+  },
+
+  toJSON(message: ModelConfigRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelConfigRequest>, I>>(base?: I): ModelConfigRequest {
+    return ModelConfigRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelConfigRequest>, I>>(object: I): ModelConfigRequest {
+    const message = createBaseModelConfigRequest();
+    message.name = object.name ?? "";
+    message.version = object.version ?? "";
+    return message;
+  },
+};
+
+function createBaseModelConfigResponse(): ModelConfigResponse {
+  return { config: undefined };
+}
+
+export const ModelConfigResponse: MessageFns<ModelConfigResponse> = {
+  encode(message: ModelConfigResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== undefined) {
+      ModelConfig.encode(message.config, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelConfigResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelConfigResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = ModelConfig.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelConfigResponse {
+    return { config: isSet(object.config) ? ModelConfig.fromJSON(object.config) : undefined };
+  },
+
+  toJSON(message: ModelConfigResponse): unknown {
+    const obj: any = {};
+    if (message.config !== undefined) {
+      obj.config = ModelConfig.toJSON(message.config);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelConfigResponse>, I>>(base?: I): ModelConfigResponse {
+    return ModelConfigResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelConfigResponse>, I>>(object: I): ModelConfigResponse {
+    const message = createBaseModelConfigResponse();
+    message.config = (object.config !== undefined && object.config !== null)
+      ? ModelConfig.fromPartial(object.config)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseModelStatisticsRequest(): ModelStatisticsRequest {
+  return { name: "", version: "" };
+}
+
+export const ModelStatisticsRequest: MessageFns<ModelStatisticsRequest> = {
+  encode(message: ModelStatisticsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelStatisticsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelStatisticsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelStatisticsRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+    };
+  },
+
+  toJSON(message: ModelStatisticsRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelStatisticsRequest>, I>>(base?: I): ModelStatisticsRequest {
+    return ModelStatisticsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelStatisticsRequest>, I>>(object: I): ModelStatisticsRequest {
+    const message = createBaseModelStatisticsRequest();
+    message.name = object.name ?? "";
+    message.version = object.version ?? "";
+    return message;
+  },
+};
+
+function createBaseStatisticDuration(): StatisticDuration {
+  return { count: 0n, ns: 0n };
+}
+
+export const StatisticDuration: MessageFns<StatisticDuration> = {
+  encode(message: StatisticDuration, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.count);
+    }
+    if (message.ns !== 0n) {
+      if (BigInt.asUintN(64, message.ns) !== message.ns) {
+        throw new globalThis.Error("value provided for field message.ns of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ns);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatisticDuration {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatisticDuration();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ns = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StatisticDuration {
+    return { count: isSet(object.count) ? BigInt(object.count) : 0n, ns: isSet(object.ns) ? BigInt(object.ns) : 0n };
+  },
+
+  toJSON(message: StatisticDuration): unknown {
+    const obj: any = {};
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.ns !== 0n) {
+      obj.ns = message.ns.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StatisticDuration>, I>>(base?: I): StatisticDuration {
+    return StatisticDuration.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StatisticDuration>, I>>(object: I): StatisticDuration {
+    const message = createBaseStatisticDuration();
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.ns = (object.ns !== undefined && object.ns !== null) ? BigInt(object.ns) : 0n;
+    return message;
+  },
+};
+
+function createBaseInferStatistics(): InferStatistics {
+  return {
+    success: undefined,
+    fail: undefined,
+    queue: undefined,
+    computeInput: undefined,
+    computeInfer: undefined,
+    computeOutput: undefined,
+    cacheHit: undefined,
+    cacheMiss: undefined,
+  };
+}
+
+export const InferStatistics: MessageFns<InferStatistics> = {
+  encode(message: InferStatistics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.success !== undefined) {
+      StatisticDuration.encode(message.success, writer.uint32(10).fork()).join();
+    }
+    if (message.fail !== undefined) {
+      StatisticDuration.encode(message.fail, writer.uint32(18).fork()).join();
+    }
+    if (message.queue !== undefined) {
+      StatisticDuration.encode(message.queue, writer.uint32(26).fork()).join();
+    }
+    if (message.computeInput !== undefined) {
+      StatisticDuration.encode(message.computeInput, writer.uint32(34).fork()).join();
+    }
+    if (message.computeInfer !== undefined) {
+      StatisticDuration.encode(message.computeInfer, writer.uint32(42).fork()).join();
+    }
+    if (message.computeOutput !== undefined) {
+      StatisticDuration.encode(message.computeOutput, writer.uint32(50).fork()).join();
+    }
+    if (message.cacheHit !== undefined) {
+      StatisticDuration.encode(message.cacheHit, writer.uint32(58).fork()).join();
+    }
+    if (message.cacheMiss !== undefined) {
+      StatisticDuration.encode(message.cacheMiss, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InferStatistics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInferStatistics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.success = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fail = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queue = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.computeInput = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.computeInfer = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.computeOutput = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cacheHit = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.cacheMiss = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InferStatistics {
+    return {
+      success: isSet(object.success) ? StatisticDuration.fromJSON(object.success) : undefined,
+      fail: isSet(object.fail) ? StatisticDuration.fromJSON(object.fail) : undefined,
+      queue: isSet(object.queue) ? StatisticDuration.fromJSON(object.queue) : undefined,
+      computeInput: isSet(object.computeInput)
+        ? StatisticDuration.fromJSON(object.computeInput)
+        : isSet(object.compute_input)
+        ? StatisticDuration.fromJSON(object.compute_input)
+        : undefined,
+      computeInfer: isSet(object.computeInfer)
+        ? StatisticDuration.fromJSON(object.computeInfer)
+        : isSet(object.compute_infer)
+        ? StatisticDuration.fromJSON(object.compute_infer)
+        : undefined,
+      computeOutput: isSet(object.computeOutput)
+        ? StatisticDuration.fromJSON(object.computeOutput)
+        : isSet(object.compute_output)
+        ? StatisticDuration.fromJSON(object.compute_output)
+        : undefined,
+      cacheHit: isSet(object.cacheHit)
+        ? StatisticDuration.fromJSON(object.cacheHit)
+        : isSet(object.cache_hit)
+        ? StatisticDuration.fromJSON(object.cache_hit)
+        : undefined,
+      cacheMiss: isSet(object.cacheMiss)
+        ? StatisticDuration.fromJSON(object.cacheMiss)
+        : isSet(object.cache_miss)
+        ? StatisticDuration.fromJSON(object.cache_miss)
+        : undefined,
+    };
+  },
+
+  toJSON(message: InferStatistics): unknown {
+    const obj: any = {};
+    if (message.success !== undefined) {
+      obj.success = StatisticDuration.toJSON(message.success);
+    }
+    if (message.fail !== undefined) {
+      obj.fail = StatisticDuration.toJSON(message.fail);
+    }
+    if (message.queue !== undefined) {
+      obj.queue = StatisticDuration.toJSON(message.queue);
+    }
+    if (message.computeInput !== undefined) {
+      obj.computeInput = StatisticDuration.toJSON(message.computeInput);
+    }
+    if (message.computeInfer !== undefined) {
+      obj.computeInfer = StatisticDuration.toJSON(message.computeInfer);
+    }
+    if (message.computeOutput !== undefined) {
+      obj.computeOutput = StatisticDuration.toJSON(message.computeOutput);
+    }
+    if (message.cacheHit !== undefined) {
+      obj.cacheHit = StatisticDuration.toJSON(message.cacheHit);
+    }
+    if (message.cacheMiss !== undefined) {
+      obj.cacheMiss = StatisticDuration.toJSON(message.cacheMiss);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<InferStatistics>, I>>(base?: I): InferStatistics {
+    return InferStatistics.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InferStatistics>, I>>(object: I): InferStatistics {
+    const message = createBaseInferStatistics();
+    message.success = (object.success !== undefined && object.success !== null)
+      ? StatisticDuration.fromPartial(object.success)
+      : undefined;
+    message.fail = (object.fail !== undefined && object.fail !== null)
+      ? StatisticDuration.fromPartial(object.fail)
+      : undefined;
+    message.queue = (object.queue !== undefined && object.queue !== null)
+      ? StatisticDuration.fromPartial(object.queue)
+      : undefined;
+    message.computeInput = (object.computeInput !== undefined && object.computeInput !== null)
+      ? StatisticDuration.fromPartial(object.computeInput)
+      : undefined;
+    message.computeInfer = (object.computeInfer !== undefined && object.computeInfer !== null)
+      ? StatisticDuration.fromPartial(object.computeInfer)
+      : undefined;
+    message.computeOutput = (object.computeOutput !== undefined && object.computeOutput !== null)
+      ? StatisticDuration.fromPartial(object.computeOutput)
+      : undefined;
+    message.cacheHit = (object.cacheHit !== undefined && object.cacheHit !== null)
+      ? StatisticDuration.fromPartial(object.cacheHit)
+      : undefined;
+    message.cacheMiss = (object.cacheMiss !== undefined && object.cacheMiss !== null)
+      ? StatisticDuration.fromPartial(object.cacheMiss)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseInferResponseStatistics(): InferResponseStatistics {
+  return {
+    computeInfer: undefined,
+    computeOutput: undefined,
+    success: undefined,
+    fail: undefined,
+    emptyResponse: undefined,
+    cancel: undefined,
+  };
+}
+
+export const InferResponseStatistics: MessageFns<InferResponseStatistics> = {
+  encode(message: InferResponseStatistics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.computeInfer !== undefined) {
+      StatisticDuration.encode(message.computeInfer, writer.uint32(10).fork()).join();
+    }
+    if (message.computeOutput !== undefined) {
+      StatisticDuration.encode(message.computeOutput, writer.uint32(18).fork()).join();
+    }
+    if (message.success !== undefined) {
+      StatisticDuration.encode(message.success, writer.uint32(26).fork()).join();
+    }
+    if (message.fail !== undefined) {
+      StatisticDuration.encode(message.fail, writer.uint32(34).fork()).join();
+    }
+    if (message.emptyResponse !== undefined) {
+      StatisticDuration.encode(message.emptyResponse, writer.uint32(42).fork()).join();
+    }
+    if (message.cancel !== undefined) {
+      StatisticDuration.encode(message.cancel, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InferResponseStatistics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInferResponseStatistics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.computeInfer = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.computeOutput = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.success = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fail = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.emptyResponse = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.cancel = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InferResponseStatistics {
+    return {
+      computeInfer: isSet(object.computeInfer)
+        ? StatisticDuration.fromJSON(object.computeInfer)
+        : isSet(object.compute_infer)
+        ? StatisticDuration.fromJSON(object.compute_infer)
+        : undefined,
+      computeOutput: isSet(object.computeOutput)
+        ? StatisticDuration.fromJSON(object.computeOutput)
+        : isSet(object.compute_output)
+        ? StatisticDuration.fromJSON(object.compute_output)
+        : undefined,
+      success: isSet(object.success) ? StatisticDuration.fromJSON(object.success) : undefined,
+      fail: isSet(object.fail) ? StatisticDuration.fromJSON(object.fail) : undefined,
+      emptyResponse: isSet(object.emptyResponse)
+        ? StatisticDuration.fromJSON(object.emptyResponse)
+        : isSet(object.empty_response)
+        ? StatisticDuration.fromJSON(object.empty_response)
+        : undefined,
+      cancel: isSet(object.cancel) ? StatisticDuration.fromJSON(object.cancel) : undefined,
+    };
+  },
+
+  toJSON(message: InferResponseStatistics): unknown {
+    const obj: any = {};
+    if (message.computeInfer !== undefined) {
+      obj.computeInfer = StatisticDuration.toJSON(message.computeInfer);
+    }
+    if (message.computeOutput !== undefined) {
+      obj.computeOutput = StatisticDuration.toJSON(message.computeOutput);
+    }
+    if (message.success !== undefined) {
+      obj.success = StatisticDuration.toJSON(message.success);
+    }
+    if (message.fail !== undefined) {
+      obj.fail = StatisticDuration.toJSON(message.fail);
+    }
+    if (message.emptyResponse !== undefined) {
+      obj.emptyResponse = StatisticDuration.toJSON(message.emptyResponse);
+    }
+    if (message.cancel !== undefined) {
+      obj.cancel = StatisticDuration.toJSON(message.cancel);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<InferResponseStatistics>, I>>(base?: I): InferResponseStatistics {
+    return InferResponseStatistics.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InferResponseStatistics>, I>>(object: I): InferResponseStatistics {
+    const message = createBaseInferResponseStatistics();
+    message.computeInfer = (object.computeInfer !== undefined && object.computeInfer !== null)
+      ? StatisticDuration.fromPartial(object.computeInfer)
+      : undefined;
+    message.computeOutput = (object.computeOutput !== undefined && object.computeOutput !== null)
+      ? StatisticDuration.fromPartial(object.computeOutput)
+      : undefined;
+    message.success = (object.success !== undefined && object.success !== null)
+      ? StatisticDuration.fromPartial(object.success)
+      : undefined;
+    message.fail = (object.fail !== undefined && object.fail !== null)
+      ? StatisticDuration.fromPartial(object.fail)
+      : undefined;
+    message.emptyResponse = (object.emptyResponse !== undefined && object.emptyResponse !== null)
+      ? StatisticDuration.fromPartial(object.emptyResponse)
+      : undefined;
+    message.cancel = (object.cancel !== undefined && object.cancel !== null)
+      ? StatisticDuration.fromPartial(object.cancel)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseInferBatchStatistics(): InferBatchStatistics {
+  return { batchSize: 0n, computeInput: undefined, computeInfer: undefined, computeOutput: undefined };
+}
+
+export const InferBatchStatistics: MessageFns<InferBatchStatistics> = {
+  encode(message: InferBatchStatistics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batchSize !== 0n) {
+      if (BigInt.asUintN(64, message.batchSize) !== message.batchSize) {
+        throw new globalThis.Error("value provided for field message.batchSize of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.batchSize);
+    }
+    if (message.computeInput !== undefined) {
+      StatisticDuration.encode(message.computeInput, writer.uint32(18).fork()).join();
+    }
+    if (message.computeInfer !== undefined) {
+      StatisticDuration.encode(message.computeInfer, writer.uint32(26).fork()).join();
+    }
+    if (message.computeOutput !== undefined) {
+      StatisticDuration.encode(message.computeOutput, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InferBatchStatistics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInferBatchStatistics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.batchSize = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.computeInput = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.computeInfer = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.computeOutput = StatisticDuration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InferBatchStatistics {
+    return {
+      batchSize: isSet(object.batchSize)
+        ? BigInt(object.batchSize)
+        : isSet(object.batch_size)
+        ? BigInt(object.batch_size)
+        : 0n,
+      computeInput: isSet(object.computeInput)
+        ? StatisticDuration.fromJSON(object.computeInput)
+        : isSet(object.compute_input)
+        ? StatisticDuration.fromJSON(object.compute_input)
+        : undefined,
+      computeInfer: isSet(object.computeInfer)
+        ? StatisticDuration.fromJSON(object.computeInfer)
+        : isSet(object.compute_infer)
+        ? StatisticDuration.fromJSON(object.compute_infer)
+        : undefined,
+      computeOutput: isSet(object.computeOutput)
+        ? StatisticDuration.fromJSON(object.computeOutput)
+        : isSet(object.compute_output)
+        ? StatisticDuration.fromJSON(object.compute_output)
+        : undefined,
+    };
+  },
+
+  toJSON(message: InferBatchStatistics): unknown {
+    const obj: any = {};
+    if (message.batchSize !== 0n) {
+      obj.batchSize = message.batchSize.toString();
+    }
+    if (message.computeInput !== undefined) {
+      obj.computeInput = StatisticDuration.toJSON(message.computeInput);
+    }
+    if (message.computeInfer !== undefined) {
+      obj.computeInfer = StatisticDuration.toJSON(message.computeInfer);
+    }
+    if (message.computeOutput !== undefined) {
+      obj.computeOutput = StatisticDuration.toJSON(message.computeOutput);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<InferBatchStatistics>, I>>(base?: I): InferBatchStatistics {
+    return InferBatchStatistics.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InferBatchStatistics>, I>>(object: I): InferBatchStatistics {
+    const message = createBaseInferBatchStatistics();
+    message.batchSize = (object.batchSize !== undefined && object.batchSize !== null) ? BigInt(object.batchSize) : 0n;
+    message.computeInput = (object.computeInput !== undefined && object.computeInput !== null)
+      ? StatisticDuration.fromPartial(object.computeInput)
+      : undefined;
+    message.computeInfer = (object.computeInfer !== undefined && object.computeInfer !== null)
+      ? StatisticDuration.fromPartial(object.computeInfer)
+      : undefined;
+    message.computeOutput = (object.computeOutput !== undefined && object.computeOutput !== null)
+      ? StatisticDuration.fromPartial(object.computeOutput)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMemoryUsage(): MemoryUsage {
+  return { type: "", id: 0n, byteSize: 0n };
+}
+
+export const MemoryUsage: MessageFns<MemoryUsage> = {
+  encode(message: MemoryUsage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    if (message.id !== 0n) {
+      if (BigInt.asIntN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type int64 too large");
+      }
+      writer.uint32(16).int64(message.id);
+    }
+    if (message.byteSize !== 0n) {
+      if (BigInt.asUintN(64, message.byteSize) !== message.byteSize) {
+        throw new globalThis.Error("value provided for field message.byteSize of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.byteSize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemoryUsage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemoryUsage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.id = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.byteSize = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MemoryUsage {
+    return {
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      byteSize: isSet(object.byteSize)
+        ? BigInt(object.byteSize)
+        : isSet(object.byte_size)
+        ? BigInt(object.byte_size)
+        : 0n,
+    };
+  },
+
+  toJSON(message: MemoryUsage): unknown {
+    const obj: any = {};
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.byteSize !== 0n) {
+      obj.byteSize = message.byteSize.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<MemoryUsage>, I>>(base?: I): MemoryUsage {
+    return MemoryUsage.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MemoryUsage>, I>>(object: I): MemoryUsage {
+    const message = createBaseMemoryUsage();
+    message.type = object.type ?? "";
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.byteSize = (object.byteSize !== undefined && object.byteSize !== null) ? BigInt(object.byteSize) : 0n;
+    return message;
+  },
+};
+
+function createBaseModelStatistics(): ModelStatistics {
+  return {
+    name: "",
+    version: "",
+    lastInference: 0n,
+    inferenceCount: 0n,
+    executionCount: 0n,
+    inferenceStats: undefined,
+    batchStats: [],
+    memoryUsage: [],
+    responseStats: {},
+  };
+}
+
+export const ModelStatistics: MessageFns<ModelStatistics> = {
+  encode(message: ModelStatistics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    if (message.lastInference !== 0n) {
+      if (BigInt.asUintN(64, message.lastInference) !== message.lastInference) {
+        throw new globalThis.Error("value provided for field message.lastInference of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lastInference);
+    }
+    if (message.inferenceCount !== 0n) {
+      if (BigInt.asUintN(64, message.inferenceCount) !== message.inferenceCount) {
+        throw new globalThis.Error("value provided for field message.inferenceCount of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.inferenceCount);
+    }
+    if (message.executionCount !== 0n) {
+      if (BigInt.asUintN(64, message.executionCount) !== message.executionCount) {
+        throw new globalThis.Error("value provided for field message.executionCount of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.executionCount);
+    }
+    if (message.inferenceStats !== undefined) {
+      InferStatistics.encode(message.inferenceStats, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.batchStats) {
+      InferBatchStatistics.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.memoryUsage) {
+      MemoryUsage.encode(v!, writer.uint32(66).fork()).join();
+    }
+    globalThis.Object.entries(message.responseStats).forEach(([key, value]: [string, InferResponseStatistics]) => {
+      ModelStatistics_ResponseStatsEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelStatistics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelStatistics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lastInference = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.inferenceCount = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.executionCount = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.inferenceStats = InferStatistics.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.batchStats.push(InferBatchStatistics.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.memoryUsage.push(MemoryUsage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            const entry9 = ModelStatistics_ResponseStatsEntry.decode(reader, reader.uint32());
+            if (entry9.value !== undefined) {
+              message.responseStats[entry9.key] = entry9.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelStatistics {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      lastInference: isSet(object.lastInference)
+        ? BigInt(object.lastInference)
+        : isSet(object.last_inference)
+        ? BigInt(object.last_inference)
+        : 0n,
+      inferenceCount: isSet(object.inferenceCount)
+        ? BigInt(object.inferenceCount)
+        : isSet(object.inference_count)
+        ? BigInt(object.inference_count)
+        : 0n,
+      executionCount: isSet(object.executionCount)
+        ? BigInt(object.executionCount)
+        : isSet(object.execution_count)
+        ? BigInt(object.execution_count)
+        : 0n,
+      inferenceStats: isSet(object.inferenceStats)
+        ? InferStatistics.fromJSON(object.inferenceStats)
+        : isSet(object.inference_stats)
+        ? InferStatistics.fromJSON(object.inference_stats)
+        : undefined,
+      batchStats: globalThis.Array.isArray(object?.batchStats)
+        ? object.batchStats.map((e: any) => InferBatchStatistics.fromJSON(e))
+        : globalThis.Array.isArray(object?.batch_stats)
+        ? object.batch_stats.map((e: any) => InferBatchStatistics.fromJSON(e))
+        : [],
+      memoryUsage: globalThis.Array.isArray(object?.memoryUsage)
+        ? object.memoryUsage.map((e: any) => MemoryUsage.fromJSON(e))
+        : globalThis.Array.isArray(object?.memory_usage)
+        ? object.memory_usage.map((e: any) => MemoryUsage.fromJSON(e))
+        : [],
+      responseStats: isObject(object.responseStats)
+        ? (globalThis.Object.entries(object.responseStats) as [string, any][]).reduce(
+          (acc: { [key: string]: InferResponseStatistics }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: InferResponseStatistics.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.response_stats)
+        ? (globalThis.Object.entries(object.response_stats) as [string, any][]).reduce(
+          (acc: { [key: string]: InferResponseStatistics }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: InferResponseStatistics.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: ModelStatistics): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.lastInference !== 0n) {
+      obj.lastInference = message.lastInference.toString();
+    }
+    if (message.inferenceCount !== 0n) {
+      obj.inferenceCount = message.inferenceCount.toString();
+    }
+    if (message.executionCount !== 0n) {
+      obj.executionCount = message.executionCount.toString();
+    }
+    if (message.inferenceStats !== undefined) {
+      obj.inferenceStats = InferStatistics.toJSON(message.inferenceStats);
+    }
+    if (message.batchStats?.length) {
+      obj.batchStats = message.batchStats.map((e) => InferBatchStatistics.toJSON(e));
+    }
+    if (message.memoryUsage?.length) {
+      obj.memoryUsage = message.memoryUsage.map((e) => MemoryUsage.toJSON(e));
+    }
+    if (message.responseStats) {
+      const entries = globalThis.Object.entries(message.responseStats) as [string, InferResponseStatistics][];
+      if (entries.length > 0) {
+        obj.responseStats = {};
+        entries.forEach(([k, v]) => {
+          obj.responseStats[k] = InferResponseStatistics.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelStatistics>, I>>(base?: I): ModelStatistics {
+    return ModelStatistics.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelStatistics>, I>>(object: I): ModelStatistics {
+    const message = createBaseModelStatistics();
+    message.name = object.name ?? "";
+    message.version = object.version ?? "";
+    message.lastInference = (object.lastInference !== undefined && object.lastInference !== null)
+      ? BigInt(object.lastInference)
+      : 0n;
+    message.inferenceCount = (object.inferenceCount !== undefined && object.inferenceCount !== null)
+      ? BigInt(object.inferenceCount)
+      : 0n;
+    message.executionCount = (object.executionCount !== undefined && object.executionCount !== null)
+      ? BigInt(object.executionCount)
+      : 0n;
+    message.inferenceStats = (object.inferenceStats !== undefined && object.inferenceStats !== null)
+      ? InferStatistics.fromPartial(object.inferenceStats)
+      : undefined;
+    message.batchStats = object.batchStats?.map((e) => InferBatchStatistics.fromPartial(e)) || [];
+    message.memoryUsage = object.memoryUsage?.map((e) => MemoryUsage.fromPartial(e)) || [];
+    message.responseStats =
+      (globalThis.Object.entries(object.responseStats ?? {}) as [string, InferResponseStatistics][]).reduce(
+        (acc: { [key: string]: InferResponseStatistics }, [key, value]: [string, InferResponseStatistics]) => {
+          if (value !== undefined) {
+            acc[key] = InferResponseStatistics.fromPartial(value);
+          }
+          return acc;
+        },
+        {},
+      );
+    return message;
+  },
+};
+
+function createBaseModelStatistics_ResponseStatsEntry(): ModelStatistics_ResponseStatsEntry {
+  return { key: "", value: undefined };
+}
+
+export const ModelStatistics_ResponseStatsEntry: MessageFns<ModelStatistics_ResponseStatsEntry> = {
+  encode(message: ModelStatistics_ResponseStatsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      InferResponseStatistics.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelStatistics_ResponseStatsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelStatistics_ResponseStatsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = InferResponseStatistics.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelStatistics_ResponseStatsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? InferResponseStatistics.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: ModelStatistics_ResponseStatsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = InferResponseStatistics.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelStatistics_ResponseStatsEntry>, I>>(
+    base?: I,
+  ): ModelStatistics_ResponseStatsEntry {
+    return ModelStatistics_ResponseStatsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelStatistics_ResponseStatsEntry>, I>>(
+    object: I,
+  ): ModelStatistics_ResponseStatsEntry {
+    const message = createBaseModelStatistics_ResponseStatsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? InferResponseStatistics.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseModelStatisticsResponse(): ModelStatisticsResponse {
+  return { modelStats: [] };
+}
+
+export const ModelStatisticsResponse: MessageFns<ModelStatisticsResponse> = {
+  encode(message: ModelStatisticsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.modelStats) {
+      ModelStatistics.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelStatisticsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelStatisticsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.modelStats.push(ModelStatistics.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelStatisticsResponse {
+    return {
+      modelStats: globalThis.Array.isArray(object?.modelStats)
+        ? object.modelStats.map((e: any) => ModelStatistics.fromJSON(e))
+        : globalThis.Array.isArray(object?.model_stats)
+        ? object.model_stats.map((e: any) => ModelStatistics.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ModelStatisticsResponse): unknown {
+    const obj: any = {};
+    if (message.modelStats?.length) {
+      obj.modelStats = message.modelStats.map((e) => ModelStatistics.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelStatisticsResponse>, I>>(base?: I): ModelStatisticsResponse {
+    return ModelStatisticsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelStatisticsResponse>, I>>(object: I): ModelStatisticsResponse {
+    const message = createBaseModelStatisticsResponse();
+    message.modelStats = object.modelStats?.map((e) => ModelStatistics.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseModelRepositoryParameter(): ModelRepositoryParameter {
+  return { parameterChoice: undefined };
+}
+
+export const ModelRepositoryParameter: MessageFns<ModelRepositoryParameter> = {
+  encode(message: ModelRepositoryParameter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.parameterChoice?.$case) {
+      case "boolParam":
+        writer.uint32(8).bool(message.parameterChoice.value);
+        break;
+      case "int64Param":
+        if (BigInt.asIntN(64, message.parameterChoice.value) !== message.parameterChoice.value) {
+          throw new globalThis.Error("value provided for field message.parameterChoice.value of type int64 too large");
+        }
+        writer.uint32(16).int64(message.parameterChoice.value);
+        break;
+      case "stringParam":
+        writer.uint32(26).string(message.parameterChoice.value);
+        break;
+      case "bytesParam":
+        writer.uint32(34).bytes(message.parameterChoice.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelRepositoryParameter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelRepositoryParameter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "boolParam", value: reader.bool() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "int64Param", value: reader.int64() as bigint };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "stringParam", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "bytesParam", value: reader.bytes() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelRepositoryParameter {
+    return {
+      parameterChoice: isSet(object.boolParam)
+        ? { $case: "boolParam", value: globalThis.Boolean(object.boolParam) }
+        : isSet(object.bool_param)
+        ? { $case: "boolParam", value: globalThis.Boolean(object.bool_param) }
+        : isSet(object.int64Param)
+        ? { $case: "int64Param", value: BigInt(object.int64Param) }
+        : isSet(object.int64_param)
+        ? { $case: "int64Param", value: BigInt(object.int64_param) }
+        : isSet(object.stringParam)
+        ? { $case: "stringParam", value: globalThis.String(object.stringParam) }
+        : isSet(object.string_param)
+        ? { $case: "stringParam", value: globalThis.String(object.string_param) }
+        : isSet(object.bytesParam)
+        ? { $case: "bytesParam", value: bytesFromBase64(object.bytesParam) }
+        : isSet(object.bytes_param)
+        ? { $case: "bytesParam", value: bytesFromBase64(object.bytes_param) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: ModelRepositoryParameter): unknown {
+    const obj: any = {};
+    if (message.parameterChoice?.$case === "boolParam") {
+      obj.boolParam = message.parameterChoice.value;
+    } else if (message.parameterChoice?.$case === "int64Param") {
+      obj.int64Param = message.parameterChoice.value.toString();
+    } else if (message.parameterChoice?.$case === "stringParam") {
+      obj.stringParam = message.parameterChoice.value;
+    } else if (message.parameterChoice?.$case === "bytesParam") {
+      obj.bytesParam = base64FromBytes(message.parameterChoice.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelRepositoryParameter>, I>>(base?: I): ModelRepositoryParameter {
+    return ModelRepositoryParameter.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelRepositoryParameter>, I>>(object: I): ModelRepositoryParameter {
+    const message = createBaseModelRepositoryParameter();
+    switch (object.parameterChoice?.$case) {
+      case "boolParam": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "boolParam", value: object.parameterChoice.value };
+        }
+        break;
+      }
+      case "int64Param": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "int64Param", value: BigInt(object.parameterChoice.value) };
+        }
+        break;
+      }
+      case "stringParam": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "stringParam", value: object.parameterChoice.value };
+        }
+        break;
+      }
+      case "bytesParam": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "bytesParam", value: object.parameterChoice.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseRepositoryIndexRequest(): RepositoryIndexRequest {
+  return { repositoryName: "", ready: false };
+}
+
+export const RepositoryIndexRequest: MessageFns<RepositoryIndexRequest> = {
+  encode(message: RepositoryIndexRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.repositoryName !== "") {
+      writer.uint32(10).string(message.repositoryName);
+    }
+    if (message.ready !== false) {
+      writer.uint32(16).bool(message.ready);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryIndexRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryIndexRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.repositoryName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ready = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryIndexRequest {
+    return {
+      repositoryName: isSet(object.repositoryName)
+        ? globalThis.String(object.repositoryName)
+        : isSet(object.repository_name)
+        ? globalThis.String(object.repository_name)
+        : "",
+      ready: isSet(object.ready) ? globalThis.Boolean(object.ready) : false,
+    };
+  },
+
+  toJSON(message: RepositoryIndexRequest): unknown {
+    const obj: any = {};
+    if (message.repositoryName !== "") {
+      obj.repositoryName = message.repositoryName;
+    }
+    if (message.ready !== false) {
+      obj.ready = message.ready;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryIndexRequest>, I>>(base?: I): RepositoryIndexRequest {
+    return RepositoryIndexRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryIndexRequest>, I>>(object: I): RepositoryIndexRequest {
+    const message = createBaseRepositoryIndexRequest();
+    message.repositoryName = object.repositoryName ?? "";
+    message.ready = object.ready ?? false;
+    return message;
+  },
+};
+
+function createBaseRepositoryIndexResponse(): RepositoryIndexResponse {
+  return { models: [] };
+}
+
+export const RepositoryIndexResponse: MessageFns<RepositoryIndexResponse> = {
+  encode(message: RepositoryIndexResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.models) {
+      RepositoryIndexResponse_ModelIndex.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryIndexResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryIndexResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.models.push(RepositoryIndexResponse_ModelIndex.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryIndexResponse {
+    return {
+      models: globalThis.Array.isArray(object?.models)
+        ? object.models.map((e: any) => RepositoryIndexResponse_ModelIndex.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RepositoryIndexResponse): unknown {
+    const obj: any = {};
+    if (message.models?.length) {
+      obj.models = message.models.map((e) => RepositoryIndexResponse_ModelIndex.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryIndexResponse>, I>>(base?: I): RepositoryIndexResponse {
+    return RepositoryIndexResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryIndexResponse>, I>>(object: I): RepositoryIndexResponse {
+    const message = createBaseRepositoryIndexResponse();
+    message.models = object.models?.map((e) => RepositoryIndexResponse_ModelIndex.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRepositoryIndexResponse_ModelIndex(): RepositoryIndexResponse_ModelIndex {
+  return { name: "", version: "", state: "", reason: "" };
+}
+
+export const RepositoryIndexResponse_ModelIndex: MessageFns<RepositoryIndexResponse_ModelIndex> = {
+  encode(message: RepositoryIndexResponse_ModelIndex, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    if (message.state !== "") {
+      writer.uint32(26).string(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryIndexResponse_ModelIndex {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryIndexResponse_ModelIndex();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryIndexResponse_ModelIndex {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RepositoryIndexResponse_ModelIndex): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryIndexResponse_ModelIndex>, I>>(
+    base?: I,
+  ): RepositoryIndexResponse_ModelIndex {
+    return RepositoryIndexResponse_ModelIndex.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryIndexResponse_ModelIndex>, I>>(
+    object: I,
+  ): RepositoryIndexResponse_ModelIndex {
+    const message = createBaseRepositoryIndexResponse_ModelIndex();
+    message.name = object.name ?? "";
+    message.version = object.version ?? "";
+    message.state = object.state ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRepositoryModelLoadRequest(): RepositoryModelLoadRequest {
+  return { repositoryName: "", modelName: "", parameters: {} };
+}
+
+export const RepositoryModelLoadRequest: MessageFns<RepositoryModelLoadRequest> = {
+  encode(message: RepositoryModelLoadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.repositoryName !== "") {
+      writer.uint32(10).string(message.repositoryName);
+    }
+    if (message.modelName !== "") {
+      writer.uint32(18).string(message.modelName);
+    }
+    globalThis.Object.entries(message.parameters).forEach(([key, value]: [string, ModelRepositoryParameter]) => {
+      RepositoryModelLoadRequest_ParametersEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryModelLoadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryModelLoadRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.repositoryName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.modelName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = RepositoryModelLoadRequest_ParametersEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.parameters[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryModelLoadRequest {
+    return {
+      repositoryName: isSet(object.repositoryName)
+        ? globalThis.String(object.repositoryName)
+        : isSet(object.repository_name)
+        ? globalThis.String(object.repository_name)
+        : "",
+      modelName: isSet(object.modelName)
+        ? globalThis.String(object.modelName)
+        : isSet(object.model_name)
+        ? globalThis.String(object.model_name)
+        : "",
+      parameters: isObject(object.parameters)
+        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
+          (acc: { [key: string]: ModelRepositoryParameter }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: ModelRepositoryParameter.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: RepositoryModelLoadRequest): unknown {
+    const obj: any = {};
+    if (message.repositoryName !== "") {
+      obj.repositoryName = message.repositoryName;
+    }
+    if (message.modelName !== "") {
+      obj.modelName = message.modelName;
+    }
+    if (message.parameters) {
+      const entries = globalThis.Object.entries(message.parameters) as [string, ModelRepositoryParameter][];
+      if (entries.length > 0) {
+        obj.parameters = {};
+        entries.forEach(([k, v]) => {
+          obj.parameters[k] = ModelRepositoryParameter.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryModelLoadRequest>, I>>(base?: I): RepositoryModelLoadRequest {
+    return RepositoryModelLoadRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryModelLoadRequest>, I>>(object: I): RepositoryModelLoadRequest {
+    const message = createBaseRepositoryModelLoadRequest();
+    message.repositoryName = object.repositoryName ?? "";
+    message.modelName = object.modelName ?? "";
+    message.parameters = (globalThis.Object.entries(object.parameters ?? {}) as [string, ModelRepositoryParameter][])
+      .reduce((acc: { [key: string]: ModelRepositoryParameter }, [key, value]: [string, ModelRepositoryParameter]) => {
+        if (value !== undefined) {
+          acc[key] = ModelRepositoryParameter.fromPartial(value);
+        }
+        return acc;
+      }, {});
+    return message;
+  },
+};
+
+function createBaseRepositoryModelLoadRequest_ParametersEntry(): RepositoryModelLoadRequest_ParametersEntry {
+  return { key: "", value: undefined };
+}
+
+export const RepositoryModelLoadRequest_ParametersEntry: MessageFns<RepositoryModelLoadRequest_ParametersEntry> = {
+  encode(message: RepositoryModelLoadRequest_ParametersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      ModelRepositoryParameter.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryModelLoadRequest_ParametersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryModelLoadRequest_ParametersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = ModelRepositoryParameter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryModelLoadRequest_ParametersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? ModelRepositoryParameter.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: RepositoryModelLoadRequest_ParametersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = ModelRepositoryParameter.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryModelLoadRequest_ParametersEntry>, I>>(
+    base?: I,
+  ): RepositoryModelLoadRequest_ParametersEntry {
+    return RepositoryModelLoadRequest_ParametersEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryModelLoadRequest_ParametersEntry>, I>>(
+    object: I,
+  ): RepositoryModelLoadRequest_ParametersEntry {
+    const message = createBaseRepositoryModelLoadRequest_ParametersEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? ModelRepositoryParameter.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRepositoryModelLoadResponse(): RepositoryModelLoadResponse {
+  return { modelName: "", isLoaded: false };
+}
+
+export const RepositoryModelLoadResponse: MessageFns<RepositoryModelLoadResponse> = {
+  encode(message: RepositoryModelLoadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modelName !== "") {
+      writer.uint32(10).string(message.modelName);
+    }
+    if (message.isLoaded !== false) {
+      writer.uint32(16).bool(message.isLoaded);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryModelLoadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryModelLoadResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.modelName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isLoaded = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryModelLoadResponse {
+    return {
+      modelName: isSet(object.modelName)
+        ? globalThis.String(object.modelName)
+        : isSet(object.model_name)
+        ? globalThis.String(object.model_name)
+        : "",
+      isLoaded: isSet(object.isLoaded)
+        ? globalThis.Boolean(object.isLoaded)
+        : isSet(object.is_loaded)
+        ? globalThis.Boolean(object.is_loaded)
+        : false,
+    };
+  },
+
+  toJSON(message: RepositoryModelLoadResponse): unknown {
+    const obj: any = {};
+    if (message.modelName !== "") {
+      obj.modelName = message.modelName;
+    }
+    if (message.isLoaded !== false) {
+      obj.isLoaded = message.isLoaded;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryModelLoadResponse>, I>>(base?: I): RepositoryModelLoadResponse {
+    return RepositoryModelLoadResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryModelLoadResponse>, I>>(object: I): RepositoryModelLoadResponse {
+    const message = createBaseRepositoryModelLoadResponse();
+    message.modelName = object.modelName ?? "";
+    message.isLoaded = object.isLoaded ?? false;
+    return message;
+  },
+};
+
+function createBaseRepositoryModelUnloadRequest(): RepositoryModelUnloadRequest {
+  return { repositoryName: "", modelName: "", parameters: {} };
+}
+
+export const RepositoryModelUnloadRequest: MessageFns<RepositoryModelUnloadRequest> = {
+  encode(message: RepositoryModelUnloadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.repositoryName !== "") {
+      writer.uint32(10).string(message.repositoryName);
+    }
+    if (message.modelName !== "") {
+      writer.uint32(18).string(message.modelName);
+    }
+    globalThis.Object.entries(message.parameters).forEach(([key, value]: [string, ModelRepositoryParameter]) => {
+      RepositoryModelUnloadRequest_ParametersEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryModelUnloadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryModelUnloadRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.repositoryName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.modelName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = RepositoryModelUnloadRequest_ParametersEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.parameters[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryModelUnloadRequest {
+    return {
+      repositoryName: isSet(object.repositoryName)
+        ? globalThis.String(object.repositoryName)
+        : isSet(object.repository_name)
+        ? globalThis.String(object.repository_name)
+        : "",
+      modelName: isSet(object.modelName)
+        ? globalThis.String(object.modelName)
+        : isSet(object.model_name)
+        ? globalThis.String(object.model_name)
+        : "",
+      parameters: isObject(object.parameters)
+        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
+          (acc: { [key: string]: ModelRepositoryParameter }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: ModelRepositoryParameter.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: RepositoryModelUnloadRequest): unknown {
+    const obj: any = {};
+    if (message.repositoryName !== "") {
+      obj.repositoryName = message.repositoryName;
+    }
+    if (message.modelName !== "") {
+      obj.modelName = message.modelName;
+    }
+    if (message.parameters) {
+      const entries = globalThis.Object.entries(message.parameters) as [string, ModelRepositoryParameter][];
+      if (entries.length > 0) {
+        obj.parameters = {};
+        entries.forEach(([k, v]) => {
+          obj.parameters[k] = ModelRepositoryParameter.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryModelUnloadRequest>, I>>(base?: I): RepositoryModelUnloadRequest {
+    return RepositoryModelUnloadRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryModelUnloadRequest>, I>>(object: I): RepositoryModelUnloadRequest {
+    const message = createBaseRepositoryModelUnloadRequest();
+    message.repositoryName = object.repositoryName ?? "";
+    message.modelName = object.modelName ?? "";
+    message.parameters = (globalThis.Object.entries(object.parameters ?? {}) as [string, ModelRepositoryParameter][])
+      .reduce((acc: { [key: string]: ModelRepositoryParameter }, [key, value]: [string, ModelRepositoryParameter]) => {
+        if (value !== undefined) {
+          acc[key] = ModelRepositoryParameter.fromPartial(value);
+        }
+        return acc;
+      }, {});
+    return message;
+  },
+};
+
+function createBaseRepositoryModelUnloadRequest_ParametersEntry(): RepositoryModelUnloadRequest_ParametersEntry {
+  return { key: "", value: undefined };
+}
+
+export const RepositoryModelUnloadRequest_ParametersEntry: MessageFns<RepositoryModelUnloadRequest_ParametersEntry> = {
+  encode(
+    message: RepositoryModelUnloadRequest_ParametersEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      ModelRepositoryParameter.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryModelUnloadRequest_ParametersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryModelUnloadRequest_ParametersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = ModelRepositoryParameter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryModelUnloadRequest_ParametersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? ModelRepositoryParameter.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: RepositoryModelUnloadRequest_ParametersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = ModelRepositoryParameter.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryModelUnloadRequest_ParametersEntry>, I>>(
+    base?: I,
+  ): RepositoryModelUnloadRequest_ParametersEntry {
+    return RepositoryModelUnloadRequest_ParametersEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryModelUnloadRequest_ParametersEntry>, I>>(
+    object: I,
+  ): RepositoryModelUnloadRequest_ParametersEntry {
+    const message = createBaseRepositoryModelUnloadRequest_ParametersEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? ModelRepositoryParameter.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRepositoryModelUnloadResponse(): RepositoryModelUnloadResponse {
+  return { modelName: "", isUnloaded: false };
+}
+
+export const RepositoryModelUnloadResponse: MessageFns<RepositoryModelUnloadResponse> = {
+  encode(message: RepositoryModelUnloadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modelName !== "") {
+      writer.uint32(10).string(message.modelName);
+    }
+    if (message.isUnloaded !== false) {
+      writer.uint32(16).bool(message.isUnloaded);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RepositoryModelUnloadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRepositoryModelUnloadResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.modelName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isUnloaded = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RepositoryModelUnloadResponse {
+    return {
+      modelName: isSet(object.modelName)
+        ? globalThis.String(object.modelName)
+        : isSet(object.model_name)
+        ? globalThis.String(object.model_name)
+        : "",
+      isUnloaded: isSet(object.isUnloaded)
+        ? globalThis.Boolean(object.isUnloaded)
+        : isSet(object.is_unloaded)
+        ? globalThis.Boolean(object.is_unloaded)
+        : false,
+    };
+  },
+
+  toJSON(message: RepositoryModelUnloadResponse): unknown {
+    const obj: any = {};
+    if (message.modelName !== "") {
+      obj.modelName = message.modelName;
+    }
+    if (message.isUnloaded !== false) {
+      obj.isUnloaded = message.isUnloaded;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RepositoryModelUnloadResponse>, I>>(base?: I): RepositoryModelUnloadResponse {
+    return RepositoryModelUnloadResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RepositoryModelUnloadResponse>, I>>(
+    object: I,
+  ): RepositoryModelUnloadResponse {
+    const message = createBaseRepositoryModelUnloadResponse();
+    message.modelName = object.modelName ?? "";
+    message.isUnloaded = object.isUnloaded ?? false;
+    return message;
+  },
+};
+
+function createBaseSystemSharedMemoryStatusRequest(): SystemSharedMemoryStatusRequest {
+  return { name: "" };
+}
+
+export const SystemSharedMemoryStatusRequest: MessageFns<SystemSharedMemoryStatusRequest> = {
+  encode(message: SystemSharedMemoryStatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryStatusRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSystemSharedMemoryStatusRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SystemSharedMemoryStatusRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: SystemSharedMemoryStatusRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SystemSharedMemoryStatusRequest>, I>>(base?: I): SystemSharedMemoryStatusRequest {
+    return SystemSharedMemoryStatusRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryStatusRequest>, I>>(
+    object: I,
+  ): SystemSharedMemoryStatusRequest {
+    const message = createBaseSystemSharedMemoryStatusRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseSystemSharedMemoryStatusResponse(): SystemSharedMemoryStatusResponse {
+  return { regions: {} };
+}
+
+export const SystemSharedMemoryStatusResponse: MessageFns<SystemSharedMemoryStatusResponse> = {
+  encode(message: SystemSharedMemoryStatusResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.regions).forEach(
+      ([key, value]: [string, SystemSharedMemoryStatusResponse_RegionStatus]) => {
+        SystemSharedMemoryStatusResponse_RegionsEntry.encode({ key: key as any, value }, writer.uint32(10).fork())
+          .join();
+      },
+    );
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryStatusResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSystemSharedMemoryStatusResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = SystemSharedMemoryStatusResponse_RegionsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.regions[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SystemSharedMemoryStatusResponse {
+    return {
+      regions: isObject(object.regions)
+        ? (globalThis.Object.entries(object.regions) as [string, any][]).reduce(
+          (acc: { [key: string]: SystemSharedMemoryStatusResponse_RegionStatus }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: SystemSharedMemoryStatusResponse_RegionStatus.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: SystemSharedMemoryStatusResponse): unknown {
+    const obj: any = {};
+    if (message.regions) {
+      const entries = globalThis.Object.entries(message.regions) as [
+        string,
+        SystemSharedMemoryStatusResponse_RegionStatus,
+      ][];
+      if (entries.length > 0) {
+        obj.regions = {};
+        entries.forEach(([k, v]) => {
+          obj.regions[k] = SystemSharedMemoryStatusResponse_RegionStatus.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SystemSharedMemoryStatusResponse>, I>>(
+    base?: I,
+  ): SystemSharedMemoryStatusResponse {
+    return SystemSharedMemoryStatusResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryStatusResponse>, I>>(
+    object: I,
+  ): SystemSharedMemoryStatusResponse {
+    const message = createBaseSystemSharedMemoryStatusResponse();
+    message.regions =
+      (globalThis.Object.entries(object.regions ?? {}) as [string, SystemSharedMemoryStatusResponse_RegionStatus][])
+        .reduce(
+          (
+            acc: { [key: string]: SystemSharedMemoryStatusResponse_RegionStatus },
+            [key, value]: [string, SystemSharedMemoryStatusResponse_RegionStatus],
+          ) => {
+            if (value !== undefined) {
+              acc[key] = SystemSharedMemoryStatusResponse_RegionStatus.fromPartial(value);
+            }
+            return acc;
+          },
+          {},
+        );
+    return message;
+  },
+};
+
+function createBaseSystemSharedMemoryStatusResponse_RegionStatus(): SystemSharedMemoryStatusResponse_RegionStatus {
+  return { name: "", key: "", offset: 0n, byteSize: 0n };
+}
+
+export const SystemSharedMemoryStatusResponse_RegionStatus: MessageFns<SystemSharedMemoryStatusResponse_RegionStatus> =
+  {
+    encode(
+      message: SystemSharedMemoryStatusResponse_RegionStatus,
+      writer: BinaryWriter = new BinaryWriter(),
+    ): BinaryWriter {
+      if (message.name !== "") {
+        writer.uint32(10).string(message.name);
+      }
+      if (message.key !== "") {
+        writer.uint32(18).string(message.key);
+      }
+      if (message.offset !== 0n) {
+        if (BigInt.asUintN(64, message.offset) !== message.offset) {
+          throw new globalThis.Error("value provided for field message.offset of type uint64 too large");
+        }
+        writer.uint32(24).uint64(message.offset);
+      }
+      if (message.byteSize !== 0n) {
+        if (BigInt.asUintN(64, message.byteSize) !== message.byteSize) {
+          throw new globalThis.Error("value provided for field message.byteSize of type uint64 too large");
+        }
+        writer.uint32(32).uint64(message.byteSize);
+      }
+      return writer;
+    },
+
+    decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryStatusResponse_RegionStatus {
+      const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+      const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+      if (previousRecursionDepth >= 100) {
+        throw new globalThis.Error("protobuf decode recursion limit exceeded");
+      }
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+      try {
+        const end = length === undefined ? reader.len : reader.pos + length;
+        const message = createBaseSystemSharedMemoryStatusResponse_RegionStatus();
+        while (reader.pos < end) {
+          const tag = reader.uint32();
+          switch (tag >>> 3) {
+            case 1: {
+              if (tag !== 10) {
+                break;
+              }
+
+              message.name = reader.string();
+              continue;
+            }
+            case 2: {
+              if (tag !== 18) {
+                break;
+              }
+
+              message.key = reader.string();
+              continue;
+            }
+            case 3: {
+              if (tag !== 24) {
+                break;
+              }
+
+              message.offset = reader.uint64() as bigint;
+              continue;
+            }
+            case 4: {
+              if (tag !== 32) {
+                break;
+              }
+
+              message.byteSize = reader.uint64() as bigint;
+              continue;
+            }
+          }
+          if ((tag & 7) === 4 || tag === 0) {
+            break;
+          }
+          reader.skip(tag & 7);
+        }
+        return message;
+      } finally {
+        (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+      }
+    },
+
+    fromJSON(object: any): SystemSharedMemoryStatusResponse_RegionStatus {
+      return {
+        name: isSet(object.name) ? globalThis.String(object.name) : "",
+        key: isSet(object.key) ? globalThis.String(object.key) : "",
+        offset: isSet(object.offset) ? BigInt(object.offset) : 0n,
+        byteSize: isSet(object.byteSize)
+          ? BigInt(object.byteSize)
+          : isSet(object.byte_size)
+          ? BigInt(object.byte_size)
+          : 0n,
+      };
+    },
+
+    toJSON(message: SystemSharedMemoryStatusResponse_RegionStatus): unknown {
+      const obj: any = {};
+      if (message.name !== "") {
+        obj.name = message.name;
+      }
+      if (message.key !== "") {
+        obj.key = message.key;
+      }
+      if (message.offset !== 0n) {
+        obj.offset = message.offset.toString();
+      }
+      if (message.byteSize !== 0n) {
+        obj.byteSize = message.byteSize.toString();
+      }
+      return obj;
+    },
+
+    create<I extends Exact<DeepPartial<SystemSharedMemoryStatusResponse_RegionStatus>, I>>(
+      base?: I,
+    ): SystemSharedMemoryStatusResponse_RegionStatus {
+      return SystemSharedMemoryStatusResponse_RegionStatus.fromPartial(base ?? ({} as any));
+    },
+    fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryStatusResponse_RegionStatus>, I>>(
+      object: I,
+    ): SystemSharedMemoryStatusResponse_RegionStatus {
+      const message = createBaseSystemSharedMemoryStatusResponse_RegionStatus();
+      message.name = object.name ?? "";
+      message.key = object.key ?? "";
+      message.offset = (object.offset !== undefined && object.offset !== null) ? BigInt(object.offset) : 0n;
+      message.byteSize = (object.byteSize !== undefined && object.byteSize !== null) ? BigInt(object.byteSize) : 0n;
+      return message;
+    },
+  };
+
+function createBaseSystemSharedMemoryStatusResponse_RegionsEntry(): SystemSharedMemoryStatusResponse_RegionsEntry {
+  return { key: "", value: undefined };
+}
+
+export const SystemSharedMemoryStatusResponse_RegionsEntry: MessageFns<SystemSharedMemoryStatusResponse_RegionsEntry> =
+  {
+    encode(
+      message: SystemSharedMemoryStatusResponse_RegionsEntry,
+      writer: BinaryWriter = new BinaryWriter(),
+    ): BinaryWriter {
+      if (message.key !== "") {
+        writer.uint32(10).string(message.key);
+      }
+      if (message.value !== undefined) {
+        SystemSharedMemoryStatusResponse_RegionStatus.encode(message.value, writer.uint32(18).fork()).join();
+      }
+      return writer;
+    },
+
+    decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryStatusResponse_RegionsEntry {
+      const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+      const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+      if (previousRecursionDepth >= 100) {
+        throw new globalThis.Error("protobuf decode recursion limit exceeded");
+      }
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+      try {
+        const end = length === undefined ? reader.len : reader.pos + length;
+        const message = createBaseSystemSharedMemoryStatusResponse_RegionsEntry();
+        while (reader.pos < end) {
+          const tag = reader.uint32();
+          switch (tag >>> 3) {
+            case 1: {
+              if (tag !== 10) {
+                break;
+              }
+
+              message.key = reader.string();
+              continue;
+            }
+            case 2: {
+              if (tag !== 18) {
+                break;
+              }
+
+              message.value = SystemSharedMemoryStatusResponse_RegionStatus.decode(reader, reader.uint32());
+              continue;
+            }
+          }
+          if ((tag & 7) === 4 || tag === 0) {
+            break;
+          }
+          reader.skip(tag & 7);
+        }
+        return message;
+      } finally {
+        (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+      }
+    },
+
+    fromJSON(object: any): SystemSharedMemoryStatusResponse_RegionsEntry {
+      return {
+        key: isSet(object.key) ? globalThis.String(object.key) : "",
+        value: isSet(object.value) ? SystemSharedMemoryStatusResponse_RegionStatus.fromJSON(object.value) : undefined,
+      };
+    },
+
+    toJSON(message: SystemSharedMemoryStatusResponse_RegionsEntry): unknown {
+      const obj: any = {};
+      if (message.key !== "") {
+        obj.key = message.key;
+      }
+      if (message.value !== undefined) {
+        obj.value = SystemSharedMemoryStatusResponse_RegionStatus.toJSON(message.value);
+      }
+      return obj;
+    },
+
+    create<I extends Exact<DeepPartial<SystemSharedMemoryStatusResponse_RegionsEntry>, I>>(
+      base?: I,
+    ): SystemSharedMemoryStatusResponse_RegionsEntry {
+      return SystemSharedMemoryStatusResponse_RegionsEntry.fromPartial(base ?? ({} as any));
+    },
+    fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryStatusResponse_RegionsEntry>, I>>(
+      object: I,
+    ): SystemSharedMemoryStatusResponse_RegionsEntry {
+      const message = createBaseSystemSharedMemoryStatusResponse_RegionsEntry();
+      message.key = object.key ?? "";
+      message.value = (object.value !== undefined && object.value !== null)
+        ? SystemSharedMemoryStatusResponse_RegionStatus.fromPartial(object.value)
+        : undefined;
+      return message;
+    },
+  };
+
+function createBaseSystemSharedMemoryRegisterRequest(): SystemSharedMemoryRegisterRequest {
+  return { name: "", key: "", offset: 0n, byteSize: 0n };
+}
+
+export const SystemSharedMemoryRegisterRequest: MessageFns<SystemSharedMemoryRegisterRequest> = {
+  encode(message: SystemSharedMemoryRegisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.offset !== 0n) {
+      if (BigInt.asUintN(64, message.offset) !== message.offset) {
+        throw new globalThis.Error("value provided for field message.offset of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.offset);
+    }
+    if (message.byteSize !== 0n) {
+      if (BigInt.asUintN(64, message.byteSize) !== message.byteSize) {
+        throw new globalThis.Error("value provided for field message.byteSize of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.byteSize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryRegisterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSystemSharedMemoryRegisterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.offset = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.byteSize = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SystemSharedMemoryRegisterRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      offset: isSet(object.offset) ? BigInt(object.offset) : 0n,
+      byteSize: isSet(object.byteSize)
+        ? BigInt(object.byteSize)
+        : isSet(object.byte_size)
+        ? BigInt(object.byte_size)
+        : 0n,
+    };
+  },
+
+  toJSON(message: SystemSharedMemoryRegisterRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.offset !== 0n) {
+      obj.offset = message.offset.toString();
+    }
+    if (message.byteSize !== 0n) {
+      obj.byteSize = message.byteSize.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SystemSharedMemoryRegisterRequest>, I>>(
+    base?: I,
+  ): SystemSharedMemoryRegisterRequest {
+    return SystemSharedMemoryRegisterRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryRegisterRequest>, I>>(
+    object: I,
+  ): SystemSharedMemoryRegisterRequest {
+    const message = createBaseSystemSharedMemoryRegisterRequest();
+    message.name = object.name ?? "";
+    message.key = object.key ?? "";
+    message.offset = (object.offset !== undefined && object.offset !== null) ? BigInt(object.offset) : 0n;
+    message.byteSize = (object.byteSize !== undefined && object.byteSize !== null) ? BigInt(object.byteSize) : 0n;
+    return message;
+  },
+};
+
+function createBaseSystemSharedMemoryRegisterResponse(): SystemSharedMemoryRegisterResponse {
+  return {};
+}
+
+export const SystemSharedMemoryRegisterResponse: MessageFns<SystemSharedMemoryRegisterResponse> = {
+  encode(_: SystemSharedMemoryRegisterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryRegisterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSystemSharedMemoryRegisterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): SystemSharedMemoryRegisterResponse {
+    return {};
+  },
+
+  toJSON(_: SystemSharedMemoryRegisterResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SystemSharedMemoryRegisterResponse>, I>>(
+    base?: I,
+  ): SystemSharedMemoryRegisterResponse {
+    return SystemSharedMemoryRegisterResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryRegisterResponse>, I>>(
+    _: I,
+  ): SystemSharedMemoryRegisterResponse {
+    const message = createBaseSystemSharedMemoryRegisterResponse();
+    return message;
+  },
+};
+
+function createBaseSystemSharedMemoryUnregisterRequest(): SystemSharedMemoryUnregisterRequest {
+  return { name: "" };
+}
+
+export const SystemSharedMemoryUnregisterRequest: MessageFns<SystemSharedMemoryUnregisterRequest> = {
+  encode(message: SystemSharedMemoryUnregisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryUnregisterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSystemSharedMemoryUnregisterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SystemSharedMemoryUnregisterRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: SystemSharedMemoryUnregisterRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SystemSharedMemoryUnregisterRequest>, I>>(
+    base?: I,
+  ): SystemSharedMemoryUnregisterRequest {
+    return SystemSharedMemoryUnregisterRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryUnregisterRequest>, I>>(
+    object: I,
+  ): SystemSharedMemoryUnregisterRequest {
+    const message = createBaseSystemSharedMemoryUnregisterRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseSystemSharedMemoryUnregisterResponse(): SystemSharedMemoryUnregisterResponse {
+  return {};
+}
+
+export const SystemSharedMemoryUnregisterResponse: MessageFns<SystemSharedMemoryUnregisterResponse> = {
+  encode(_: SystemSharedMemoryUnregisterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SystemSharedMemoryUnregisterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSystemSharedMemoryUnregisterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): SystemSharedMemoryUnregisterResponse {
+    return {};
+  },
+
+  toJSON(_: SystemSharedMemoryUnregisterResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SystemSharedMemoryUnregisterResponse>, I>>(
+    base?: I,
+  ): SystemSharedMemoryUnregisterResponse {
+    return SystemSharedMemoryUnregisterResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SystemSharedMemoryUnregisterResponse>, I>>(
+    _: I,
+  ): SystemSharedMemoryUnregisterResponse {
+    const message = createBaseSystemSharedMemoryUnregisterResponse();
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryStatusRequest(): CudaSharedMemoryStatusRequest {
+  return { name: "" };
+}
+
+export const CudaSharedMemoryStatusRequest: MessageFns<CudaSharedMemoryStatusRequest> = {
+  encode(message: CudaSharedMemoryStatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryStatusRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryStatusRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CudaSharedMemoryStatusRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: CudaSharedMemoryStatusRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryStatusRequest>, I>>(base?: I): CudaSharedMemoryStatusRequest {
+    return CudaSharedMemoryStatusRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryStatusRequest>, I>>(
+    object: I,
+  ): CudaSharedMemoryStatusRequest {
+    const message = createBaseCudaSharedMemoryStatusRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryStatusResponse(): CudaSharedMemoryStatusResponse {
+  return { regions: {} };
+}
+
+export const CudaSharedMemoryStatusResponse: MessageFns<CudaSharedMemoryStatusResponse> = {
+  encode(message: CudaSharedMemoryStatusResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.regions).forEach(
+      ([key, value]: [string, CudaSharedMemoryStatusResponse_RegionStatus]) => {
+        CudaSharedMemoryStatusResponse_RegionsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+      },
+    );
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryStatusResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryStatusResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = CudaSharedMemoryStatusResponse_RegionsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.regions[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CudaSharedMemoryStatusResponse {
+    return {
+      regions: isObject(object.regions)
+        ? (globalThis.Object.entries(object.regions) as [string, any][]).reduce(
+          (acc: { [key: string]: CudaSharedMemoryStatusResponse_RegionStatus }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: CudaSharedMemoryStatusResponse_RegionStatus.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: CudaSharedMemoryStatusResponse): unknown {
+    const obj: any = {};
+    if (message.regions) {
+      const entries = globalThis.Object.entries(message.regions) as [
+        string,
+        CudaSharedMemoryStatusResponse_RegionStatus,
+      ][];
+      if (entries.length > 0) {
+        obj.regions = {};
+        entries.forEach(([k, v]) => {
+          obj.regions[k] = CudaSharedMemoryStatusResponse_RegionStatus.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryStatusResponse>, I>>(base?: I): CudaSharedMemoryStatusResponse {
+    return CudaSharedMemoryStatusResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryStatusResponse>, I>>(
+    object: I,
+  ): CudaSharedMemoryStatusResponse {
+    const message = createBaseCudaSharedMemoryStatusResponse();
+    message.regions =
+      (globalThis.Object.entries(object.regions ?? {}) as [string, CudaSharedMemoryStatusResponse_RegionStatus][])
+        .reduce(
+          (
+            acc: { [key: string]: CudaSharedMemoryStatusResponse_RegionStatus },
+            [key, value]: [string, CudaSharedMemoryStatusResponse_RegionStatus],
+          ) => {
+            if (value !== undefined) {
+              acc[key] = CudaSharedMemoryStatusResponse_RegionStatus.fromPartial(value);
+            }
+            return acc;
+          },
+          {},
+        );
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryStatusResponse_RegionStatus(): CudaSharedMemoryStatusResponse_RegionStatus {
+  return { name: "", deviceId: 0n, byteSize: 0n };
+}
+
+export const CudaSharedMemoryStatusResponse_RegionStatus: MessageFns<CudaSharedMemoryStatusResponse_RegionStatus> = {
+  encode(
+    message: CudaSharedMemoryStatusResponse_RegionStatus,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.deviceId !== 0n) {
+      if (BigInt.asUintN(64, message.deviceId) !== message.deviceId) {
+        throw new globalThis.Error("value provided for field message.deviceId of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.deviceId);
+    }
+    if (message.byteSize !== 0n) {
+      if (BigInt.asUintN(64, message.byteSize) !== message.byteSize) {
+        throw new globalThis.Error("value provided for field message.byteSize of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.byteSize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryStatusResponse_RegionStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryStatusResponse_RegionStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.deviceId = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.byteSize = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CudaSharedMemoryStatusResponse_RegionStatus {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      deviceId: isSet(object.deviceId)
+        ? BigInt(object.deviceId)
+        : isSet(object.device_id)
+        ? BigInt(object.device_id)
+        : 0n,
+      byteSize: isSet(object.byteSize)
+        ? BigInt(object.byteSize)
+        : isSet(object.byte_size)
+        ? BigInt(object.byte_size)
+        : 0n,
+    };
+  },
+
+  toJSON(message: CudaSharedMemoryStatusResponse_RegionStatus): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.deviceId !== 0n) {
+      obj.deviceId = message.deviceId.toString();
+    }
+    if (message.byteSize !== 0n) {
+      obj.byteSize = message.byteSize.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryStatusResponse_RegionStatus>, I>>(
+    base?: I,
+  ): CudaSharedMemoryStatusResponse_RegionStatus {
+    return CudaSharedMemoryStatusResponse_RegionStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryStatusResponse_RegionStatus>, I>>(
+    object: I,
+  ): CudaSharedMemoryStatusResponse_RegionStatus {
+    const message = createBaseCudaSharedMemoryStatusResponse_RegionStatus();
+    message.name = object.name ?? "";
+    message.deviceId = (object.deviceId !== undefined && object.deviceId !== null) ? BigInt(object.deviceId) : 0n;
+    message.byteSize = (object.byteSize !== undefined && object.byteSize !== null) ? BigInt(object.byteSize) : 0n;
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryStatusResponse_RegionsEntry(): CudaSharedMemoryStatusResponse_RegionsEntry {
+  return { key: "", value: undefined };
+}
+
+export const CudaSharedMemoryStatusResponse_RegionsEntry: MessageFns<CudaSharedMemoryStatusResponse_RegionsEntry> = {
+  encode(
+    message: CudaSharedMemoryStatusResponse_RegionsEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      CudaSharedMemoryStatusResponse_RegionStatus.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryStatusResponse_RegionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryStatusResponse_RegionsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = CudaSharedMemoryStatusResponse_RegionStatus.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CudaSharedMemoryStatusResponse_RegionsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? CudaSharedMemoryStatusResponse_RegionStatus.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: CudaSharedMemoryStatusResponse_RegionsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = CudaSharedMemoryStatusResponse_RegionStatus.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryStatusResponse_RegionsEntry>, I>>(
+    base?: I,
+  ): CudaSharedMemoryStatusResponse_RegionsEntry {
+    return CudaSharedMemoryStatusResponse_RegionsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryStatusResponse_RegionsEntry>, I>>(
+    object: I,
+  ): CudaSharedMemoryStatusResponse_RegionsEntry {
+    const message = createBaseCudaSharedMemoryStatusResponse_RegionsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? CudaSharedMemoryStatusResponse_RegionStatus.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryRegisterRequest(): CudaSharedMemoryRegisterRequest {
+  return { name: "", rawHandle: new Uint8Array(0), deviceId: 0n, byteSize: 0n };
+}
+
+export const CudaSharedMemoryRegisterRequest: MessageFns<CudaSharedMemoryRegisterRequest> = {
+  encode(message: CudaSharedMemoryRegisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.rawHandle.length !== 0) {
+      writer.uint32(18).bytes(message.rawHandle);
+    }
+    if (message.deviceId !== 0n) {
+      if (BigInt.asIntN(64, message.deviceId) !== message.deviceId) {
+        throw new globalThis.Error("value provided for field message.deviceId of type int64 too large");
+      }
+      writer.uint32(24).int64(message.deviceId);
+    }
+    if (message.byteSize !== 0n) {
+      if (BigInt.asUintN(64, message.byteSize) !== message.byteSize) {
+        throw new globalThis.Error("value provided for field message.byteSize of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.byteSize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryRegisterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryRegisterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rawHandle = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.deviceId = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.byteSize = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CudaSharedMemoryRegisterRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      rawHandle: isSet(object.rawHandle)
+        ? bytesFromBase64(object.rawHandle)
+        : isSet(object.raw_handle)
+        ? bytesFromBase64(object.raw_handle)
+        : new Uint8Array(0),
+      deviceId: isSet(object.deviceId)
+        ? BigInt(object.deviceId)
+        : isSet(object.device_id)
+        ? BigInt(object.device_id)
+        : 0n,
+      byteSize: isSet(object.byteSize)
+        ? BigInt(object.byteSize)
+        : isSet(object.byte_size)
+        ? BigInt(object.byte_size)
+        : 0n,
+    };
+  },
+
+  toJSON(message: CudaSharedMemoryRegisterRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.rawHandle.length !== 0) {
+      obj.rawHandle = base64FromBytes(message.rawHandle);
+    }
+    if (message.deviceId !== 0n) {
+      obj.deviceId = message.deviceId.toString();
+    }
+    if (message.byteSize !== 0n) {
+      obj.byteSize = message.byteSize.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryRegisterRequest>, I>>(base?: I): CudaSharedMemoryRegisterRequest {
+    return CudaSharedMemoryRegisterRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryRegisterRequest>, I>>(
+    object: I,
+  ): CudaSharedMemoryRegisterRequest {
+    const message = createBaseCudaSharedMemoryRegisterRequest();
+    message.name = object.name ?? "";
+    message.rawHandle = object.rawHandle ?? new Uint8Array(0);
+    message.deviceId = (object.deviceId !== undefined && object.deviceId !== null) ? BigInt(object.deviceId) : 0n;
+    message.byteSize = (object.byteSize !== undefined && object.byteSize !== null) ? BigInt(object.byteSize) : 0n;
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryRegisterResponse(): CudaSharedMemoryRegisterResponse {
+  return {};
+}
+
+export const CudaSharedMemoryRegisterResponse: MessageFns<CudaSharedMemoryRegisterResponse> = {
+  encode(_: CudaSharedMemoryRegisterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryRegisterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryRegisterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): CudaSharedMemoryRegisterResponse {
+    return {};
+  },
+
+  toJSON(_: CudaSharedMemoryRegisterResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryRegisterResponse>, I>>(
+    base?: I,
+  ): CudaSharedMemoryRegisterResponse {
+    return CudaSharedMemoryRegisterResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryRegisterResponse>, I>>(
+    _: I,
+  ): CudaSharedMemoryRegisterResponse {
+    const message = createBaseCudaSharedMemoryRegisterResponse();
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryUnregisterRequest(): CudaSharedMemoryUnregisterRequest {
+  return { name: "" };
+}
+
+export const CudaSharedMemoryUnregisterRequest: MessageFns<CudaSharedMemoryUnregisterRequest> = {
+  encode(message: CudaSharedMemoryUnregisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryUnregisterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryUnregisterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CudaSharedMemoryUnregisterRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: CudaSharedMemoryUnregisterRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryUnregisterRequest>, I>>(
+    base?: I,
+  ): CudaSharedMemoryUnregisterRequest {
+    return CudaSharedMemoryUnregisterRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryUnregisterRequest>, I>>(
+    object: I,
+  ): CudaSharedMemoryUnregisterRequest {
+    const message = createBaseCudaSharedMemoryUnregisterRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseCudaSharedMemoryUnregisterResponse(): CudaSharedMemoryUnregisterResponse {
+  return {};
+}
+
+export const CudaSharedMemoryUnregisterResponse: MessageFns<CudaSharedMemoryUnregisterResponse> = {
+  encode(_: CudaSharedMemoryUnregisterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CudaSharedMemoryUnregisterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCudaSharedMemoryUnregisterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): CudaSharedMemoryUnregisterResponse {
+    return {};
+  },
+
+  toJSON(_: CudaSharedMemoryUnregisterResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CudaSharedMemoryUnregisterResponse>, I>>(
+    base?: I,
+  ): CudaSharedMemoryUnregisterResponse {
+    return CudaSharedMemoryUnregisterResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CudaSharedMemoryUnregisterResponse>, I>>(
+    _: I,
+  ): CudaSharedMemoryUnregisterResponse {
+    const message = createBaseCudaSharedMemoryUnregisterResponse();
+    return message;
+  },
+};
+
+function createBaseTraceSettingRequest(): TraceSettingRequest {
+  return { settings: {}, modelName: "" };
+}
+
+export const TraceSettingRequest: MessageFns<TraceSettingRequest> = {
+  encode(message: TraceSettingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.settings).forEach(([key, value]: [string, TraceSettingRequest_SettingValue]) => {
+      TraceSettingRequest_SettingsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    if (message.modelName !== "") {
+      writer.uint32(18).string(message.modelName);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceSettingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceSettingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = TraceSettingRequest_SettingsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.settings[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.modelName = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceSettingRequest {
+    return {
+      settings: isObject(object.settings)
+        ? (globalThis.Object.entries(object.settings) as [string, any][]).reduce(
+          (acc: { [key: string]: TraceSettingRequest_SettingValue }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: TraceSettingRequest_SettingValue.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      modelName: isSet(object.modelName)
+        ? globalThis.String(object.modelName)
+        : isSet(object.model_name)
+        ? globalThis.String(object.model_name)
+        : "",
+    };
+  },
+
+  toJSON(message: TraceSettingRequest): unknown {
+    const obj: any = {};
+    if (message.settings) {
+      const entries = globalThis.Object.entries(message.settings) as [string, TraceSettingRequest_SettingValue][];
+      if (entries.length > 0) {
+        obj.settings = {};
+        entries.forEach(([k, v]) => {
+          obj.settings[k] = TraceSettingRequest_SettingValue.toJSON(v);
+        });
+      }
+    }
+    if (message.modelName !== "") {
+      obj.modelName = message.modelName;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TraceSettingRequest>, I>>(base?: I): TraceSettingRequest {
+    return TraceSettingRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TraceSettingRequest>, I>>(object: I): TraceSettingRequest {
+    const message = createBaseTraceSettingRequest();
+    message.settings =
+      (globalThis.Object.entries(object.settings ?? {}) as [string, TraceSettingRequest_SettingValue][]).reduce(
+        (
+          acc: { [key: string]: TraceSettingRequest_SettingValue },
+          [key, value]: [string, TraceSettingRequest_SettingValue],
+        ) => {
+          if (value !== undefined) {
+            acc[key] = TraceSettingRequest_SettingValue.fromPartial(value);
+          }
+          return acc;
+        },
+        {},
+      );
+    message.modelName = object.modelName ?? "";
+    return message;
+  },
+};
+
+function createBaseTraceSettingRequest_SettingValue(): TraceSettingRequest_SettingValue {
+  return { value: [] };
+}
+
+export const TraceSettingRequest_SettingValue: MessageFns<TraceSettingRequest_SettingValue> = {
+  encode(message: TraceSettingRequest_SettingValue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.value) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceSettingRequest_SettingValue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceSettingRequest_SettingValue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.value.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceSettingRequest_SettingValue {
+    return { value: globalThis.Array.isArray(object?.value) ? object.value.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: TraceSettingRequest_SettingValue): unknown {
+    const obj: any = {};
+    if (message.value?.length) {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TraceSettingRequest_SettingValue>, I>>(
+    base?: I,
+  ): TraceSettingRequest_SettingValue {
+    return TraceSettingRequest_SettingValue.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TraceSettingRequest_SettingValue>, I>>(
+    object: I,
+  ): TraceSettingRequest_SettingValue {
+    const message = createBaseTraceSettingRequest_SettingValue();
+    message.value = object.value?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseTraceSettingRequest_SettingsEntry(): TraceSettingRequest_SettingsEntry {
+  return { key: "", value: undefined };
+}
+
+export const TraceSettingRequest_SettingsEntry: MessageFns<TraceSettingRequest_SettingsEntry> = {
+  encode(message: TraceSettingRequest_SettingsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      TraceSettingRequest_SettingValue.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceSettingRequest_SettingsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceSettingRequest_SettingsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = TraceSettingRequest_SettingValue.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceSettingRequest_SettingsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? TraceSettingRequest_SettingValue.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: TraceSettingRequest_SettingsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = TraceSettingRequest_SettingValue.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TraceSettingRequest_SettingsEntry>, I>>(
+    base?: I,
+  ): TraceSettingRequest_SettingsEntry {
+    return TraceSettingRequest_SettingsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TraceSettingRequest_SettingsEntry>, I>>(
+    object: I,
+  ): TraceSettingRequest_SettingsEntry {
+    const message = createBaseTraceSettingRequest_SettingsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? TraceSettingRequest_SettingValue.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTraceSettingResponse(): TraceSettingResponse {
+  return { settings: {} };
+}
+
+export const TraceSettingResponse: MessageFns<TraceSettingResponse> = {
+  encode(message: TraceSettingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.settings).forEach(([key, value]: [string, TraceSettingResponse_SettingValue]) => {
+      TraceSettingResponse_SettingsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceSettingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceSettingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = TraceSettingResponse_SettingsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.settings[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceSettingResponse {
+    return {
+      settings: isObject(object.settings)
+        ? (globalThis.Object.entries(object.settings) as [string, any][]).reduce(
+          (acc: { [key: string]: TraceSettingResponse_SettingValue }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: TraceSettingResponse_SettingValue.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: TraceSettingResponse): unknown {
+    const obj: any = {};
+    if (message.settings) {
+      const entries = globalThis.Object.entries(message.settings) as [string, TraceSettingResponse_SettingValue][];
+      if (entries.length > 0) {
+        obj.settings = {};
+        entries.forEach(([k, v]) => {
+          obj.settings[k] = TraceSettingResponse_SettingValue.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TraceSettingResponse>, I>>(base?: I): TraceSettingResponse {
+    return TraceSettingResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TraceSettingResponse>, I>>(object: I): TraceSettingResponse {
+    const message = createBaseTraceSettingResponse();
+    message.settings =
+      (globalThis.Object.entries(object.settings ?? {}) as [string, TraceSettingResponse_SettingValue][]).reduce(
+        (
+          acc: { [key: string]: TraceSettingResponse_SettingValue },
+          [key, value]: [string, TraceSettingResponse_SettingValue],
+        ) => {
+          if (value !== undefined) {
+            acc[key] = TraceSettingResponse_SettingValue.fromPartial(value);
+          }
+          return acc;
+        },
+        {},
+      );
+    return message;
+  },
+};
+
+function createBaseTraceSettingResponse_SettingValue(): TraceSettingResponse_SettingValue {
+  return { value: [] };
+}
+
+export const TraceSettingResponse_SettingValue: MessageFns<TraceSettingResponse_SettingValue> = {
+  encode(message: TraceSettingResponse_SettingValue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.value) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceSettingResponse_SettingValue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceSettingResponse_SettingValue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.value.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceSettingResponse_SettingValue {
+    return { value: globalThis.Array.isArray(object?.value) ? object.value.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: TraceSettingResponse_SettingValue): unknown {
+    const obj: any = {};
+    if (message.value?.length) {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TraceSettingResponse_SettingValue>, I>>(
+    base?: I,
+  ): TraceSettingResponse_SettingValue {
+    return TraceSettingResponse_SettingValue.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TraceSettingResponse_SettingValue>, I>>(
+    object: I,
+  ): TraceSettingResponse_SettingValue {
+    const message = createBaseTraceSettingResponse_SettingValue();
+    message.value = object.value?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseTraceSettingResponse_SettingsEntry(): TraceSettingResponse_SettingsEntry {
+  return { key: "", value: undefined };
+}
+
+export const TraceSettingResponse_SettingsEntry: MessageFns<TraceSettingResponse_SettingsEntry> = {
+  encode(message: TraceSettingResponse_SettingsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      TraceSettingResponse_SettingValue.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceSettingResponse_SettingsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceSettingResponse_SettingsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = TraceSettingResponse_SettingValue.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TraceSettingResponse_SettingsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? TraceSettingResponse_SettingValue.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: TraceSettingResponse_SettingsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = TraceSettingResponse_SettingValue.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TraceSettingResponse_SettingsEntry>, I>>(
+    base?: I,
+  ): TraceSettingResponse_SettingsEntry {
+    return TraceSettingResponse_SettingsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TraceSettingResponse_SettingsEntry>, I>>(
+    object: I,
+  ): TraceSettingResponse_SettingsEntry {
+    const message = createBaseTraceSettingResponse_SettingsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? TraceSettingResponse_SettingValue.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLogSettingsRequest(): LogSettingsRequest {
+  return { settings: {} };
+}
+
+export const LogSettingsRequest: MessageFns<LogSettingsRequest> = {
+  encode(message: LogSettingsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.settings).forEach(([key, value]: [string, LogSettingsRequest_SettingValue]) => {
+      LogSettingsRequest_SettingsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogSettingsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogSettingsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = LogSettingsRequest_SettingsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.settings[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogSettingsRequest {
+    return {
+      settings: isObject(object.settings)
+        ? (globalThis.Object.entries(object.settings) as [string, any][]).reduce(
+          (acc: { [key: string]: LogSettingsRequest_SettingValue }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: LogSettingsRequest_SettingValue.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: LogSettingsRequest): unknown {
+    const obj: any = {};
+    if (message.settings) {
+      const entries = globalThis.Object.entries(message.settings) as [string, LogSettingsRequest_SettingValue][];
+      if (entries.length > 0) {
+        obj.settings = {};
+        entries.forEach(([k, v]) => {
+          obj.settings[k] = LogSettingsRequest_SettingValue.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LogSettingsRequest>, I>>(base?: I): LogSettingsRequest {
+    return LogSettingsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogSettingsRequest>, I>>(object: I): LogSettingsRequest {
+    const message = createBaseLogSettingsRequest();
+    message.settings = (globalThis.Object.entries(object.settings ?? {}) as [string, LogSettingsRequest_SettingValue][])
+      .reduce(
+        (
+          acc: { [key: string]: LogSettingsRequest_SettingValue },
+          [key, value]: [string, LogSettingsRequest_SettingValue],
+        ) => {
+          if (value !== undefined) {
+            acc[key] = LogSettingsRequest_SettingValue.fromPartial(value);
+          }
+          return acc;
+        },
+        {},
+      );
+    return message;
+  },
+};
+
+function createBaseLogSettingsRequest_SettingValue(): LogSettingsRequest_SettingValue {
+  return { parameterChoice: undefined };
+}
+
+export const LogSettingsRequest_SettingValue: MessageFns<LogSettingsRequest_SettingValue> = {
+  encode(message: LogSettingsRequest_SettingValue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.parameterChoice?.$case) {
+      case "boolParam":
+        writer.uint32(8).bool(message.parameterChoice.value);
+        break;
+      case "uint32Param":
+        writer.uint32(16).uint32(message.parameterChoice.value);
+        break;
+      case "stringParam":
+        writer.uint32(26).string(message.parameterChoice.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogSettingsRequest_SettingValue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogSettingsRequest_SettingValue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "boolParam", value: reader.bool() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "uint32Param", value: reader.uint32() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "stringParam", value: reader.string() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogSettingsRequest_SettingValue {
+    return {
+      parameterChoice: isSet(object.boolParam)
+        ? { $case: "boolParam", value: globalThis.Boolean(object.boolParam) }
+        : isSet(object.bool_param)
+        ? { $case: "boolParam", value: globalThis.Boolean(object.bool_param) }
+        : isSet(object.uint32Param)
+        ? { $case: "uint32Param", value: globalThis.Number(object.uint32Param) }
+        : isSet(object.uint32_param)
+        ? { $case: "uint32Param", value: globalThis.Number(object.uint32_param) }
+        : isSet(object.stringParam)
+        ? { $case: "stringParam", value: globalThis.String(object.stringParam) }
+        : isSet(object.string_param)
+        ? { $case: "stringParam", value: globalThis.String(object.string_param) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: LogSettingsRequest_SettingValue): unknown {
+    const obj: any = {};
+    if (message.parameterChoice?.$case === "boolParam") {
+      obj.boolParam = message.parameterChoice.value;
+    } else if (message.parameterChoice?.$case === "uint32Param") {
+      obj.uint32Param = Math.round(message.parameterChoice.value);
+    } else if (message.parameterChoice?.$case === "stringParam") {
+      obj.stringParam = message.parameterChoice.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LogSettingsRequest_SettingValue>, I>>(base?: I): LogSettingsRequest_SettingValue {
+    return LogSettingsRequest_SettingValue.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogSettingsRequest_SettingValue>, I>>(
+    object: I,
+  ): LogSettingsRequest_SettingValue {
+    const message = createBaseLogSettingsRequest_SettingValue();
+    switch (object.parameterChoice?.$case) {
+      case "boolParam": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "boolParam", value: object.parameterChoice.value };
+        }
+        break;
+      }
+      case "uint32Param": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "uint32Param", value: object.parameterChoice.value };
+        }
+        break;
+      }
+      case "stringParam": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "stringParam", value: object.parameterChoice.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseLogSettingsRequest_SettingsEntry(): LogSettingsRequest_SettingsEntry {
+  return { key: "", value: undefined };
+}
+
+export const LogSettingsRequest_SettingsEntry: MessageFns<LogSettingsRequest_SettingsEntry> = {
+  encode(message: LogSettingsRequest_SettingsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      LogSettingsRequest_SettingValue.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogSettingsRequest_SettingsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogSettingsRequest_SettingsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = LogSettingsRequest_SettingValue.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogSettingsRequest_SettingsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? LogSettingsRequest_SettingValue.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: LogSettingsRequest_SettingsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = LogSettingsRequest_SettingValue.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LogSettingsRequest_SettingsEntry>, I>>(
+    base?: I,
+  ): LogSettingsRequest_SettingsEntry {
+    return LogSettingsRequest_SettingsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogSettingsRequest_SettingsEntry>, I>>(
+    object: I,
+  ): LogSettingsRequest_SettingsEntry {
+    const message = createBaseLogSettingsRequest_SettingsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? LogSettingsRequest_SettingValue.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLogSettingsResponse(): LogSettingsResponse {
+  return { settings: {} };
+}
+
+export const LogSettingsResponse: MessageFns<LogSettingsResponse> = {
+  encode(message: LogSettingsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.settings).forEach(([key, value]: [string, LogSettingsResponse_SettingValue]) => {
+      LogSettingsResponse_SettingsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogSettingsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogSettingsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = LogSettingsResponse_SettingsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.settings[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogSettingsResponse {
+    return {
+      settings: isObject(object.settings)
+        ? (globalThis.Object.entries(object.settings) as [string, any][]).reduce(
+          (acc: { [key: string]: LogSettingsResponse_SettingValue }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: LogSettingsResponse_SettingValue.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: LogSettingsResponse): unknown {
+    const obj: any = {};
+    if (message.settings) {
+      const entries = globalThis.Object.entries(message.settings) as [string, LogSettingsResponse_SettingValue][];
+      if (entries.length > 0) {
+        obj.settings = {};
+        entries.forEach(([k, v]) => {
+          obj.settings[k] = LogSettingsResponse_SettingValue.toJSON(v);
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LogSettingsResponse>, I>>(base?: I): LogSettingsResponse {
+    return LogSettingsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogSettingsResponse>, I>>(object: I): LogSettingsResponse {
+    const message = createBaseLogSettingsResponse();
+    message.settings =
+      (globalThis.Object.entries(object.settings ?? {}) as [string, LogSettingsResponse_SettingValue][]).reduce(
+        (
+          acc: { [key: string]: LogSettingsResponse_SettingValue },
+          [key, value]: [string, LogSettingsResponse_SettingValue],
+        ) => {
+          if (value !== undefined) {
+            acc[key] = LogSettingsResponse_SettingValue.fromPartial(value);
+          }
+          return acc;
+        },
+        {},
+      );
+    return message;
+  },
+};
+
+function createBaseLogSettingsResponse_SettingValue(): LogSettingsResponse_SettingValue {
+  return { parameterChoice: undefined };
+}
+
+export const LogSettingsResponse_SettingValue: MessageFns<LogSettingsResponse_SettingValue> = {
+  encode(message: LogSettingsResponse_SettingValue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.parameterChoice?.$case) {
+      case "boolParam":
+        writer.uint32(8).bool(message.parameterChoice.value);
+        break;
+      case "uint32Param":
+        writer.uint32(16).uint32(message.parameterChoice.value);
+        break;
+      case "stringParam":
+        writer.uint32(26).string(message.parameterChoice.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogSettingsResponse_SettingValue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogSettingsResponse_SettingValue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "boolParam", value: reader.bool() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "uint32Param", value: reader.uint32() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.parameterChoice = { $case: "stringParam", value: reader.string() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogSettingsResponse_SettingValue {
+    return {
+      parameterChoice: isSet(object.boolParam)
+        ? { $case: "boolParam", value: globalThis.Boolean(object.boolParam) }
+        : isSet(object.bool_param)
+        ? { $case: "boolParam", value: globalThis.Boolean(object.bool_param) }
+        : isSet(object.uint32Param)
+        ? { $case: "uint32Param", value: globalThis.Number(object.uint32Param) }
+        : isSet(object.uint32_param)
+        ? { $case: "uint32Param", value: globalThis.Number(object.uint32_param) }
+        : isSet(object.stringParam)
+        ? { $case: "stringParam", value: globalThis.String(object.stringParam) }
+        : isSet(object.string_param)
+        ? { $case: "stringParam", value: globalThis.String(object.string_param) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: LogSettingsResponse_SettingValue): unknown {
+    const obj: any = {};
+    if (message.parameterChoice?.$case === "boolParam") {
+      obj.boolParam = message.parameterChoice.value;
+    } else if (message.parameterChoice?.$case === "uint32Param") {
+      obj.uint32Param = Math.round(message.parameterChoice.value);
+    } else if (message.parameterChoice?.$case === "stringParam") {
+      obj.stringParam = message.parameterChoice.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LogSettingsResponse_SettingValue>, I>>(
+    base?: I,
+  ): LogSettingsResponse_SettingValue {
+    return LogSettingsResponse_SettingValue.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogSettingsResponse_SettingValue>, I>>(
+    object: I,
+  ): LogSettingsResponse_SettingValue {
+    const message = createBaseLogSettingsResponse_SettingValue();
+    switch (object.parameterChoice?.$case) {
+      case "boolParam": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "boolParam", value: object.parameterChoice.value };
+        }
+        break;
+      }
+      case "uint32Param": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "uint32Param", value: object.parameterChoice.value };
+        }
+        break;
+      }
+      case "stringParam": {
+        if (object.parameterChoice?.value !== undefined && object.parameterChoice?.value !== null) {
+          message.parameterChoice = { $case: "stringParam", value: object.parameterChoice.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseLogSettingsResponse_SettingsEntry(): LogSettingsResponse_SettingsEntry {
+  return { key: "", value: undefined };
+}
+
+export const LogSettingsResponse_SettingsEntry: MessageFns<LogSettingsResponse_SettingsEntry> = {
+  encode(message: LogSettingsResponse_SettingsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      LogSettingsResponse_SettingValue.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogSettingsResponse_SettingsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogSettingsResponse_SettingsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = LogSettingsResponse_SettingValue.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogSettingsResponse_SettingsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? LogSettingsResponse_SettingValue.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: LogSettingsResponse_SettingsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = LogSettingsResponse_SettingValue.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LogSettingsResponse_SettingsEntry>, I>>(
+    base?: I,
+  ): LogSettingsResponse_SettingsEntry {
+    return LogSettingsResponse_SettingsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LogSettingsResponse_SettingsEntry>, I>>(
+    object: I,
+  ): LogSettingsResponse_SettingsEntry {
+    const message = createBaseLogSettingsResponse_SettingsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? LogSettingsResponse_SettingValue.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
 export type GRPCInferenceServiceService = typeof GRPCInferenceServiceService;
 export const GRPCInferenceServiceService = {
   /** True while the process can answer at all. */
@@ -3012,6 +8558,171 @@ export const GRPCInferenceServiceService = {
     responseSerialize: (value: ModelInferResponse): Buffer => Buffer.from(ModelInferResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ModelInferResponse => ModelInferResponse.decode(value),
   },
+  /** As ModelInfer, many requests on one connection, answered as they are done. What is wrong with one is said in its answer. */
+  modelStreamInfer: {
+    path: "/inference.GRPCInferenceService/ModelStreamInfer" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: ModelInferRequest): Buffer => Buffer.from(ModelInferRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ModelInferRequest => ModelInferRequest.decode(value),
+    responseSerialize: (value: ModelStreamInferResponse): Buffer =>
+      Buffer.from(ModelStreamInferResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ModelStreamInferResponse => ModelStreamInferResponse.decode(value),
+  },
+  /** The configuration in force, defaults filled in. */
+  modelConfig: {
+    path: "/inference.GRPCInferenceService/ModelConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ModelConfigRequest): Buffer => Buffer.from(ModelConfigRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ModelConfigRequest => ModelConfigRequest.decode(value),
+    responseSerialize: (value: ModelConfigResponse): Buffer => Buffer.from(ModelConfigResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ModelConfigResponse => ModelConfigResponse.decode(value),
+  },
+  modelStatistics: {
+    path: "/inference.GRPCInferenceService/ModelStatistics" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ModelStatisticsRequest): Buffer =>
+      Buffer.from(ModelStatisticsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ModelStatisticsRequest => ModelStatisticsRequest.decode(value),
+    responseSerialize: (value: ModelStatisticsResponse): Buffer =>
+      Buffer.from(ModelStatisticsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ModelStatisticsResponse => ModelStatisticsResponse.decode(value),
+  },
+  /** Models and versions the server knows. */
+  repositoryIndex: {
+    path: "/inference.GRPCInferenceService/RepositoryIndex" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RepositoryIndexRequest): Buffer =>
+      Buffer.from(RepositoryIndexRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RepositoryIndexRequest => RepositoryIndexRequest.decode(value),
+    responseSerialize: (value: RepositoryIndexResponse): Buffer =>
+      Buffer.from(RepositoryIndexResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RepositoryIndexResponse => RepositoryIndexResponse.decode(value),
+  },
+  repositoryModelLoad: {
+    path: "/inference.GRPCInferenceService/RepositoryModelLoad" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RepositoryModelLoadRequest): Buffer =>
+      Buffer.from(RepositoryModelLoadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RepositoryModelLoadRequest => RepositoryModelLoadRequest.decode(value),
+    responseSerialize: (value: RepositoryModelLoadResponse): Buffer =>
+      Buffer.from(RepositoryModelLoadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RepositoryModelLoadResponse => RepositoryModelLoadResponse.decode(value),
+  },
+  repositoryModelUnload: {
+    path: "/inference.GRPCInferenceService/RepositoryModelUnload" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RepositoryModelUnloadRequest): Buffer =>
+      Buffer.from(RepositoryModelUnloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RepositoryModelUnloadRequest => RepositoryModelUnloadRequest.decode(value),
+    responseSerialize: (value: RepositoryModelUnloadResponse): Buffer =>
+      Buffer.from(RepositoryModelUnloadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RepositoryModelUnloadResponse => RepositoryModelUnloadResponse.decode(value),
+  },
+  /** Shared memory is not there: the two Status answer that there are no regions, unregistering everything succeeds, the rest is UNIMPLEMENTED. */
+  systemSharedMemoryStatus: {
+    path: "/inference.GRPCInferenceService/SystemSharedMemoryStatus" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SystemSharedMemoryStatusRequest): Buffer =>
+      Buffer.from(SystemSharedMemoryStatusRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SystemSharedMemoryStatusRequest =>
+      SystemSharedMemoryStatusRequest.decode(value),
+    responseSerialize: (value: SystemSharedMemoryStatusResponse): Buffer =>
+      Buffer.from(SystemSharedMemoryStatusResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SystemSharedMemoryStatusResponse =>
+      SystemSharedMemoryStatusResponse.decode(value),
+  },
+  systemSharedMemoryRegister: {
+    path: "/inference.GRPCInferenceService/SystemSharedMemoryRegister" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SystemSharedMemoryRegisterRequest): Buffer =>
+      Buffer.from(SystemSharedMemoryRegisterRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SystemSharedMemoryRegisterRequest =>
+      SystemSharedMemoryRegisterRequest.decode(value),
+    responseSerialize: (value: SystemSharedMemoryRegisterResponse): Buffer =>
+      Buffer.from(SystemSharedMemoryRegisterResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SystemSharedMemoryRegisterResponse =>
+      SystemSharedMemoryRegisterResponse.decode(value),
+  },
+  systemSharedMemoryUnregister: {
+    path: "/inference.GRPCInferenceService/SystemSharedMemoryUnregister" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SystemSharedMemoryUnregisterRequest): Buffer =>
+      Buffer.from(SystemSharedMemoryUnregisterRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SystemSharedMemoryUnregisterRequest =>
+      SystemSharedMemoryUnregisterRequest.decode(value),
+    responseSerialize: (value: SystemSharedMemoryUnregisterResponse): Buffer =>
+      Buffer.from(SystemSharedMemoryUnregisterResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SystemSharedMemoryUnregisterResponse =>
+      SystemSharedMemoryUnregisterResponse.decode(value),
+  },
+  cudaSharedMemoryStatus: {
+    path: "/inference.GRPCInferenceService/CudaSharedMemoryStatus" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CudaSharedMemoryStatusRequest): Buffer =>
+      Buffer.from(CudaSharedMemoryStatusRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CudaSharedMemoryStatusRequest => CudaSharedMemoryStatusRequest.decode(value),
+    responseSerialize: (value: CudaSharedMemoryStatusResponse): Buffer =>
+      Buffer.from(CudaSharedMemoryStatusResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CudaSharedMemoryStatusResponse =>
+      CudaSharedMemoryStatusResponse.decode(value),
+  },
+  cudaSharedMemoryRegister: {
+    path: "/inference.GRPCInferenceService/CudaSharedMemoryRegister" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CudaSharedMemoryRegisterRequest): Buffer =>
+      Buffer.from(CudaSharedMemoryRegisterRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CudaSharedMemoryRegisterRequest =>
+      CudaSharedMemoryRegisterRequest.decode(value),
+    responseSerialize: (value: CudaSharedMemoryRegisterResponse): Buffer =>
+      Buffer.from(CudaSharedMemoryRegisterResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CudaSharedMemoryRegisterResponse =>
+      CudaSharedMemoryRegisterResponse.decode(value),
+  },
+  cudaSharedMemoryUnregister: {
+    path: "/inference.GRPCInferenceService/CudaSharedMemoryUnregister" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CudaSharedMemoryUnregisterRequest): Buffer =>
+      Buffer.from(CudaSharedMemoryUnregisterRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CudaSharedMemoryUnregisterRequest =>
+      CudaSharedMemoryUnregisterRequest.decode(value),
+    responseSerialize: (value: CudaSharedMemoryUnregisterResponse): Buffer =>
+      Buffer.from(CudaSharedMemoryUnregisterResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CudaSharedMemoryUnregisterResponse =>
+      CudaSharedMemoryUnregisterResponse.decode(value),
+  },
+  /** Reads, and with settings changes, how many requests are traced. */
+  traceSetting: {
+    path: "/inference.GRPCInferenceService/TraceSetting" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TraceSettingRequest): Buffer => Buffer.from(TraceSettingRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TraceSettingRequest => TraceSettingRequest.decode(value),
+    responseSerialize: (value: TraceSettingResponse): Buffer =>
+      Buffer.from(TraceSettingResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TraceSettingResponse => TraceSettingResponse.decode(value),
+  },
+  /** Reads the settings of the log. */
+  logSettings: {
+    path: "/inference.GRPCInferenceService/LogSettings" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LogSettingsRequest): Buffer => Buffer.from(LogSettingsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LogSettingsRequest => LogSettingsRequest.decode(value),
+    responseSerialize: (value: LogSettingsResponse): Buffer => Buffer.from(LogSettingsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LogSettingsResponse => LogSettingsResponse.decode(value),
+  },
 } as const;
 
 export interface GRPCInferenceServiceServer extends UntypedServiceImplementation {
@@ -3027,6 +8738,29 @@ export interface GRPCInferenceServiceServer extends UntypedServiceImplementation
   modelMetadata: handleUnaryCall<ModelMetadataRequest, ModelMetadataResponse>;
   /** Scores one request. The parameter `andon_asset` without inputs scores the asset's latest feature vector. */
   modelInfer: handleUnaryCall<ModelInferRequest, ModelInferResponse>;
+  /** As ModelInfer, many requests on one connection, answered as they are done. What is wrong with one is said in its answer. */
+  modelStreamInfer: handleBidiStreamingCall<ModelInferRequest, ModelStreamInferResponse>;
+  /** The configuration in force, defaults filled in. */
+  modelConfig: handleUnaryCall<ModelConfigRequest, ModelConfigResponse>;
+  modelStatistics: handleUnaryCall<ModelStatisticsRequest, ModelStatisticsResponse>;
+  /** Models and versions the server knows. */
+  repositoryIndex: handleUnaryCall<RepositoryIndexRequest, RepositoryIndexResponse>;
+  repositoryModelLoad: handleUnaryCall<RepositoryModelLoadRequest, RepositoryModelLoadResponse>;
+  repositoryModelUnload: handleUnaryCall<RepositoryModelUnloadRequest, RepositoryModelUnloadResponse>;
+  /** Shared memory is not there: the two Status answer that there are no regions, unregistering everything succeeds, the rest is UNIMPLEMENTED. */
+  systemSharedMemoryStatus: handleUnaryCall<SystemSharedMemoryStatusRequest, SystemSharedMemoryStatusResponse>;
+  systemSharedMemoryRegister: handleUnaryCall<SystemSharedMemoryRegisterRequest, SystemSharedMemoryRegisterResponse>;
+  systemSharedMemoryUnregister: handleUnaryCall<
+    SystemSharedMemoryUnregisterRequest,
+    SystemSharedMemoryUnregisterResponse
+  >;
+  cudaSharedMemoryStatus: handleUnaryCall<CudaSharedMemoryStatusRequest, CudaSharedMemoryStatusResponse>;
+  cudaSharedMemoryRegister: handleUnaryCall<CudaSharedMemoryRegisterRequest, CudaSharedMemoryRegisterResponse>;
+  cudaSharedMemoryUnregister: handleUnaryCall<CudaSharedMemoryUnregisterRequest, CudaSharedMemoryUnregisterResponse>;
+  /** Reads, and with settings changes, how many requests are traced. */
+  traceSetting: handleUnaryCall<TraceSettingRequest, TraceSettingResponse>;
+  /** Reads the settings of the log. */
+  logSettings: handleUnaryCall<LogSettingsRequest, LogSettingsResponse>;
 }
 
 export interface GRPCInferenceServiceClient extends Client {
@@ -3125,6 +8859,213 @@ export interface GRPCInferenceServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ModelInferResponse) => void,
+  ): ClientUnaryCall;
+  /** As ModelInfer, many requests on one connection, answered as they are done. What is wrong with one is said in its answer. */
+  modelStreamInfer(): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
+  modelStreamInfer(options: Partial<CallOptions>): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
+  modelStreamInfer(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<ModelInferRequest, ModelStreamInferResponse>;
+  /** The configuration in force, defaults filled in. */
+  modelConfig(
+    request: ModelConfigRequest,
+    callback: (error: ServiceError | null, response: ModelConfigResponse) => void,
+  ): ClientUnaryCall;
+  modelConfig(
+    request: ModelConfigRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ModelConfigResponse) => void,
+  ): ClientUnaryCall;
+  modelConfig(
+    request: ModelConfigRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ModelConfigResponse) => void,
+  ): ClientUnaryCall;
+  modelStatistics(
+    request: ModelStatisticsRequest,
+    callback: (error: ServiceError | null, response: ModelStatisticsResponse) => void,
+  ): ClientUnaryCall;
+  modelStatistics(
+    request: ModelStatisticsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ModelStatisticsResponse) => void,
+  ): ClientUnaryCall;
+  modelStatistics(
+    request: ModelStatisticsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ModelStatisticsResponse) => void,
+  ): ClientUnaryCall;
+  /** Models and versions the server knows. */
+  repositoryIndex(
+    request: RepositoryIndexRequest,
+    callback: (error: ServiceError | null, response: RepositoryIndexResponse) => void,
+  ): ClientUnaryCall;
+  repositoryIndex(
+    request: RepositoryIndexRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RepositoryIndexResponse) => void,
+  ): ClientUnaryCall;
+  repositoryIndex(
+    request: RepositoryIndexRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RepositoryIndexResponse) => void,
+  ): ClientUnaryCall;
+  repositoryModelLoad(
+    request: RepositoryModelLoadRequest,
+    callback: (error: ServiceError | null, response: RepositoryModelLoadResponse) => void,
+  ): ClientUnaryCall;
+  repositoryModelLoad(
+    request: RepositoryModelLoadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RepositoryModelLoadResponse) => void,
+  ): ClientUnaryCall;
+  repositoryModelLoad(
+    request: RepositoryModelLoadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RepositoryModelLoadResponse) => void,
+  ): ClientUnaryCall;
+  repositoryModelUnload(
+    request: RepositoryModelUnloadRequest,
+    callback: (error: ServiceError | null, response: RepositoryModelUnloadResponse) => void,
+  ): ClientUnaryCall;
+  repositoryModelUnload(
+    request: RepositoryModelUnloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RepositoryModelUnloadResponse) => void,
+  ): ClientUnaryCall;
+  repositoryModelUnload(
+    request: RepositoryModelUnloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RepositoryModelUnloadResponse) => void,
+  ): ClientUnaryCall;
+  /** Shared memory is not there: the two Status answer that there are no regions, unregistering everything succeeds, the rest is UNIMPLEMENTED. */
+  systemSharedMemoryStatus(
+    request: SystemSharedMemoryStatusRequest,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryStatusResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryStatus(
+    request: SystemSharedMemoryStatusRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryStatusResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryStatus(
+    request: SystemSharedMemoryStatusRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryStatusResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryRegister(
+    request: SystemSharedMemoryRegisterRequest,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryRegisterResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryRegister(
+    request: SystemSharedMemoryRegisterRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryRegisterResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryRegister(
+    request: SystemSharedMemoryRegisterRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryRegisterResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryUnregister(
+    request: SystemSharedMemoryUnregisterRequest,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryUnregisterResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryUnregister(
+    request: SystemSharedMemoryUnregisterRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryUnregisterResponse) => void,
+  ): ClientUnaryCall;
+  systemSharedMemoryUnregister(
+    request: SystemSharedMemoryUnregisterRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SystemSharedMemoryUnregisterResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryStatus(
+    request: CudaSharedMemoryStatusRequest,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryStatusResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryStatus(
+    request: CudaSharedMemoryStatusRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryStatusResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryStatus(
+    request: CudaSharedMemoryStatusRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryStatusResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryRegister(
+    request: CudaSharedMemoryRegisterRequest,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryRegisterResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryRegister(
+    request: CudaSharedMemoryRegisterRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryRegisterResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryRegister(
+    request: CudaSharedMemoryRegisterRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryRegisterResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryUnregister(
+    request: CudaSharedMemoryUnregisterRequest,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryUnregisterResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryUnregister(
+    request: CudaSharedMemoryUnregisterRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryUnregisterResponse) => void,
+  ): ClientUnaryCall;
+  cudaSharedMemoryUnregister(
+    request: CudaSharedMemoryUnregisterRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CudaSharedMemoryUnregisterResponse) => void,
+  ): ClientUnaryCall;
+  /** Reads, and with settings changes, how many requests are traced. */
+  traceSetting(
+    request: TraceSettingRequest,
+    callback: (error: ServiceError | null, response: TraceSettingResponse) => void,
+  ): ClientUnaryCall;
+  traceSetting(
+    request: TraceSettingRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TraceSettingResponse) => void,
+  ): ClientUnaryCall;
+  traceSetting(
+    request: TraceSettingRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TraceSettingResponse) => void,
+  ): ClientUnaryCall;
+  /** Reads the settings of the log. */
+  logSettings(
+    request: LogSettingsRequest,
+    callback: (error: ServiceError | null, response: LogSettingsResponse) => void,
+  ): ClientUnaryCall;
+  logSettings(
+    request: LogSettingsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LogSettingsResponse) => void,
+  ): ClientUnaryCall;
+  logSettings(
+    request: LogSettingsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LogSettingsResponse) => void,
   ): ClientUnaryCall;
 }
 

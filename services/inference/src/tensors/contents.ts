@@ -2,14 +2,14 @@
 // the protocol is refused with the tensor's name, what is expected and what was found.
 
 import type { InferTensorContents, ModelInferRequest } from '@andon/schemas/inference'
-import { invalidTensor } from './errors.ts'
-import type { InputTensor } from './infer.ts'
-import { isDatatype, pack } from './tensors.ts'
-import type { Datatype } from './tensors.ts'
+import { invalidTensor } from '../errors.ts'
+import type { InputTensor } from '../serving/infer.ts'
+import { isNumeric, pack } from './tensors.ts'
+import type { NumericDatatype } from './tensors.ts'
 
 type ContentsField = keyof InferTensorContents
 
-const contentsField: Record<Datatype, ContentsField> = {
+const contentsField: Record<NumericDatatype, ContentsField> = {
   BOOL: 'boolContents',
   UINT8: 'uintContents',
   UINT16: 'uintContents',
@@ -43,7 +43,7 @@ const tensorOf = ({ name, datatype, shape }: ModelInferRequest['inputs'][number]
 })
 
 const typedBytes = ({ name, datatype, contents }: ModelInferRequest['inputs'][number]): Uint8Array => {
-  if (!isDatatype(datatype)) {
+  if (!isNumeric(datatype)) {
     throw invalidTensor(
       `input ${name}: expected one of the datatypes ${Object.keys(contentsField).join(', ')}, got ${datatype === '' ? 'none' : datatype}`,
       { tensor: name },

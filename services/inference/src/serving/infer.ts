@@ -4,15 +4,15 @@
 
 import { predictionId } from '@andon/kit'
 import type { Models } from '@andon/schemas'
-import type { LatestVector, LatestVectors } from './adapters/latest-vectors.ts'
-import { invalidRequest, invalidTensor, modelUnknown, vectorUnknown } from './errors.ts'
+import type { LatestVector, LatestVectors } from '../scoring/latest-vectors.ts'
+import { invalidRequest, invalidTensor, modelUnknown, vectorUnknown } from '../errors.ts'
 import type { ModelCache } from './model-cache.ts'
-import { verdictSetDigest } from './model-registry.ts'
-import type { ModelRegistry } from './model-registry.ts'
-import type { OutputTensor } from './session-pool.ts'
-import { elementBytes, elementCount } from './tensors.ts'
-import type { ModelIo, TensorSpec } from './tensors.ts'
-import { inputOf } from './verdicts.ts'
+import { verdictSetDigest } from '../models/model-registry.ts'
+import type { ModelRegistry } from '../models/model-registry.ts'
+import type { OutputTensor } from '../runtime/session-pool.ts'
+import { elementBytes, elementCount } from '../tensors/tensors.ts'
+import type { ModelIo, TensorSpec } from '../tensors/tensors.ts'
+import { inputOf } from '../scoring/verdicts.ts'
 import { packDoubles } from '@andon/schemas/packed'
 
 export interface InputTensor {
@@ -135,7 +135,7 @@ const checked = (spec: TensorSpec, inputs: readonly InputTensor[]): InputTensor 
     input.shape.length === spec.shape.length &&
     input.shape.every((size, i) => Number.isSafeInteger(size) && size >= 1 && (spec.shape[i] === -1 || spec.shape[i] === size))
   if (!fits) throw fail(`shape ${shapeText(spec.shape)}`, shapeText(input.shape))
-  const bytes = elementCount(input.shape) * elementBytes(spec.datatype)
+  const bytes = elementCount(input.shape) * elementBytes(spec.datatype)!
   if (input.bytes.byteLength !== bytes) throw fail(`${bytes} bytes for shape ${shapeText(input.shape)}`, `${input.bytes.byteLength} bytes`)
   return input
 }

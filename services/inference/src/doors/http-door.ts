@@ -6,10 +6,10 @@ import type { Logger } from '@andon/kit'
 import { codeVersion } from '@andon/kit/code-version'
 import express from 'express'
 import type { ErrorRequestHandler, Express, Request } from 'express'
-import { invalidRequest, invalidTensor } from './errors.ts'
+import { invalidRequest, invalidTensor } from '../errors.ts'
 import { serverExtensions, serverName } from './grpc-door.ts'
-import type { InferAnswer, InferenceDoor, InputTensor } from './infer.ts'
-import { isDatatype, pack, unpack } from './tensors.ts'
+import type { InferAnswer, InferenceDoor, InputTensor } from '../serving/infer.ts'
+import { isNumeric, pack, unpack } from '../tensors/tensors.ts'
 
 export interface HttpDoorOptions {
   readonly door: () => InferenceDoor
@@ -107,15 +107,15 @@ const readInput = (input: unknown, index: number): InputTensor => {
   const { name, datatype, shape, data } = (input ?? {}) as Record<string, unknown>
   const where = `input ${typeof name === 'string' ? name : index}`
   if (typeof name !== 'string') throw invalidTensor(`${where}: expected a name, got none`)
-  if (typeof datatype !== 'string' || !isDatatype(datatype))
+  if (typeof datatype !== 'string' || !isNumeric(datatype))
     throw invalidTensor(`${where}: expected a datatype such as FP64, got ${String(datatype)}`, { tensor: name })
   if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size)))
     throw invalidTensor(`${where}: expected a shape such as [1, 9]`, { tensor: name })
   const values: unknown[] = Array.isArray(data) ? data.flat(8) : []
-  const isNumeric = values.every((value) =>
+  const fits = values.every((value) =>
     datatype === 'BOOL' ? typeof value === 'boolean' || typeof value === 'number' : typeof value === 'number',
   )
-  if (!Array.isArray(data) || !isNumeric) throw invalidTensor(`${where}: expected data, a list of ${datatype} values`, { tensor: name })
+  if (!Array.isArray(data) || !fits) throw invalidTensor(`${where}: expected data, a list of ${datatype} values`, { tensor: name })
   try {
     return { name, datatype, shape: shape as number[], bytes: pack(datatype, values as number[]) }
   } catch (error) {
@@ -128,7 +128,12 @@ const answerJson = (id: string, { model, outputs, parameters }: InferAnswer): un
   model_version: String(model.version),
   ...(id === '' ? {} : { id }),
   ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
-  outputs: outputs.map(({ name, datatype, shape, bytes }) => ({ name, datatype, shape, data: unpack(datatype, bytes) })),
+  outputs: outputs.map(({ name, datatype, shape, bytes }) => ({
+    name,
+    datatype,
+    shape,
+    data: isNumeric(datatype) ? unpack(datatype, bytes) : [],
+  })),
 })
 
 /** JSON has no 64-bit integers: exact up to 2^53. */

@@ -7,10 +7,10 @@ import type { KeyObject } from 'node:crypto'
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { canonicalJson, codeOf, messageOf, sha256Hex } from '@andon/kit'
-import { baselineRefused } from './errors.ts'
-import type { ModelCard } from './model-card.ts'
-import { commissioningModel } from './model-writer.ts'
-import type { ModelDraft } from './model-writer.ts'
+import { baselineRefused } from '../errors.ts'
+import type { ModelCard } from '../models/model-card.ts'
+import { commissioningModel } from '../models/model-writer.ts'
+import type { ModelDraft } from '../models/model-writer.ts'
 
 /** What `<asset>.json` beside `<asset>.onnx` holds. */
 export interface BaselineManifest {

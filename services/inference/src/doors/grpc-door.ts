@@ -17,10 +17,10 @@ import { Server, ServerCredentials, logVerbosity, setLogVerbosity, status } from
 import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
-import { readInputs } from './contents.ts'
-import { invalidRequest } from './errors.ts'
-import type { InferAnswer, InferenceDoor } from './infer.ts'
-import type { TensorSpec } from './tensors.ts'
+import { readInputs } from '../tensors/contents.ts'
+import { invalidRequest } from '../errors.ts'
+import type { InferAnswer, InferenceDoor } from '../serving/infer.ts'
+import type { TensorSpec } from '../tensors/tensors.ts'
 
 /** Largest message in either direction. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -155,7 +155,7 @@ const handlers = ({ door, isReady, onRequest, logger }: GrpcDoorOptions): GRPCIn
         onRequest({ isSuccess: answer !== undefined, durationMs: performance.now() - startedMs })
       }
     }),
-  }
+  } as Partial<GRPCInferenceServiceServer> as GRPCInferenceServiceServer // what is missing is answered UNIMPLEMENTED
 }
 
 const assetOf = ({ parameters }: ModelInferRequest): string | undefined => {

@@ -1,7 +1,7 @@
 // What a model says about itself, as JSON on `models`: how and on what it was trained, its limits, and the normal range of
 // every feature. The console shows it; scoring reads from it what to put in the place of a missing feature.
 
-import type { T2SpeModel } from './t2spe.ts'
+import type { T2SpeModel } from '../learning/t2spe.ts'
 
 export interface CardFeature {
   readonly name: string

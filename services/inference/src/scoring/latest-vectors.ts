@@ -4,7 +4,7 @@
 import type { Order, Part } from '@andon/kit'
 import { Redis } from 'ioredis'
 import { storeUnavailable } from '../errors.ts'
-import type { ScorableVector } from '../vectors.ts'
+import type { ScorableVector } from './vectors.ts'
 
 export interface LatestVector extends ScorableVector {
   readonly vectorId: string

@@ -6,8 +6,13 @@ import type { Tensor } from 'onnxruntime-node'
 /** A tensor a model takes or gives; -1 marks a dimension of any size. */
 export interface TensorSpec {
   readonly name: string
+  /** What callers send and get. */
   readonly datatype: Datatype
   readonly shape: readonly number[]
+  /** What the graph takes where that differs: FP16 and BF16 are widened to FP32 in the copy into a batch, and narrowed on the way out. */
+  readonly graphDatatype?: NumericDatatype
+  /** Inputs: may be left out. */
+  readonly isOptional?: boolean
 }
 
 /** What a loaded model takes and gives. */
@@ -33,7 +38,7 @@ interface NumberArrayType {
   new (buffer: ArrayBuffer, byteOffset?: number, length?: number): NumberArray
 }
 
-/** Datatypes that can be scored. FP16 and BF16 are left out (broken in onnxruntime-node on this Node), and so is BYTES. */
+/** Datatypes that a graph is given as numbers. float16 tensors are broken in onnxruntime-node on this Node, bfloat16 has none. */
 const datatypes = {
   BOOL: { onnx: 'bool', array: Uint8Array },
   UINT8: { onnx: 'uint8', array: Uint8Array },
@@ -48,26 +53,35 @@ const datatypes = {
   FP64: { onnx: 'float64', array: Float64Array },
 } as const satisfies Record<string, { onnx: Tensor.Type; array: NumberArrayType }>
 
-export type Datatype = keyof typeof datatypes
+export type NumericDatatype = keyof typeof datatypes
+/** Every datatype of the protocol. */
+export type Datatype = NumericDatatype | 'FP16' | 'BF16' | 'BYTES'
 
-export const isDatatype = (name: string): name is Datatype => Object.hasOwn(datatypes, name)
+export const isNumeric = (name: string): name is NumericDatatype => Object.hasOwn(datatypes, name)
+export const isDatatype = (name: string): name is Datatype => isNumeric(name) || name === 'FP16' || name === 'BF16' || name === 'BYTES'
 
-export const onnxType = (datatype: Datatype): Tensor.Type => datatypes[datatype].onnx
+export const onnxType = (datatype: NumericDatatype): Tensor.Type => datatypes[datatype].onnx
 
-export const elementBytes = (datatype: Datatype): number => datatypes[datatype].array.BYTES_PER_ELEMENT
+/** Bytes of one element; undefined for BYTES, whose elements say their own length. */
+export function elementBytes(datatype: Exclude<Datatype, 'BYTES'>): number
+export function elementBytes(datatype: Datatype): number | undefined
+export function elementBytes(datatype: Datatype): number | undefined {
+  if (datatype === 'BYTES') return undefined
+  return isNumeric(datatype) ? datatypes[datatype].array.BYTES_PER_ELEMENT : 2
+}
 
-/** The protocol's name of an ONNX Runtime type; undefined when it cannot be scored. */
-export const datatypeOf = (onnx: string): Datatype | undefined =>
-  (Object.keys(datatypes) as Datatype[]).find((name) => datatypes[name].onnx === onnx)
+/** The protocol's name of an ONNX Runtime type; undefined when it is not taken as numbers. */
+export const datatypeOf = (onnx: string): NumericDatatype | undefined =>
+  (Object.keys(datatypes) as NumericDatatype[]).find((name) => datatypes[name].onnx === onnx)
 
 export const elementCount = (shape: readonly number[]): number => shape.reduce((product, dimension) => product * dimension, 1)
 
 /** A typed view of `count` elements at the start of a buffer. */
-export const viewOf = (datatype: Datatype, buffer: ArrayBuffer, count: number): NumberArray =>
+export const viewOf = (datatype: NumericDatatype, buffer: ArrayBuffer, count: number): NumberArray =>
   new datatypes[datatype].array(buffer, 0, count)
 
 /** Packs JavaScript numbers into a tensor's bytes. */
-export const pack = (datatype: Datatype, values: readonly (number | bigint | boolean)[]): Uint8Array => {
+export const pack = (datatype: NumericDatatype, values: readonly (number | bigint | boolean)[]): Uint8Array => {
   const buffer = new ArrayBuffer(values.length * elementBytes(datatype))
   const view = viewOf(datatype, buffer, values.length)
   const isBig = view instanceof BigInt64Array || view instanceof BigUint64Array
@@ -76,7 +90,7 @@ export const pack = (datatype: Datatype, values: readonly (number | bigint | boo
 }
 
 /** Reads a tensor's bytes, aligned or not, into JavaScript numbers. */
-export const unpack = (datatype: Datatype, bytes: Uint8Array): (number | bigint)[] => {
+export const unpack = (datatype: NumericDatatype, bytes: Uint8Array): (number | bigint)[] => {
   const aligned = new Uint8Array(bytes).buffer
   return Array.from(viewOf(datatype, aligned, bytes.byteLength / elementBytes(datatype)) as ArrayLike<number | bigint>)
 }

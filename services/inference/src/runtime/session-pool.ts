@@ -3,10 +3,10 @@
 // of the result, or with an error that says whether another try can help. Closing ends what runs, never a thread in a run.
 
 import { Worker } from 'node:worker_threads'
-import { cancelled, modelUnloadable, queueFull, runFailed, stopping, workerLost } from './errors.ts'
+import { cancelled, modelUnloadable, queueFull, runFailed, stopping, workerLost } from '../errors.ts'
 import type { WorkerRequest, WorkerResponse, WorkerTensor } from './session-worker.ts'
-import { elementBytes, elementCount } from './tensors.ts'
-import type { ModelIo, TensorSpec } from './tensors.ts'
+import { elementBytes, elementCount } from '../tensors/tensors.ts'
+import type { ModelIo, NumericDatatype, TensorSpec } from '../tensors/tensors.ts'
 
 export interface PoolOptions {
   /** Threads; each holds every loaded model. */
@@ -273,8 +273,8 @@ export class SessionPool {
   #gather(loaded: Loaded, spec: TensorSpec, index: number, batch: readonly Waiting[]): WorkerTensor {
     const shapes = batch.map(({ inputs }) => inputs[index]!.shape)
     const shape = loaded.canBatch ? [batch.reduce((sum, { rows }) => sum + rows, 0), ...shapes[0]!.slice(1)] : [...shapes[0]!]
-    const bytes = elementCount(shape) * elementBytes(spec.datatype)
-    const rowBytes = elementCount(shape.slice(1)) * elementBytes(spec.datatype)
+    const bytes = elementCount(shape) * elementBytes(spec.datatype)!
+    const rowBytes = elementCount(shape.slice(1)) * elementBytes(spec.datatype)!
     const size = loaded.canBatch ? Math.max(bytes, rowBytes * this.#maxBatchRows) : bytes
     const spare = loaded.spare[index]!
     const buffer = spare[spare.length - 1]?.byteLength === size ? spare.pop()! : new ArrayBuffer(size)
@@ -284,7 +284,7 @@ export class SessionPool {
       target.set(inputs[index]!.bytes, at)
       at += inputs[index]!.bytes.byteLength
     }
-    return { name: spec.name, datatype: spec.datatype, shape, buffer }
+    return { name: spec.name, datatype: spec.datatype as NumericDatatype, shape, buffer }
   }
 
   #keep(loaded: Loaded, index: number, buffer: ArrayBuffer): void {
@@ -302,7 +302,7 @@ const answerAll = (batch: readonly Waiting[], outputs: readonly WorkerTensor[], 
     resolve(
       outputs.map(({ name, datatype, shape, buffer }) => {
         if (!canBatch) return { name, datatype, shape, bytes: new Uint8Array(buffer) }
-        const rowBytes = elementCount(shape.slice(1)) * elementBytes(datatype)
+        const rowBytes = elementCount(shape.slice(1)) * elementBytes(datatype)!
         return { name, datatype, shape: [rows, ...shape.slice(1)], bytes: new Uint8Array(buffer, start * rowBytes, rows * rowBytes) }
       }),
     )

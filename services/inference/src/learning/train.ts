@@ -1,8 +1,8 @@
 // Rows of healthy windows → artefact and card, here or in a worker thread. The same rows give the same bytes.
 
 import { Worker } from 'node:worker_threads'
-import { cardOf } from './model-card.ts'
-import type { ModelCard, TrainingOrigin } from './model-card.ts'
+import { cardOf } from '../models/model-card.ts'
+import type { ModelCard, TrainingOrigin } from '../models/model-card.ts'
 import { matrix } from './linear-algebra.ts'
 import { t2SpeGraph } from './t2spe-graph.ts'
 import { TrainingRefused, trainT2Spe } from './t2spe.ts'

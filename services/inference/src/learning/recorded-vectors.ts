@@ -6,7 +6,7 @@ import type { LogSettings } from '@andon/kit'
 import type { Features, Vector } from '@andon/schemas'
 import { maskedNames } from '@andon/schemas/feature-names'
 import { readDoubles } from '@andon/schemas/packed'
-import type { ModelCard } from './model-card.ts'
+import type { ModelCard } from '../models/model-card.ts'
 import { train } from './train.ts'
 
 /** One training window, from a file or from the log. */

@@ -3,8 +3,8 @@
 
 import type { Blobs } from '@andon/kit'
 import type { Models } from '@andon/schemas'
-import type { ModelIo } from './tensors.ts'
-import type { OutputTensor, SessionPool, TensorBytes } from './session-pool.ts'
+import type { ModelIo } from '../tensors/tensors.ts'
+import type { OutputTensor, SessionPool, TensorBytes } from '../runtime/session-pool.ts'
 
 export interface ModelCache {
   /** Loads the model if it is not; rejects when its artefact is missing, altered or no model that can be run here. */

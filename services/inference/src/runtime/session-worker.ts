@@ -5,8 +5,8 @@
 import { parentPort } from 'node:worker_threads'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { sessionOptions } from './session-options.ts'
-import { datatypeOf, elementCount, onnxType, viewOf } from './tensors.ts'
-import type { Datatype, ModelIo, TensorSpec } from './tensors.ts'
+import { datatypeOf, elementCount, onnxType, viewOf } from '../tensors/tensors.ts'
+import type { ModelIo, NumericDatatype, TensorSpec } from '../tensors/tensors.ts'
 
 export type WorkerRequest =
   | { readonly id: number; readonly op: 'load'; readonly model: string; readonly bytes: Uint8Array }
@@ -22,7 +22,7 @@ export type WorkerRequest =
 /** One tensor on its way; the buffer may be longer than the tensor and is transferred, not copied. */
 export interface WorkerTensor {
   readonly name: string
-  readonly datatype: Datatype
+  readonly datatype: NumericDatatype
   readonly shape: readonly number[]
   readonly buffer: ArrayBuffer
 }

@@ -1,7 +1,7 @@
 // The counters that Triton's dashboards read, under Triton's names (nv_inference_…), for what exists here. Written by hand: the
 // kit's registry takes only names of our own.
 
-import type { BatchReport } from './session-pool.ts'
+import type { BatchReport } from '../runtime/session-pool.ts'
 
 const families = {
   nv_inference_request_success: 'Requests answered',
