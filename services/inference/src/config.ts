@@ -21,6 +21,43 @@ export const loadConfig = (source: Environment) =>
     workers: env.integer('INFERENCE_WORKERS', 'Threads that run models; each holds every loaded model', 1),
     maxBatchRows: env.integer('INFERENCE_MAX_BATCH_ROWS', 'Most rows of one batch', 64),
     maxQueuedRows: env.integer('INFERENCE_MAX_QUEUED_ROWS', 'Rows that may wait before requests are turned away', 8192),
+    modelRepository: env.optional(
+      env.path('INFERENCE_MODEL_REPOSITORY', "Folder of models in Triton's layout; none: only what is registered"),
+    ),
+    modelControl: env.oneOf(
+      ['none', 'poll', 'explicit'],
+      'INFERENCE_MODEL_CONTROL',
+      'When models of the folder are loaded: all at start (none), all and again when the folder changes (poll), on request (explicit)',
+      'none',
+    ),
+    repositoryPollMs: env.integer('INFERENCE_REPOSITORY_POLL_MS', 'How often the folder is looked at with poll, ms', 15_000),
+    gpu: env.oneOf(
+      ['require', 'prefer', 'off'],
+      'INFERENCE_GPU',
+      'Whether models run on a GPU: or not at all (require), where there is one (prefer), never (off)',
+      'off',
+    ),
+    isolation: env.oneOf(
+      ['threads', 'process'],
+      'INFERENCE_ISOLATION',
+      'Where models run: in worker threads, or in processes that can be killed',
+      'threads',
+    ),
+    runTimeoutMs: env.integer('INFERENCE_RUN_TIMEOUT_MS', 'Longest a batch may run before its requests are answered without it, ms', 5_000),
+    cacheBytes: env.integer('INFERENCE_CACHE_BYTES', 'Memory of the response cache; 0: none', 64 * 1024 * 1024),
+    maxMessageBytes: env.integer('INFERENCE_MAX_MESSAGE_BYTES', 'Largest message the doors take or give', 64 * 1024 * 1024),
+    serverUrls: env.optional(env.list('INFERENCE_SERVER_URL', 'Servers the event path scores on, host:port each; none: it scores here')),
+    serverTimeoutMs: env.integer(
+      'INFERENCE_SERVER_TIMEOUT_MS',
+      'Longest the event path waits for the answer of one of those servers, ms',
+      1_000,
+    ),
+    scorerFallback: env.oneOf(
+      ['embedded', 'unscored'],
+      'INFERENCE_SCORER_FALLBACK',
+      'While none of those servers answers: score the same artefact here (embedded), or say that nothing was scored (unscored)',
+      'embedded',
+    ),
     commissioningWindows: env.integer(
       'INFERENCE_COMMISSIONING_WINDOWS',
       'Healthy windows an asset is learned from; at least max(60, 5 x features) are taken',
