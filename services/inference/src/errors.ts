@@ -62,3 +62,33 @@ export const nothingLeft = (model: string): AndonError =>
 
 export const baselineRefused = (file: string, reason: string, cause?: unknown): AndonError =>
   new AndonError('ANDON_INFERENCE_BASELINE_REFUSED', `Baseline ${file} is refused: ${reason}`, { cause, fields: { file } })
+
+/** The other server gave no answer in time: frozen, overloaded, or cut off. */
+export const serverTimeout = (target: string, timeoutMs: number): AndonError =>
+  new AndonError('ANDON_INFERENCE_SERVER_TIMEOUT', `${target} gave no answer in ${Math.round(timeoutMs)} ms`, {
+    retriable: true,
+    fields: { target, timeoutMs: Math.round(timeoutMs) },
+  })
+
+export const serverUnreachable = (target: string, reason: string, cause?: unknown): AndonError =>
+  new AndonError('ANDON_INFERENCE_SERVER_UNREACHABLE', `${target} cannot be reached: ${reason}`, {
+    retriable: true,
+    cause,
+    fields: { target },
+  })
+
+/** It answers, and has no room now: its queue is full, or so many requests to it wait here. */
+export const serverBusy = (target: string, reason: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_SERVER_BUSY', `${target} takes no more requests now: ${reason}`, { retriable: true, fields: { target } })
+
+/** It says that this request cannot be scored; the same request gets the same answer again. */
+export const serverRefused = (target: string, said: string, reason: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_SERVER_REFUSED', `${target} answered ${said}: ${reason}`, { status: 502, fields: { target, said } })
+
+/** Something came back that is no answer to what was asked. */
+export const serverAnswerWrong = (target: string, message: string, cause?: unknown): AndonError =>
+  new AndonError('ANDON_INFERENCE_SERVER_ANSWER_WRONG', `The answer of ${target} cannot be used: ${message}`, {
+    status: 502,
+    cause,
+    fields: { target },
+  })
