@@ -74,7 +74,15 @@ export function elementBytes(datatype: Datatype): number | undefined {
 export const datatypeOf = (onnx: string): NumericDatatype | undefined =>
   (Object.keys(datatypes) as NumericDatatype[]).find((name) => datatypes[name].onnx === onnx)
 
-export const elementCount = (shape: readonly number[]): number => shape.reduce((product, dimension) => product * dimension, 1)
+/** Not a number of elements that fit into memory, where the shape says so: it comes from outside. */
+export const elementCount = (shape: readonly number[]): number => {
+  let product = 1
+  for (const dimension of shape) {
+    if (dimension === 0) return 0
+    product *= dimension
+  }
+  return product
+}
 
 /** A typed view of `count` elements at the start of a buffer. */
 export const viewOf = (datatype: NumericDatatype, buffer: ArrayBuffer, count: number): NumberArray =>
