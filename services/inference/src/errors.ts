@@ -20,6 +20,14 @@ export const modelUnloadable = (model: string, cause: unknown): AndonError =>
     { cause, fields: { model } },
   )
 
+/** Registered models come and go by facts on `models` alone. */
+export const explicitOnly = (model: string): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_MODEL_CONTROL',
+    `Model ${model} is registered on the topic models: what is there decides whether it is served, and it is not unloaded on request`,
+    { status: 400, fields: { model } },
+  )
+
 export const vectorUnknown = (assetId: string): AndonError =>
   new AndonError('ANDON_INFERENCE_VECTOR_UNKNOWN', `No feature vector of asset ${assetId} is known yet`, {
     status: 404,

@@ -77,6 +77,11 @@ export class ModelRegistry {
     return [...(this.#models.get(model)?.values() ?? [])].map(({ registered }) => registered).toSorted((a, b) => a.version - b.version)
   }
 
+  /** Names of the registered models, sorted. */
+  names(): string[] {
+    return [...this.#models.keys()].toSorted()
+  }
+
   isActivated(model: string, version: number): boolean {
     return (this.#models.get(model)?.get(version)?.timeline.length ?? 0) > 0
   }
