@@ -84,9 +84,9 @@ export const elementCount = (shape: readonly number[]): number => {
   return product
 }
 
-/** A typed view of `count` elements at the start of a buffer. */
-export const viewOf = (datatype: NumericDatatype, buffer: ArrayBuffer, count: number): NumberArray =>
-  new datatypes[datatype].array(buffer, 0, count)
+/** A typed view of `count` elements of a buffer, from a byte that is a multiple of the element's size. */
+export const viewOf = (datatype: NumericDatatype, buffer: ArrayBuffer, count: number, byteOffset = 0): NumberArray =>
+  new datatypes[datatype].array(buffer, byteOffset, count)
 
 /** Packs JavaScript numbers into a tensor's bytes. */
 export const pack = (datatype: NumericDatatype, values: readonly (number | bigint | boolean)[]): Uint8Array => {

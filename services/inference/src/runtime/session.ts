@@ -1,0 +1,117 @@
+// One ONNX session, as a worker thread and an isolated process hold it: opened from bytes, run on typed buffers, released. Running
+// and opening block the thread they are called in, so neither happens where requests are answered.
+
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { packBytes, unpackBytes } from '../tensors/bytes.ts'
+import { datatypeOf, elementCount, onnxType, viewOf } from '../tensors/tensors.ts'
+import type { ModelIo, NumericDatatype, TensorSpec } from '../tensors/tensors.ts'
+import { sessionOptionsOf } from './session-options.ts'
+
+export interface SessionModel {
+  readonly bytes: Uint8Array
+  /** Files the model refers to (external data), by the path it uses. */
+  readonly externalData?: ReadonlyMap<string, Uint8Array>
+  /** Backend parameters of the configuration (intra_op_thread_count, execution_mode, session options). */
+  readonly parameters?: Readonly<Record<string, string>>
+}
+
+/** A tensor in the graph's own types, on its way in or out; the buffer may be longer than the tensor. */
+export interface SessionTensor {
+  readonly name: string
+  /** FP16 and BF16 are FP32 here; BYTES are the protocol's length-prefixed elements. */
+  readonly datatype: GraphDatatype
+  readonly shape: readonly number[]
+  readonly buffer: ArrayBuffer
+  /** Where it starts, a multiple of the element's size; 0 by default. */
+  readonly byteOffset?: number
+  /** BYTES: how long the tensor is; up to the end of the buffer by default. */
+  readonly byteLength?: number
+}
+
+export type GraphDatatype = NumericDatatype | 'BYTES'
+
+/** A tensor that the session has written: bytes that belong to it until it is collected, so whoever keeps them copies them. */
+export interface SessionOutput {
+  readonly name: string
+  readonly datatype: GraphDatatype
+  readonly shape: readonly number[]
+  readonly bytes: Uint8Array
+}
+
+export interface ModelSession {
+  readonly io: ModelIo
+  /** CPUExecutionProvider … */
+  readonly provider: string
+  /** In any order; a failure is the runtime's, in its words. */
+  run(feeds: readonly SessionTensor[], outputs: readonly string[]): Promise<SessionRun>
+  release(): Promise<void>
+}
+
+export interface SessionRun {
+  readonly outputs: readonly SessionOutput[]
+  readonly runUs: number
+}
+
+/** Rejects with the reason when the bytes are no model that can be run here. */
+export const openSession = async (model: SessionModel): Promise<ModelSession> => {
+  const session = await InferenceSession.create(model.bytes, {
+    ...sessionOptionsOf(model.parameters),
+    ...(model.externalData === undefined ? {} : { externalData: [...model.externalData].map(([path, data]) => ({ path, data })) }),
+  })
+  const io = { inputs: specs(session.inputMetadata), outputs: specs(session.outputMetadata) }
+  return {
+    io,
+    provider: 'CPUExecutionProvider',
+    async run(feeds, outputs) {
+      const tensors = Object.fromEntries(feeds.map((feed) => [feed.name, toTensor(feed)]))
+      const startedMs = performance.now()
+      const results = await session.run(tensors, [...outputs])
+      const runUs = (performance.now() - startedMs) * 1000
+      return { outputs: outputs.map((name) => toOutput(name, results[name]!)), runUs }
+    },
+    release: () => session.release(),
+  }
+}
+
+const specs = (metadata: readonly InferenceSession.ValueMetadata[]): TensorSpec[] =>
+  metadata.map((value) => {
+    const datatype = value.isTensor ? graphDatatypeOf(value.type) : undefined
+    if (!value.isTensor || datatype === undefined)
+      throw new Error(`${value.name} has type ${value.isTensor ? value.type : 'no tensor'}, which cannot be scored here`)
+    return {
+      name: value.name,
+      datatype,
+      shape: value.shape.map((dimension) => (typeof dimension === 'number' && dimension >= 0 ? dimension : -1)),
+    }
+  })
+
+const graphDatatypeOf = (onnx: string): GraphDatatype | undefined => (onnx === 'string' ? 'BYTES' : datatypeOf(onnx))
+
+const toTensor = ({ name, datatype, shape, buffer, byteOffset = 0, byteLength }: SessionTensor): Tensor => {
+  const count = elementCount(shape)
+  if (datatype === 'BYTES') return new Tensor('string', decodeStrings(name, new Uint8Array(buffer, byteOffset, byteLength)), shape)
+  return new Tensor(onnxType(datatype), viewOf(datatype, buffer, count, byteOffset) as Float64Array, shape)
+}
+
+const toOutput = (name: string, tensor: Tensor): SessionOutput => {
+  const datatype = graphDatatypeOf(tensor.type)!
+  if (datatype === 'BYTES')
+    return { name, datatype, shape: tensor.dims, bytes: packBytes((tensor.data as string[]).map((text) => Buffer.from(text))) }
+  const { buffer, byteOffset, byteLength } = tensor.data as Float64Array
+  return { name, datatype, shape: tensor.dims, bytes: new Uint8Array(buffer, byteOffset, byteLength) }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Elements of a BYTES tensor as the text that ONNX strings are. */
+const decodeStrings = (name: string, packed: Uint8Array): string[] => unpackBytes(packed).map((bytes, i) => decodeText(name, i, bytes))
+
+const decodeText = (name: string, index: number, bytes: Uint8Array): string => {
+  // The runtime takes a string up to its first zero: refused rather than cut.
+  if (bytes.includes(0)) throw new Error(`element ${index} of ${name} has a zero byte, which ONNX strings cannot carry here`)
+  try {
+    return utf8.decode(bytes)
+  } catch (cause) {
+    throw new Error(`element ${index} of ${name} is not UTF-8, which ONNX strings have to be here`, { cause })
+  }
+}
