@@ -100,3 +100,16 @@ export const serverAnswerWrong = (target: string, message: string, cause?: unkno
     cause,
     fields: { target },
   })
+
+/** Part of the protocol that this server does not have: shared memory, writing to a file of the server. */
+export const unsupported = (what: string): AndonError => new AndonError('ANDON_INFERENCE_UNSUPPORTED', what, { status: 501 })
+
+export const bodyTooLarge = (found: string, maxBytes: number): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_TOO_LARGE',
+    `Body: expected at most ${maxBytes} bytes (INFERENCE_MAX_MESSAGE_BYTES), compressed or not, got ${found}`,
+    { status: 413, fields: { maxBytes } },
+  )
+
+export const badEncoding = (encoding: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_BAD_ENCODING', `Content-Encoding: expected gzip, deflate or none, got ${encoding}`, { status: 415 })
