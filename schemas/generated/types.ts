@@ -867,7 +867,7 @@ export interface Verdict {
   readonly version: number
   /** SHA-256 (hex) of the artefact. */
   readonly digest: string
-  /** champion, advisory, canary or shadow; only a champion may act without doubt. */
+  /** champion, advisory or canary; shadow only in predictions.shadow.<group>. Only a champion may act without doubt. */
   readonly role: string
   /** Model score in its own units, e.g. combined T2 + SPE. */
   readonly score: number
@@ -881,6 +881,8 @@ export interface Verdict {
   readonly inDomain: boolean
   /** Why no score could be given; score and ratio are then 0. */
   readonly error: string | null
+  /** Execution provider that gave the score, e.g. CPUExecutionProvider; remote: a server that does not say. Empty: none, or an earlier release. */
+  readonly provider: string
 }
 
 /** What a writer of Verdict gives; a field left out takes its Avro default. */
@@ -895,11 +897,38 @@ export interface VerdictInput {
   readonly contributions: Uint8Array
   readonly inDomain?: boolean | undefined
   readonly error?: string | null | undefined
+  readonly provider?: string | undefined
+}
+
+/** Where one model version places the vector. */
+export interface Embedding {
+  /** Model name. */
+  readonly model: string
+  /** Model version. */
+  readonly version: number
+  /** SHA-256 (hex) of the artefact. */
+  readonly digest: string
+  /** f32 or f64. */
+  readonly dtype: string
+  /** Packed little-endian numbers of that dtype; compare them with those of the same model and version only. */
+  readonly values: Buffer
+  /** Execution provider, as in a verdict. */
+  readonly provider: string
+}
+
+/** What a writer of Embedding gives; a field left out takes its Avro default. */
+export interface EmbeddingInput {
+  readonly model: string
+  readonly version: number
+  readonly digest: string
+  readonly dtype: string
+  readonly values: Uint8Array
+  readonly provider?: string | undefined
 }
 
 /** One record of topic predictions: the verdicts of all active models on one vector. */
 export interface Predictions {
-  /** verdicts; learning (no model yet: the asset is being commissioned); machine-off, young (not scored); unmonitored (no telemetry: nothing to score). */
+  /** verdicts; learning (no model yet: the asset is being commissioned); machine-off, young (not scored); unmonitored (no telemetry: nothing to score); unscored (nothing could score it: neither normal nor abnormal, `missing` names the models). */
   readonly type: string
   /** Asset, the record key. */
   readonly assetId: string
@@ -941,6 +970,8 @@ export interface Predictions {
   readonly health: readonly ChannelHealth[]
   /** Event time of the service or sensor swap that began the baseline's epoch, microseconds UTC; null = none known. Carried from the vector. */
   readonly baselineEpochUs: number | null
+  /** One per active model that gives one. */
+  readonly embeddings: readonly Embedding[]
 }
 
 /** What a writer of Predictions gives; a field left out takes its Avro default. */
@@ -966,6 +997,7 @@ export interface PredictionsInput {
   readonly machineOff?: boolean | undefined
   readonly health?: readonly ChannelHealthInput[] | undefined
   readonly baselineEpochUs?: number | null | undefined
+  readonly embeddings?: readonly EmbeddingInput[] | undefined
 }
 
 /** A waveform that is too long for one block, or that a device measures in parts: its parts are rows with numbers of their own. */

@@ -31,6 +31,7 @@ export const verdictOf = (ratio: number, overrides: Partial<Verdict> = {}): Verd
   contributions: f64s([0.2, 0.1, 0.7]),
   inDomain: true,
   error: null,
+  provider: 'CPUExecutionProvider',
   ...overrides,
 })
 
@@ -57,6 +58,7 @@ export const predictionOf = (n: number, ratio: number, overrides: Partial<Predic
   machineOff: false,
   health: [],
   baselineEpochUs: null,
+  embeddings: [],
   ...overrides,
 })
 

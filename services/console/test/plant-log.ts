@@ -256,6 +256,7 @@ export const prediction = (assetId: string, windowEndUs: number, values: readonl
       contributions: packed([1, 0, 0]),
       inDomain: true,
       error: null,
+      provider: '',
     },
   ],
   complete: true,
@@ -267,4 +268,5 @@ export const prediction = (assetId: string, windowEndUs: number, values: readonl
   machineOff: false,
   health: [],
   baselineEpochUs: null,
+  embeddings: [],
 })

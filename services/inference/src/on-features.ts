@@ -77,6 +77,7 @@ const predict = async (
     machineOff,
     health,
     baselineEpochUs,
+    embeddings: [],
   }
 }
 

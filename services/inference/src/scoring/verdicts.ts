@@ -53,6 +53,7 @@ const verdictOf = async (
       contributions: believed(contributions!.bytes, model.features, input.missing),
       inDomain: input.missing.length === 0 && !input.hasMovedConstant,
       error: null,
+      provider: '',
     }
     return { verdict, missing: input.missing }
   } catch (error) {
@@ -65,6 +66,7 @@ const verdictOf = async (
       contributions: Buffer.alloc(0),
       inDomain: false,
       error: messageOf(error),
+      provider: '',
     }
     return { verdict, missing: [model.model] }
   }
