@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { canonicalJson, openCodec, openKafkaLog, publish, sha256Hex } from '@and
 import type { Append, Codec, Log, LogRecord } from '@andon/kit'
 import { repositoryRoot, startKafka, startRegistry } from '@andon/platform'
 import type { Kafka } from '@andon/platform'
-import { topology } from '@andon/schemas'
+import { avroSchemas, topology } from '@andon/schemas'
 import { andon } from './command.ts'
 import { documents, findingAt, telemetryOf } from './replay-plant.ts'
 
@@ -276,6 +276,105 @@ test('a git ref runs in a tree of its own; one from before the contract is refus
     (await log.admin.topics()).some(({ name }) => name.includes('run-4')),
     false,
   )
+})
+
+/** Settings under which git knows a commit like HEAD but for one file; its objects lie beside the repository's own. */
+const commitWith = (file: string, text: string): { commit: string; environment: NodeJS.ProcessEnv } => {
+  const objects = join(folder, 'objects')
+  mkdirSync(objects, { recursive: true })
+  const common = spawnSync('git', ['-C', repositoryRoot, 'rev-parse', '--path-format=absolute', '--git-path', 'objects'], {
+    encoding: 'utf8',
+  })
+  const own = {
+    GIT_OBJECT_DIRECTORY: objects,
+    GIT_ALTERNATE_OBJECT_DIRECTORIES: common.stdout.trim(),
+    GIT_INDEX_FILE: join(folder, 'index'),
+    GIT_AUTHOR_NAME: 'test',
+    GIT_AUTHOR_EMAIL: 'test@works.example',
+    GIT_COMMITTER_NAME: 'test',
+    GIT_COMMITTER_EMAIL: 'test@works.example',
+  }
+  const git = (args: string[], input = ''): string => {
+    const { status, stdout, stderr } = spawnSync('git', ['-C', repositoryRoot, ...args], {
+      encoding: 'utf8',
+      input,
+      env: { ...process.env, ...own },
+    })
+    assert.equal(status, 0, `git ${args.join(' ')}: ${stderr}`)
+    return stdout.trim()
+  }
+  git(['read-tree', 'HEAD'])
+  git(['update-index', '--cacheinfo', `100644,${git(['hash-object', '-w', '--stdin'], text)},${file}`])
+  return { commit: git(['commit-tree', git(['write-tree']), '-m', 'other schemas']), environment: own }
+}
+
+/** Today's schema of features with its vector's fields changed. */
+const featuresSchemaWith = (change: (fields: AvroField[]) => AvroField[]): string => {
+  const schema = structuredClone(avroSchemas.features) as unknown as {
+    fields: { name: string; type: { fields: AvroField[] }[] }[]
+  }
+  const vector = schema.fields.find(({ name }) => name === 'vector')!.type[1]!
+  vector.fields = change(vector.fields)
+  return JSON.stringify(schema)
+}
+interface AvroField {
+  name: string
+}
+
+const subjects = async (): Promise<string[]> => (await (await fetch(`${registry.url}/subjects`)).json()) as string[]
+const versionsOf = async (subject: string): Promise<unknown> => (await fetch(`${registry.url}/subjects/${subject}/versions`)).json()
+
+test(
+  'a ref with schemas that the registry never saw runs to its end and leaves the live subjects as they are',
+  { timeout: 240_000 },
+  async () => {
+    const schema = featuresSchemaWith((fields) => fields.filter(({ name }) => name !== 'young'))
+    const older = commitWith('schemas/avro/features.avsc', schema)
+    const versions = await versionsOf('features-value')
+    const before = await subjects()
+    await succeeded(['replay', 'run', ...range, '--as', 'run-10', '--service', `features@${older.commit}`], older.environment)
+    const [found, expected] = [await recordsOf('features.run.run-10'), await recordsOf('features.run.run-1')]
+    const read = (records: LogRecord[]) => Promise.all(records.map(({ value }) => codec.decodeAsync('features', value!)))
+    assert.ok(found.length > 0)
+    assert.deepEqual(await read(found), await read(expected))
+    assert.notEqual(found[0]!.value!.readInt32BE(1), expected[0]!.value!.readInt32BE(1)) // schema ids
+    assert.deepEqual(await versionsOf('features-value'), versions)
+    assert.deepEqual(
+      (await subjects()).filter((subject) => !before.includes(subject)),
+      ['features.run.run-10-value'],
+    )
+  },
+)
+
+test('a ref whose records today`s readers could not read is refused with the reason', { timeout: 240_000 }, async () => {
+  const schema = featuresSchemaWith((fields) => [...fields, { name: 'colour', type: 'string' } as AvroField])
+  const other = commitWith('schemas/avro/features.avsc', schema)
+  const { code, err } = await andon(['replay', 'run', ...range, '--as', 'run-11', '--service', `features@${other.commit}`], {
+    ...environment,
+    ...other.environment,
+  })
+  assert.equal(code, 1)
+  assert.match(err, /readers of features-value cannot read: .*Vector/)
+  assert.equal((await subjects()).includes('features.run.run-11-value'), false)
+})
+
+test('what is asked for wrongly is said before a ref is installed', { timeout: 60_000 }, async () => {
+  const schema = featuresSchemaWith((fields) => fields.filter(({ name }) => name !== 'health'))
+  const { commit, environment: own } = commitWith('schemas/avro/features.avsc', schema)
+  const refused = async (...args: string[]): Promise<string> => {
+    const { code, err } = await andon(['replay', 'run', '--as', 'run-12', '--service', `features@${commit}`, ...args], {
+      ...environment,
+      ...own,
+    })
+    assert.notEqual(code, 0)
+    return err
+  }
+  assert.match(await refused('--topic', 'telemetry', '--from', at(90), '--to', 'noon'), /--to: expected a time/)
+  assert.match(await refused('--topic', 'telemetry', '--from', 'now', '--to', at(90)), /--from is not before --to/)
+  assert.match(await refused('--topic', 'predictions', '--from', at(90)), /features reads telemetry, not predictions/)
+  assert.match(await refused(...range, '--jobs', 'all'), /--jobs: expected a number/)
+  assert.match(await refused(...range, '--config', 'ffffffffffff'), /ANDON_REPLAY_CONFIG/)
+  assert.equal(existsSync(join(folder, 'home/replay/worktrees', commit)), false)
 })
 
 test('a pinned document holds for the whole run', { timeout: 120_000 }, async () => {

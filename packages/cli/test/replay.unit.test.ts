@@ -10,7 +10,7 @@ import type { ReplayPlan } from '@andon/kit/replay/plan'
 import { homeAt, repositoryRoot } from '@andon/platform'
 import { loadContext } from '../src/context.ts'
 import { childEnvironment, namedSettings } from '../src/replay/child.ts'
-import { parseService, prepareCode } from '../src/replay/code.ts'
+import { findCode, parseService } from '../src/replay/code.ts'
 import { checkContract, readContract } from '../src/replay/contract.ts'
 import { listManifests, readManifest, writeManifest } from '../src/replay/manifest.ts'
 import { sharesOf } from '../src/replay/shares.ts'
@@ -100,10 +100,10 @@ test('a service is named alone, with a git ref or with an image; one that cannot
   })
   const home = homeAt(folder)
   await assert.rejects(
-    prepareCode(home, 'features', 'image:no.such.registry/features:1'),
+    findCode(home, 'features', 'image:no.such.registry/features:1'),
     /ANDON_REPLAY_CODE: image no\.such\.registry\/features:1 cannot be looked at/,
   )
-  await assert.rejects(prepareCode(home, 'features', '--exec=x'), /ANDON_REPLAY_CODE: --exec=x is no commit/)
+  await assert.rejects(findCode(home, 'features', '--exec=x'), /ANDON_REPLAY_CODE: --exec=x is no commit/)
 })
 
 test('manifests are written whole, read back, and listed oldest first; an id that is no name is refused', () => {

@@ -14,7 +14,7 @@ import { EXIT } from '../exit.ts'
 import { withLog } from '../kafka.ts'
 import { print, table } from '../output.ts'
 import { namedSettings } from '../replay/child.ts'
-import { parseService, prepareCode, type ReplayCode } from '../replay/code.ts'
+import { findCode, installCode, parseService, type ReplayCode } from '../replay/code.ts'
 import { readContract } from '../replay/contract.ts'
 import {
   type ReplayHop,
@@ -46,8 +46,9 @@ export interface ReplayOptions {
 
 /** What would be read and written, and from which state; writes nothing. */
 export const planReplay = async (context: Context, options: ReplayOptions): Promise<void> => {
+  const times = timesOf(options)
   const { service, code } = await chosen(context, options)
-  const planned = await withLog(context, (log) => planFor(context, log, options, service, code))
+  const planned = await withLog(context, (log) => planFor(context, log, options, times, service, code))
   print(options.json === true, summaryOf(context, planned, code), () => describePlan(context, planned, code))
 }
 
@@ -163,22 +164,24 @@ const openHop = async (context: Context, options: ReplayOptions): Promise<{ hop:
   const asked = options.service === undefined ? undefined : parseService(options.service)
   const known = manifest?.hops.find(({ service, input }) => (asked ? service === asked.service : (options.topic ?? input) === input))
   if (manifest && known) return resumedHop(context, options, known)
+  const times = timesOf(options)
   const { service, code } = await chosen(context, options)
-  const planned = await withLog(context, (log) => planFor(context, log, options, service, code))
+  const jobs = jobsOf(options, code)
+  const planned = await withLog(context, (log) => planFor(context, log, options, times, service, code))
   for (const warning of planned.warnings) console.error(warning)
-  const { fromMs, toMs } = timesOf(options)
+  const settings = namedSettings(code.contract.settings, process.env)
+  await installCode(code) // takes half a minute: everything that can be refused has been
   const hop: ReplayHop = {
     service,
     code: code.name,
     input: planned.plan.input.from,
-    fromMs,
-    toMs,
+    ...times,
     outputs: planned.outputs,
     plan: planned.plan,
-    settings: namedSettings(code.contract.settings, process.env),
+    settings,
     status: 'planned',
     supervisor: null,
-    jobs: jobsOf(options, code),
+    jobs,
     children: [],
     startedMs: null,
     endedMs: null,
@@ -207,10 +210,12 @@ const resumedHop = async (context: Context, options: ReplayOptions, hop: ReplayH
   if (options.jobs !== undefined && Number(options.jobs) !== hop.jobs) throw taken('--jobs')
   const asked = options.service === undefined ? undefined : parseService(options.service)
   if (asked && asked.code !== null) {
-    const { name } = await prepareCode(context.home, asked.service, asked.code)
+    const { name } = await findCode(context.home, asked.service, asked.code)
     if (name !== hop.code) throw taken('--service')
   }
-  return { hop, code: await prepareCode(context.home, hop.service, hop.code) }
+  const code = await findCode(context.home, hop.service, hop.code)
+  await installCode(code)
+  return { hop, code }
 }
 
 /** More processes than this keep the brokers busy with one another. */
@@ -240,7 +245,7 @@ const chosen = async (context: Context, options: ReplayOptions): Promise<{ servi
       EXIT.usage,
       `--service: expected one of ${serviceNames.join(', ')}, optionally with @<git ref> or @image:<ref>, or a folder (./averages); found "${service}".`,
     )
-  return { service, code: await prepareCode(context.home, service, code) }
+  return { service, code: await findCode(context.home, service, code) }
 }
 
 const readerOf = (topic: string): string => {
@@ -259,18 +264,30 @@ const topicOf = ({ topic }: ReplayOptions): string => {
   throw new CommandError(EXIT.usage, 'Expected --topic <topic>: the topic to replay, or that of another run.')
 }
 
+interface Times {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
 /** A run's own topic is read whole unless the options say otherwise. */
-const timesOf = (options: ReplayOptions): { fromMs: number; toMs: number } => {
+const timesOf = (options: ReplayOptions): Times => {
   const nowMs = Date.now()
   if (options.from === undefined && runOf(topicOf(options)) === undefined)
     throw new CommandError(EXIT.usage, 'Expected --from <time>: record time, e.g. 2026-11-23T08:00:00Z or 24h (ago).')
-  return {
-    fromMs: options.from === undefined ? 0 : parseTimeMs('--from', options.from, nowMs),
-    toMs: options.to === undefined ? nowMs : parseTimeMs('--to', options.to, nowMs),
-  }
+  const fromMs = options.from === undefined ? 0 : parseTimeMs('--from', options.from, nowMs)
+  const toMs = options.to === undefined ? nowMs : parseTimeMs('--to', options.to, nowMs)
+  if (fromMs >= toMs) throw new AndonError('ANDON_REPLAY_INPUT', 'ANDON_REPLAY_INPUT: --from is not before --to.')
+  return { fromMs, toMs }
 }
 
-const planFor = async (context: Context, log: Log, options: ReplayOptions, service: string, code: ReplayCode): Promise<PlannedHop> => {
+const planFor = async (
+  context: Context,
+  log: Log,
+  options: ReplayOptions,
+  times: Times,
+  service: string,
+  code: ReplayCode,
+): Promise<PlannedHop> => {
   const topic = topicOf(options)
   checkUpstream(context, topic)
   const codec = await openCodec({ registryUrl: context.registryUrl, autoRegister: false, namespace: context.namespace })
@@ -279,7 +296,7 @@ const planFor = async (context: Context, log: Log, options: ReplayOptions, servi
     service,
     contract: code.contract,
     topic,
-    ...timesOf(options),
+    ...times,
     speed: options.speed ?? 'max',
     configs: options.config ?? [],
     models: options.model ?? [],

@@ -11,7 +11,7 @@ import { EXIT } from '../exit.ts'
 import { withLog } from '../kafka.ts'
 import { print } from '../output.ts'
 import { namedSettings } from '../replay/child.ts'
-import { parseService, prepareCode } from '../replay/code.ts'
+import { findCode, installCode, parseService } from '../replay/code.ts'
 import { type ReplayHop, runFolder, writeManifest } from '../replay/manifest.ts'
 import { planHop } from '../replay/plan-hop.ts'
 import { superviseHop } from '../replay/supervise.ts'
@@ -27,7 +27,7 @@ export interface StateOptions {
 export const stateAt = async (context: Context, time: string, options: StateOptions): Promise<void> => {
   const atMs = parseTimeMs('<time>', time, Date.now())
   const { service, code: ref } = parseService(options.service)
-  const code = await prepareCode(context.home, service, ref)
+  const code = await findCode(context.home, service, ref)
   if (code.contract.stateVersion === undefined) throw new CommandError(EXIT.usage, `${service} keeps no state.`)
   const id = `state-${randomUUID().slice(0, 8)}`
   const file = join(runFolder(context.home, id), 'state.json')
@@ -55,6 +55,7 @@ export const stateAt = async (context: Context, time: string, options: StateOpti
       return
     }
     const settings = namedSettings(code.contract.settings, process.env)
+    await installCode(code)
     const times = { fromMs: atMs, toMs: atMs, startedMs: null, endedMs: null }
     const hop: ReplayHop = {
       service,

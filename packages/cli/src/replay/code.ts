@@ -19,6 +19,7 @@ export interface ReplayCode {
   readonly at: { readonly main: string; readonly cwd: string } | { readonly image: string; readonly engine: string }
 }
 
+const COMMIT = /^[0-9a-f]{40,64}$/
 const run = promisify(execFile)
 const LARGE = { maxBuffer: 64 * 1024 * 1024 }
 
@@ -29,20 +30,25 @@ export const parseService = (text: string): { service: string; code: string | nu
   return at < 0 ? { service: text, code: null } : { service: text.slice(0, at), code: text.slice(at + 1) }
 }
 
-/** Makes the code ready to run. Throws ANDON_REPLAY_CODE when there is no such commit or image, ANDON_REPLAY_CONTRACT when it cannot be replayed. */
-export const prepareCode = async (home: Home, service: string, code: string | null): Promise<ReplayCode> => {
+/**
+ * The code that is meant and its contract; writes nothing, so a run can be planned before its code is installed. Throws
+ * ANDON_REPLAY_CODE when there is no such commit or image, ANDON_REPLAY_CONTRACT when it cannot be replayed.
+ */
+export const findCode = async (home: Home, service: string, code: string | null): Promise<ReplayCode> => {
   if (code === null)
     return { name: null, contract: readContract(repositoryRoot, service, 'this checkout'), at: inTree(repositoryRoot, service) }
   if (code.startsWith('folder:')) return folderCode(service, code.slice('folder:'.length))
   if (code.startsWith('image:')) return imageCode(service, code.slice('image:'.length))
   const sha = await commitOf(code)
-  // asked before anything is written: most refusals are here
   const packageJson = await git(['show', `${sha}:services/${service}/package.json`]).catch(() => '{}')
   const found = (JSON.parse(packageJson) as { andon?: { replay?: unknown } }).andon?.replay
   const contract = checkContract(found, service, code === sha ? code : `${code} (${sha.slice(0, 12)})`)
-  const root = join(home.root, 'replay', 'worktrees', sha)
-  if (!existsSync(root)) await checkOut(sha, root)
-  return { name: sha, contract, at: inTree(root, service) }
+  return { name: sha, contract, at: inTree(join(home.root, 'replay', 'worktrees', sha), service) }
+}
+
+/** Makes the code ready to run: a commit is written to its tree and has its packages. Throws ANDON_REPLAY_CODE when they cannot be installed. */
+export const installCode = async ({ name, at }: ReplayCode): Promise<void> => {
+  if (name !== null && COMMIT.test(name) && 'main' in at && !existsSync(at.cwd)) await checkOut(name, at.cwd)
 }
 
 const inTree = (root: string, service: string) => ({ main: join(root, 'services', service, 'src', 'main.ts'), cwd: root })

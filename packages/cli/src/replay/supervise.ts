@@ -12,6 +12,7 @@ import type { Context } from '../context.ts'
 import { type HopFiles, startChild } from './child.ts'
 import type { ReplayCode } from './code.ts'
 import { type HopStatus, type ReplayHop, requireManifest, writeJson, writeManifest } from './manifest.ts'
+import { openRunRegistry } from './run-registry.ts'
 import { readProgress, sharesOf } from './shares.ts'
 
 const LOOK_EVERY_MS = 500
@@ -38,7 +39,12 @@ export const updateHop = (home: Home, id: string, service: string, changes: Part
   writeManifest(home, { ...manifest, hops: manifest.hops.map((hop) => (hop.service === service ? { ...hop, ...changes } : hop)) })
 }
 
-/** Runs a hop to its end, or until `signal` is aborted. Its status is in the manifest before and after. */
+interface HopEnd {
+  readonly status: HopStatus
+  readonly problem: string | null
+}
+
+/** Runs a hop, whose code is installed, to its end, or until `signal` is aborted. Its status is in the manifest before and after. */
 export const superviseHop = async (
   context: Context,
   id: string,
@@ -46,7 +52,24 @@ export const superviseHop = async (
   code: ReplayCode,
   signal: AbortSignal,
   onProgress: (progress: HopProgress) => void,
-): Promise<{ status: HopStatus; problem: string | null }> => {
+): Promise<HopEnd> => {
+  const { registryUrl, namespace } = context
+  const registry = await openRunRegistry({ url: registryUrl, namespace, runId: hop.plan.id, writes: hop.plan.writes })
+  try {
+    return await supervise({ ...context, registryUrl: registry.url }, id, hop, code, signal, onProgress)
+  } finally {
+    await registry.close()
+  }
+}
+
+const supervise = async (
+  context: Context,
+  id: string,
+  hop: ReplayHop,
+  code: ReplayCode,
+  signal: AbortSignal,
+  onProgress: (progress: HopProgress) => void,
+): Promise<HopEnd> => {
   const { home } = context
   const shares = sharesOf(home, id, hop)
   for (const { files, plan } of shares) {
