@@ -1,0 +1,136 @@
+// Requests and answers between this server and others as protocol messages, and what an error of theirs means here. An answer whose
+// tensors do not have the bytes that their shapes say never leaves this file.
+
+import type { InferParameter, ModelInferResponse } from '@andon/schemas/inference'
+import { ModelInferRequest } from '@andon/schemas/inference'
+import { status } from '@grpc/grpc-js'
+import { cancelled, serverAnswerWrong, serverBusy, serverRefused, serverTimeout, serverUnreachable } from '../errors.ts'
+import type { InferAnswer, InferRequest, Parameter, Parameters, TensorData } from '../serving/serving.ts'
+import { countBytes, packBytes } from '../tensors/bytes.ts'
+import { elementBytes, elementCount, isDatatype, pack } from '../tensors/tensors.ts'
+import type { Datatype } from '../tensors/tensors.ts'
+
+/** With `id` in the place of the request's own, which stays with the caller. */
+export const encodeRequest = (request: InferRequest, id: string, parameters: Parameters): Uint8Array =>
+  ModelInferRequest.encode({
+    modelName: request.model,
+    modelVersion: request.version,
+    id,
+    parameters: parametersMessage(parameters),
+    inputs: request.inputs.map(({ name, datatype, shape }) => ({
+      name,
+      datatype,
+      shape: shape.map(BigInt),
+      parameters: {},
+      contents: undefined,
+    })),
+    outputs: request.outputs.map(({ name, classes }) => ({
+      name,
+      parameters: classes > 0 ? parametersMessage({ classification: BigInt(classes) }) : {},
+    })),
+    rawInputContents: request.inputs.map(({ bytes }) => bytes),
+  }).finish()
+
+/** Rejects answers whose bytes are not what shape and datatype say. Typed contents are taken as well: not every server answers raw. */
+export const answerOf = (response: ModelInferResponse, target: string): InferAnswer => {
+  const { outputs, rawOutputContents } = response
+  if (rawOutputContents.length > 0 && rawOutputContents.length !== outputs.length)
+    throw serverAnswerWrong(target, `expected one raw entry per output, ${outputs.length}, got ${rawOutputContents.length}`)
+  return {
+    model: response.modelName,
+    version: response.modelVersion,
+    parameters: parametersOf(response.parameters),
+    outputs: outputs.map((output, i) => {
+      const { name } = output
+      const datatype = datatypeOf(output, target)
+      const shape = output.shape.map(Number)
+      const bytes = rawOutputContents[i] ?? typedBytes(output, datatype, target)
+      return sized({ name, datatype, shape, bytes }, target)
+    }),
+  }
+}
+
+/** The tensor, whose bytes are what its shape and datatype say. */
+export const sized = (tensor: TensorData, target: string): TensorData => {
+  const { name, datatype, shape, bytes } = tensor
+  const wrong = (expected: string, got: string): Error => serverAnswerWrong(target, `output ${name}: expected ${expected}, got ${got}`)
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) throw wrong('dimensions of 0 and above', `[${shape.join(', ')}]`)
+  const count = elementCount(shape)
+  const perElement = elementBytes(datatype)
+  if (perElement === undefined) {
+    const found = countBytes(bytes)
+    if (found.brokenAt !== undefined || found.count !== count)
+      throw wrong(`${count} elements`, found.brokenAt === undefined ? `${found.count}` : `one that ends after the tensor`)
+  } else if (bytes.byteLength !== count * perElement)
+    throw wrong(`${count * perElement} bytes for shape [${shape.join(', ')}]`, `${bytes.byteLength} bytes`)
+  return tensor
+}
+
+type Output = ModelInferResponse['outputs'][number]
+
+const datatypeOf = ({ name, datatype }: Output, target: string): Datatype => {
+  if (isDatatype(datatype)) return datatype
+  throw serverAnswerWrong(target, `output ${name}: expected a datatype of the protocol, got "${datatype}"`)
+}
+
+const typedBytes = ({ name, contents }: Output, datatype: Datatype, target: string): Uint8Array => {
+  const filled = Object.values(contents ?? {}).filter((values) => values.length > 0) as (readonly (number | bigint | boolean)[])[]
+  if (filled.length > 1) throw serverAnswerWrong(target, `output ${name}: expected one field of contents, got ${filled.length}`)
+  const values = filled[0] ?? []
+  if (datatype === 'BYTES') return packBytes((contents?.bytesContents ?? []) as Uint8Array[])
+  if (datatype === 'FP16' || datatype === 'BF16') throw serverAnswerWrong(target, `output ${name}: expected ${datatype} raw, got contents`)
+  try {
+    return pack(datatype, values)
+  } catch (error) {
+    throw serverAnswerWrong(target, `output ${name}: expected contents of ${datatype}`, error)
+  }
+}
+
+const parametersMessage = (parameters: Parameters): Record<string, InferParameter> =>
+  Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, { parameterChoice: choiceOf(value) }]))
+
+const choiceOf = (value: Parameter): NonNullable<InferParameter['parameterChoice']> => {
+  switch (typeof value) {
+    case 'string':
+      return { $case: 'stringParam', value }
+    case 'boolean':
+      return { $case: 'boolParam', value }
+    case 'bigint':
+      return { $case: 'int64Param', value }
+    case 'number':
+      return { $case: 'doubleParam', value }
+  }
+}
+
+const parametersOf = (parameters: Readonly<Record<string, InferParameter>>): Parameters =>
+  Object.fromEntries(
+    Object.entries(parameters).flatMap(([name, { parameterChoice }]) =>
+      parameterChoice === undefined ? [] : [[name, parameterChoice.value]],
+    ),
+  )
+
+/** What a gRPC status of another server means here. */
+export const errorOfStatus = (code: status, details: string, target: string, timeoutMs: number, cause?: unknown): Error => {
+  switch (code) {
+    case status.DEADLINE_EXCEEDED:
+      return serverTimeout(target, timeoutMs)
+    case status.CANCELLED:
+      return cancelled()
+    case status.RESOURCE_EXHAUSTED:
+      return serverBusy(target, details)
+    case status.UNAVAILABLE:
+      return isFullQueue(details) ? serverBusy(target, details) : serverUnreachable(target, details, cause)
+    case status.ABORTED:
+      return serverUnreachable(target, details, cause)
+    default:
+      return serverRefused(target, status[code] ?? `status ${code}`, details)
+  }
+}
+
+/** A stream's answers carry words only. Triton's for a full queue, ours for anything that another try can help. */
+export const errorOfText = (text: string, target: string): Error =>
+  isFullQueue(text) || /^ANDON_INFERENCE_(QUEUE_FULL|WORKER_LOST|STOPPING|RUN_TIMEOUT|QUEUE_TIMEOUT)\b/.test(text)
+    ? serverBusy(target, text)
+    : serverRefused(target, 'an error', text)
+
+const isFullQueue = (text: string): boolean => text.includes('xceeds maximum queue size')
