@@ -20,6 +20,14 @@ export const modelUnloadable = (model: string, cause: unknown): AndonError =>
     { cause, fields: { model } },
   )
 
+/** A fault in a model's configuration, wherever it was written. */
+export const configInvalid = (file: string, line: number | undefined, field: string, expected: string, found: string): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_CONFIG_INVALID',
+    `${line === undefined ? file : `${file}:${line}`}: ${field === '' ? 'the configuration' : field}: expected ${expected}, found ${found}`,
+    { status: 400, fields: { file, line, field, expected, found } },
+  )
+
 /** Registered models come and go by facts on `models` alone. */
 export const explicitOnly = (model: string): AndonError =>
   new AndonError(
@@ -113,3 +121,9 @@ export const bodyTooLarge = (found: string, maxBytes: number): AndonError =>
 
 export const badEncoding = (encoding: string): AndonError =>
   new AndonError('ANDON_INFERENCE_BAD_ENCODING', `Content-Encoding: expected gzip, deflate or none, got ${encoding}`, { status: 415 })
+
+export const notFinite = (value: number): AndonError =>
+  new AndonError('ANDON_INFERENCE_NOT_FINITE', `the model gave ${value} for this input`)
+
+export const modelUnfit = (what: string, expected: string, found: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_MODEL_UNFIT', `${what}: the event path expects ${expected}, found ${found}`, { status: 400 })
