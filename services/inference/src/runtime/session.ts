@@ -5,6 +5,10 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { packBytes, unpackBytes } from '../tensors/bytes.ts'
 import { datatypeOf, elementCount, onnxType, viewOf } from '../tensors/tensors.ts'
 import type { ModelIo, NumericDatatype, TensorSpec } from '../tensors/tensors.ts'
+import { widenHalves } from './onnx-graph.ts'
+import type { WidenedGraph } from './onnx-graph.ts'
+import { executionProvider } from './providers.ts'
+import type { ProviderName } from './providers.ts'
 import { sessionOptionsOf } from './session-options.ts'
 
 export interface SessionModel {
@@ -13,6 +17,10 @@ export interface SessionModel {
   readonly externalData?: ReadonlyMap<string, Uint8Array>
   /** Backend parameters of the configuration (intra_op_thread_count, execution_mode, session options). */
   readonly parameters?: Readonly<Record<string, string>>
+  /** One that a probe has seen working; cpu by default. What it cannot run, it leaves to the CPU. */
+  readonly provider?: ProviderName
+  /** Which of several GPUs. */
+  readonly deviceId?: number
 }
 
 /** A tensor in the graph's own types, on its way in or out; the buffer may be longer than the tensor. */
@@ -54,36 +62,54 @@ export interface SessionRun {
 
 /** Rejects with the reason when the bytes are no model that can be run here. */
 export const openSession = async (model: SessionModel): Promise<ModelSession> => {
-  const session = await InferenceSession.create(model.bytes, {
+  const { bytes, inputs, outputs } = widenHalves(model.bytes)
+  const provider = model.provider ?? 'cpu'
+  const session = await InferenceSession.create(bytes, {
     ...sessionOptionsOf(model.parameters),
+    executionProviders: [provider === 'cpu' ? 'cpu' : { name: provider, deviceId: model.deviceId ?? 0 }],
     ...(model.externalData === undefined ? {} : { externalData: [...model.externalData].map(([path, data]) => ({ path, data })) }),
   })
-  const io = { inputs: specs(session.inputMetadata), outputs: specs(session.outputMetadata) }
-  return {
-    io,
-    provider: 'CPUExecutionProvider',
-    async run(feeds, outputs) {
-      const tensors = Object.fromEntries(feeds.map((feed) => [feed.name, toTensor(feed)]))
-      const startedMs = performance.now()
-      const results = await session.run(tensors, [...outputs])
-      const runUs = (performance.now() - startedMs) * 1000
-      return { outputs: outputs.map((name) => toOutput(name, results[name]!)), runUs }
-    },
-    release: () => session.release(),
+  try {
+    return sessionOver(session, executionProvider[provider], inputs, outputs)
+  } catch (error) {
+    await session.release()
+    throw error
   }
 }
 
-const specs = (metadata: readonly InferenceSession.ValueMetadata[]): TensorSpec[] =>
-  metadata.map((value) => {
+const sessionOver = (session: InferenceSession, provider: string, inputs: Wires, outputs: Wires): ModelSession => ({
+  io: { inputs: specs(session.inputMetadata, inputs), outputs: specs(session.outputMetadata, outputs) },
+  provider,
+  async run(feeds, wanted) {
+    const tensors = Object.fromEntries(feeds.map((feed) => [inputs.get(feed.name)?.wire ?? feed.name, toTensor(feed)]))
+    const wires = wanted.map((name) => outputs.get(name)?.wire ?? name)
+    const startedMs = performance.now()
+    const results = await session.run(tensors, wires)
+    const runUs = (performance.now() - startedMs) * 1000
+    return { outputs: wanted.map((name, i) => toOutput(name, results[wires[i]!]!)), runUs }
+  },
+  release: () => session.release(),
+})
+
+type Wires = WidenedGraph['inputs']
+
+/** Under the names and types that callers use. */
+const specs = (metadata: readonly InferenceSession.ValueMetadata[], wires: Wires): TensorSpec[] => {
+  const names = new Map([...wires].map(([name, { wire }]) => [wire, name]))
+  return metadata.map((value) => {
     const datatype = value.isTensor ? graphDatatypeOf(value.type) : undefined
     if (!value.isTensor || datatype === undefined)
       throw new Error(`${value.name} has type ${value.isTensor ? value.type : 'no tensor'}, which cannot be scored here`)
+    const name = names.get(value.name) ?? value.name
+    const half = wires.get(name)
     return {
-      name: value.name,
-      datatype,
+      name,
+      datatype: half?.datatype ?? datatype,
       shape: value.shape.map((dimension) => (typeof dimension === 'number' && dimension >= 0 ? dimension : -1)),
+      ...(half === undefined ? {} : { graphDatatype: 'FP32' as const }),
     }
   })
+}
 
 const graphDatatypeOf = (onnx: string): GraphDatatype | undefined => (onnx === 'string' ? 'BYTES' : datatypeOf(onnx))
 
