@@ -1,4 +1,4 @@
-// `npm run bench -- <id…|core|ingest|features|all> [--json] [--samples N] [--records N]`: runs benchmarks one after another and prints a table or one JSON
+// `npm run bench -- <id…|core|ingest|features|serving|all> [--json] [--samples N] [--records N]`: runs benchmarks one after another and prints a table or one JSON
 // object per figure; what goes on meanwhile is said on stderr. Ends with 1 when a figure does not reach what is required of it, was
 // not measured, or does not count.
 
@@ -13,6 +13,7 @@ import { firstFinding } from './first-finding.ts'
 import { idle } from './idle.ts'
 import { INGEST } from './ingest/index.ts'
 import { latency } from './latency.ts'
+import { SERVING } from './serving/index.ts'
 import { start } from './start.ts'
 
 const MESH: readonly Benchmark[] = [
@@ -26,7 +27,8 @@ const GROUPS: Readonly<Record<string, readonly Benchmark[]>> = {
   core: CORE,
   ingest: INGEST,
   features: FEATURES,
-  all: [...CORE, ...INGEST, ...FEATURES, ...MESH],
+  serving: SERVING,
+  all: [...CORE, ...INGEST, ...FEATURES, ...SERVING, ...MESH],
 }
 
 const { values, positionals } = parseArgs({
@@ -36,7 +38,7 @@ const { values, positionals } = parseArgs({
 
 const usage = (problem: string): never => {
   console.error(
-    `bench: ${problem}; expected core, ingest, features, all, or some of ${GROUPS['all']?.flatMap(({ name, ids }) => [...new Set([name, ...ids])]).join(', ')}; ` +
+    `bench: ${problem}; expected core, ingest, features, serving, all, or some of ${GROUPS['all']?.flatMap(({ name, ids }) => [...new Set([name, ...ids])]).join(', ')}; ` +
       '--json for one object per line, --samples and --records for shorter runs',
   )
   process.exit(2)

@@ -49,8 +49,34 @@ export const storeUnavailable = (cause: unknown): AndonError =>
     { cause, retriable: true },
   )
 
-export const queueFull = (rows: number): AndonError =>
-  new AndonError('ANDON_INFERENCE_QUEUE_FULL', `Exceeds maximum queue size of ${rows} rows`, { retriable: true })
+export const queueFull = (most: number, what: 'rows' | 'requests' = 'rows'): AndonError =>
+  new AndonError('ANDON_INFERENCE_QUEUE_FULL', `Exceeds maximum queue size of ${most} ${what}`, { retriable: true })
+
+/** The queue's policy gives no more time; another try may find a shorter queue. */
+export const queueTimeout = (waitedMs: number): AndonError =>
+  new AndonError('ANDON_INFERENCE_QUEUE_TIMEOUT', `Request timeout expired after ${Math.round(waitedMs)} ms in the queue`, {
+    retriable: true,
+  })
+
+/** Nobody waits for the answer any more, so the request was not run. */
+export const deadlineExceeded = (): AndonError =>
+  new AndonError('ANDON_INFERENCE_DEADLINE_EXCEEDED', 'The deadline passed before the request was run', { status: 504 })
+
+export const batchTooLarge = (model: string, rows: number, maxRows: number): AndonError =>
+  new AndonError('ANDON_INFERENCE_BATCH_TOO_LARGE', `Request for ${model} has ${rows} rows, expected at most ${maxRows}`, {
+    status: 400,
+    fields: { model, rows, maxRows },
+  })
+
+export const runTimeout = (model: string, timeoutMs: number): AndonError =>
+  new AndonError('ANDON_INFERENCE_RUN_TIMEOUT', `Model ${model} did not end its run in ${timeoutMs} ms`, {
+    retriable: true,
+    fields: { model, timeoutMs },
+  })
+
+/** Too many threads are stuck in runs that do not end, or none holds the model now. */
+export const noWorker = (): AndonError =>
+  new AndonError('ANDON_INFERENCE_NO_WORKER', 'No worker can run the model now', { retriable: true })
 
 export const workerLost = (reason: string): AndonError =>
   new AndonError('ANDON_INFERENCE_WORKER_LOST', `The worker that ran the model ended: ${reason}`, { retriable: true })

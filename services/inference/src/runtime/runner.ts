@@ -30,6 +30,8 @@ export interface BatchAnswer {
 export interface Room {
   /** A batch handed over now would run, or wait behind one that runs. */
   hasRoom(): boolean
+  /** It would run at once. Runtimes that do not say take one batch at a time. */
+  isIdle?(): boolean
   /** Calls once when there is room again. */
   whenRoom(listener: () => void): void
 }

@@ -1,39 +1,33 @@
-// Worker thread with its own ONNX sessions: running one blocks the thread it is in, so none lives where gRPC is answered.
-// It takes one run at a time and ends by itself when told to close: it is never terminated from outside, because a thread
-// that ends inside a run takes the whole process with it.
+// Worker thread with its own ONNX sessions: running one blocks the thread it is in, so none lives where requests are answered.
+// It does one thing after another, in the order of the messages, and ends by itself when told to close: it is never terminated from
+// outside, because a thread that ends inside a run takes the whole process with it.
 
 import { parentPort } from 'node:worker_threads'
-import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { sessionOptions } from './session-options.ts'
-import { datatypeOf, elementCount, onnxType, viewOf } from '../tensors/tensors.ts'
-import type { ModelIo, NumericDatatype, TensorSpec } from '../tensors/tensors.ts'
+import { openSession } from './session.ts'
+import type { ModelSession, SessionModel, SessionTensor } from './session.ts'
+import type { ModelIo } from '../tensors/tensors.ts'
 
 export type WorkerRequest =
-  | { readonly id: number; readonly op: 'load'; readonly model: string; readonly bytes: Uint8Array }
+  | { readonly id: number; readonly op: 'load'; readonly model: number; readonly source: SessionModel }
+  | { readonly id: number; readonly op: 'unload'; readonly model: number }
   | {
       readonly id: number
       readonly op: 'run'
-      readonly model: string
-      readonly inputs: readonly WorkerTensor[]
+      readonly model: number
+      /** Their buffers are transferred, and come back with the answer. */
+      readonly inputs: readonly SessionTensor[]
       readonly outputs: readonly string[]
     }
   | { readonly id: number; readonly op: 'close' }
 
-/** One tensor on its way; the buffer may be longer than the tensor and is transferred, not copied. */
-export interface WorkerTensor {
-  readonly name: string
-  readonly datatype: NumericDatatype
-  readonly shape: readonly number[]
-  readonly buffer: ArrayBuffer
-}
-
 export type WorkerResponse =
-  | { readonly id: number; readonly op: 'loaded'; readonly io: ModelIo }
+  | { readonly id: number; readonly op: 'loaded'; readonly io: ModelIo; readonly provider: string }
+  | { readonly id: number; readonly op: 'unloaded' }
   | {
       readonly id: number
       readonly op: 'ran'
       readonly inputs: readonly ArrayBuffer[]
-      readonly outputs: readonly WorkerTensor[]
+      readonly outputs: readonly SessionTensor[]
       readonly runUs: number
     }
   | { readonly id: number; readonly op: 'failed'; readonly message: string; readonly inputs: readonly ArrayBuffer[] }
@@ -41,47 +35,46 @@ export type WorkerResponse =
 const port = parentPort
 if (port === null) throw new Error('session-worker.ts runs as a worker thread only')
 
-const sessions = new Map<string, InferenceSession>()
+const sessions = new Map<number, ModelSession>()
 
-const specs = (metadata: readonly InferenceSession.ValueMetadata[]): TensorSpec[] =>
-  metadata.map((value) => {
-    const datatype = value.isTensor ? datatypeOf(value.type) : undefined
-    if (!value.isTensor || datatype === undefined)
-      throw new Error(`${value.name} has type ${value.isTensor ? value.type : 'no tensor'}, which cannot be scored here`)
-    return {
-      name: value.name,
-      datatype,
-      shape: value.shape.map((dimension) => (typeof dimension === 'number' && dimension >= 0 ? dimension : -1)),
-    }
+/** A copy of its own, made here and not where requests are answered: the runtime takes no shared memory. */
+const own = (bytes: Uint8Array): Uint8Array => (bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes)
+
+const load = async (id: number, model: number, source: SessionModel): Promise<WorkerResponse> => {
+  const { externalData } = source
+  const session = await openSession({
+    ...source,
+    bytes: own(source.bytes),
+    ...(externalData === undefined ? {} : { externalData: new Map([...externalData].map(([path, bytes]) => [path, own(bytes)])) }),
   })
-
-const load = async (model: string, bytes: Uint8Array): Promise<ModelIo> => {
-  let session = sessions.get(model)
-  if (session === undefined) {
-    session = await InferenceSession.create(bytes, sessionOptions)
-    sessions.set(model, session)
-  }
-  return { inputs: specs(session.inputMetadata), outputs: specs(session.outputMetadata) }
+  sessions.set(model, session)
+  return { id, op: 'loaded', io: session.io, provider: session.provider }
 }
 
-const run = async (request: Extract<WorkerRequest, { op: 'run' }>): Promise<Extract<WorkerResponse, { op: 'ran' }>> => {
-  const session = sessions.get(request.model)
-  if (session === undefined) throw new Error(`model ${request.model} is not loaded`)
-  const feeds: Record<string, Tensor> = {}
-  for (const { name, datatype, shape, buffer } of request.inputs) {
-    feeds[name] = new Tensor(onnxType(datatype), viewOf(datatype, buffer, elementCount(shape)) as Float64Array, shape)
-  }
-  const startedMs = performance.now()
-  const results = await session.run(feeds, [...request.outputs])
-  const runUs = (performance.now() - startedMs) * 1000
-  const outputs = request.outputs.map((name): WorkerTensor => {
-    const tensor = results[name]!
-    const data = tensor.data as Float64Array
-    // A copy: the runtime's own memory cannot be handed to another thread.
-    const buffer = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice().buffer
-    return { name, datatype: datatypeOf(tensor.type)!, shape: tensor.dims, buffer }
-  })
-  return { id: request.id, op: 'ran', inputs: request.inputs.map(({ buffer }) => buffer), outputs, runUs }
+const unload = async (id: number, model: number): Promise<WorkerResponse> => {
+  const session = sessions.get(model)
+  sessions.delete(model)
+  await session?.release()
+  return { id, op: 'unloaded' }
+}
+
+const run = async ({
+  id,
+  model,
+  inputs,
+  outputs: wanted,
+}: Extract<WorkerRequest, { op: 'run' }>): Promise<Extract<WorkerResponse, { op: 'ran' }>> => {
+  const session = sessions.get(model)
+  if (session === undefined) throw new Error('the model is not loaded')
+  const { outputs: results, runUs } = await session.run(inputs, wanted)
+  // A copy: the runtime's own memory cannot be handed to another thread.
+  const outputs = results.map(({ name, datatype, shape, bytes }) => ({
+    name,
+    datatype,
+    shape,
+    buffer: bytes.slice().buffer as ArrayBuffer,
+  }))
+  return { id, op: 'ran', inputs: inputs.map(({ buffer }) => buffer), outputs, runUs }
 }
 
 const answer = async (request: WorkerRequest): Promise<void> => {
@@ -90,23 +83,19 @@ const answer = async (request: WorkerRequest): Promise<void> => {
     if (request.op === 'close') {
       for (const session of sessions.values()) await session.release()
       port.close()
-      return
+    } else if (request.op === 'load') port.postMessage(await load(request.id, request.model, request.source))
+    else if (request.op === 'unload') port.postMessage(await unload(request.id, request.model))
+    else {
+      const response = await run(request)
+      port.postMessage(response, [...response.inputs, ...response.outputs.map(({ buffer }) => buffer)])
     }
-    if (request.op === 'load') {
-      port.postMessage({ id: request.id, op: 'loaded', io: await load(request.model, request.bytes) } satisfies WorkerResponse)
-      return
-    }
-    const response = await run(request)
-    port.postMessage(response, [...response.inputs, ...response.outputs.map(({ buffer }) => buffer)])
   } catch (error) {
-    port.postMessage(
-      { id: request.id, op: 'failed', message: error instanceof Error ? error.message : String(error), inputs } satisfies WorkerResponse,
-      [...inputs],
-    )
+    const message = error instanceof Error ? error.message : String(error)
+    port.postMessage({ id: request.id, op: 'failed', message, inputs } satisfies WorkerResponse, inputs)
   }
 }
 
-// Requests in order: a load and a run never overlap.
+// One after another: a load and a run never overlap.
 let last: Promise<void> = Promise.resolve()
 port.on('message', (request: WorkerRequest) => {
   last = last.then(() => answer(request))

@@ -1,0 +1,398 @@
+// Models in worker threads: each thread runs one batch and has the next one waiting with its inputs copied. A thread that dies is
+// replaced and gets its models again; one that does not come back from a run in time is suspected: its requests are answered without
+// it, another takes its place, and it ends by itself when it comes back. A thread is never terminated from outside.
+
+import { Worker } from 'node:worker_threads'
+import { modelUnloadable, noWorker, runFailed, runTimeout, workerLost } from '../errors.ts'
+import type { ModelIo } from '../tensors/tensors.ts'
+import { BufferPool, gather, scatter } from './batch-copy.ts'
+import type { Batch, BatchAnswer, Room, Runner, Runtime, RuntimeModel } from './runner.ts'
+import type { SessionModel } from './session.ts'
+import type { WorkerRequest, WorkerResponse } from './session-worker.ts'
+
+export interface ThreadRuntimeOptions {
+  /** Threads; a model is loaded into as many of them as it has instances. */
+  readonly workers: number
+  /** Longest a batch may run before its requests are answered without it. */
+  readonly runTimeoutMs: number
+  /** Threads that may be stuck in a run at the same time while others take their places. Default 2. */
+  readonly maxSuspects?: number
+  /** Memory of input buffers between two uses. Default 64 MiB. */
+  readonly bufferBytes?: number
+  /** A thread ended by itself, is suspected, or a replacement could not load a model. */
+  readonly onTrouble?: (trouble: Trouble) => void
+  /** Where a model runs; throws when it cannot run there. Default: the CPU. */
+  readonly placement?: (model: RuntimeModel) => Pick<SessionModel, 'provider' | 'deviceId'>
+  /** Opens a thread that speaks session-worker.ts's messages. */
+  readonly openWorker?: () => Worker
+}
+
+export interface Trouble {
+  readonly kind: 'lost' | 'suspect' | 'returned' | 'not-reloaded'
+  readonly reason: string
+}
+
+export interface ThreadRuntime extends Runtime {
+  /** False while a thread is missing because too many are stuck. */
+  isReady(): boolean
+  /** Threads that have not come back from a run. */
+  readonly suspects: number
+}
+
+interface Model {
+  readonly key: number
+  readonly label: string
+  readonly source: SessionModel
+  readonly isBatched: boolean
+  readonly slots: Slot[]
+  io: ModelIo
+  provider: string
+  /** Threads that are loading it. */
+  loading: number
+}
+
+/** A place for a thread, and the models that belong there whichever thread has it. */
+interface Slot {
+  seat: Seat | undefined
+  readonly models: Set<Model>
+}
+
+interface Seat {
+  readonly slot: Slot
+  readonly worker: Worker
+  /** In the order in which the thread does them. */
+  readonly pending: Operation[]
+  readonly loaded: Set<Model>
+  /** Since when the first of them is being done. */
+  sinceMs: number
+  readonly exited: Promise<void>
+  isClosing: boolean
+}
+
+interface Operation {
+  readonly id: number
+  /** Of a run. */
+  readonly label: string | undefined
+  readonly resolve: (response: WorkerResponse) => void
+  readonly reject: (error: Error) => void
+}
+
+const US_PER_MS = 1000
+/** One runs, one waits. */
+const IN_FLIGHT = 2
+const DEFAULT_SUSPECTS = 2
+const DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
+/** A model whose thread ends while it loads is tried so often. */
+const LOADS = 3
+
+const openSessionWorker = (): Worker => new Worker(new URL('./session-worker.ts', import.meta.url))
+
+export const threadRuntime = (options: ThreadRuntimeOptions): ThreadRuntime => new Threads(options)
+
+class Threads implements ThreadRuntime {
+  readonly #options: ThreadRuntimeOptions
+  readonly #buffers: BufferPool
+  readonly #slots: Slot[]
+  readonly #suspects = new Set<Seat>()
+  readonly #maxSuspects: number
+  #inLine: { readonly model: Model; readonly listener: () => void }[] = []
+  #nextId = 1
+  #isClosing = false
+  #watch: NodeJS.Timeout | undefined
+
+  constructor(options: ThreadRuntimeOptions) {
+    this.#options = options
+    this.#maxSuspects = options.maxSuspects ?? DEFAULT_SUSPECTS
+    this.#buffers = new BufferPool(options.bufferBytes ?? DEFAULT_BUFFER_BYTES)
+    this.#slots = Array.from({ length: Math.max(1, options.workers) }, () => ({ seat: undefined, models: new Set() }))
+    for (const slot of this.#slots) slot.seat = this.#open(slot)
+  }
+
+  get suspects(): number {
+    return this.#suspects.size
+  }
+
+  isReady(): boolean {
+    return !this.#isClosing && this.#slots.every(({ seat }) => seat !== undefined)
+  }
+
+  async open(opened: RuntimeModel): Promise<Runner> {
+    const { label, bytes, externalData, parameters, instances, maxBatchRows } = opened
+    const count = Math.min(Math.max(1, instances), this.#slots.length)
+    const slots = this.#slots.toSorted((a, b) => a.models.size - b.models.size).slice(0, count)
+    const source: SessionModel = {
+      bytes: shared(bytes),
+      parameters,
+      ...this.#options.placement?.(opened),
+      ...(externalData === undefined ? {} : { externalData: new Map([...externalData].map(([path, file]) => [path, shared(file)])) }),
+    }
+    const model: Model = {
+      key: this.#nextId++,
+      label,
+      source,
+      isBatched: maxBatchRows > 0,
+      slots,
+      io: { inputs: [], outputs: [] },
+      provider: '',
+      loading: 0,
+    }
+    try {
+      await Promise.all(slots.map((slot) => this.#firstLoad(model, slot)))
+    } catch (error) {
+      await this.#unload(model)
+      throw error
+    }
+    return this.#runner(model)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true
+    clearTimeout(this.#watch)
+    const seats = this.#slots.flatMap(({ seat }) => seat ?? [])
+    for (const seat of seats) this.#dismiss(seat)
+    await Promise.all(seats.map(({ exited }) => exited))
+  }
+
+  #runner(model: Model): Runner {
+    const room: Room = {
+      hasRoom: () => this.#hasRoom(model),
+      isIdle: () => model.slots.some(({ seat }) => seat !== undefined && seat.pending.length === 0 && seat.loaded.has(model)),
+      whenRoom: (listener) => void this.#inLine.push({ model, listener }),
+    }
+    let closing: Promise<void> | undefined
+    return {
+      io: model.io,
+      get provider() {
+        return model.provider
+      },
+      room,
+      run: (batch) => this.#run(model, batch),
+      close: () => (closing ??= this.#unload(model)),
+    }
+  }
+
+  async #firstLoad(model: Model, slot: Slot): Promise<void> {
+    slot.models.add(model)
+    for (let tries = 1; ; tries++) {
+      const { seat } = slot
+      if (seat === undefined) throw noWorker()
+      try {
+        await this.#load(model, seat)
+        return
+      } catch (error) {
+        // The thread has ended: its replacement is loading the model again, or is told to.
+        if (slot.seat === seat || tries === LOADS || this.#isClosing) throw slot.seat === seat ? error : modelUnloadable(model.label, error)
+        if (slot.seat?.loaded.has(model) === true) return
+      }
+    }
+  }
+
+  async #load(model: Model, seat: Seat): Promise<void> {
+    model.loading++
+    try {
+      const response = await this.#ask(seat, { id: this.#nextId++, op: 'load', model: model.key, source: model.source })
+      if (response.op !== 'loaded') throw modelUnloadable(model.label, response.op === 'failed' ? response.message : response.op)
+      model.io = response.io
+      model.provider = response.provider ?? model.provider
+      seat.loaded.add(model)
+    } finally {
+      model.loading--
+    }
+  }
+
+  /** What runs ends first: the thread does one thing after another. */
+  async #unload(model: Model): Promise<void> {
+    const seats = model.slots.flatMap((slot) => {
+      slot.models.delete(model)
+      return slot.seat ?? []
+    })
+    this.#inLine = this.#inLine.filter((waiting) => waiting.model !== model)
+    for (const seat of seats) seat.loaded.delete(model)
+    await Promise.all(
+      seats
+        .filter(({ isClosing }) => !isClosing)
+        .map((seat) => this.#ask(seat, { id: this.#nextId++, op: 'unload', model: model.key }).catch(() => {})), // a lost thread has unloaded everything
+    )
+  }
+
+  #hasRoom(model: Model): boolean {
+    let holds = false
+    for (const { seat } of model.slots) {
+      if (seat?.loaded.has(model) !== true) continue
+      if (seat.pending.length < IN_FLIGHT) return true
+      holds = true
+    }
+    // Nowhere, and nobody loads it: a batch is refused at once instead of waiting for ever.
+    return !holds && model.loading === 0
+  }
+
+  async #run(model: Model, batch: Batch): Promise<BatchAnswer> {
+    let seat: Seat | undefined
+    for (const slot of model.slots) {
+      if (slot.seat?.loaded.has(model) === true && slot.seat.pending.length < (seat?.pending.length ?? Infinity)) ({ seat } = slot)
+    }
+    if (seat === undefined) throw noWorker()
+    const startedMs = performance.now()
+    const inputs = this.#gather(model, batch)
+    const inputUs = (performance.now() - startedMs) * US_PER_MS
+    const request: WorkerRequest = { id: this.#nextId++, op: 'run', model: model.key, inputs, outputs: batch.outputs }
+    const response = await this.#ask(
+      seat,
+      request,
+      inputs.map(({ buffer }) => buffer),
+      model.label,
+    )
+    if (response.op !== 'ran' && response.op !== 'failed') throw runFailed(model.label, `the thread answered ${response.op}`)
+    for (const buffer of response.inputs) this.#buffers.give(buffer)
+    if (response.op === 'failed') throw runFailed(model.label, response.message)
+    const backMs = performance.now()
+    const outputs = this.#scatter(model, response.outputs, batch)
+    return { outputs, inputUs, runUs: response.runUs, outputUs: (performance.now() - backMs) * US_PER_MS }
+  }
+
+  #gather(model: Model, batch: Batch): ReturnType<typeof gather> {
+    try {
+      return gather(model.io.inputs, batch, this.#buffers)
+    } catch (error) {
+      throw runFailed(model.label, (error as Error).message)
+    }
+  }
+
+  #scatter(model: Model, outputs: Parameters<typeof scatter>[1], batch: Batch): ReturnType<typeof scatter> {
+    try {
+      return scatter(model.io.outputs, outputs, batch, model.isBatched)
+    } catch (error) {
+      throw runFailed(model.label, (error as Error).message)
+    }
+  }
+
+  #ask(seat: Seat, request: WorkerRequest, transfer: ArrayBuffer[] = [], label?: string): Promise<WorkerResponse> {
+    return new Promise((resolve, reject) => {
+      // Throws when a message cannot be sent: nothing is pending then.
+      seat.worker.postMessage(request, transfer)
+      seat.pending.push({ id: request.id, label, resolve, reject })
+      if (seat.pending.length === 1) this.#begin(seat)
+    })
+  }
+
+  /** The first of what is pending is being done from now on. */
+  #begin(seat: Seat): void {
+    seat.sinceMs = performance.now()
+    if (seat.pending[0]?.label !== undefined) this.#watchRuns()
+  }
+
+  #open(slot: Slot): Seat {
+    const worker = (this.#options.openWorker ?? openSessionWorker)()
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+    const seat: Seat = { slot, worker, pending: [], loaded: new Set(), sinceMs: 0, exited, isClosing: false }
+    let reason = 'it exited'
+    worker.on('error', (error) => (reason = error.message))
+    worker.on('message', (response: WorkerResponse) => this.#answered(seat, response))
+    void exited.then(() => this.#exited(seat, reason)) // never rejects
+    return seat
+  }
+
+  #answered(seat: Seat, response: WorkerResponse): void {
+    if (this.#suspects.has(seat)) return // its requests are answered
+    const [first] = seat.pending
+    if (first?.id !== response.id) return // nothing was asked
+    seat.pending.shift()
+    if (seat.pending.length > 0) this.#begin(seat)
+    first.resolve(response)
+    // After whoever waits for the answer: what it loads is loaded then.
+    queueMicrotask(() => this.#tellRoom())
+  }
+
+  /** Everybody in line is asked once, in the order in which they came; whoever still wants room comes again, behind the others. */
+  #tellRoom(): void {
+    if (this.#inLine.length === 0) return
+    const inLine = this.#inLine
+    this.#inLine = []
+    const still: typeof inLine = []
+    for (const waiting of inLine) {
+      if (this.#hasRoom(waiting.model)) waiting.listener()
+      else still.push(waiting)
+    }
+    this.#inLine.unshift(...still)
+  }
+
+  #exited(seat: Seat, reason: string): void {
+    if (this.#suspects.delete(seat)) {
+      this.#trouble('returned', reason)
+      for (const slot of this.#slots) this.#fill(slot)
+      return
+    }
+    this.#abandon(seat, () => workerLost(reason))
+    if (seat.isClosing) return
+    this.#trouble('lost', reason)
+    seat.slot.seat = undefined
+    this.#fill(seat.slot)
+    this.#tellRoom()
+  }
+
+  /** Another thread where one is missing, with the models that belong there. */
+  #fill(slot: Slot): void {
+    if (this.#isClosing || slot.seat !== undefined || this.#suspects.size > this.#maxSuspects) return
+    const seat = this.#open(slot)
+    slot.seat = seat
+    for (const model of slot.models) {
+      this.#load(model, seat).catch((error: Error) => {
+        if (slot.seat === seat && !this.#isClosing) this.#trouble('not-reloaded', error.message)
+        this.#tellRoom()
+      })
+    }
+  }
+
+  #abandon(seat: Seat, error: (isFirst: boolean) => Error): void {
+    seat.loaded.clear()
+    seat.pending.splice(0).forEach(({ reject }, i) => reject(error(i === 0)))
+  }
+
+  #dismiss(seat: Seat): void {
+    seat.isClosing = true
+    seat.worker.postMessage({ id: 0, op: 'close' } satisfies WorkerRequest)
+  }
+
+  /** One timer for all threads, only while something runs. */
+  #watchRuns(): void {
+    if (this.#watch !== undefined) return
+    this.#watch = setTimeout(
+      () => {
+        this.#watch = undefined
+        const overMs = performance.now() - this.#options.runTimeoutMs
+        for (const { seat } of this.#slots) {
+          if (seat?.pending[0]?.label === undefined) continue
+          if (seat.sinceMs <= overMs) this.#suspect(seat)
+          else this.#watchRuns()
+        }
+      },
+      Math.max(1, this.#options.runTimeoutMs / 8),
+    )
+    this.#watch.unref()
+  }
+
+  #suspect(seat: Seat): void {
+    const { label } = seat.pending[0]!
+    const { runTimeoutMs } = this.#options
+    this.#suspects.add(seat)
+    this.#trouble('suspect', `${label} runs for more than ${runTimeoutMs} ms`)
+    this.#abandon(seat, (isFirst) => (isFirst ? runTimeout(label!, runTimeoutMs) : workerLost(`a batch of ${label} before it did not end`)))
+    this.#dismiss(seat)
+    // It must not keep a process alive that is done.
+    seat.worker.unref()
+    seat.slot.seat = undefined
+    this.#fill(seat.slot)
+    this.#tellRoom()
+  }
+
+  #trouble(kind: Trouble['kind'], reason: string): void {
+    this.#options.onTrouble?.({ kind, reason })
+  }
+}
+
+/** One copy for all threads, which copy it once more where nobody waits for answers. */
+const shared = (bytes: Uint8Array): Uint8Array => {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
+  copy.set(bytes)
+  return copy
+}

@@ -1,0 +1,5 @@
+// The benchmarks of the inference server, in the order in which `npm run bench -- serving` runs them.
+
+import type { Benchmark } from '../benchmark.ts'
+
+export const SERVING: readonly Benchmark[] = []
