@@ -182,6 +182,20 @@ test('a request whose deadline has passed is not run', () => {
   assert.deepEqual(queue.next(5, 0).batch, [])
 })
 
+test('who is still there after others have expired expires as well', () => {
+  const queue = new BatchQueue<number>(policy())
+  for (const [i, deadlineMs] of [1, 6].entries()) queue.add(i, admission({ deadlineMs }), 0)
+  assert.equal(queue.expire(2).length, 1)
+  assert.equal(queue.expiresMs, 6)
+  assert.equal(queue.expire(6).length, 1)
+})
+
+test('a request that has used up its time does not wait for a larger batch on top of it', () => {
+  const queue = filled(1, { maxQueueDelayUs: 9000, defaultQueue: queuePolicy({ defaultTimeoutUs: 1000, timeoutAction: 'delay' }) })
+  queue.expire(1)
+  assert.deepEqual(items(queue.next(1, 0).batch), [0])
+})
+
 test('a request leaves once', () => {
   const queue = new BatchQueue<number>(policy())
   const entry = queue.add(0, admission(), 0)!
