@@ -84,15 +84,20 @@ export class Plant {
     const registry = new ModelRegistry()
     registry.apply(model)
     registry.apply({ ...model, type: 'ModelActivated' })
-    const cache = {
-      io: () => Promise.reject(new Error('nobody asks')),
-      isLoaded: () => true,
-      run: async (_model: Models, [input]: readonly { readonly bytes: Uint8Array }[]) => {
-        const score = { name: '', shape: [1], bytes: Buffer.from(input!.bytes) }
-        return [score, score, score]
-      },
+    const answerTo = (values: Float64Array) => ({
+      score: values[0]!,
+      ratio: values[0]!,
+      contributions: values,
+      embedding: undefined,
+      hasVerdict: true,
+      provider: '',
+    })
+    const scorer = {
+      row: async (_model: Models, values: Float64Array) => answerTo(values),
+      scores: async (_model: Models, rows: readonly Float64Array[]) => Float64Array.from(rows, ([value]) => value!),
     }
-    const handle = onFeatures({ registry, cache: cache as never, commissioning: { observe: async () => undefined } })
+    const settled = async (): Promise<void> => undefined
+    const handle = onFeatures({ registry, scorer, settled, commissioning: { observe: async () => undefined } })
     await this.line.run<Features>(
       log,
       { service: 'inference', input: 'features', outputs: ['predictions'], open: () => ({ handle }) },

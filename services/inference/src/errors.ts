@@ -153,3 +153,12 @@ export const notFinite = (value: number): AndonError =>
 
 export const modelUnfit = (what: string, expected: string, found: string): AndonError =>
   new AndonError('ANDON_INFERENCE_MODEL_UNFIT', `${what}: the event path expects ${expected}, found ${found}`, { status: 400 })
+
+export const unscored = (model: string, reason: string, cause?: unknown): AndonError =>
+  new AndonError('ANDON_INFERENCE_UNSCORED', `Nothing could score ${model}: ${reason}`, { cause, fields: { model } })
+
+export const wrongArtefact = (where: string, expected: string, found: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_WRONG_ARTEFACT', `${where}: expected the artefact ${expected}, found ${found}`, {
+    status: 409,
+    fields: { expected, found },
+  })

@@ -7,7 +7,7 @@ import type { Features, Models, Predictions, Vector } from '@andon/schemas'
 import { packDoubles, readDoubles } from '@andon/schemas/packed'
 import type { Commissioning } from '../src/learning/commissioning.ts'
 import { cardOf } from '../src/models/model-card.ts'
-import type { ModelCache } from '../src/serving/model-cache.ts'
+import type { Scorer } from '../src/scoring/scorer.ts'
 import { ModelRegistry } from '../src/models/model-registry.ts'
 import { onFeatures } from '../src/on-features.ts'
 import { scoreRow, trainT2Spe } from '../src/learning/t2spe.ts'
@@ -35,23 +35,16 @@ const registered = (changes: Partial<Models> = {}): Models => ({
   ...changes,
 })
 /** Runs the model as its graph does; keeps what it was given. */
-const cacheOf = (given: Float64Array[] = []) =>
-  ({
-    run: async (_model: unknown, [input]: readonly { bytes: Uint8Array }[], names: readonly string[]) => {
-      const values = readDoubles(input!.bytes)
-      const rows = Array.from({ length: values.length / FEATURES }, (_, i) => values.slice(i * FEATURES, (i + 1) * FEATURES))
-      given.push(...rows)
-      const scores = rows.map((row) => scoreRow(trained, row))
-      const outputs: Readonly<Record<string, Float64Array>> = {
-        score: Float64Array.from(scores, ({ score }) => score),
-        ratio: Float64Array.from(scores, ({ ratio }) => ratio),
-        contributions: Float64Array.from(scores.flatMap(({ contributions }) => [...contributions])),
-      }
-      return names.map((name) => ({ bytes: packDoubles(outputs[name]!) }))
-    },
-  }) as unknown as ModelCache
+const scorerOf = (given: Float64Array[] = []): Scorer => ({
+  row: async (_model, values) => {
+    given.push(values)
+    const { score, ratio, contributions } = scoreRow(trained, values)
+    return { score, ratio, contributions, embedding: undefined, hasVerdict: true, provider: 'test' }
+  },
+  scores: async (_model, rows) => Float64Array.from(rows, (values) => scoreRow(trained, values).score),
+})
 const score = async (vector: Vector, model = registered()) => {
-  const { verdicts, missing } = await scoreVector(cacheOf(), { ...vector, assetId: 'press' }, [model])
+  const { verdicts, missing } = await scoreVector(scorerOf(), { ...vector, assetId: 'press' }, [model])
   return { verdict: verdicts[0]!, missing }
 }
 const flagged = (...flags: string[]) => [{ channel: 'channel2', flags, names: [] }]
@@ -169,7 +162,7 @@ const predict = async (vectors: readonly Vector[], facts: readonly Models[] = [r
   const observed: Vector[] = []
   const commissioning: Pick<Commissioning, 'observe'> = { observe: async (_input, vector) => void observed.push(vector) }
   const given: Float64Array[] = []
-  const handle = onFeatures({ registry, cache: cacheOf(given), commissioning })
+  const handle = onFeatures({ registry, scorer: scorerOf(given), settled: async () => {}, commissioning })
   const out = await handle({ topic: 'features', partition: 0, inputs: vectors.map(inputOf) })
   return { predictions: out.outputs.map(({ output }) => output.value as Predictions), observed, given }
 }

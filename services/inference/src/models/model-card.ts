@@ -28,6 +28,8 @@ export interface ModelCard {
   }
   readonly limits: { readonly t2: number; readonly spe: number; readonly components: number }
   readonly features: readonly CardFeature[]
+  /** Output that places a vector; `embedding` where the card does not say. */
+  readonly embedding?: string
 }
 
 export type TrainingOrigin = Pick<ModelCard['training'], 'fromUs' | 'toUs' | 'source' | 'licence'>
@@ -55,5 +57,15 @@ export const readCard = (text: string): ModelCard | undefined => {
     return isOurs ? (card as ModelCard) : undefined
   } catch {
     return undefined
+  }
+}
+
+/** Name of the output that places a vector, by a card of anybody's. */
+export const embeddingOutput = (text: string): string => {
+  try {
+    const name = (JSON.parse(text) as { embedding?: unknown } | null)?.embedding
+    return typeof name === 'string' ? name : 'embedding'
+  } catch {
+    return 'embedding'
   }
 }

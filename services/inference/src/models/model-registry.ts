@@ -40,22 +40,35 @@ export class ModelRegistry {
   activeAt(assetId: string, featureSetDigest: string, windowEndUs: number): ActiveModel[] {
     return this.#each(
       this.#of(assetId),
-      (activation) => activation.assetId === assetId && activation.featureSetDigest === featureSetDigest,
+      (activation) => isHeard(activation) && activation.assetId === assetId && activation.featureSetDigest === featureSetDigest,
       windowEndUs,
     )
   }
 
-  /** Model versions that hold for the newest data. */
+  /** As activeAt, of the models in role `shadow`: they are watched, and no verdict, id or action depends on them. */
+  shadowsAt(assetId: string, featureSetDigest: string, windowEndUs: number): ActiveModel[] {
+    return this.#each(
+      this.#of(assetId),
+      (activation) => !isHeard(activation) && activation.assetId === assetId && activation.featureSetDigest === featureSetDigest,
+      windowEndUs,
+    )
+  }
+
+  /** Model versions that hold for the newest data, without shadows. */
   current(): ActiveModel[] {
-    return this.#each([...this.#models.keys()], () => true, Number.POSITIVE_INFINITY)
+    return this.#each([...this.#models.keys()], isHeard, Number.POSITIVE_INFINITY)
+  }
+
+  currentShadows(): ActiveModel[] {
+    return this.#each([...this.#models.keys()], (activation) => !isHeard(activation), Number.POSITIVE_INFINITY)
   }
 
   /**
    * True once a model was activated for the asset and feature set, whatever became of it; for a baseline's epoch, once one was
-   * that holds from within it.
+   * that holds from within it. A shadow is no reason to stop learning.
    */
   isCommissioned(assetId: string, featureSetDigest: string, epochUs: number | null = null): boolean {
-    const isOfEpoch = ({ effectiveFromUs }: Models): boolean => epochUs === null || effectiveFromUs > epochUs
+    const isOfEpoch = (fact: Models): boolean => isHeard(fact) && (epochUs === null || fact.effectiveFromUs > epochUs)
     return this.#of(assetId).some((model) =>
       [...(this.#models.get(model)?.values() ?? [])].some(
         ({ registered, timeline }) =>
@@ -111,6 +124,8 @@ export class ModelRegistry {
     return active.toSorted((a, b) => (a.model === b.model ? a.effectiveFromUs - b.effectiveFromUs : a.model < b.model ? -1 : 1))
   }
 }
+
+const isHeard = ({ role }: Models): boolean => role !== 'shadow'
 
 const changesWhatHolds = new Set(['ModelActivated', 'ModelRolledBack', 'ModelRetired'])
 

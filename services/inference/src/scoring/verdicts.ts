@@ -2,60 +2,66 @@
 // replaced by what the model learnt as normal beside the others (implied.ts), so that it is no evidence, and the verdict says that
 // it is in doubt; a model that cannot answer says why.
 
-import { AndonError, messageOf } from '@andon/kit'
-import type { Verdict } from '@andon/schemas'
+import { AndonError, codeOf, messageOf } from '@andon/kit'
+import type { Embedding, Verdict } from '@andon/schemas'
 import { maskedNames } from '@andon/schemas/feature-names'
-import { normalUnknown, nothingLeft } from '../errors.ts'
+import { normalUnknown, notFinite, nothingLeft } from '../errors.ts'
 import { curvatureOf, implied } from './implied.ts'
-import type { Curvature, ScoresOf } from './implied.ts'
+import type { Curvature } from './implied.ts'
 import { readCard } from '../models/model-card.ts'
 import type { CardFeature } from '../models/model-card.ts'
-import type { ModelCache } from '../serving/model-cache.ts'
 import type { ActiveModel } from '../models/model-registry.ts'
 import { packDoubles, readDoubles } from '@andon/schemas/packed'
+import type { RowAnswer, Scorer } from './scorer.ts'
 import type { ScorableVector } from './vectors.ts'
 
 export interface Verdicts {
   readonly verdicts: readonly Verdict[]
+  readonly embeddings: readonly Embedding[]
   /** Features that had to be replaced and models that gave no score. */
   readonly missing: readonly string[]
+  /** There are models, and none of them could be asked: nothing is known about the vector. */
+  readonly isUnscored: boolean
 }
 
-const OUTPUTS = ['score', 'ratio', 'contributions']
-
 /** Rejects only with errors that another try can help; whatever is wrong with one model is said in its verdict. */
-export const scoreVector = async (cache: ModelCache, vector: ScorableVector, active: readonly ActiveModel[]): Promise<Verdicts> => {
-  const results = await Promise.all(active.map((model) => verdictOf(cache, vector, model)))
+export const scoreVector = async (scorer: Scorer, vector: ScorableVector, active: readonly ActiveModel[]): Promise<Verdicts> => {
+  const results = await Promise.all(active.map((model) => verdictOf(scorer, vector, model)))
   return {
-    verdicts: results.map(({ verdict }) => verdict),
+    verdicts: results.flatMap(({ verdict }) => verdict ?? []),
+    embeddings: results.flatMap(({ embedding }) => embedding ?? []),
     missing: [...new Set(results.flatMap(({ missing }) => missing))].toSorted(),
+    isUnscored: results.length > 0 && results.every(({ isUnscored }) => isUnscored),
   }
 }
 
-const verdictOf = async (
-  cache: ModelCache,
-  vector: ScorableVector,
-  model: ActiveModel,
-): Promise<{ verdict: Verdict; missing: readonly string[] }> => {
-  const identity = { model: model.model, version: model.version, digest: model.digest, role: model.role }
+interface Said {
+  /** Undefined for a model that gives embeddings alone. */
+  readonly verdict?: Verdict
+  readonly embedding?: Embedding
+  readonly missing: readonly string[]
+  readonly isUnscored: boolean
+}
+
+const verdictOf = async (scorer: Scorer, vector: ScorableVector, model: ActiveModel): Promise<Said> => {
+  const { version, digest, role } = model
+  const identity = { model: model.model, version, digest, role }
   try {
-    const input = await inputOf(cache, vector, model)
-    const [score, ratio, contributions] = await cache.run(
-      model,
-      [{ shape: [1, model.features.length], bytes: packDoubles(input.values) }],
-      OUTPUTS,
-    )
+    const input = await inputOf(scorer, vector, model)
+    const answer = await scorer.row(model, input.values)
+    const { provider, embedding } = answer
+    const placed = embedding && { model: model.model, version, digest, ...embedding, provider }
+    if (placed !== undefined && !answer.hasVerdict) return { embedding: placed, missing: input.missing, isUnscored: false }
     const verdict: Verdict = {
       ...identity,
-      score: finite(readDoubles(score!.bytes)[0]),
-      ratio: finite(readDoubles(ratio!.bytes)[0]),
-      contributionNames: [...model.features],
-      contributions: believed(contributions!.bytes, model.features, input.missing),
+      score: finite(Number.isNaN(answer.score) ? answer.ratio : answer.score),
+      ratio: finite(answer.ratio),
+      ...sharesOf(answer, model.features, input.missing),
       inDomain: input.missing.length === 0 && !input.hasMovedConstant,
       error: null,
-      provider: '',
+      provider,
     }
-    return { verdict, missing: input.missing }
+    return { verdict, ...(placed === undefined ? {} : { embedding: placed }), missing: input.missing, isUnscored: false }
   } catch (error) {
     if (error instanceof AndonError && error.retriable) throw error
     const verdict: Verdict = {
@@ -68,7 +74,7 @@ const verdictOf = async (
       error: messageOf(error),
       provider: '',
     }
-    return { verdict, missing: [model.model] }
+    return { verdict, missing: [model.model], isUnscored: codeOf(error) === 'ANDON_INFERENCE_UNSCORED' }
   }
 }
 
@@ -79,11 +85,17 @@ export interface Arranged {
 }
 
 /** Shares without those of features that were replaced: what stood in their place is no reason. */
-const believed = (bytes: Uint8Array, features: readonly string[], replaced: readonly string[]): Buffer => {
-  if (replaced.length === 0) return Buffer.from(bytes)
-  const shares = readDoubles(bytes).map((share, j) => (replaced.includes(features[j]!) ? 0 : share))
-  const sum = shares.reduce((a, b) => a + b, 0)
-  return packDoubles(sum > 0 ? shares.map((share) => share / sum) : shares)
+const sharesOf = (
+  { contributions }: RowAnswer,
+  features: readonly string[],
+  replaced: readonly string[],
+): Pick<Verdict, 'contributionNames' | 'contributions'> => {
+  if (contributions.length !== features.length) return { contributionNames: [], contributions: Buffer.alloc(0) }
+  const contributionNames = [...features]
+  if (replaced.length === 0) return { contributionNames, contributions: packDoubles(contributions) }
+  const shares = contributions.map((share, j) => (replaced.includes(features[j]!) ? 0 : share))
+  const sum = shares.reduce((total, share) => total + share, 0)
+  return { contributionNames, contributions: packDoubles(sum > 0 ? shares.map((share) => share / sum) : shares) }
 }
 
 /**
@@ -116,7 +128,7 @@ export const arrange = (vector: ScorableVector, model: ActiveModel): Arranged =>
 }
 
 /** What the model is given: the vector's values, with what the others imply where one has to be replaced. */
-export const inputOf = async (cache: ModelCache, vector: ScorableVector, model: ActiveModel): Promise<Arranged> => {
+export const inputOf = async (scorer: Pick<Scorer, 'scores'>, vector: ScorableVector, model: ActiveModel): Promise<Arranged> => {
   const arranged = arrange(vector, model)
   if (arranged.missing.length === 0) return arranged
   const features = featuresOf(model)
@@ -125,7 +137,7 @@ export const inputOf = async (cache: ModelCache, vector: ScorableVector, model: 
     return feature?.use === 'used' && feature.std > 0 ? [{ at: model.features.indexOf(name), step: feature.std }] : []
   })
   if (left.length === 0 || left.length > MOST_IMPLIED) return arranged
-  const scoresOf = scoresBy(cache, model)
+  const scoresOf = (rows: readonly Float64Array[]): Promise<Float64Array> => scorer.scores(model, rows)
   const key = `${model.digest} ${left.map(({ at }) => at).join()}`
   let curvature = curvatures.get(key)
   if (curvature === undefined) {
@@ -143,27 +155,8 @@ const MOST_IMPLIED = 96
 /** By artefact and what is left out. */
 const curvatures = new Map<string, Promise<Curvature>>()
 const CURVATURES_KEPT = 256
-/** Rows that are asked for at once, so that no queue is filled. */
-const ROWS_ASKED = 64
-
-const scoresBy =
-  (cache: ModelCache, model: ActiveModel): ScoresOf =>
-  async (rows) => {
-    const width = model.features.length
-    const scores = new Float64Array(rows.length)
-    for (let from = 0; from < rows.length; from += ROWS_ASKED) {
-      const some = rows.slice(from, from + ROWS_ASKED)
-      const values = new Float64Array(some.length * width)
-      some.forEach((each, i) => values.set(each, i * width))
-      const [score] = await cache.run(model, [{ shape: [some.length, width], bytes: packDoubles(values) }], ['score'])
-      scores.set(readDoubles(score!.bytes), from)
-    }
-    return scores
-  }
-
-const finite = (value: number | undefined): number => {
-  if (value === undefined || !Number.isFinite(value))
-    throw new AndonError('ANDON_INFERENCE_NOT_FINITE', `the model gave ${value} for this input`)
+const finite = (value: number): number => {
+  if (!Number.isFinite(value)) throw notFinite(value)
   return value
 }
 

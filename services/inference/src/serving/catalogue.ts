@@ -5,13 +5,14 @@ import { messageOf, predictionId } from '@andon/kit'
 import type { Blobs } from '@andon/kit'
 import type { Models } from '@andon/schemas'
 import type { ModelStatistics } from '@andon/schemas/inference'
-import { packDoubles } from '@andon/schemas/packed'
 import { explicitOnly, invalidRequest, modelUnknown, vectorUnknown } from '../errors.ts'
 import { verdictSetDigest } from '../models/model-registry.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { LatestVector, LatestVectors } from '../scoring/latest-vectors.ts'
+import { gathered } from '../scoring/gathered.ts'
+import { runHere } from '../scoring/run-here.ts'
+import { planOf, tensorOf } from '../scoring/scorer.ts'
 import { inputOf } from '../scoring/verdicts.ts'
-import type { ModelCache } from './model-cache.ts'
 import { checkedRequest } from './requests.ts'
 import type { Signature } from './requests.ts'
 import type { RunAnswer, Servable } from './servable.ts'
@@ -79,6 +80,8 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
 
   const isLoaded = (model: Models): boolean => entries.get(keyOf(model))?.servable !== undefined
 
+  const scorer = gathered(runHere(servableOf), { mostRows: ROWS_ASKED, mostTogether: ROWS_ASKED })
+
   const scoreLatest = async (request: InferRequest, assetId: string): Promise<InferAnswer> => {
     const vector = await latest.get(assetId)
     if (vector === undefined) throw vectorUnknown(assetId)
@@ -88,13 +91,10 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
       throw modelUnknown(request.model === '' ? `of asset ${assetId}` : request.model, request.version)
     }
     const servable = await servableOf(model)
-    const { values, missing, hasMovedConstant } = await inputOf(cacheOver(servableOf, isLoaded), vector, model)
-    const input = servable.inputs[0]!
-    const bytes = packDoubles(values)
-    const run = checkedRequest(signatureOf(servable), {
-      ...request,
-      inputs: [{ name: input.name, datatype: 'FP64', shape: [1, model.features.length], bytes }],
-    })
+    const { values, missing, hasMovedConstant } = await inputOf(scorer, vector, model)
+    const plan = planOf(model, servable, 1)
+    const { name, datatype } = plan.input
+    const run = checkedRequest(signatureOf(servable), { ...request, inputs: [{ name, datatype, ...tensorOf(plan, [values]) }] })
     const inDomain = missing.length === 0 && !hasMovedConstant && !vector.machineOff && !vector.young
     return answerOf(servable, await servable.run(run), { ...identity(vector, active), andon_in_domain: inDomain })
   }
@@ -174,19 +174,8 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
   }
 }
 
-/** What scoring of vectors asks for, over servables. */
-export const cacheOver = (servableOf: Catalogue['servableOf'], isLoaded: Catalogue['isLoaded']): ModelCache => ({
-  io: async (model) => {
-    const { inputs, outputs } = await servableOf(model)
-    return { inputs, outputs }
-  },
-  isLoaded,
-  run: async (model, inputs, outputs, signal) => {
-    const servable = await servableOf(model)
-    const answer = await servable.run({ inputs, outputs, ...(signal === undefined ? {} : { signal }) })
-    return [...answer.outputs] as Awaited<ReturnType<ModelCache['run']>>
-  },
-})
+/** Rows that are asked for at once where features have to be replaced. */
+const ROWS_ASKED = 64
 
 const keyOf = ({ model, version }: Models): string => `${model}\u{1f}${version}`
 

@@ -13,7 +13,8 @@ import type { OutputTensor } from '../runtime/session-pool.ts'
 import { elementBytes, elementCount } from '../tensors/tensors.ts'
 import type { ModelIo, TensorSpec } from '../tensors/tensors.ts'
 import { inputOf } from '../scoring/verdicts.ts'
-import { packDoubles } from '@andon/schemas/packed'
+import type { Scorer } from '../scoring/scorer.ts'
+import { packDoubles, readDoubles } from '@andon/schemas/packed'
 
 export interface InputTensor {
   readonly name: string
@@ -66,7 +67,7 @@ export const inferenceDoor = (registry: ModelRegistry, cache: ModelCache, latest
       throw modelUnknown(request.model === '' ? `of asset ${assetId}` : request.model, request.version)
     }
     const io = await cache.io(model)
-    const { values, missing, hasMovedConstant } = await inputOf(cache, vector, model)
+    const { values, missing, hasMovedConstant } = await inputOf(scoresBy(cache), vector, model)
     const outputs = await cache.run(
       model,
       [{ shape: [1, model.features.length], bytes: packDoubles(values) }],
@@ -107,6 +108,13 @@ export const inferenceDoor = (registry: ModelRegistry, cache: ModelCache, latest
     },
   }
 }
+
+const scoresBy = (cache: ModelCache): Pick<Scorer, 'scores'> => ({
+  scores: async (model, rows) => {
+    const scores = await Promise.all(rows.map((row) => cache.run(model, [{ shape: [1, row.length], bytes: packDoubles(row) }], ['score'])))
+    return Float64Array.from(scores, ([score]) => readDoubles(score!.bytes)[0]!)
+  },
+})
 
 const identity = (vector: LatestVector, active: readonly Models[]): InferAnswer['parameters'] => ({
   andon_asset: vector.assetId,

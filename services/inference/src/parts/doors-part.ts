@@ -1,0 +1,62 @@
+// The doors: gRPC, HTTP and metrics under Triton's names, over one catalogue; and the store of latest vectors, which scoring by asset
+// id reads.
+
+import { httpPart } from '@andon/kit'
+import type { Metrics, Part } from '@andon/kit'
+import express from 'express'
+import type { Express } from 'express'
+import { grpcDoor } from '../doors/grpc-door.ts'
+import type { GrpcDoor } from '../doors/grpc-door.ts'
+import { httpDoor } from '../doors/http-door.ts'
+import { latestVectors } from '../scoring/latest-vectors.ts'
+import { inferenceDoor } from '../serving/infer.ts'
+import type { InferenceDoor } from '../serving/infer.ts'
+import type { Opened, Surroundings } from './opened.ts'
+
+export interface DoorParts {
+  readonly parts: readonly Part[]
+  readonly ports: () => { readonly grpc: number; readonly http: number; readonly metrics: number }
+}
+
+export const doorParts = ({ config, opened, logger, metrics }: Surroundings): DoorParts => {
+  const latest = latestVectors(config.redisUrl)
+  opened.latest = latest
+  let door: InferenceDoor | undefined
+  const requests = metrics.counter('andon_inference_requests_total', 'Scoring requests through the doors', ['door', 'outcome'])
+  const duration = metrics.histogram('andon_inference_duration_seconds', 'Time from scoring request to answer', ['door'])
+  const options = (name: 'grpc' | 'http') => ({
+    door: () => (door ??= inferenceDoor(opened.models!.registry, opened.models!.cache, latest)),
+    isReady: () => opened.models?.isReady() === true,
+    onRequest: ({ isSuccess, durationMs }: { isSuccess: boolean; durationMs: number }): void => {
+      requests.inc({ door: name, outcome: isSuccess ? 'success' : 'failure' })
+      duration.observe({ door: name }, durationMs / 1000)
+    },
+    logger,
+  })
+  const grpc: GrpcDoor = grpcDoor({ ...options('grpc'), host: config.host, port: config.grpcPort, setting: 'INFERENCE_GRPC_PORT' })
+  const http = httpPart({
+    name: 'http',
+    host: config.host,
+    port: config.httpPort,
+    setting: 'INFERENCE_HTTP_PORT',
+    app: httpDoor(options('http')),
+  })
+  const scrape = httpPart({
+    name: 'metrics',
+    host: config.host,
+    port: config.metricsPort,
+    setting: 'INFERENCE_METRICS_PORT',
+    app: metricsApp(opened, metrics),
+  })
+  return { parts: [latest, grpc, http, scrape], ports: () => ({ grpc: grpc.port(), http: http.port(), metrics: scrape.port() }) }
+}
+
+/** GET /metrics: Triton's names, then ours. */
+const metricsApp = (opened: Opened, metrics: Metrics): Express => {
+  const app = express()
+  app.disable('x-powered-by')
+  app.get('/metrics', async (_request, response) => {
+    response.type(metrics.contentType).send(`${opened.models?.triton.text() ?? ''}${await metrics.text()}`)
+  })
+  return app
+}
