@@ -81,6 +81,14 @@ export const noWorker = (): AndonError =>
 export const workerLost = (reason: string): AndonError =>
   new AndonError('ANDON_INFERENCE_WORKER_LOST', `The worker that ran the model ended: ${reason}`, { retriable: true })
 
+/** An isolated model grew beyond its limit and was killed. The same input makes it grow again. */
+export const memoryExceeded = (model: string, bytes: number, limitBytes: number): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_MEMORY_EXCEEDED',
+    `Model ${model} took ${Math.round(bytes / 1e6)} MB of memory, more than the ${Math.round(limitBytes / 1e6)} MB it may take, and was ended`,
+    { fields: { model, bytes, limitBytes } },
+  )
+
 export const stopping = (): AndonError => new AndonError('ANDON_INFERENCE_STOPPING', 'The service is stopping', { retriable: true })
 
 export const cancelled = (): AndonError =>
@@ -161,4 +169,16 @@ export const wrongArtefact = (where: string, expected: string, found: string): A
   new AndonError('ANDON_INFERENCE_WRONG_ARTEFACT', `${where}: expected the artefact ${expected}, found ${found}`, {
     status: 409,
     fields: { expected, found },
+  })
+
+/** A GPU was asked for and none can be used. */
+export const providerMissing = (model: string, reason: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_PROVIDER_MISSING', `Model ${model} has to run on a GPU, and none can be used here: ${reason}`, {
+    fields: { model, reason },
+  })
+
+/** The model's numbers here are not those it had where it was made. */
+export const goldenMismatch = (model: string, message: string, fields: Readonly<Record<string, unknown>>): AndonError =>
+  new AndonError('ANDON_INFERENCE_GOLDEN_MISMATCH', `Model ${model} does not give the numbers it was made with: ${message}`, {
+    fields: { model, ...fields },
   })

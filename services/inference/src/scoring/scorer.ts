@@ -124,6 +124,6 @@ const nothing = new Float64Array()
 
 const numbersOf = (cut: Cut | undefined, row: number): Float64Array => {
   if (cut === undefined) return nothing
-  const aligned = rowOf(cut, row).slice().buffer
+  const aligned = new Uint8Array(rowOf(cut, row)).buffer // a copy: a Buffer's slice is none
   return cut.dtype === 'f64' ? new Float64Array(aligned) : Float64Array.from(new Float32Array(aligned))
 }

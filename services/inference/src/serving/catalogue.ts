@@ -5,7 +5,7 @@ import { messageOf, predictionId } from '@andon/kit'
 import type { Blobs } from '@andon/kit'
 import type { Models } from '@andon/schemas'
 import type { ModelStatistics } from '@andon/schemas/inference'
-import { explicitOnly, invalidRequest, modelUnknown, vectorUnknown } from '../errors.ts'
+import { explicitOnly, invalidRequest, modelUnknown, vectorUnknown, wrongArtefact } from '../errors.ts'
 import { verdictSetDigest } from '../models/model-registry.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { LatestVector, LatestVectors } from '../scoring/latest-vectors.ts'
@@ -129,7 +129,8 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
         return scoreLatest(request, assetId)
       }
       const servable = await servableOf(find(request.model, request.version))
-      return answerOf(servable, await servable.run(checkedRequest(signatureOf(servable), request)), {})
+      const parameters = artefactOf(servable, request.parameters)
+      return answerOf(servable, await servable.run(checkedRequest(signatureOf(servable), request)), parameters)
     },
     async describe(name, version) {
       const model = find(name, version)
@@ -193,6 +194,13 @@ const answerOf = ({ name, version }: Servable, { outputs, provider }: RunAnswer,
   outputs,
   parameters: { ...parameters, andon_provider: provider },
 })
+
+/** A caller that names the artefact it means is answered by that one, and told so. */
+const artefactOf = ({ name, version, digest }: Servable, { andon_digest: wanted }: Parameters): Parameters => {
+  if (wanted === undefined) return {}
+  if (wanted !== digest) throw wrongArtefact(`model ${name} version ${version}`, String(wanted), digest)
+  return { andon_digest: digest }
+}
 
 const assetOf = (parameters: Parameters): string | undefined => {
   const assetId = parameters['andon_asset']
