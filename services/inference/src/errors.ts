@@ -28,6 +28,26 @@ export const configInvalid = (file: string, line: number | undefined, field: str
     { status: 400, fields: { file, line, field, expected, found } },
   )
 
+/** The folder of models, or a file of it. Retriable where it may be whole a moment later. */
+export const repositoryUnreadable = (path: string, found: string, retriable = false): AndonError =>
+  new AndonError('ANDON_INFERENCE_REPOSITORY', `${path}: expected a file of the model repository, found ${found}`, {
+    retriable,
+    status: retriable ? 503 : 400,
+    fields: { path },
+  })
+
+/** It is there, and cannot be scored now; the reason is the index's. */
+export const modelNotReady = (model: string, version: string, reason: string): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_MODEL_NOT_READY',
+    `Model ${model}${version === '' ? '' : ` version ${version}`} is not ready${reason === '' ? '' : `: ${reason}`}`,
+    { retriable: true, fields: { model, version, reason } },
+  )
+
+/** Loading and unloading on request needs the setting. */
+export const controlRefused = (message: string, model: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_MODEL_CONTROL', message, { status: 400, fields: { model } })
+
 /** Registered models come and go by facts on `models` alone. */
 export const explicitOnly = (model: string): AndonError =>
   new AndonError(
@@ -182,3 +202,6 @@ export const goldenMismatch = (model: string, message: string, fields: Readonly<
   new AndonError('ANDON_INFERENCE_GOLDEN_MISMATCH', `Model ${model} does not give the numbers it was made with: ${message}`, {
     fields: { model, ...fields },
   })
+
+export const badMethod = (allow: string, method: string): AndonError =>
+  new AndonError('ANDON_INFERENCE_METHOD', `Method Not Allowed: expected ${allow}, got ${method}`, { status: 405, fields: { allow } })

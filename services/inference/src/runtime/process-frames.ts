@@ -1,0 +1,50 @@
+// What the service and the process of an isolated model tell each other: frames of a 4-byte little-endian length and JSON; tensors lie
+// in files that both have open. Measured at 1.5 MB there and back: 0.65 ms, against 1.2 ms through a pipe and 1.9 ms as messages.
+
+import type { ModelIo } from '../tensors/tensors.ts'
+import type { ProviderName } from './providers.ts'
+import type { GraphDatatype } from './session.ts'
+
+/** Numbers of the files that the process is started with; 2 is its log. */
+export const FD = { frames: 3, lifeline: 4, inputs: 5, outputs: 6 } as const
+
+/** Batches in flight have a place each in the files, far enough apart never to meet; what is not written takes no memory. */
+export const SLOT_BYTES = 2 ** 36
+
+/** A tensor starts at a multiple of it: enough for any element, and for vector instructions. */
+export const ALIGNMENT = 64
+export const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT
+
+/** Where a tensor lies, from the start of its batch's place on. */
+export interface TensorPlace {
+  readonly name: string
+  readonly datatype: GraphDatatype
+  readonly shape: readonly number[]
+  readonly at: number
+  readonly bytes: number
+}
+
+export type ParentFrame =
+  | {
+      readonly op: 'open'
+      readonly id: number
+      readonly model: { readonly at: number; readonly bytes: number }
+      readonly externalData: readonly { readonly path: string; readonly at: number; readonly bytes: number }[]
+      readonly parameters: Readonly<Record<string, string>>
+      readonly provider?: ProviderName
+      readonly deviceId?: number
+    }
+  | {
+      readonly op: 'run'
+      readonly id: number
+      readonly slot: number
+      /** Of all inputs. */
+      readonly bytes: number
+      readonly inputs: readonly TensorPlace[]
+      readonly outputs: readonly string[]
+    }
+
+export type ChildFrame =
+  | { readonly op: 'opened'; readonly id: number; readonly io: ModelIo; readonly provider: string }
+  | { readonly op: 'ran'; readonly id: number; readonly outputs: readonly TensorPlace[]; readonly runUs: number }
+  | { readonly op: 'failed'; readonly id: number; readonly message: string }
