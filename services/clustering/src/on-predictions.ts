@@ -28,7 +28,17 @@ import { beginSilence, endSilence } from './telemetry-watch.ts'
 /** Share of the score from which a number counts as one that leads an episode. */
 const LEADING_SHARE = 0.1
 
-export type Outcome = 'judged' | 'learning' | 'machine-off' | 'young' | 'unmonitored' | 'repeated' | 'revised' | 'out-of-order' | 'no-score'
+export type Outcome =
+  | 'judged'
+  | 'learning'
+  | 'machine-off'
+  | 'young'
+  | 'unscored'
+  | 'unmonitored'
+  | 'repeated'
+  | 'revised'
+  | 'out-of-order'
+  | 'no-score'
 
 export interface PredictionsDependencies {
   readonly memory: PartitionMemory
@@ -122,6 +132,7 @@ class WindowJudgement {
     const { machineOff, type } = this.prediction
     if (machineOff) return 'machine-off'
     if (type === 'verdicts') return undefined
+    if (type === 'unscored') return 'unscored' // neither normal nor abnormal: nothing opens, nothing closes
     return type === 'young' ? 'young' : 'learning'
   }
 

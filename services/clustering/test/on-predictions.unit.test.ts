@@ -76,6 +76,21 @@ test('learning predictions judge nothing', async () => {
   assert.deepEqual([clustering.types(), clustering.outcomes], [[], ['learning']])
 })
 
+test('an unscored window is neither normal nor abnormal: nothing opens, and what is open neither grows nor closes', async () => {
+  const unscored = {
+    type: 'unscored',
+    verdicts: [verdictOf(0, { error: 'no server answers' })],
+    missing: ['t2spe.press-1'],
+    complete: false,
+  }
+  const clustering = new Clustering()
+  await clustering.ratios(times(3, 3))
+  await clustering.ratios(times(20, 0), 3, unscored)
+  assert.deepEqual([clustering.types(), clustering.outcomes.at(-1)], [['EpisodeOpened'], 'unscored'])
+  await clustering.ratios(times(10, 0.2), 23)
+  assert.deepEqual(clustering.types(), ['EpisodeOpened', 'EpisodeClosed'])
+})
+
 test('a repeat and an older order of a window are dropped', async () => {
   const clustering = new Clustering(oneOnOne)
   await clustering.feed([

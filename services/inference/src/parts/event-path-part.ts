@@ -5,6 +5,7 @@ import { decodeInput, isRetriable, runProcess } from '@andon/kit'
 import type { Codec, Input, Log, Part, Run } from '@andon/kit'
 import { topology } from '@andon/schemas'
 import type { Features, Predictions } from '@andon/schemas'
+import { openInferenceClient } from '../backends/grpc-client.ts'
 import { installBaselines } from '../learning/baselines.ts'
 import { Commissioning } from '../learning/commissioning.ts'
 import type { ReadBack } from '../learning/commissioning.ts'
@@ -13,7 +14,8 @@ import { onFeatures } from '../on-features.ts'
 import { SHADOW_GROUP, SHADOW_TOPIC, onShadowFeatures } from '../on-shadow-features.ts'
 import { gathered } from '../scoring/gathered.ts'
 import { runHere } from '../scoring/run-here.ts'
-import type { Scorer } from '../scoring/scorer.ts'
+import { runThere } from '../scoring/run-there.ts'
+import type { RunThere } from '../scoring/run-there.ts'
 import { shadowRuntime } from './shadow-runtime.ts'
 import type { ShadowRuntime } from './shadow-runtime.ts'
 import type { OpenModels, Surroundings } from './opened.ts'
@@ -37,15 +39,20 @@ export const baselinesPart = ({ config, opened, logger, metrics }: Surroundings)
   stop: async () => {},
 })
 
-export const eventPathPart = ({ config, opened, logger, metrics }: Surroundings): Part => {
+export const eventPathPart = (surroundings: Surroundings): Part => {
+  const { config, opened, logger, metrics } = surroundings
   let run: Run | undefined
+  let closeRows: (() => Promise<void>) | undefined
   const predictions = metrics.counter('andon_inference_predictions_total', 'Predictions made, by type', ['type'])
   return {
     name: 'event-path',
     start: async () => {
       const [log, codec] = [opened.log!, opened.codec!]
       const { registry, writer, settled } = opened.models!
-      const scorer = scorerOf(opened.models!, config.maxBatchRows, config.maxQueuedRows)
+      const rows = runnerOf(opened.models!, surroundings)
+      closeRows = rows.close
+      // Half the queue is left to the doors.
+      const scorer = gathered(rows.run, { mostRows: Math.max(1, Math.floor(config.maxQueuedRows / 2)), mostTogether: config.maxBatchRows })
       // A replay learns nothing: models that an asset got since then hold from the event time of their activation.
       const commissioning = (): Pick<Commissioning, 'observe'> =>
         config.replayPlan !== null
@@ -77,13 +84,22 @@ export const eventPathPart = ({ config, opened, logger, metrics }: Surroundings)
       )
     },
     ended: () => run?.ended ?? Promise.resolve(),
-    stop: async () => run?.stop(),
+    stop: async () => {
+      await run?.stop()
+      await closeRows?.()
+    },
   }
 }
 
-/** Half the queue is left to the doors. */
-const scorerOf = ({ servableOf }: OpenModels, mostTogether: number, maxQueuedRows: number): Scorer =>
-  gathered(runHere(servableOf), { mostRows: Math.max(1, Math.floor(maxQueuedRows / 2)), mostTogether })
+/** Where rows are scored: here, or on the servers of the setting. */
+const runnerOf = ({ servableOf }: OpenModels, { config, logger, metrics }: Surroundings): RunThere => {
+  const here = runHere(servableOf)
+  const { serverUrls, serverTimeoutMs: timeoutMs, maxMessageBytes, maxBatchRows: mostRows } = config
+  if (serverUrls === null) return { run: here, close: async () => {} }
+  const clients = serverUrls.map((target) => openInferenceClient({ target, timeoutMs, maxMessageBytes }))
+  const fallback = config.scorerFallback === 'embedded' ? here : undefined
+  return runThere({ clients, timeoutMs, mostRows, fallback, logger, metrics })
+}
 
 /** Starts when there is a shadow; its end is nobody's but its own: it is logged, and the live path goes on. */
 export const shadowPart = ({ config, opened, logger, metrics }: Surroundings): Part => {
