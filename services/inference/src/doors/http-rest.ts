@@ -85,7 +85,6 @@ const controlRoutes = (options: HttpDoorOptions): RequestListener => {
     app.all(path.replaceAll(/\{(\w+)\}/g, ':$1'), ({ method }) => {
       throw badMethod(allow, method)
     })
-    })
   }
   app.use(notFoundHandler)
   const failed: ErrorRequestHandler = (error: unknown, request, response, _next) => answerError(request, response, error, logger)
