@@ -32,10 +32,14 @@ import { checkVector, isNear, momentsOf } from './oracle.ts'
 const ASSETS = 1200
 /** Records of one sample: as many as make every partition write a snapshot round, so that no sample goes without. */
 const PER_ROUND = 5000 * PARTITIONS
-const SAMPLES = 10
-const WARM_UPS = 4
-/** Each contender reads its way through the topic once. */
-const BLOCKS = Math.ceil(((SAMPLES + WARM_UPS + 3) * PER_ROUND) / ASSETS)
+const SAMPLES = 6
+const WARM_UPS = 2
+/** Rounds beside these: one before vectors are checked, and one that tells how many fill a sample. */
+const OTHER_ROUNDS = 2
+/** What was fetched is handled whole, so a round goes on for up to this many more: a partition's fetch of 1 MiB from each. */
+const MOST_BEYOND = 1000 * PARTITIONS
+/** Each contender reads its way through the topic once, and never to its end. */
+const BLOCKS = Math.ceil(((SAMPLES + WARM_UPS + OTHER_ROUNDS) * (PER_ROUND + MOST_BEYOND)) / ASSETS)
 const WORK = `${ASSETS} assets, one channel x ${ROWS} float32 a block, ${PARTITIONS} partitions, ten headers; ${STATISTICS.join('/')} over ${WINDOW_ROWS} rows each ${HOP_ROWS}`
 
 /** One broker and one Redis, used by services that each have a namespace and a field of their own. */
@@ -140,7 +144,7 @@ export const streaming: Benchmark = {
         judge: 'cpu',
         ...SAMPLING,
         samples: Math.min(samples, SAMPLES),
-        ours: async () => perSample(await features(stand, 'features', 'process')),
+        ours: async () => perSample(await features(stand, 'features')),
         peers: { quixstreams: () => quix(stand) },
       })
       const work = `ours: ${WORK}; quixstreams: a value a record, mean, min and max alone, ${QUIX_SERIES} keys, no changelog`
@@ -159,19 +163,14 @@ export const streaming: Benchmark = {
 const serviceFile = join(import.meta.dirname, 'workers', 'service.ts')
 
 /** The service on a field of its own, its first vectors compared with numbers made another way. */
-const features = async (
-  stand: Stand,
-  name: string,
-  parts: 'process' | 'all',
-  settings: Readonly<Record<string, string>> = {},
-): Promise<Contender> => {
+const features = async (stand: Stand, name: string, settings: Readonly<Record<string, string>> = {}): Promise<Contender> => {
   const namespace = await newField(stand)
   const folder = join(stand.folder, namespace)
   mkdirSync(folder, { recursive: true })
   const [adminPort] = await freePorts(1)
   const contender = await processContender({
     name,
-    command: [process.execPath, ...nodeOptions(namespace), serviceFile, String(PER_ROUND), parts],
+    command: [process.execPath, ...nodeOptions(namespace), serviceFile, String(PER_ROUND)],
     env: {
       ANDON_KAFKA_BROKERS: stand.broker,
       ANDON_REGISTRY_URL: stand.registryUrl,
@@ -241,10 +240,10 @@ export const processing: Benchmark = {
         judge: 'cpu',
         ...SAMPLING,
         samples: Math.min(samples, SAMPLES),
-        ours: () => features(stand, 'features', 'process'),
-        peers: { copy, whole: () => features(stand, 'features with Redis', 'all') },
+        ours: () => features(stand, 'features'),
+        peers: { copy },
       })
-      const detail = { work: WORK, recordsPerSecond: other(race, 'copy', 'wall'), withRedisCost: other(race, 'whole', 'cpu') }
+      const detail = { work: WORK, recordsPerSecond: other(race, 'copy', 'wall') }
       return [
         ratio(race, { id: 'P9', peer: 'copy', required: 6, unit: 'x less CPU/record than a kafkajs copy loop', detail }),
         ratio(race, { id: 'P9-rate', peer: 'copy', judge: 'wall', required: 4, unit: 'x the records/s of a kafkajs copy loop' }),
@@ -268,8 +267,8 @@ export const transactional: Benchmark = {
         judge: 'wall',
         ...SAMPLING,
         samples: Math.min(samples, SAMPLES),
-        ours: () => features(stand, 'transactional', 'process', TRANSACTIONAL),
-        peers: { default: () => features(stand, 'default', 'process') },
+        ours: () => features(stand, 'transactional', TRANSACTIONAL),
+        peers: { default: () => features(stand, 'default') },
       })
       const detail = { work: `${WORK}; transactions of 100 ms`, cpu: other(race, 'default', 'cpu') }
       return [ratio(race, { id: 'P9t', peer: 'default', required: 0.9, unit: 'of the records/s of P9', detail })]

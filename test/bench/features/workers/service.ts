@@ -1,6 +1,6 @@
-// Contender `service.ts <records> <process|all>`: the features service with the settings of its environment, let on in portions. One round = that
+// Contender `service.ts <records>`: the features service with the settings of its environment, let on in portions. One round = that
 // many records of telemetry handled, their vectors acknowledged. Only its door to the log is ours: between rounds it gets no batch.
-// `process` is what a replay runs of it: all but the part that reads the vectors again and keeps the latest ones in Redis.
+// It runs what a replay runs of it: all but the part that reads the vectors again and keeps the latest ones in Redis.
 
 import { openLog, startService } from '@andon/kit'
 import type { KafkaLog, OpenedLog, RecordBatch } from '@andon/kit'
@@ -30,7 +30,7 @@ const open = async (): Promise<OpenedLog> => {
 }
 
 const service = createFeaturesService(config, open)
-const running = await startService(process.argv[3] === 'process' ? { ...service, parts: service.replay?.parts ?? [] } : service)
+const running = await startService({ ...service, parts: service.replay?.parts ?? [] })
 running.failed.catch((error: unknown) => {
   console.error(error)
   process.exit(1)
