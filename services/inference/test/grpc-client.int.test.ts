@@ -189,6 +189,13 @@ test('an error or an answer that names no request goes to nobody: all are told t
   assert.equal(valueOf(await client.inferOverStream(requestOf(3))), 3)
 })
 
+test('a server without the stream says so to each request', async (t) => {
+  const { target } = await fakeServer(t, answering(echoOf))
+  const client = open(t, { target })
+  await rejects(client.inferOverStream(requestOf(1)), 'ANDON_INFERENCE_SERVER_REFUSED', false)
+  assert.equal(valueOf(await client.infer(requestOf(2))), 2)
+})
+
 test('an answer with other bytes than its shape says is an error, over calls and stream alike', async (t) => {
   const wrong = (request: ModelInferRequest) => {
     const answer = echoOf(request)

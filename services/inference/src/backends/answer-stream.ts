@@ -22,8 +22,8 @@ export interface Duplex {
 export interface DuplexListener {
   onMessage(bytes: Uint8Array): void
   onDrain(): void
-  /** Called once at most. */
-  onEnd(reason: string): void
+  /** Called once at most, with what everybody who waits is told. */
+  onEnd(reason: string, error: Error): void
 }
 
 export interface AnswerStreamOptions {
@@ -123,8 +123,8 @@ export const answerStream = (options: AnswerStreamOptions): AnswerStream => {
       isBlocked = false
       send()
     },
-    onEnd: (reason) => {
-      if (mine() === duplex && duplex !== undefined) lose(reason, serverUnreachable(target, reason))
+    onEnd: (reason, error) => {
+      if (mine() === duplex && duplex !== undefined) lose(reason, error)
     },
   })
 

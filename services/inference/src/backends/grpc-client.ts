@@ -13,9 +13,9 @@ import {
   ServerReadyRequest,
   ServerReadyResponse,
 } from '@andon/schemas/inference'
-import { Client, Metadata, credentials } from '@grpc/grpc-js'
+import { Client, Metadata, credentials, status } from '@grpc/grpc-js'
 import type { CallOptions, ClientUnaryCall, ServiceError } from '@grpc/grpc-js'
-import { cancelled, serverAnswerWrong, serverBusy, serverTimeout, stopping } from '../errors.ts'
+import { cancelled, serverAnswerWrong, serverBusy, serverTimeout, serverUnreachable, stopping } from '../errors.ts'
 import type { InferAnswer, InferRequest } from '../serving/serving.ts'
 import type { TensorSpec } from '../tensors/tensors.ts'
 import { isDatatype } from '../tensors/tensors.ts'
@@ -142,22 +142,28 @@ export const openInferenceClient = (options: InferenceClientOptions): InferenceC
     return { name: metadata.name, versions, platform, inputs: metadata.inputs.map(specOf), outputs: metadata.outputs.map(specOf) }
   }
 
+  /** Whatever cut the stream, its requests may be asked again; a server that has none says so to each. */
+  const streamError = (error: ServiceError): Error =>
+    error.code === status.UNIMPLEMENTED
+      ? errorOfStatus(error.code, error.details, target, timeoutMs, error)
+      : serverUnreachable(target, error.details, error)
+
   /** A connection of its own, so that a dead stream can be thrown away with it. */
   const openDuplex = (listener: DuplexListener): Duplex => {
     const own = connect()
     let isOver = false
     const call = own.makeBidiStreamRequest(`${SERVICE}/ModelStreamInfer`, asBuffer, same, new Metadata())
-    const end = (reason: string): void => {
+    const end = (reason: string, error: Error): void => {
       if (isOver) return
       isOver = true
-      listener.onEnd(reason)
+      listener.onEnd(reason, error)
     }
     call.on('data', (bytes: Buffer) => {
       if (!isOver) listener.onMessage(bytes)
     })
     call.on('drain', () => listener.onDrain())
-    call.on('error', (error: ServiceError) => end(error.details))
-    call.on('end', () => end('the server ended the stream'))
+    call.on('error', (error: ServiceError) => end(error.details, streamError(error)))
+    call.on('status', () => end('the server ended the stream', serverUnreachable(target, 'the server ended the stream')))
     return {
       write: (message) => call.write(message),
       destroy: () => {
