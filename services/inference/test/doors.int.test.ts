@@ -199,6 +199,7 @@ test("scoring by asset id names the vector and the event path's prediction", asy
     andon_prediction_id: text(value.predictionId),
     andon_window_end_us: { parameterChoice: { $case: 'int64Param', value: BigInt(value.windowEndUs) } },
     andon_in_domain: { parameterChoice: { $case: 'boolParam', value: true } },
+    andon_provider: text('CPUExecutionProvider'),
   })
   assert.equal(output(response, 'ratio')[0], value.verdicts[0]!.ratio)
   redis.kill()
@@ -237,6 +238,11 @@ test('probes, metadata, health and reflection answer', async (t) => {
   const listed = new Promise<string>((resolve) => stream.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1'))))
   stream.write(Buffer.from([0x3a, 0x00]))
   assert.match(await listed, /inference\.GRPCInferenceService/)
+  // file_containing_symbol = 4: the file of the service and the one that it imports.
+  const symbol = 'inference.GRPCInferenceService'
+  const files = new Promise<string>((resolve) => stream.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1'))))
+  stream.write(Buffer.concat([Buffer.from([0x22, symbol.length]), Buffer.from(symbol)]))
+  for (const file of ['grpc_service.proto', 'model_config.proto']) assert.ok((await files).includes(`inference/${file}`), file)
   stream.end()
 })
 

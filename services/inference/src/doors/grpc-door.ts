@@ -1,41 +1,37 @@
-// The gRPC door: Open Inference Protocol v2, grpc.health.v1 and reflection. It converts messages and maps errors to status codes;
-// scoring itself happens on worker threads, so the door answers probes while models run.
+// The gRPC door: Open Inference Protocol v2 as Triton's clients speak it, grpc.health.v1 and reflection, on one port. It converts
+// messages and maps errors to statuses; models run elsewhere, so the door answers probes meanwhile.
 
 import { AndonError } from '@andon/kit'
 import type { Logger, Part } from '@andon/kit'
-import { codeVersion } from '@andon/kit/code-version'
-import { GRPCInferenceServiceService, descriptorSet } from '@andon/schemas/inference'
-import type {
-  GRPCInferenceServiceServer,
-  InferParameter,
-  ModelInferRequest,
-  ModelInferResponse,
-  ModelMetadataResponse_TensorMetadata,
-} from '@andon/schemas/inference'
+import { descriptorSet } from '@andon/schemas/inference'
 import { BinaryReader } from '@bufbuild/protobuf/wire'
-import { Server, ServerCredentials, logVerbosity, setLogVerbosity, status } from '@grpc/grpc-js'
-import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
-import { readInputs } from '../tensors/contents.ts'
-import { invalidRequest } from '../errors.ts'
-import type { InferAnswer, InferenceDoor } from '../serving/infer.ts'
-import type { TensorSpec } from '../tensors/tensors.ts'
+import type { Serving } from '../serving/serving.ts'
+import { modelInfer, modelStreamInfer } from './grpc-infer.ts'
+import { inferenceRpcs, serverExtensions, serverName } from './grpc-rpcs.ts'
+import { GrpcError, grpcServer } from './grpc-server.ts'
+import type { StreamMethod, UnaryMethod } from './grpc-server.ts'
+import { serviceHost } from './grpc-services.ts'
+import type { DoorSettings } from './settings.ts'
 
-/** Largest message in either direction. */
-const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+export { serverExtensions, serverName }
+
 const SERVICE = 'inference.GRPCInferenceService'
-
-export const serverName = 'andon-inference'
-/** What of the protocol's extensions exists here. */
-export const serverExtensions: readonly string[] = ['parameters']
+const HEALTH_MS = 1_000
+/** How long calls in flight may take to end; watchers of the health service never do by themselves. */
+const STOP_PATIENCE_MS = 3_000
 
 export interface GrpcDoorOptions {
   readonly host: string
   readonly port: number
+  /** Name of the setting the port comes from, for the message that it is taken. */
   readonly setting: string
-  readonly door: () => InferenceDoor
+  readonly serving: () => Serving
   readonly isReady: () => boolean
+  readonly settings: DoorSettings
+  readonly maxMessageBytes: number
   /** Told how every scoring request ended. */
   readonly onRequest: (request: { isSuccess: boolean; durationMs: number }) => void
   readonly logger: Logger
@@ -47,155 +43,99 @@ export interface GrpcDoor extends Part {
 }
 
 export const grpcDoor = (options: GrpcDoorOptions): GrpcDoor => {
+  const { isReady } = options
   let port = options.port
-  const server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES, 'grpc.max_send_message_length': MAX_MESSAGE_BYTES })
+  const errorOf = errorsOf(options.logger)
   const health = new HealthImplementation({ '': 'NOT_SERVING', [SERVICE]: 'NOT_SERVING' })
-  server.addService(GRPCInferenceServiceService, handlers(options))
-  health.addToServer(server)
-  reflection().addToServer(server)
-  const serving = (state: 'SERVING' | 'NOT_SERVING'): void => ['', SERVICE].forEach((name) => health.setStatus(name, state))
+  const server = grpcServer({ ...methodsOf(options, health, errorOf), maxMessageBytes: options.maxMessageBytes, errorOf })
+  let isServing: boolean | undefined
+  const setServing = (state: boolean): void => {
+    if (state === isServing) return
+    isServing = state
+    for (const name of ['', SERVICE]) health.setStatus(name, state ? 'SERVING' : 'NOT_SERVING')
+  }
   let watch: NodeJS.Timeout | undefined
   return {
     name: 'grpc',
     port: () => port,
     async start() {
-      port = await bind(server, options)
-      const update = (): void => serving(options.isReady() ? 'SERVING' : 'NOT_SERVING')
+      port = await listen(server.listen(options.host, options.port), options)
+      const update = (): void => setServing(isReady() && options.serving().isReady())
       update()
-      watch = setInterval(update, 1_000)
+      watch = setInterval(update, HEALTH_MS)
       watch.unref()
     },
     async stop() {
       clearInterval(watch)
-      serving('NOT_SERVING')
-      await new Promise<void>((resolve) => {
-        const force = setTimeout(() => server.forceShutdown(), 3_000) // watchers of the health service never end by themselves
-        server.tryShutdown(() => {
-          clearTimeout(force)
-          resolve()
-        })
-      })
+      setServing(false)
+      await server.stop(STOP_PATIENCE_MS)
     },
   }
 }
 
-const bind = (server: Server, { host, port, setting }: GrpcDoorOptions): Promise<number> =>
-  new Promise((resolve, reject) => {
-    setLogVerbosity(logVerbosity.NONE) // it would print a line of its own next to our message
-    server.bindAsync(`${host.includes(':') ? `[${host}]` : host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
-      setLogVerbosity(logVerbosity.ERROR)
-      if (error === null) resolve(bound)
-      else
-        reject(
-          portBusy(
-            `${setting}: expected a free port on ${host}, found ${port} not available. Stop what uses it, or set ${setting} or ANDON_PORT_OFFSET.`,
-            error,
-          ),
-        )
-    })
-  })
+const listen = async (listening: Promise<number>, { host, port, setting }: GrpcDoorOptions): Promise<number> => {
+  try {
+    return await listening
+  } catch (error) {
+    throw new AndonError(
+      'ANDON_PORT_BUSY',
+      `${setting}: expected a free port on ${host}, found ${port} not available. Stop what uses it, or set ${setting} or ANDON_PORT_OFFSET.`,
+      { cause: error },
+    )
+  }
+}
 
-const portBusy = (message: string, cause: Error): AndonError => new AndonError('ANDON_PORT_BUSY', message, { cause })
+/** Everything that can be called, by path. */
+const methodsOf = (
+  options: GrpcDoorOptions,
+  health: HealthImplementation,
+  errorOf: (error: unknown, path: string) => GrpcError,
+): { unary: Map<string, UnaryMethod>; streams: Map<string, StreamMethod> } => {
+  const { serving, settings, isReady, onRequest } = options
+  const infer = {
+    serving,
+    onRequest,
+    onTraced: (request: { model: string; id: string; durationMs: number }) => settings.traced({ ...request, door: 'grpc' }),
+    errorOf,
+  }
+  const unary = inferenceRpcs({ serving, settings, isReady })
+  unary.set(`/${SERVICE}/ModelInfer`, modelInfer(infer))
+  const streams = new Map([[`/${SERVICE}/ModelStreamInfer`, modelStreamInfer(infer)]])
+  const host = serviceHost(unary, streams)
+  health.addToServer(host as Parameters<typeof health.addToServer>[0])
+  reflection().addToServer(host)
+  return { unary, streams }
+}
 
-const handlers = ({ door, isReady, onRequest, logger }: GrpcDoorOptions): GRPCInferenceServiceServer => {
-  const unary =
-    <Request, Response>(answer: (request: Request, signal: AbortSignal) => Promise<Response> | Response) =>
-    (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
-      const abort = new AbortController()
-      call.on('cancelled', () => abort.abort())
-      const respond = async (): Promise<void> => {
-        let response: Response
-        try {
-          response = await answer(call.request, abort.signal)
-        } catch (error) {
-          callback(errorOf(error, call.getPath()))
-          return
-        }
-        callback(null, response)
-      }
-      void respond() // never rejects
-    }
-  const errorOf = (error: unknown, method: string): { code: status; details: string } => {
+/** Errors as statuses. Only an AndonError says what is wrong; of anything else the log knows more than the caller. */
+const errorsOf =
+  (logger: Logger) =>
+  (error: unknown, method: string): GrpcError => {
+    if (error instanceof GrpcError) return error
     const code = statusOf(error)
     if (code === status.INTERNAL) logger.error({ err: error, method }, 'gRPC request failed')
-    return {
+    return new GrpcError(
       code,
-      details: error instanceof AndonError ? `${error.code}: ${error.message}` : 'ANDON_INTERNAL: the service failed; its log says why',
-    }
+      error instanceof AndonError ? `${error.code}: ${error.message}` : 'ANDON_INTERNAL: the service failed; its log says why',
+    )
   }
-  return {
-    serverLive: unary(() => ({ live: true })),
-    serverReady: unary(() => ({ ready: isReady() })),
-    modelReady: unary(async ({ name, version }) => ({ ready: await door().isModelReady(name, version) })),
-    serverMetadata: unary(() => ({ name: serverName, version: codeVersion(), extensions: [...serverExtensions] })),
-    modelMetadata: unary(async ({ name, version }) => {
-      const { model, versions, io } = await door().describe(name, version)
-      return {
-        name: model.model,
-        versions,
-        platform: 'onnxruntime_onnx',
-        inputs: io.inputs.map(metadataOf),
-        outputs: io.outputs.map(metadataOf),
-      }
-    }),
-    modelInfer: unary(async (request: ModelInferRequest, signal) => {
-      const startedMs = performance.now()
-      let answer: InferAnswer | undefined
-      try {
-        answer = await door().infer({
-          model: request.modelName,
-          version: request.modelVersion,
-          assetId: assetOf(request),
-          inputs: readInputs(request),
-          outputs: request.outputs.map(({ name }) => name),
-          signal,
-        })
-        return responseOf(request.id, answer)
-      } finally {
-        onRequest({ isSuccess: answer !== undefined, durationMs: performance.now() - startedMs })
-      }
-    }),
-  } as Partial<GRPCInferenceServiceServer> as GRPCInferenceServiceServer // what is missing is answered UNIMPLEMENTED
+
+const statuses: Readonly<Record<number, status>> = {
+  400: status.INVALID_ARGUMENT,
+  403: status.PERMISSION_DENIED,
+  404: status.NOT_FOUND,
+  409: status.FAILED_PRECONDITION,
+  413: status.RESOURCE_EXHAUSTED,
+  415: status.INVALID_ARGUMENT,
+  422: status.INVALID_ARGUMENT,
+  429: status.RESOURCE_EXHAUSTED,
+  499: status.CANCELLED,
+  501: status.UNIMPLEMENTED,
+  502: status.UNAVAILABLE,
+  503: status.UNAVAILABLE,
+  504: status.DEADLINE_EXCEEDED,
 }
-
-const assetOf = ({ parameters }: ModelInferRequest): string | undefined => {
-  const choice = parameters['andon_asset']?.parameterChoice
-  if (choice === undefined) return undefined
-  if (choice.$case !== 'stringParam') throw invalidRequest(`parameter andon_asset: expected string_param, got ${choice.$case}`)
-  return choice.value
-}
-
-const responseOf = (id: string, { model, outputs, parameters }: InferAnswer): ModelInferResponse => ({
-  modelName: model.model,
-  modelVersion: String(model.version),
-  id,
-  parameters: Object.fromEntries(Object.entries(parameters).map(([key, value]) => [key, parameterOf(value)])),
-  outputs: outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: shape.map(BigInt), parameters: {}, contents: undefined })),
-  rawOutputContents: outputs.map(({ bytes }) => bytes),
-})
-
-const parameterOf = (value: string | bigint | boolean): InferParameter => {
-  if (typeof value === 'string') return { parameterChoice: { $case: 'stringParam', value } }
-  if (typeof value === 'bigint') return { parameterChoice: { $case: 'int64Param', value } }
-  return { parameterChoice: { $case: 'boolParam', value } }
-}
-
-const metadataOf = ({ name, datatype, shape }: TensorSpec): ModelMetadataResponse_TensorMetadata => ({
-  name,
-  datatype,
-  shape: shape.map(BigInt),
-})
-
-const statusOf = (error: unknown): status => {
-  if (!(error instanceof AndonError)) return status.INTERNAL
-  const byHttp: Readonly<Record<number, status>> = {
-    400: status.INVALID_ARGUMENT,
-    404: status.NOT_FOUND,
-    499: status.CANCELLED,
-    503: status.UNAVAILABLE,
-  }
-  return byHttp[error.status] ?? status.INTERNAL
-}
+const statusOf = (error: unknown): status => (error instanceof AndonError ? (statuses[error.status] ?? status.INTERNAL) : status.INTERNAL)
 
 /** Reflection from the descriptor set that was generated beside the service's code. */
 const reflection = (): ReflectionService => {

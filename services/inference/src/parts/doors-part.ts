@@ -7,11 +7,13 @@ import express from 'express'
 import type { Express } from 'express'
 import { grpcDoor } from '../doors/grpc-door.ts'
 import type { GrpcDoor } from '../doors/grpc-door.ts'
+import { doorSettings } from '../doors/settings.ts'
 import { httpDoor } from '../doors/http-door.ts'
 import { latestVectors } from '../scoring/latest-vectors.ts'
 import { inferenceDoor } from '../serving/infer.ts'
 import type { InferenceDoor } from '../serving/infer.ts'
-import type { Opened, Surroundings } from './opened.ts'
+import type { Serving } from '../serving/serving.ts'
+import type { Opened, OpenModels, Surroundings } from './opened.ts'
 
 export interface DoorParts {
   readonly parts: readonly Part[]
@@ -24,6 +26,8 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
   let door: InferenceDoor | undefined
   const requests = metrics.counter('andon_inference_requests_total', 'Scoring requests through the doors', ['door', 'outcome'])
   const duration = metrics.histogram('andon_inference_duration_seconds', 'Time from scoring request to answer', ['door'])
+  const settings = doorSettings(logger)
+  let serving: Serving | undefined
   const options = (name: 'grpc' | 'http') => ({
     door: () => (door ??= inferenceDoor(opened.models!.registry, opened.models!.cache, latest)),
     isReady: () => opened.models?.isReady() === true,
@@ -33,7 +37,15 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
     },
     logger,
   })
-  const grpc: GrpcDoor = grpcDoor({ ...options('grpc'), host: config.host, port: config.grpcPort, setting: 'INFERENCE_GRPC_PORT' })
+  const grpc: GrpcDoor = grpcDoor({
+    ...options('grpc'),
+    serving: () => (serving ??= counted(opened.models!)),
+    settings,
+    maxMessageBytes: config.maxMessageBytes,
+    host: config.host,
+    port: config.grpcPort,
+    setting: 'INFERENCE_GRPC_PORT',
+  })
   const http = httpPart({
     name: 'http',
     host: config.host,
@@ -50,6 +62,17 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
   })
   return { parts: [latest, grpc, http, scrape], ports: () => ({ grpc: grpc.port(), http: http.port(), metrics: scrape.port() }) }
 }
+
+/** The catalogue; what it answers is counted under Triton's names. */
+const counted = ({ catalogue, triton }: OpenModels): Serving => ({
+  ...catalogue,
+  infer: async (request) => {
+    const startedMs = performance.now()
+    const answer = await catalogue.infer(request)
+    triton.request(answer.model, Number(answer.version), true, (performance.now() - startedMs) * 1000)
+    return answer
+  },
+})
 
 /** GET /metrics: Triton's names, then ours. */
 const metricsApp = (opened: Opened, metrics: Metrics): Express => {

@@ -1,0 +1,117 @@
+// ModelInfer and ModelStreamInfer: every scored row passes here, so bytes go to tensors and back by the codec of tensors/wire.ts.
+
+import { deadlineExceeded } from '../errors.ts'
+import type { InferAnswer, InferRequest, Serving } from '../serving/serving.ts'
+import { decodeInferRequest, encodeInferResponse, encodeStreamError, encodeStreamResponse } from '../tensors/wire.ts'
+import type { InferMessage } from '../tensors/wire.ts'
+import type { GrpcCall, GrpcError, StreamMethod, UnaryMethod } from './grpc-server.ts'
+
+export interface InferOptions {
+  readonly serving: () => Serving
+  /** Told how every scoring request ended. */
+  readonly onRequest: (request: { isSuccess: boolean; durationMs: number }) => void
+  readonly onTraced: (request: { model: string; id: string; durationMs: number }) => void
+  readonly errorOf: (error: unknown, path: string) => GrpcError
+}
+
+/** Requests of one stream that are being scored; the next one waits in the caller's window. */
+const MOST_IN_FLIGHT = 256
+/** Answers of one stream that its caller has not taken; nothing more is scored for it until it does. */
+const MOST_UNREAD_BYTES = 4 * 1024 * 1024
+
+const score = (options: InferOptions, message: InferMessage, { deadlineMs, signal }: GrpcCall): Promise<InferAnswer> => {
+  const { model, version, id, parameters, inputs, outputs } = message
+  if (deadlineMs !== undefined && deadlineMs <= performance.now()) throw deadlineExceeded()
+  const request: InferRequest =
+    deadlineMs === undefined
+      ? { model, version, id, parameters, inputs, outputs, signal }
+      : { model, version, id, parameters, inputs, outputs, signal, deadlineMs }
+  return options.serving().infer(request)
+}
+
+export const modelInfer =
+  (options: InferOptions): UnaryMethod =>
+  async (bytes, call) => {
+    const startedMs = performance.now()
+    let isSuccess = false
+    try {
+      const message = decodeInferRequest(bytes)
+      const answer = await score(options, message, call)
+      const response = encodeInferResponse(message.id, answer)
+      isSuccess = true
+      options.onTraced({ model: answer.model, id: message.id, durationMs: performance.now() - startedMs })
+      return response
+    } finally {
+      options.onRequest({ isSuccess, durationMs: performance.now() - startedMs })
+    }
+  }
+
+/**
+ * Answers come as they are done. What is wrong with a request is said in its answer and the stream goes on, unless the caller
+ * asked for statuses (metadata `triton_grpc_error: true`). A caller that does not read is not read from.
+ */
+export const modelStreamInfer =
+  (options: InferOptions): StreamMethod =>
+  (call, peer) => {
+    const wantsStatus = call.metadata.get('triton_grpc_error') === 'true'
+    let inFlight = 0
+    let hasEnded = false
+    let isOver = false
+    let isPaused = false
+
+    const settle = (): void => {
+      if (isOver) return
+      const isFull = inFlight >= MOST_IN_FLIGHT || peer.pendingBytes() > MOST_UNREAD_BYTES
+      if (isFull !== isPaused) {
+        isPaused = isFull
+        if (isFull) peer.pause()
+        else peer.resume()
+      }
+      if (hasEnded && inFlight === 0) {
+        isOver = true
+        peer.end()
+      }
+    }
+    const fail = (error: unknown, id: string): void => {
+      if (isOver) return
+      const refused = options.errorOf(error, call.path)
+      if (!wantsStatus) return peer.write(encodeStreamError(id, refused.message))
+      isOver = true
+      peer.end(refused)
+    }
+    const one = async (bytes: Buffer): Promise<void> => {
+      const startedMs = performance.now()
+      let id = ''
+      let isSuccess = false
+      try {
+        const message = decodeInferRequest(bytes)
+        ;({ id } = message)
+        const answer = await score(options, message, call)
+        // No model answers more than once: the one answer is the final one, and an empty one after it would say nothing.
+        peer.write(encodeStreamResponse(id, { ...answer, parameters: { ...answer.parameters, triton_final_response: true } }))
+        isSuccess = true
+        options.onTraced({ model: answer.model, id, durationMs: performance.now() - startedMs })
+      } catch (error) {
+        fail(error, id)
+      }
+      options.onRequest({ isSuccess, durationMs: performance.now() - startedMs })
+      inFlight--
+      settle()
+    }
+    return {
+      message(bytes) {
+        if (isOver) return
+        inFlight++
+        void one(bytes) // never rejects
+        settle()
+      },
+      end() {
+        hasEnded = true
+        settle()
+      },
+      cancelled() {
+        isOver = true
+      },
+      drained: settle,
+    }
+  }
