@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { freePorts } from '@andon/platform'
 import { type Child, startChild } from '../../packages/platform/src/child.ts'
+import { allProcesses, treeOf } from '../bench/process-tree.ts'
 import { pythonWith } from './python.ts'
 
 export interface ModelServer {
@@ -13,7 +14,10 @@ export interface ModelServer {
   readonly httpUrl: string
   /** `host:port`; empty where it speaks no gRPC. */
   readonly grpcTarget: string
+  /** Of the process that was started; it may have others below it. */
   readonly pid: number
+  /** To all its processes. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void
   stop(): Promise<void>
 }
 
@@ -77,6 +81,9 @@ const launch = async ({ name, packages, ports: count, command, readyPath, hasGrp
     httpUrl,
     grpcTarget: hasGrpc ? `127.0.0.1:${ports[1]}` : '',
     pid: child.identity.pid,
+    signal: (signal) => {
+      for (const { pid } of treeOf(child.identity.pid, allProcesses())) process.kill(pid, signal)
+    },
     async stop() {
       await child.stop()
       rmSync(folder, { recursive: true, force: true })

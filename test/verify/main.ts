@@ -2,6 +2,7 @@
 // with 1 when a check failed.
 
 import { parseArgs } from 'node:util'
+import { backends } from './backends.ts'
 import { type Check, tableOf } from './check.ts'
 import { conformance, conformanceTable } from './conformance.ts'
 import { docs } from './docs.ts'
@@ -17,6 +18,7 @@ const CHECKS: Readonly<Record<string, Verification>> = {
   conformance: { run: conformance, table: conformanceTable },
   registry: { run: registry, table: tableOf },
   docs: { run: docs, table: tableOf },
+  backends: { run: backends, table: tableOf },
 }
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })

@@ -40,7 +40,8 @@ export const httpCaller = (
   const prefix = base.pathname.replace(/\/$/, '')
   let isClosed = false
 
-  const call: HttpCaller['call'] = ({ method, path, headers, body, deadlineMs, signal }) => {
+  const call: HttpCaller['call'] = (asked) => {
+    const { method, path, headers, body, deadlineMs, signal } = asked
     const waitMs = deadlineMs - performance.now()
     if (isClosed) return Promise.reject(stopping())
     if (signal?.aborted === true) return Promise.reject(cancelled())
@@ -56,7 +57,9 @@ export const httpCaller = (
       headers: { accept: 'application/json', ...headers, ...(length === undefined ? {} : { 'content-length': length }) },
     })
     open.add(request)
+    let isOver = false
     const fail = (error: Error): void => {
+      isOver = true
       reject(error)
       request.destroy()
     }
@@ -69,7 +72,13 @@ export const httpCaller = (
       signal?.removeEventListener('abort', abort)
     }
     promise.then(settled, settled)
-    request.on('error', (error) => reject(isClosed ? stopping() : serverUnreachable(url, codeOf(error) ?? messageOf(error), error)))
+    request.on('error', (error) => {
+      // A kept connection that the server had closed by then: scoring twice does no harm, and a new connection tells.
+      const wasStale = request.reusedSocket && codeOf(error) === 'ECONNRESET'
+      if (isClosed) reject(stopping())
+      else if (wasStale && !isOver) resolve(call(asked))
+      else reject(serverUnreachable(url, codeOf(error) ?? messageOf(error), error))
+    })
     request.on('response', (response) => void read(response, maxBytes).then(resolve, fail))
     for (const part of body ?? []) request.write(part)
     request.end()
