@@ -1,8 +1,8 @@
 // A business HTTP door as a part of a service: listens, answers errors as problem details, and stops with an end.
 
 import { createServer } from 'node:http'
-import type { Server } from 'node:http'
-import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express'
+import type { RequestListener, Server } from 'node:http'
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
 import { AndonError, problemOf } from './errors.ts'
 import type { Part } from './lifecycle.ts'
 import type { Logger } from './logger.ts'
@@ -13,7 +13,8 @@ export interface HttpPartOptions {
   readonly host: string
   /** 0 picks a free one; see `port()`. */
   readonly port: number
-  readonly app: Express
+  /** An express app, or anything else that answers. */
+  readonly app: RequestListener
   /** Setting that gives the port; named when it is taken. */
   readonly setting: string
   /** How long open answers (event streams) may go on after a stop, ms. Default 1000. */

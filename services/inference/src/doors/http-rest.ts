@@ -10,7 +10,9 @@ import express from 'express'
 import type { ErrorRequestHandler, Request, Response } from 'express'
 import { badMethod, invalidRequest, unsupported } from '../errors.ts'
 import type { LoadOptions, Serving } from '../serving/serving.ts'
+import type { RequestTimes } from '../serving/triton-metrics.ts'
 import type { TensorSpec } from '../tensors/tensors.ts'
+import { serverExtensions, serverName } from './grpc-rpcs.ts'
 import { answerError, answerJson } from './http-answers.ts'
 import { readBody } from './http-bodies.ts'
 import { configJson } from './http-config.ts'
@@ -18,14 +20,6 @@ import { openApi, routes } from './http-openapi.ts'
 import type { RouteName } from './http-openapi.ts'
 import { inferTarget, score } from './http-scoring.ts'
 import type { DoorSettings, LogChanges, TraceChanges } from './settings.ts'
-
-export interface RequestTimes {
-  /** From the whole body to a request that is checked. */
-  readonly preprocessS: number
-  /** Queue and run. */
-  readonly predictS: number
-  readonly postprocessS: number
-}
 
 export interface HttpDoorOptions {
   readonly serving: () => Serving
@@ -37,23 +31,6 @@ export interface HttpDoorOptions {
   readonly onTimes?: (model: string, times: RequestTimes) => void
   readonly logger: Logger
 }
-
-/** Name and extensions as Triton clients look for them; both doors say the same. */
-export const httpExtensions: readonly string[] = [
-  'classification',
-  'sequence',
-  'model_repository',
-  'model_repository(unload_dependents)',
-  'schedule_policy',
-  'model_configuration',
-  'system_shared_memory',
-  'cuda_shared_memory',
-  'binary_tensor_data',
-  'parameters',
-  'statistics',
-  'trace',
-  'logging',
-]
 
 export const restDoor = (options: HttpDoorOptions): RequestListener => {
   const control = controlRoutes(options)
@@ -162,7 +139,7 @@ const answersOf = ({ serving, settings, maxBodyBytes }: HttpDoorOptions): Record
     live: (_request, response) => answerJson(response, '{"live":true}'),
     ready: (_request, response) => answerJson(response, JSON.stringify({ ready: serving().isReady() }), serving().isReady() ? 200 : 503),
     server: (_request, response) =>
-      answerJson(response, JSON.stringify({ name: 'andon-inference', version: codeVersion(), extensions: httpExtensions })),
+      answerJson(response, JSON.stringify({ name: serverName, version: codeVersion(), extensions: serverExtensions })),
     modelReady: ready,
     versionReady: ready,
     model: metadata,

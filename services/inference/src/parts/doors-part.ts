@@ -8,11 +8,11 @@ import type { Express } from 'express'
 import { grpcDoor } from '../doors/grpc-door.ts'
 import type { GrpcDoor } from '../doors/grpc-door.ts'
 import { doorSettings } from '../doors/settings.ts'
-import { httpDoor } from '../doors/http-door.ts'
+import { restDoor } from '../doors/http-rest.ts'
 import { latestVectors } from '../scoring/latest-vectors.ts'
-import { inferenceDoor } from '../serving/infer.ts'
-import type { InferenceDoor } from '../serving/infer.ts'
 import type { Serving } from '../serving/serving.ts'
+import { RequestHistograms } from '../serving/triton-metrics.ts'
+import type { RequestTimes } from '../serving/triton-metrics.ts'
 import type { Opened, OpenModels, Surroundings } from './opened.ts'
 
 export interface DoorParts {
@@ -23,13 +23,11 @@ export interface DoorParts {
 export const doorParts = ({ config, opened, logger, metrics }: Surroundings): DoorParts => {
   const latest = latestVectors(config.redisUrl)
   opened.latest = latest
-  let door: InferenceDoor | undefined
   const requests = metrics.counter('andon_inference_requests_total', 'Scoring requests through the doors', ['door', 'outcome'])
   const duration = metrics.histogram('andon_inference_duration_seconds', 'Time from scoring request to answer', ['door'])
   const settings = doorSettings(logger)
   let serving: Serving | undefined
   const options = (name: 'grpc' | 'http') => ({
-    door: () => (door ??= inferenceDoor(opened.models!.registry, opened.models!.cache, latest)),
     isReady: () => opened.models?.isReady() === true,
     onRequest: ({ isSuccess, durationMs }: { isSuccess: boolean; durationMs: number }): void => {
       requests.inc({ door: name, outcome: isSuccess ? 'success' : 'failure' })
@@ -37,10 +35,15 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
     },
     logger,
   })
-  const grpc: GrpcDoor = grpcDoor({
-    ...options('grpc'),
+  const times = new RequestHistograms()
+  const shared = {
     serving: () => (serving ??= counted(opened.models!)),
     settings,
+    onTimes: (model: string, of: RequestTimes) => times.observe(model, of),
+  }
+  const grpc: GrpcDoor = grpcDoor({
+    ...options('grpc'),
+    ...shared,
     maxMessageBytes: config.maxMessageBytes,
     host: config.host,
     port: config.grpcPort,
@@ -51,14 +54,14 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
     host: config.host,
     port: config.httpPort,
     setting: 'INFERENCE_HTTP_PORT',
-    app: httpDoor(options('http')),
+    app: restDoor({ ...options('http'), ...shared, maxBodyBytes: config.maxMessageBytes }),
   })
   const scrape = httpPart({
     name: 'metrics',
     host: config.host,
     port: config.metricsPort,
     setting: 'INFERENCE_METRICS_PORT',
-    app: metricsApp(opened, metrics),
+    app: metricsApp(opened, times, metrics),
   })
   return { parts: [latest, grpc, http, scrape], ports: () => ({ grpc: grpc.port(), http: http.port(), metrics: scrape.port() }) }
 }
@@ -75,11 +78,11 @@ const counted = ({ catalogue, triton }: OpenModels): Serving => ({
 })
 
 /** GET /metrics: Triton's names, then ours. */
-const metricsApp = (opened: Opened, metrics: Metrics): Express => {
+const metricsApp = (opened: Opened, times: RequestHistograms, metrics: Metrics): Express => {
   const app = express()
   app.disable('x-powered-by')
   app.get('/metrics', async (_request, response) => {
-    response.type(metrics.contentType).send(`${opened.models?.triton.text() ?? ''}${await metrics.text()}`)
+    response.type(metrics.contentType).send(`${opened.models?.triton.text() ?? ''}${times.text()}${await metrics.text()}`)
   })
   return app
 }

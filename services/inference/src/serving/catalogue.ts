@@ -42,6 +42,8 @@ export interface Catalogue extends Serving {
   servableOf(model: Models): Promise<Servable>
   /** True once it can be scored without loading. */
   isLoaded(model: Models): boolean
+  /** Every version that can be scored now, for metrics. */
+  loaded(): readonly Servable[]
   /** Nothing is taken any more; what was is answered, and memory given back. */
   close(): Promise<void>
 }
@@ -111,6 +113,7 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
   return {
     servableOf,
     isLoaded,
+    loaded: () => [...entries.values()].flatMap(({ servable }) => servable ?? []),
     isReady: () => registry.current().every((model) => isLoaded(model) || entries.get(keyOf(model))?.reason !== undefined),
     isModelReady(name, version) {
       let model: Models

@@ -87,6 +87,7 @@ export const scheduled = (options: ScheduledOptions): Scheduled => {
     },
     run,
     statistics: () => statistics.read(),
+    failures: () => statistics.failures(),
     close: () => (closing ??= scheduler.close().then(() => runner.close())),
   }
 }

@@ -3,6 +3,7 @@
 
 import type { ModelConfig, ModelStatistics } from '@andon/schemas/inference'
 import type { TensorSpec } from '../tensors/tensors.ts'
+import type { FailureReason } from './statistics.ts'
 
 /** Bytes of one tensor, at any alignment. */
 export interface TensorBytes {
@@ -45,6 +46,10 @@ export interface Servable {
   /** Answers once: with outputs, or with an error that says whether another try can help. */
   run(request: RunRequest): Promise<RunAnswer>
   statistics(): ModelStatistics
+  /** What failed requests failed of; where it is not counted, `statistics` has their number. */
+  failures?(): Readonly<Record<FailureReason, number>>
+  /** Requests that wait in its queue now. */
+  readonly waiting?: number
   /** Takes nothing more, answers what it took, gives its memory back. */
   close(): Promise<void>
 }
