@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import type { TestContext } from 'node:test'
 import { AndonError } from '@andon/kit'
@@ -187,6 +188,21 @@ test('an error or an answer that names no request goes to nobody: all are told t
   for (const answer of second) await rejects(answer, 'ANDON_INFERENCE_SERVER_ANSWER_WRONG', false)
   await until('idle')
   assert.equal(valueOf(await client.inferOverStream(requestOf(3))), 3)
+})
+
+test('every error of ours that another try can help is retriable on the stream as well', async (t) => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const codes = [...readme.matchAll(/^\| `(ANDON_\w+)` \| UNAVAILABLE \/ 503/gm)].map(([, code]) => code!)
+  assert.ok(codes.length > 5)
+  const { target } = await fakeServer(
+    t,
+    streaming((request) => ({
+      errorMessage: `${codes[numberIn(request)]}: try again`,
+      inferResponse: { ...echoOf(request), outputs: [] },
+    })),
+  )
+  const client = open(t, { target })
+  for (const i of codes.keys()) await rejects(client.inferOverStream(requestOf(i)), 'ANDON_INFERENCE_SERVER_BUSY', true)
 })
 
 test('a server without the stream says so to each request', async (t) => {

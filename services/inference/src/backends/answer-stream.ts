@@ -2,11 +2,10 @@
 // so many bytes, are on their way; the rest wait in line. Who waits longer than it may is told so, and a stream on which nothing has
 // come since then is taken for dead: it is thrown away with all it holds, and tried again after a pause that doubles.
 
-import { ModelStreamInferResponse } from '@andon/schemas/inference'
 import { messageOf } from '@andon/kit/errors'
 import { cancelled, invalidRequest, serverAnswerWrong, serverBusy, serverTimeout, serverUnreachable, stopping } from '../errors.ts'
 import type { InferAnswer, InferRequest } from '../serving/serving.ts'
-import { answerOf, encodeRequest, errorOfText } from './messages.ts'
+import { decodeStreamAnswer, encodeRequest } from './messages.ts'
 
 /** The stream: not asked for yet, in use, or refused until the next attempt because the server could not be reached. */
 export type ClientState = 'idle' | 'open' | 'backing-off'
@@ -131,35 +130,26 @@ export const answerStream = (options: AnswerStreamOptions): AnswerStream => {
   const heard = (bytes: Uint8Array): void => {
     lastHeardMs = performance.now()
     pauseMs = FIRST_PAUSE_MS
-    let message: ModelStreamInferResponse
+    let id: string
+    let outcome: InferAnswer | Error
     try {
-      message = ModelStreamInferResponse.decode(bytes)
+      ;({ id, outcome } = decodeStreamAnswer(bytes, target))
     } catch (error) {
       lose('an answer could not be read', serverAnswerWrong(target, `a message of the stream cannot be read: ${messageOf(error)}`, error))
       return
     }
-    const id = message.inferResponse?.id ?? ''
     const asked = sent.get(id)
     if (asked === undefined) {
       // An error that names no request can be anybody's: nobody may go on waiting, nobody may get another's answer.
-      if (message.errorMessage !== '') lose(message.errorMessage, serverUnreachable(target, `the stream broke: ${message.errorMessage}`))
+      if (outcome instanceof Error) lose(outcome.message, serverUnreachable(target, `the stream broke: ${outcome.message}`, outcome))
       else lose('an answer to nothing', serverAnswerWrong(target, `an answer came with the id "${id}", which was not asked`))
       return
     }
     sent.delete(id)
     sentBytes -= asked.bytes
     if (asked.settle === undefined) stale--
-    else settle(asked, outcomeOf(message))
+    else settle(asked, outcome)
     send()
-  }
-
-  const outcomeOf = ({ errorMessage, inferResponse }: ModelStreamInferResponse): InferAnswer | Error => {
-    if (errorMessage !== '') return errorOfText(errorMessage, target)
-    try {
-      return answerOf(inferResponse!, target)
-    } catch (error) {
-      return error as Error
-    }
   }
 
   const send = (): void => {

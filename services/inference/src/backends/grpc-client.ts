@@ -3,7 +3,6 @@
 // what is held for it is bounded in number and bytes.
 
 import {
-  ModelInferResponse,
   ModelMetadataRequest,
   ModelMetadataResponse,
   ModelReadyRequest,
@@ -13,6 +12,7 @@ import {
   ServerReadyRequest,
   ServerReadyResponse,
 } from '@andon/schemas/inference'
+import { AndonError } from '@andon/kit/errors'
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js'
 import type { CallOptions, ClientUnaryCall, ServiceError } from '@grpc/grpc-js'
 import { cancelled, serverAnswerWrong, serverBusy, serverTimeout, serverUnreachable, stopping } from '../errors.ts'
@@ -22,7 +22,7 @@ import { isDatatype } from '../tensors/tensors.ts'
 import { answerStream } from './answer-stream.ts'
 import type { ClientState, Duplex, DuplexListener } from './answer-stream.ts'
 import type { RemoteClient, RemoteModel } from './client.ts'
-import { answerOf, encodeRequest, errorOfStatus } from './messages.ts'
+import { decodeAnswer, encodeRequest, errorOfStatus } from './messages.ts'
 
 export type { ClientState } from './answer-stream.ts'
 
@@ -117,7 +117,7 @@ export const openInferenceClient = (options: InferenceClientOptions): InferenceC
           try {
             resolve(decode(bytes!))
           } catch (cause) {
-            reject(serverAnswerWrong(target, `${method} cannot be read`, cause))
+            reject(cause instanceof AndonError ? cause : serverAnswerWrong(target, `${method} cannot be read`, cause))
           }
         },
       )
@@ -208,7 +208,7 @@ export const openInferenceClient = (options: InferenceClientOptions): InferenceC
       callBytes += bytes
       try {
         const encode = (asked: InferRequest): Uint8Array => encodeRequest(asked, asked.id, asked.parameters)
-        return answerOf(await unary('ModelInfer', encode, (answer) => ModelInferResponse.decode(answer), request, request), target)
+        return await unary('ModelInfer', encode, (answer) => decodeAnswer(answer, target), request, request)
       } finally {
         calls -= 1
         callBytes -= bytes

@@ -1,38 +1,74 @@
 // Requests and answers between this server and others as protocol messages, and what an error of theirs means here. An answer whose
 // tensors do not have the bytes that their shapes say never leaves this file.
 
-import type { InferParameter, ModelInferResponse } from '@andon/schemas/inference'
-import { ModelInferRequest } from '@andon/schemas/inference'
+import type { InferParameter } from '@andon/schemas/inference'
+import { ModelInferResponse, ModelStreamInferResponse } from '@andon/schemas/inference'
 import { status } from '@grpc/grpc-js'
 import { cancelled, serverAnswerWrong, serverBusy, serverRefused, serverTimeout, serverUnreachable } from '../errors.ts'
-import type { InferAnswer, InferRequest, Parameter, Parameters, TensorData } from '../serving/serving.ts'
+import type { InferAnswer, InferRequest, Parameters, TensorData } from '../serving/serving.ts'
 import { countBytes, packBytes } from '../tensors/bytes.ts'
 import { elementBytes, elementCount, isDatatype, pack } from '../tensors/tensors.ts'
 import type { Datatype } from '../tensors/tensors.ts'
+import { decodeInferResponse, decodeStreamResponse, encodeInferRequest } from '../tensors/wire.ts'
 
 /** With `id` in the place of the request's own, which stays with the caller. */
 export const encodeRequest = (request: InferRequest, id: string, parameters: Parameters): Uint8Array =>
-  ModelInferRequest.encode({
-    modelName: request.model,
-    modelVersion: request.version,
-    id,
-    parameters: parametersMessage(parameters),
-    inputs: request.inputs.map(({ name, datatype, shape }) => ({
-      name,
-      datatype,
-      shape: shape.map(BigInt),
-      parameters: {},
-      contents: undefined,
-    })),
-    outputs: request.outputs.map(({ name, classes }) => ({
-      name,
-      parameters: classes > 0 ? parametersMessage({ classification: BigInt(classes) }) : {},
-    })),
-    rawInputContents: request.inputs.map(({ bytes }) => bytes),
-  }).finish()
+  encodeInferRequest({ ...request, id, parameters })
+
+/** The answer of a call. Throws what is wrong with it. */
+export const decodeAnswer = (bytes: Uint8Array, target: string): InferAnswer => {
+  const response = fastOr(
+    () => decodeInferResponse(bytes),
+    () => ModelInferResponse.decode(bytes),
+  )
+  return 'answer' in response ? checked(response.answer, target) : answerOf(response, target)
+}
+
+/** One message of a stream: whose it is (empty: it does not say), and what came or why nothing did. Throws when it cannot be read at all. */
+export const decodeStreamAnswer = (bytes: Uint8Array, target: string): { readonly id: string; readonly outcome: InferAnswer | Error } => {
+  const message = fastOr(
+    () => decodeStreamResponse(bytes),
+    () => ModelStreamInferResponse.decode(bytes),
+  )
+  if ('error' in message) {
+    const { error, response } = message
+    return {
+      id: response?.id ?? '',
+      outcome: error === '' ? attempted(() => checked(response?.answer, target)) : errorOfText(error, target),
+    }
+  }
+  const { errorMessage, inferResponse } = message
+  return {
+    id: inferResponse?.id ?? '',
+    outcome: errorMessage === '' ? attempted(() => answerOf(inferResponse!, target)) : errorOfText(errorMessage, target),
+  }
+}
+
+/** The codec of the hot path throws at what is wrong; the generated code then tells whose answer it is. */
+const fastOr = <Fast, Slow>(fast: () => Fast, slow: () => Slow): Fast | Slow => {
+  try {
+    return fast()
+  } catch {
+    return slow()
+  }
+}
+
+const attempted = (make: () => InferAnswer): InferAnswer | Error => {
+  try {
+    return make()
+  } catch (error) {
+    return error as Error
+  }
+}
+
+const checked = (answer: InferAnswer | undefined, target: string): InferAnswer => {
+  if (answer === undefined) throw serverAnswerWrong(target, 'expected an answer or an error, got neither')
+  for (const output of answer.outputs) sized(output, target)
+  return answer
+}
 
 /** Rejects answers whose bytes are not what shape and datatype say. Typed contents are taken as well: not every server answers raw. */
-export const answerOf = (response: ModelInferResponse, target: string): InferAnswer => {
+const answerOf = (response: ModelInferResponse, target: string): InferAnswer => {
   const { outputs, rawOutputContents } = response
   if (rawOutputContents.length > 0 && rawOutputContents.length !== outputs.length)
     throw serverAnswerWrong(target, `expected one raw entry per output, ${outputs.length}, got ${rawOutputContents.length}`)
@@ -86,22 +122,6 @@ const typedBytes = ({ name, contents }: Output, datatype: Datatype, target: stri
   }
 }
 
-const parametersMessage = (parameters: Parameters): Record<string, InferParameter> =>
-  Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, { parameterChoice: choiceOf(value) }]))
-
-const choiceOf = (value: Parameter): NonNullable<InferParameter['parameterChoice']> => {
-  switch (typeof value) {
-    case 'string':
-      return { $case: 'stringParam', value }
-    case 'boolean':
-      return { $case: 'boolParam', value }
-    case 'bigint':
-      return { $case: 'int64Param', value }
-    case 'number':
-      return { $case: 'doubleParam', value }
-  }
-}
-
 const parametersOf = (parameters: Readonly<Record<string, InferParameter>>): Parameters =>
   Object.fromEntries(
     Object.entries(parameters).flatMap(([name, { parameterChoice }]) =>
@@ -127,10 +147,16 @@ export const errorOfStatus = (code: status, details: string, target: string, tim
   }
 }
 
-/** A stream's answers carry words only. Triton's for a full queue, ours for anything that another try can help. */
-export const errorOfText = (text: string, target: string): Error =>
-  isFullQueue(text) || /^ANDON_INFERENCE_(QUEUE_FULL|WORKER_LOST|STOPPING|RUN_TIMEOUT|QUEUE_TIMEOUT)\b/.test(text)
-    ? serverBusy(target, text)
-    : serverRefused(target, 'an error', text)
+/** A stream's answers carry words only: Triton's for a full queue, the code of ours for what another try can help. */
+const errorOfText = (text: string, target: string): Error =>
+  isFullQueue(text) || passing.has(/^ANDON_\w+/.exec(text)?.[0] ?? '') ? serverBusy(target, text) : serverRefused(target, 'an error', text)
+
+const passing = new Set([
+  'ANDON_BREAKER_OPEN',
+  ...['MODEL_NOT_READY', 'STORE_UNAVAILABLE', 'QUEUE_FULL', 'QUEUE_TIMEOUT', 'RUN_TIMEOUT', 'NO_WORKER', 'WORKER_LOST', 'STOPPING'].map(
+    (code) => `ANDON_INFERENCE_${code}`,
+  ),
+  ...['SERVER_TIMEOUT', 'SERVER_UNREACHABLE', 'SERVER_BUSY', 'DEADLINE_EXCEEDED'].map((code) => `ANDON_INFERENCE_${code}`),
+])
 
 const isFullQueue = (text: string): boolean => text.includes('xceeds maximum queue size')
