@@ -78,6 +78,12 @@ export const declareConfig = (name: string, text: ConfigText, defaults: ConfigDe
   refuse(text, fail)
   warn(config, unused)
   const kind = kindOf(config, fail)
+  if (kind === 'ensemble')
+    for (const field of ['model_warmup', 'instance_group', 'response_cache', 'default_model_filename'])
+      unused([field], 'an ensemble runs as its parts do')
+  config.input.forEach(({ optional }, i) => {
+    if (optional && kind === 'onnxruntime') fail(['input', i, 'optional'], 'false; ONNX Runtime needs every input of a graph here', 'true')
+  })
   const { instances, device } = instanceGroups(config, defaults, fail)
   if (config.maxBatchSize < 0) fail(['max_batch_size'], '0 (no batch dimension) or above', String(config.maxBatchSize))
   checkTensors(config, fail)
@@ -434,7 +440,7 @@ export const completeEnsemble = (
 }
 
 /** Stated, or guessed as Triton does: a graph whose every tensor has an open first dimension takes batches. */
-const batchSizeOf = ({ text, config }: DeclaredConfig, io: ModelIo, defaults: ConfigDefaults): number => {
+export const batchSizeOf = ({ text, config }: DeclaredConfig, io: ModelIo, defaults: ConfigDefaults): number => {
   const closed = [...io.inputs, ...io.outputs].find(({ shape }) => shape[0] !== -1)
   if (text.states(['max_batch_size'])) {
     if (config.maxBatchSize > 0 && (closed !== undefined || io.inputs.length === 0)) {

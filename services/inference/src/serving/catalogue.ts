@@ -2,10 +2,10 @@
 // and those of a repository folder. What the doors ask for (`Serving`) is answered here; running is the servables' business.
 
 import { messageOf, predictionId } from '@andon/kit'
-import type { Blobs } from '@andon/kit'
+import type { Blobs, Logger } from '@andon/kit'
 import type { Models } from '@andon/schemas'
 import type { ModelStatistics } from '@andon/schemas/inference'
-import { explicitOnly, invalidRequest, modelUnknown, vectorUnknown, wrongArtefact } from '../errors.ts'
+import { explicitOnly, invalidRequest, modelNotReady, modelUnknown, vectorUnknown, wrongArtefact } from '../errors.ts'
 import { verdictSetDigest } from '../models/model-registry.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { LatestVector, LatestVectors } from '../scoring/latest-vectors.ts'
@@ -13,28 +13,29 @@ import { gathered } from '../scoring/gathered.ts'
 import { runHere } from '../scoring/run-here.ts'
 import { planOf, tensorOf } from '../scoring/scorer.ts'
 import { inputOf } from '../scoring/verdicts.ts'
+import { openFolder } from '../repository/folder.ts'
+import type { ConfigDefaults } from '../repository/model-config.ts'
+import { registeredConfig } from '../repository/registered.ts'
+import { openRepository } from '../repository/repository.ts'
+import type { ServedVersion } from '../repository/repository.ts'
+import { classified } from './classification.ts'
+import type { OpenModel } from './open-model.ts'
 import { checkedRequest } from './requests.ts'
 import type { Signature } from './requests.ts'
 import type { RunAnswer, Servable } from './servable.ts'
-import type { IndexEntry, InferAnswer, InferRequest, ModelDescription, Parameters, Serving } from './serving.ts'
-
-/** What a registered version is opened from; one from the folder says more. */
-export interface ModelVersion {
-  readonly name: string
-  readonly version: number
-  /** SHA-256 (hex) of the artefact. */
-  readonly digest: string
-  readonly bytes: Uint8Array
-}
-
-/** Puts a model's runner, policy, queue and statistics together; rejects with the reason it cannot be scored. */
-export type OpenModel = (model: ModelVersion) => Promise<Servable>
+import type { IndexEntry, InferAnswer, InferRequest, Parameters, RequestedOutput, Serving } from './serving.ts'
 
 export interface CatalogueOptions {
   readonly registry: ModelRegistry
   readonly blobs: Blobs
   readonly latest: LatestVectors
   readonly open: OpenModel
+  readonly defaults?: ConfigDefaults
+  /** The folder of models in Triton's layout; none: only what is registered. */
+  readonly repository?: { readonly path: string; readonly control: 'none' | 'poll' | 'explicit'; readonly pollMs: number }
+  /** Wall clock. */
+  readonly nowMs?: () => number
+  readonly logger?: Pick<Logger, 'info' | 'warn' | 'error'>
 }
 
 export interface Catalogue extends Serving {
@@ -44,6 +45,8 @@ export interface Catalogue extends Serving {
   isLoaded(model: Models): boolean
   /** Every version that can be scored now, for metrics. */
   loaded(): readonly Servable[]
+  /** Resolves when the folder's models have been loaded for the first time, or are said to be unavailable. */
+  started(): Promise<void>
   /** Nothing is taken any more; what was is answered, and memory given back. */
   close(): Promise<void>
 }
@@ -55,7 +58,10 @@ interface Entry {
   reason?: string
 }
 
-export const openCatalogue = async ({ registry, blobs, latest, open }: CatalogueOptions): Promise<Catalogue> => {
+const DEFAULTS: ConfigDefaults = { maxBatchRows: 64, instances: 1, maxQueueSize: 8192 }
+
+export const openCatalogue = async (options: CatalogueOptions): Promise<Catalogue> => {
+  const { registry, blobs, latest, open, defaults = DEFAULTS, nowMs = Date.now } = options
   /** Registered versions that were asked for, by name and version. */
   const entries = new Map<string, Entry>()
 
@@ -63,7 +69,11 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
     const key = keyOf(model)
     const known = entries.get(key)
     if (known !== undefined && known.reason === undefined) return known.opening
-    const opening = blobs.get(model.uri).then((bytes) => open({ name: model.model, version: model.version, digest: model.digest, bytes }))
+    const opening = blobs
+      .get(model.uri)
+      .then((bytes) =>
+        open({ name: model.model, version: model.version, digest: model.digest, bytes, declared: registeredConfig(model.model, defaults) }),
+      )
     const entry: Entry = { model, opening }
     entries.set(key, entry)
     opening.then(
@@ -73,7 +83,7 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
     return opening
   }
 
-  const find = (name: string, version: string): Models => {
+  const findRegistered = (name: string, version: string): Models => {
     if (version !== '' && !/^\d{1,9}$/.test(version)) throw modelUnknown(name, version)
     const model = registry.find(name, version === '' ? undefined : Number(version))
     if (model === undefined) throw modelUnknown(name, version)
@@ -98,32 +108,57 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
     const { name, datatype } = plan.input
     const run = checkedRequest(signatureOf(servable), { ...request, inputs: [{ name, datatype, ...tensorOf(plan, [values]) }] })
     const inDomain = missing.length === 0 && !hasMovedConstant && !vector.machineOff && !vector.young
-    return answerOf(servable, await servable.run(run), { ...identity(vector, active), andon_in_domain: inDomain })
+    return answerOf(servable, await servable.run(run), { ...identity(vector, active), andon_in_domain: inDomain }, request.outputs)
   }
 
-  const description = (name: string, servable: Servable, versions: readonly Models[]): ModelDescription => ({
-    name,
-    versions: versions.map((each) => String(each.version)),
-    platform: servable.config.platform,
-    inputs: servable.inputs,
-    outputs: servable.outputs,
-    config: servable.config,
-  })
+  const isRegistered = (name: string): boolean => registry.find(name) !== undefined
+  const repository =
+    options.repository === undefined
+      ? undefined
+      : openRepository({
+          ...options.repository,
+          folder: openFolder(options.repository.path),
+          open,
+          defaults,
+          nowMs,
+          isTaken: isRegistered,
+          resolveOther: (name, version) => {
+            const model = findRegistered(name, version)
+            const servable = entries.get(keyOf(model))?.servable
+            if (servable === undefined) throw modelNotReady(name, version, 'it is registered and not loaded')
+            return servable
+          },
+          ...(options.logger === undefined ? {} : { logger: options.logger }),
+        })
+
+  /** A registered model goes before a folder of its name. */
+  const isInFolder = (name: string): boolean => !isRegistered(name) && repository?.has(name) === true
+
+  const served = async (name: string, version: string): Promise<{ servable: Servable; labels?: ServedVersion['labels'] }> =>
+    isInFolder(name) ? repository!.find(name, version) : { servable: await servableOf(findRegistered(name, version)) }
+
+  const loaded = (): Servable[] => [
+    ...[...entries.values()].flatMap(({ servable }) => servable ?? []),
+    ...(repository?.served() ?? []).map(({ servable }) => servable),
+  ]
 
   return {
     servableOf,
     isLoaded,
-    loaded: () => [...entries.values()].flatMap(({ servable }) => servable ?? []),
-    isReady: () => registry.current().every((model) => isLoaded(model) || entries.get(keyOf(model))?.reason !== undefined),
+    loaded,
+    started: async () => repository?.started(),
+    isReady: () =>
+      repository?.isReady() !== false &&
+      registry.current().every((model) => isLoaded(model) || entries.get(keyOf(model))?.reason !== undefined),
     isModelReady(name, version) {
-      let model: Models
       try {
-        model = find(name, version)
+        if (isInFolder(name)) return repository!.find(name, version).servable.name === name
+        const model = findRegistered(name, version)
+        if (!isLoaded(model)) servableOf(model).catch(() => {}) // the index has the reason; whoever asks again finds it ready
+        return isLoaded(model)
       } catch {
         return false
       }
-      if (!isLoaded(model)) servableOf(model).catch(() => {}) // the index has the reason; whoever asks again finds it ready
-      return isLoaded(model)
     },
     async infer(request) {
       const assetId = assetOf(request.parameters)
@@ -131,16 +166,19 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
         if (request.inputs.length > 0) throw invalidRequest('A request has either the parameter andon_asset or inputs, found both')
         return scoreLatest(request, assetId)
       }
-      const servable = await servableOf(find(request.model, request.version))
+      const { servable, labels } = await served(request.model, request.version)
       const parameters = artefactOf(servable, request.parameters)
-      return answerOf(servable, await servable.run(checkedRequest(signatureOf(servable), request)), parameters)
+      const answer = await servable.run(checkedRequest(signatureOf(servable), request))
+      return answerOf(servable, answer, parameters, request.outputs, labels)
     },
     async describe(name, version) {
-      const model = find(name, version)
-      return description(name, await servableOf(model), registry.versions(name))
+      const { servable } = await served(name, version)
+      const { config, inputs, outputs } = servable
+      const versions = isInFolder(name) ? repository!.versions(name) : registry.versions(name).map((each) => each.version)
+      return { name, versions: versions.map(String), platform: config.platform, inputs, outputs, config }
     },
-    index: () =>
-      registry.names().flatMap((name) =>
+    index: () => [
+      ...registry.names().flatMap((name) =>
         registry.versions(name).map((model): IndexEntry => {
           const entry = entries.get(keyOf(model))
           const state =
@@ -149,21 +187,27 @@ export const openCatalogue = async ({ registry, blobs, latest, open }: Catalogue
           return { name, version: String(model.version), state, reason }
         }),
       ),
-    load: async (name) => {
-      if (registry.find(name) === undefined) throw modelUnknown(name, '')
-      await servableOf(find(name, ''))
+      ...(repository?.index() ?? []),
+    ],
+    load: async (name, how) => {
+      if (!isRegistered(name) && repository !== undefined) return repository.load(name, how)
+      await servableOf(findRegistered(name, ''))
     },
-    unload: async (name) => {
-      if (registry.find(name) === undefined) throw modelUnknown(name, '')
+    unload: async (name, { withDependents }) => {
+      if (!isRegistered(name) && repository !== undefined) return repository.unload(name, withDependents)
+      findRegistered(name, '')
       throw explicitOnly(name)
     },
     statistics: (name, version): readonly ModelStatistics[] => {
-      const servables = [...entries.values()].flatMap(({ servable }) => servable ?? [])
-      const wanted = servables.filter((each) => (name === '' || each.name === name) && (version === '' || String(each.version) === version))
-      if (name !== '' && wanted.length === 0) find(name, version)
+      const wanted = loaded().filter((each) => (name === '' || each.name === name) && (version === '' || String(each.version) === version))
+      if (name !== '' && wanted.length === 0) {
+        if (isInFolder(name)) repository!.find(name, version)
+        else findRegistered(name, version)
+      }
       return wanted.map((servable) => servable.statistics())
     },
     async close() {
+      await repository?.close()
       const all = [...entries.values()]
       entries.clear()
       await Promise.all(
@@ -191,10 +235,19 @@ const signatureOf = ({ name, inputs, outputs, config }: Servable): Signature => 
   nonFinite: config.parameters['andon_non_finite']?.stringValue === 'refuse' ? 'refuse' : 'pass',
 })
 
-const answerOf = ({ name, version }: Servable, { outputs, provider }: RunAnswer, parameters: Parameters): InferAnswer => ({
+const answerOf = (
+  { name, version, config }: Servable,
+  { outputs, provider }: RunAnswer,
+  parameters: Parameters,
+  requested: readonly RequestedOutput[] = [],
+  labels?: ServedVersion['labels'],
+): InferAnswer => ({
   model: name,
   version: String(version),
-  outputs,
+  outputs: outputs.map((output) => {
+    const classes = requested.find((each) => each.name === output.name)?.classes ?? 0
+    return classes > 0 ? classified(output, classes, config.maxBatchSize > 0, labels?.get(output.name)) : output
+  }),
   parameters: { ...parameters, andon_provider: provider },
 })
 

@@ -2,12 +2,13 @@
 
 import { DataType, ModelConfig } from '@andon/schemas/inference'
 import type { SessionPool } from '../runtime/session-pool.ts'
-import type { OpenModel } from './catalogue.ts'
+import type { ModelVersion } from './open-model.ts'
+import type { Servable } from './servable.ts'
 import { statisticsOf } from './statistics.ts'
 
 export const poolOpener =
-  (pool: SessionPool, maxBatchRows: number): OpenModel =>
-  async ({ name, version, digest, bytes }) => {
+  (pool: SessionPool, maxBatchRows: number) =>
+  async ({ name, version, digest, bytes }: Pick<ModelVersion, 'name' | 'version' | 'digest' | 'bytes'>): Promise<Servable> => {
     const io = await pool.load(digest, bytes)
     const isBatched = io.inputs.length > 0 && [...io.inputs, ...io.outputs].every(({ shape }) => shape[0] === -1)
     const dims = (shape: readonly number[]): bigint[] => (isBatched ? shape.slice(1) : shape).map(BigInt)
