@@ -66,7 +66,7 @@ export const openSession = async (model: SessionModel): Promise<ModelSession> =>
   const provider = model.provider ?? 'cpu'
   const session = await InferenceSession.create(bytes, {
     ...sessionOptionsOf(model.parameters),
-    executionProviders: [provider === 'cpu' ? 'cpu' : { name: provider, deviceId: model.deviceId ?? 0 }],
+    executionProviders: [provider === 'cuda' || provider === 'tensorrt' ? { name: provider, deviceId: model.deviceId ?? 0 } : provider],
     ...(model.externalData === undefined ? {} : { externalData: [...model.externalData].map(([path, data]) => ({ path, data })) }),
   })
   try {
