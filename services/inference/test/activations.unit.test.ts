@@ -96,7 +96,7 @@ const run = async (
   let lag = 0
   const scorer: Scorer = {
     row: async (model, values) => {
-      await null
+      await Promise.resolve() // facts are read while rows are scored
       readUpTo(facts.filter(({ after }) => after <= published).length + (lags[lag++ % lags.length] ?? 0))
       const score = model.version + values[0]!
       return { score, ratio: score, contributions: values, embedding: undefined, hasVerdict: true, provider: 'test' }

@@ -55,12 +55,14 @@ export const vectorOf = (assetId: string, n: number, changes: Partial<Vector> & 
   }
 }
 
+export type StartedService = RunningService & { readonly ports: ReturnType<InferenceService['ports']>; metricsText(): Promise<string> }
+
 export interface Plant {
   readonly log: MemoryLog
   readonly blobDir: string
   publishVectors(assetId: string, vectors: readonly Vector[]): Promise<void>
   /** Starts a service on this plant's log and blobs; stopped when the test ends. */
-  start(settings?: Record<string, string>): Promise<RunningService & { ports: ReturnType<InferenceService['ports']> }>
+  start(settings?: Record<string, string>): Promise<StartedService>
   /** All predictions of an asset, each id once, as soon as there are so many. */
   predictions(assetId: string, count: number): Promise<Input<Predictions>[]>
   models(): Promise<Models[]>
@@ -108,7 +110,7 @@ export const openPlant = (t: TestContext): Plant => {
       const service = createInferenceService(config, async () => ({ log: openMemoryLog({ store: log.store }), codec }))
       const running = await startService(service)
       closing.push(() => running.stop())
-      return { ...running, ports: service.ports() }
+      return { ...running, ports: service.ports(), metricsText: () => service.metrics.text() }
     },
     predictions: (assetId, count) => collect<Predictions>(log, 'predictions', (input) => input.key === assetId, count),
     async models() {

@@ -42,15 +42,15 @@ export const baselinesPart = ({ config, opened, logger, metrics }: Surroundings)
 export const eventPathPart = (surroundings: Surroundings): Part => {
   const { config, opened, logger, metrics } = surroundings
   let run: Run | undefined
-  let closeRows: (() => Promise<void>) | undefined
+  let rows: RunThere | undefined
   const predictions = metrics.counter('andon_inference_predictions_total', 'Predictions made, by type', ['type'])
   return {
     name: 'event-path',
     start: async () => {
       const [log, codec] = [opened.log!, opened.codec!]
       const { registry, writer, settled } = opened.models!
-      const rows = runnerOf(opened.models!, surroundings)
-      closeRows = rows.close
+      rows = runnerOf(opened.models!, surroundings)
+      for (const model of registry.current()) rows.prepare(model)
       // Half the queue is left to the doors.
       const scorer = gathered(rows.run, { mostRows: Math.max(1, Math.floor(config.maxQueuedRows / 2)), mostTogether: config.maxBatchRows })
       // A replay learns nothing: models that an asset got since then hold from the event time of their activation.
@@ -86,7 +86,7 @@ export const eventPathPart = (surroundings: Surroundings): Part => {
     ended: () => run?.ended ?? Promise.resolve(),
     stop: async () => {
       await run?.stop()
-      await closeRows?.()
+      await rows?.close()
     },
   }
 }
@@ -95,8 +95,8 @@ export const eventPathPart = (surroundings: Surroundings): Part => {
 const runnerOf = ({ servableOf }: OpenModels, { config, logger, metrics }: Surroundings): RunThere => {
   const here = runHere(servableOf)
   const { serverUrls, serverTimeoutMs: timeoutMs, maxMessageBytes, maxBatchRows: mostRows } = config
-  if (serverUrls === null) return { run: here, close: async () => {} }
-  const clients = serverUrls.map((target) => openInferenceClient({ target, timeoutMs, maxMessageBytes }))
+  if (serverUrls === null) return { run: here, prepare: () => {}, close: async () => {} }
+  const clients = serverUrls.map((target) => openInferenceClient({ target, maxMessageBytes }))
   const fallback = config.scorerFallback === 'embedded' ? here : undefined
   return runThere({ clients, timeoutMs, mostRows, fallback, logger, metrics })
 }

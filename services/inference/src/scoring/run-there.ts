@@ -5,7 +5,7 @@
 import { AndonError, createBreaker, messageOf } from '@andon/kit'
 import type { Breaker, Logger, Metrics } from '@andon/kit'
 import type { InferenceClient } from '../backends/grpc-client.ts'
-import { unscored, wrongArtefact } from '../errors.ts'
+import { serverTimeout, unscored, wrongArtefact } from '../errors.ts'
 import type { ActiveModel } from '../models/model-registry.ts'
 import type { InferAnswer } from '../serving/serving.ts'
 import { outputsWanted, planOf, readRows, tensorOf } from './scorer.ts'
@@ -29,13 +29,14 @@ export interface RunThereOptions {
 
 export interface RunThere {
   readonly run: RunRows
+  /** Asks the servers what the model takes, so that its first vector does not wait for it. */
+  prepare(model: ActiveModel): void
   close(): Promise<void>
 }
 
-/** Rounds over all servers before a chunk goes the other way, while their breakers let it. */
-const MOST_ROUNDS = 3
-/** How long a server is not asked for a model that it has not got, or has another artefact of. */
-const REFUSED_FOR_MS = 5_000
+/** How long a server is not asked for a model that it has another artefact of, or has not got. */
+const WRONG_FOR_MS = 5_000
+const UNKNOWN_FOR_MS = 1_000
 
 /** Refusals are values: the server is well, and this model is not to be had from it. */
 type Outcome = { readonly rows: readonly RowAnswer[] } | { readonly refusal: AndonError } | { readonly busy: AndonError }
@@ -51,8 +52,8 @@ export const runThere = (options: RunThereOptions): RunThere => {
     const untilMs = performance.now() + 2 * timeoutMs
     let last: unknown
     const absent = new Set<Server>()
-    for (let round = 0; round < MOST_ROUNDS; round++) {
-      if (round > 0) await wait(50 * 2 ** round)
+    for (let round = 0; ; round++) {
+      if (round > 0) await wait(Math.min(50 * 2 ** round, 400))
       const first = next++
       for (let i = 0; i < servers.length && performance.now() < untilMs; i++) {
         const server = servers[(first + i) % servers.length]!
@@ -63,10 +64,9 @@ export const runThere = (options: RunThereOptions): RunThere => {
             counted.inc({ where: 'server' }, rows.length)
             return outcome.rows
           }
-          if ('refusal' in outcome) {
-            last = outcome.refusal
-            absent.add(server)
-          } else last = outcome.busy
+          last = 'refusal' in outcome ? outcome.refusal : outcome.busy
+          // A server may not have read of a new model yet: that is worth waiting for where nothing else can score.
+          if ('refusal' in outcome && !(fallback === undefined && isUnknownModel(outcome.refusal))) absent.add(server)
         } catch (error) {
           last = error
         }
@@ -80,7 +80,7 @@ export const runThere = (options: RunThereOptions): RunThere => {
       return answers
     }
     counted.inc({ where: 'nowhere' }, rows.length)
-    if (last instanceof AndonError && last.code === 'ANDON_INFERENCE_SERVER_REFUSED' && !isUnknownModel(last)) throw last
+    if (last instanceof AndonError && isOfTheRows(last)) throw last
     const reason = last === undefined ? 'no server answers' : messageOf(last)
     logger.warn({ model: model.model, version: model.version, rows: rows.length, reason }, 'vectors are not scored')
     throw unscored(model.model, reason, last)
@@ -92,6 +92,7 @@ export const runThere = (options: RunThereOptions): RunThere => {
       const chunks = Array.from({ length: Math.ceil(rows.length / mostRows) }, (_, i) => rows.slice(i * mostRows, (i + 1) * mostRows))
       return (await Promise.all(chunks.map((some) => chunk(model, some, wants)))).flat()
     },
+    prepare: (model) => servers.forEach((server) => server.prepare(model)),
     close: async () => {
       isClosed = true
       await Promise.all(servers.map((server) => server.close()))
@@ -104,7 +105,7 @@ class Server {
   readonly #options: RunThereOptions
   readonly #breaker: Breaker<[ActiveModel, readonly Float64Array[], Wants], Outcome>
   /** Plans by name, version and artefact. */
-  readonly #plans = new Map<string, RowPlan>()
+  readonly #plans = new Map<string, Promise<RowPlan>>()
   /** Until when a model is not asked for. */
   readonly #refused = new Map<string, number>()
   #isDown = false
@@ -135,6 +136,10 @@ class Server {
     return this.#breaker.fire(model, rows, wants)
   }
 
+  prepare(model: ActiveModel): void {
+    this.#planOf(model).catch(() => {}) // whoever scores by it is told
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.#probe)
     this.#isDown = true
@@ -145,7 +150,7 @@ class Server {
   async #ask(signal: AbortSignal, model: ActiveModel, rows: readonly Float64Array[], wants: Wants): Promise<Outcome> {
     const deadlineMs = performance.now() + this.#options.timeoutMs
     try {
-      const plan = await this.#planOf(model)
+      const plan = await inTime(this.#planOf(model), deadlineMs, this.#client.target)
       const input = { name: plan.input.name, datatype: plan.input.datatype, ...tensorOf(plan, rows) }
       const answer = await this.#client.inferOverStream({
         model: model.model,
@@ -167,14 +172,15 @@ class Server {
     }
   }
 
-  async #planOf(model: ActiveModel): Promise<RowPlan> {
+  /** One question at a time; an answer that comes too late for one vector is there for the next. */
+  #planOf(model: ActiveModel): Promise<RowPlan> {
     const key = keyOf(model)
-    let plan = this.#plans.get(key)
-    if (plan === undefined) {
-      plan = planOf(model, await this.#client.describe(model.model, String(model.version)), this.#options.mostRows)
-      this.#plans.set(key, plan)
-    }
-    return plan
+    const known = this.#plans.get(key)
+    if (known !== undefined) return known
+    const asking = this.#client.describe(model.model, String(model.version)).then((io) => planOf(model, io, this.#options.mostRows))
+    this.#plans.set(key, asking)
+    asking.catch(() => this.#plans.delete(key))
+    return asking
   }
 
   /** The answer's rows, of this artefact and of nothing else. */
@@ -190,9 +196,10 @@ class Server {
 
   #refuse(model: ActiveModel, error: AndonError): void {
     this.#plans.delete(keyOf(model)) // whatever is there next time may take something else
-    const isOfTheModel = error.code !== 'ANDON_INFERENCE_SERVER_REFUSED' || isUnknownModel(error)
-    if (!isOfTheModel) return // of these rows
-    this.#refused.set(keyOf(model), performance.now() + REFUSED_FOR_MS)
+    if (isOfTheRows(error)) return
+    const isUnknown = isUnknownModel(error)
+    if (isUnknown && this.#options.fallback === undefined) return
+    this.#refused.set(keyOf(model), performance.now() + (isUnknown ? UNKNOWN_FOR_MS : WRONG_FOR_MS))
     this.#options.logger.error(
       { err: error, server: this.#client.target, model: model.model },
       'an inference server is not asked for this model',
@@ -218,10 +225,24 @@ const refusals = new Set([
   'ANDON_INFERENCE_MODEL_UNFIT',
 ])
 
-/** By its words: a stream's answers carry no more. */
-const isUnknownModel = ({ message }: AndonError): boolean =>
-  /NOT_FOUND|ANDON_INFERENCE_(MODEL_UNKNOWN|WRONG_ARTEFACT|MODEL_UNLOADABLE)|unknown model|not found/i.test(message)
+/** By its words: a stream's answers carry no more. Ours, and Triton's. */
+const isUnknownModel = ({ code, message }: AndonError): boolean =>
+  code === 'ANDON_INFERENCE_SERVER_REFUSED' && /NOT_FOUND|ANDON_INFERENCE_MODEL_UNKNOWN|unknown model|not found/i.test(message)
+
+const isWrongArtefact = ({ code, message }: AndonError): boolean =>
+  code === 'ANDON_INFERENCE_SERVER_REFUSED' && message.includes('ANDON_INFERENCE_WRONG_ARTEFACT')
+
+const isOfTheRows = (error: AndonError): boolean =>
+  error.code === 'ANDON_INFERENCE_SERVER_REFUSED' && !isUnknownModel(error) && !isWrongArtefact(error)
 
 const keyOf = ({ model, version, digest }: ActiveModel): string => `${model}\u{1f}${version}\u{1f}${digest}`
+
+const inTime = <T>(answer: Promise<T>, deadlineMs: number, target: string): Promise<T> => {
+  const waitMs = Math.max(0, deadlineMs - performance.now())
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(serverTimeout(target, waitMs)), waitMs)
+    answer.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
