@@ -1,0 +1,4 @@
+// The real worker thread behind a gate.
+
+import './gate.ts'
+import '../../src/runtime/session-worker.ts'
