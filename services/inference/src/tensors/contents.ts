@@ -43,7 +43,7 @@ export const readInputs = ({ inputs, rawInputContents }: Pick<ModelInferRequest,
   if (rawInputContents.length === 0) return inputs.map((input) => ({ ...tensorOf(input), bytes: typedBytes(input) }))
   if (rawInputContents.length !== inputs.length) throw rawCount(inputs.length, rawInputContents.length)
   return inputs.map((input, i) => {
-    if (input.contents !== undefined) throw bothContents(input.name)
+    if (filledIn(input.contents).length > 0) throw bothContents(input.name) // MLServer's client sends empty ones along
     return { ...tensorOf(input), bytes: rawInputContents[i]! }
   })
 }
@@ -72,7 +72,7 @@ const tensorOf = ({ name, datatype, shape }: ModelInferRequest['inputs'][number]
 const typedBytes = ({ name, datatype, contents }: ModelInferRequest['inputs'][number]): Uint8Array => {
   const fail = (expected: string, got: string): Error =>
     invalidTensor(`input ${name}: expected ${expected}, got ${got}`, { tensor: name, expected, got })
-  const filled = contents === undefined ? [] : (Object.keys(contents) as ContentsField[]).filter((field) => contents[field].length > 0)
+  const filled = filledIn(contents)
   if (!hasField(datatype)) throw fail(`${datatype} in raw_input_contents`, filled.length === 0 ? 'none' : snakeCase(filled[0]!))
   const field = contentsField[datatype]
   const other = filled.find((each) => each !== field)
@@ -86,5 +86,8 @@ const typedBytes = ({ name, datatype, contents }: ModelInferRequest['inputs'][nu
   }
   return pack(datatype, values as (number | bigint | boolean)[])
 }
+
+const filledIn = (contents: InferTensorContents | undefined): ContentsField[] =>
+  contents === undefined ? [] : (Object.keys(contents) as ContentsField[]).filter((field) => contents[field].length > 0)
 
 const snakeCase = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

@@ -61,8 +61,13 @@ test('raw contents are one entry per input and the only ones', () => {
     /raw_input_contents: expected one entry per input, 1, got 2/,
   )
   assert.throws(
-    () => readInputs({ inputs: [input('FP32', {})], rawInputContents: [raw] }),
+    () => readInputs({ inputs: [input('FP32', { fp32Contents: [1, 2] })], rawInputContents: [raw] }),
     /input x: expected raw_input_contents only, got contents as well/,
+  )
+  assert.equal(
+    readInputs({ inputs: [input('FP32', {})], rawInputContents: [raw] })[0]!.bytes,
+    raw,
+    'a message of contents may lie there empty',
   )
 })
 
