@@ -6,8 +6,9 @@ import { createHash } from 'node:crypto'
 import { readFile, readdir, realpath, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { codeOf, sha256Hex } from '@andon/kit'
-import { repositoryUnreadable } from '../errors.ts'
+import { modelUnloadable, repositoryUnreadable } from '../errors.ts'
 import { isOrtFormat, readOnnx } from '../runtime/onnx-graph.ts'
+import type { OnnxGraph } from '../runtime/onnx-graph.ts'
 import { noConfigText, readConfigText } from './config-text.ts'
 import type { ConfigText } from './config-text.ts'
 import { isPlainName } from './model-config.ts'
@@ -171,7 +172,7 @@ type ReadWhole = (path: string) => Promise<Buffer>
 const readExternal = async (folder: string, bytes: Uint8Array, readWhole: ReadWhole, root: string): Promise<Map<string, Buffer>> => {
   const files = new Map<string, Buffer>()
   if (isOrtFormat(bytes)) return files
-  for (const { location, atLeastBytes } of readOnnx(bytes).externalData) {
+  for (const { location, atLeastBytes } of externalOf(relative(root, folder), bytes)) {
     const path = join(folder, location)
     if (relative(folder, path).startsWith('..'))
       throw repositoryUnreadable(`${relative(root, folder)}/${location}`, 'a path that leads out of the version folder')
@@ -184,6 +185,14 @@ const readExternal = async (folder: string, bytes: Uint8Array, readWhole: ReadWh
     files.set(location, file)
   }
   return files
+}
+
+const externalOf = (label: string, bytes: Uint8Array): OnnxGraph['externalData'] => {
+  try {
+    return readOnnx(bytes).externalData
+  } catch (error) {
+    throw modelUnloadable(label, error)
+  }
 }
 
 const readGoldenText = async (folders: readonly string[], readWhole: ReadWhole, root: string): Promise<VersionFiles['golden']> => {

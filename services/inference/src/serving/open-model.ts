@@ -8,6 +8,7 @@ import { modelUnloadable } from '../errors.ts'
 import { batchSizeOf, completeConfig } from '../repository/model-config.ts'
 import type { CompleteConfig, ConfigDefaults, DeclaredConfig } from '../repository/model-config.ts'
 import { checkGolden, readGolden } from '../runtime/golden.ts'
+import type { GoldenVectors } from '../runtime/golden.ts'
 import { ioOf, isOrtFormat, readOnnx } from '../runtime/onnx-graph.ts'
 import type { Runner, Runtime } from '../runtime/runner.ts'
 import type { ModelIo } from '../tensors/tensors.ts'
@@ -71,7 +72,7 @@ export const modelOpener =
     const { runner, complete } = await openRunner(options, version, label)
     try {
       const outer = reshapedRunner(runner, complete)
-      if (version.golden !== undefined) await checkGolden(label, outer, readGolden(version.golden.source, version.golden.text))
+      if (version.golden !== undefined) await checkGolden(label, outer, goldenOf(label, version.golden))
       const samples = warmUpSamples(declared.text, complete, version.warmUpFiles ?? new Map())
       await runWarmUp(outer, samples, complete)
       const statistics = statisticsOf(name, String(version.version), options.nowMs)
@@ -99,6 +100,14 @@ export const modelOpener =
       throw error
     }
   }
+
+const goldenOf = (label: string, { source, text }: NonNullable<ModelVersion['golden']>): GoldenVectors => {
+  try {
+    return readGolden(source, text)
+  } catch (error) {
+    throw modelUnloadable(label, error)
+  }
+}
 
 const openRunner = async (
   options: OpenerOptions,
