@@ -44,6 +44,8 @@ const MOST_HEADER_LIST_BYTES = 16 * 1024
 const MOST_NUISANCES = 10_000
 /** What is kept for a socket that takes nothing, of frames that only answer frames. */
 const MOST_CONTROL_BYTES = 1024 * 1024
+/** How long a peer that is sent away may take to read why. */
+const LAST_WORDS_MS = 1_000
 /** A message up to this is copied behind its headers; a larger one is written from where it is. */
 const MOST_COPIED_BYTES = 64 * 1024
 
@@ -357,9 +359,13 @@ export class Http2Connection {
   }
 
   #close(): void {
+    this.#socket.destroy()
+    this.#ended()
+  }
+
+  #ended(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#socket.destroy()
     for (const stream of Array.from(this.#streams.values())) {
       stream.isLocalClosed = true
       stream.isRemoteClosed = true
@@ -381,8 +387,11 @@ export class Http2Connection {
       if (code === undefined) throw error
       this.#goAway(code)
       this.#flush()
-      this.#socket.end()
-      this.#close()
+      const late = setTimeout(() => this.#socket.destroy(), LAST_WORDS_MS)
+      late.unref()
+      this.#socket.once('close', () => clearTimeout(late))
+      this.#socket.end(() => this.#socket.destroy())
+      this.#ended()
       return
     }
     if (this.#received > CONNECTION_WINDOW_BYTES / 2) {
