@@ -4,4 +4,4 @@ import type { Benchmark } from '../benchmark.ts'
 import { peers } from './peers.ts'
 import { batching } from './batching.ts'
 
-export const SERVING: readonly Benchmark[] = [batching]
+export const SERVING: readonly Benchmark[] = [batching, peers]
