@@ -11,6 +11,7 @@ import { ingestMixed } from './ingest/mixed.ts'
 import { network } from './network.ts'
 import { instanceZombie, rebalanceStorm, serviceKilled, transactionZombie, zombie, zombieTransactional } from './members.ts'
 import { powerLoss } from './power-loss.ts'
+import { servingFaults } from './serving/faults.ts'
 
 /** One node and three, each with both clients. */
 const EVERYWHERE: Fault['variants'] = ([1, 3] as const).flatMap((nodes) =>
@@ -153,4 +154,5 @@ export const FAULTS: readonly Fault[] = [
     ciScale: 0.02,
     run: ingestMixed,
   },
+  ...servingFaults,
 ]

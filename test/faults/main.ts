@@ -51,10 +51,13 @@ const isCi = positionals.length === 1 && positionals[0] === 'ci'
 const chosen = (): readonly Fault[] => {
   if (isCi) return FAULTS.filter(({ ciScale }) => ciScale !== undefined)
   if (positionals.includes('core') || positionals.includes('all')) return FAULTS
-  const unknown = positionals.filter((id) => !FAULTS.some((fault) => fault.id === id))
+  // A name that is nobody's stands for all that begin with it: serving.
+  const isOne = (name: string): boolean => FAULTS.some(({ id }) => id === name)
+  const isMeant = ({ id }: Fault, name: string): boolean => id === name || (!isOne(name) && id.startsWith(`${name}-`))
+  const unknown = positionals.filter((name) => !FAULTS.some((fault) => isMeant(fault, name)))
   if (unknown.length > 0) return usage(`${unknown.join(', ')}: no such fault`)
   if (positionals.length === 0) return usage('which one?')
-  return FAULTS.filter(({ id }) => positionals.includes(id))
+  return FAULTS.filter((fault) => positionals.some((name) => isMeant(fault, name)))
 }
 
 const variantsOf = (fault: Fault): readonly Pick<FaultOptions, 'nodes' | 'client'>[] => {

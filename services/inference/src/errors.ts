@@ -1,6 +1,7 @@
 // Every error code of the service, in one place; the README lists them.
 
-import { AndonError } from '@andon/kit'
+// Not the whole kit: threads and processes that run models load this file, and start 0.6 s of CPU sooner without it.
+import { AndonError } from '@andon/kit/errors'
 
 export const invalidTensor = (message: string, fields: Readonly<Record<string, unknown>> = {}): AndonError =>
   new AndonError('ANDON_INFERENCE_INVALID_TENSOR', message, { status: 400, fields })

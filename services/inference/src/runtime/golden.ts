@@ -5,7 +5,7 @@
 // being {"name", "shape", "data"} as in the REST protocol. `golden.ndjson`: the same object without runs in the first line, then a run a
 // line. A number may be off by maxAbsDifference + maxRelDifference x |expected|; "NaN", "Infinity" and "-Infinity" are written as text.
 
-import { AndonError } from '@andon/kit'
+import { AndonError } from '@andon/kit/errors'
 import { goldenMismatch } from '../errors.ts'
 import type { TensorBytes } from '../serving/servable.ts'
 import { packBytes, unpackBytes } from '../tensors/bytes.ts'
