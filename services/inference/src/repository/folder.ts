@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { readFile, readdir, realpath, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { codeOf, sha256Hex } from '@andon/kit'
+import { ModelConfig } from '@andon/schemas/inference'
 import { modelUnloadable, repositoryUnreadable } from '../errors.ts'
 import { isOrtFormat, readOnnx } from '../runtime/onnx-graph.ts'
 import type { OnnxGraph } from '../runtime/onnx-graph.ts'
@@ -214,6 +215,7 @@ const digestOf = (bytes: Uint8Array, externalData: ReadonlyMap<string, Uint8Arra
   hash.update(sha256Hex(bytes))
   for (const [path, file] of [...externalData].toSorted(([a], [b]) => (a < b ? -1 : 1)))
     hash.update(`\u{1f}${path}\u{1f}${sha256Hex(file)}`)
-  hash.update(`\u{1f}${JSON.stringify(config, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}` : value))}`)
+  hash.update('\u{1f}')
+  hash.update(ModelConfig.encode(config).finish())
   return hash.digest('hex')
 }

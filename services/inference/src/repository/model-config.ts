@@ -7,6 +7,7 @@ import { messageOf } from '@andon/kit'
 import { sessionOptionsOf } from '../runtime/session-options.ts'
 import type { QueuePolicy, SchedulingPolicy } from '../serving/policy.ts'
 import type { Datatype, ModelIo, TensorSpec } from '../tensors/tensors.ts'
+import { pathText } from './config-text.ts'
 import type { ConfigPath, ConfigText } from './config-text.ts'
 
 /** What holds where a configuration says nothing. */
@@ -72,7 +73,7 @@ export const declareConfig = (name: string, text: ConfigText, defaults: ConfigDe
   }
   const warnings: string[] = []
   const unused = (path: ConfigPath, why: string): void => {
-    if (text.states(path)) warnings.push(`${path.join('.')} is not used: ${why}`)
+    if (text.states(path)) warnings.push(`${pathText(path)} is not used: ${why}`)
   }
   if (config.name !== '' && config.name !== name) fail(['name'], `the folder's name, ${name}`, config.name)
   refuse(text, fail)
@@ -190,7 +191,12 @@ const warn = (config: ModelConfig, unused: (path: ConfigPath, why: string) => vo
   unused(['model_metrics'], 'the histograms have buckets of their own')
   unused(['optimization', 'priority'], 'dynamic_batching has priorities for requests')
   unused(['optimization', 'cuda'], 'ONNX Runtime is not told about CUDA graphs here')
-  unused(['optimization', 'execution_accelerators'], 'INFERENCE_GPU says which providers run models')
+  unused(['optimization', 'execution_accelerators', 'cpu_execution_accelerator'], 'the CPU has one provider here')
+  config.optimization?.executionAccelerators?.gpuExecutionAccelerator.forEach(({ name, parameters }, i) => {
+    const path = ['optimization', 'execution_accelerators', 'gpu_execution_accelerator', i]
+    if (i > 0 || !ACCELERATORS.includes(name)) unused(path, `the first of ${ACCELERATORS.join(', ')} is`)
+    else if (Object.keys(parameters).length > 0) unused([...path, 'parameters'], 'ONNX Runtime is told the device alone')
+  })
   unused(['optimization', 'input_pinned_memory'], 'tensors are copied through memory of the service')
   unused(['optimization', 'output_pinned_memory'], 'tensors are copied through memory of the service')
   unused(['optimization', 'gather_kernel_buffer_threshold'], 'tensors are copied through memory of the service')
@@ -207,6 +213,9 @@ const warn = (config: ModelConfig, unused: (path: ConfigPath, why: string) => vo
       unused(['ensemble_scheduling', 'step', i, 'model_namespace'], 'models have names of their own in one repository'),
     )
 }
+
+/** Execution accelerators that are providers here. */
+const ACCELERATORS: readonly string[] = ['cuda', 'tensorrt']
 
 const instanceGroups = (config: ModelConfig, defaults: ConfigDefaults, fail: Say): Pick<DeclaredConfig, 'instances' | 'device'> => {
   const kinds = new Set<DeclaredConfig['device']>()
@@ -278,12 +287,16 @@ const checkScheduling = (config: ModelConfig, warnings: string[], fail: Say): vo
   if (levels > 0 && (first < 1 || first > levels)) fail(at('default_priority_level'), `1 to priority_levels, ${levels}`, String(first))
   if (levels === 0 && first > 0) fail(at('default_priority_level'), 'none without priority_levels', String(first))
   for (const [path, { maxQueueSize, defaultTimeoutMicroseconds }] of queuePolicies(batching)) {
-    if (maxQueueSize === 0) warnings.push(`${path.join('.')}.max_queue_size 0 (unbounded) is replaced by the service's own bound`)
+    if (maxQueueSize === 0) warnings.push(`${pathText(path)}.max_queue_size 0 (unbounded) is replaced by the service's own bound`)
     count(defaultTimeoutMicroseconds, [...path, 'default_timeout_microseconds'], fail)
   }
-  for (const level of Object.keys(batching.priorityQueuePolicy))
-    if (Number(level) < 1 || Number(level) > levels)
-      fail(at('priority_queue_policy', level), levels === 0 ? 'none without priority_levels' : `levels from 1 to ${levels}`, level)
+  for (const level of batching.priorityQueuePolicy.keys())
+    if (level < 1n || level > BigInt(levels))
+      fail(
+        at('priority_queue_policy', String(level)),
+        levels === 0 ? 'none without priority_levels' : `levels from 1 to ${levels}`,
+        String(level),
+      )
   count(batching.maxQueueDelayMicroseconds, at('max_queue_delay_microseconds'), fail)
 }
 
@@ -294,8 +307,8 @@ const queuePolicies = ({ defaultQueuePolicy, priorityQueuePolicy }: ModelDynamic
   ...(defaultQueuePolicy === undefined
     ? []
     : [[['dynamic_batching', 'default_queue_policy'], defaultQueuePolicy] satisfies [ConfigPath, ModelQueuePolicy]]),
-  ...Object.entries(priorityQueuePolicy).map(([level, policy]): [ConfigPath, ModelQueuePolicy] => [
-    ['dynamic_batching', 'priority_queue_policy', level],
+  ...[...priorityQueuePolicy].map(([level, policy]): [ConfigPath, ModelQueuePolicy] => [
+    ['dynamic_batching', 'priority_queue_policy', String(level)],
     policy,
   ]),
 ]
@@ -317,6 +330,8 @@ const SESSION_PARAMETERS: readonly string[] = [
   'session.set_denormal_as_zero',
   'session.intra_op.allow_spinning',
 ]
+/** Where a session runs: providers.ts. */
+const PLACE_PARAMETERS: readonly string[] = ['andon_execution_provider', 'andon_gpu']
 
 const readParameters = (
   config: ModelConfig,
@@ -329,6 +344,7 @@ const readParameters = (
   for (const [name, value] of Object.entries(values)) {
     if ((OWN_PARAMETERS as readonly string[]).includes(name)) continue
     if (kind === 'remote' && name.startsWith('andon_remote_')) parameters[name] = value
+    else if (kind === 'onnxruntime' && PLACE_PARAMETERS.includes(name)) parameters[name] = value
     else if (kind === 'onnxruntime' && SESSION_PARAMETERS.includes(name)) {
       try {
         sessionOptionsOf({ [name]: value })
@@ -337,9 +353,18 @@ const readParameters = (
       }
       parameters[name] = value
     } else if (name.startsWith('andon_'))
-      fail(['parameters', name], `one of ${OWN_PARAMETERS.join(', ')}${kind === 'remote' ? ', andon_remote_…' : ''}`, name)
+      fail(
+        ['parameters', name],
+        `one of ${[...OWN_PARAMETERS, ...(kind === 'remote' ? ['andon_remote_…'] : kind === 'ensemble' ? [] : PLACE_PARAMETERS)].join(', ')}`,
+        name,
+      )
     else warnings.push(`parameters.${name} is not used: no backend here takes it`)
   }
+  const accelerator = config.optimization?.executionAccelerators?.gpuExecutionAccelerator[0]?.name
+  if (kind === 'onnxruntime' && accelerator !== undefined && ACCELERATORS.includes(accelerator))
+    parameters['andon_execution_provider'] ??= accelerator
+  const gpu = config.instanceGroup.flatMap(({ gpus }) => gpus)[0]
+  if (kind === 'onnxruntime' && gpu !== undefined) parameters['andon_gpu'] ??= String(gpu)
   const level = config.optimization?.graph?.level
   if (level !== undefined) {
     const known = graphLevels[level]
@@ -554,6 +579,6 @@ const policyOf = (
     priorityLevels: Number(batching?.priorityLevels ?? 0n),
     defaultPriority: Number(batching?.defaultPriorityLevel ?? 0n),
     defaultQueue: queueOf(batching?.defaultQueuePolicy),
-    priorityQueues: new Map(Object.entries(batching?.priorityQueuePolicy ?? {}).map(([level, policy]) => [Number(level), queueOf(policy)])),
+    priorityQueues: new Map([...(batching?.priorityQueuePolicy ?? [])].map(([level, policy]) => [Number(level), queueOf(policy)])),
   }
 }
