@@ -10,6 +10,8 @@ import { baselinesPart, eventPathPart, shadowPart } from './parts/event-path-par
 import { logPart } from './parts/log-part.ts'
 import { modelsPart } from './parts/models-part.ts'
 import type { Surroundings } from './parts/opened.ts'
+import { providersPart } from './parts/runtimes.ts'
+import { executionProvider } from './runtime/providers.ts'
 
 export interface InferenceService extends Service {
   /** Ports the doors have, once started. */
@@ -23,6 +25,7 @@ export const createInferenceService = (config: InferenceConfig, open: OpenLog = 
   const { opened } = surroundings
   const doors = doorParts(surroundings)
   const log = logPart(open, surroundings)
+  const providers = providersPart(surroundings)
   const models = modelsPart(surroundings)
   const [hasDoors, hasEventPath] = [config.role !== 'scorer', config.role !== 'server']
   const eventPath = eventPathPart(surroundings)
@@ -31,11 +34,16 @@ export const createInferenceService = (config: InferenceConfig, open: OpenLog = 
     admin: { host: config.host, port: config.adminPort, setting: 'INFERENCE_ADMIN_PORT' },
     logger,
     metrics,
-    ...(hasEventPath ? { replay: { parts: [log, models, eventPath], finished: () => eventPath.ended!() } } : {}),
-    about: () => ({ role: config.role, executionProvider: 'cpu', models: opened.models?.registry.current().length ?? 0 }),
+    ...(hasEventPath ? { replay: { parts: [log, providers, models, eventPath], finished: () => eventPath.ended!() } } : {}),
+    about: () => ({
+      role: config.role,
+      executionProvider: executionProvider[opened.providers?.standard ?? 'cpu'],
+      models: opened.models?.registry.current().length ?? 0,
+    }),
     ports: doors.ports,
     parts: [
       log,
+      providers,
       models,
       ...(hasEventPath ? [baselinesPart(surroundings)] : []),
       ...(hasDoors ? doors.parts : []),

@@ -280,7 +280,7 @@ test('metrics carry the names of Triton and our own', async (t) => {
   // One vector of the event path and one request.
   assert.match(text, /nv_inference_request_success\{model="t2spe.press",version="1"\} 2\n/)
   assert.match(text, /nv_inference_count\{model="t2spe.press",version="1"\} 2\n/)
-  assert.match(text, /nv_inference_pending_request_count 0\n/)
+  assert.match(text, /nv_inference_pending_request_count\{model="t2spe.press",version="1"\} 0\n/)
   assert.match(text, /andon_inference_requests_total\{door="grpc",outcome="success",service="inference"\} 1\n/)
   assert.match(text, /andon_inference_predictions_total\{type="learning",service="inference"\} 60\n/)
 })

@@ -10,10 +10,9 @@ import type { GrpcDoor } from '../doors/grpc-door.ts'
 import { doorSettings } from '../doors/settings.ts'
 import { restDoor } from '../doors/http-rest.ts'
 import { latestVectors } from '../scoring/latest-vectors.ts'
-import type { Serving } from '../serving/serving.ts'
-import { RequestHistograms } from '../serving/triton-metrics.ts'
+import { RequestHistograms, tritonText } from '../serving/triton-metrics.ts'
 import type { RequestTimes } from '../serving/triton-metrics.ts'
-import type { Opened, OpenModels, Surroundings } from './opened.ts'
+import type { Opened, Surroundings } from './opened.ts'
 
 export interface DoorParts {
   readonly parts: readonly Part[]
@@ -26,7 +25,6 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
   const requests = metrics.counter('andon_inference_requests_total', 'Scoring requests through the doors', ['door', 'outcome'])
   const duration = metrics.histogram('andon_inference_duration_seconds', 'Time from scoring request to answer', ['door'])
   const settings = doorSettings(logger)
-  let serving: Serving | undefined
   const options = (name: 'grpc' | 'http') => ({
     isReady: () => opened.models?.isReady() === true,
     onRequest: ({ isSuccess, durationMs }: { isSuccess: boolean; durationMs: number }): void => {
@@ -37,7 +35,7 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
   })
   const times = new RequestHistograms()
   const shared = {
-    serving: () => (serving ??= counted(opened.models!)),
+    serving: () => opened.models!.catalogue,
     settings,
     onTimes: (model: string, of: RequestTimes) => times.observe(model, of),
   }
@@ -66,23 +64,12 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
   return { parts: [latest, grpc, http, scrape], ports: () => ({ grpc: grpc.port(), http: http.port(), metrics: scrape.port() }) }
 }
 
-/** The catalogue; what it answers is counted under Triton's names. */
-const counted = ({ catalogue, triton }: OpenModels): Serving => ({
-  ...catalogue,
-  infer: async (request) => {
-    const startedMs = performance.now()
-    const answer = await catalogue.infer(request)
-    triton.request(answer.model, Number(answer.version), true, (performance.now() - startedMs) * 1000)
-    return answer
-  },
-})
-
 /** GET /metrics: Triton's names, then ours. */
 const metricsApp = (opened: Opened, times: RequestHistograms, metrics: Metrics): Express => {
   const app = express()
   app.disable('x-powered-by')
   app.get('/metrics', async (_request, response) => {
-    response.type(metrics.contentType).send(`${opened.models?.triton.text() ?? ''}${times.text()}${await metrics.text()}`)
+    response.type(metrics.contentType).send(`${tritonText(opened.models?.catalogue.loaded() ?? [])}${times.text()}${await metrics.text()}`)
   })
   return app
 }

@@ -92,8 +92,8 @@ export const eventPathPart = (surroundings: Surroundings): Part => {
 }
 
 /** Where rows are scored: here, or on the servers of the setting. */
-const runnerOf = ({ servableOf }: OpenModels, { config, logger, metrics }: Surroundings): RunThere => {
-  const here = runHere(servableOf)
+const runnerOf = ({ catalogue }: OpenModels, { config, logger, metrics }: Surroundings): RunThere => {
+  const here = runHere((model) => catalogue.servableOf(model))
   const { serverUrls, serverTimeoutMs: timeoutMs, maxMessageBytes, maxBatchRows: mostRows } = config
   if (serverUrls === null) return { run: here, prepare: () => {}, close: async () => {} }
   const clients = serverUrls.map((target) => openInferenceClient({ target, maxMessageBytes }))
@@ -102,7 +102,8 @@ const runnerOf = ({ servableOf }: OpenModels, { config, logger, metrics }: Surro
 }
 
 /** Starts when there is a shadow; its end is nobody's but its own: it is logged, and the live path goes on. */
-export const shadowPart = ({ config, opened, logger, metrics }: Surroundings): Part => {
+export const shadowPart = (surroundings: Surroundings): Part => {
+  const { config, opened, logger, metrics } = surroundings
   let run: Run | undefined
   let runtime: ShadowRuntime | undefined
   let isStopped = false
@@ -113,7 +114,7 @@ export const shadowPart = ({ config, opened, logger, metrics }: Surroundings): P
     const { registry, settled } = opened.models!
     const { partitions, configs } = topology.topics.predictions
     await log.admin.ensureTopics([{ name: SHADOW_TOPIC, partitions, configs }])
-    runtime = await shadowRuntime(config)
+    runtime = await shadowRuntime(surroundings)
     const scorer = gathered(runHere(runtime.servableOf), { mostRows: 2 * config.maxBatchRows, mostTogether: config.maxBatchRows })
     const handle = onShadowFeatures({ registry, scorer, settled })
     const open = () => ({

@@ -6,19 +6,16 @@ import type { Follow, Part } from '@andon/kit'
 import type { Models } from '@andon/schemas'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { modelWriter } from '../models/model-writer.ts'
-import { SessionPool } from '../runtime/session-pool.ts'
-import type { ServableOf } from '../scoring/run-here.ts'
 import { openCatalogue } from '../serving/catalogue.ts'
-import { modelCache } from '../serving/model-cache.ts'
-import { poolOpener } from '../serving/pool-servable.ts'
-import type { Servable } from '../serving/servable.ts'
-import { TritonMetrics } from '../serving/triton-metrics.ts'
+import { openRuntimes } from './runtimes.ts'
+import type { Runtimes } from './runtimes.ts'
 import type { OpenModels, Surroundings } from './opened.ts'
 
-export const modelsPart = ({ config, opened, logger, metrics }: Surroundings): Part => {
+export const modelsPart = (surroundings: Surroundings): Part => {
+  const { config, opened, logger, metrics } = surroundings
   let follow: Follow | undefined
   let models: OpenModels | undefined
-  const lost = metrics.counter('andon_inference_workers_lost_total', 'Worker threads that ended by themselves and were replaced')
+  let runtimes: Runtimes | undefined
   const active = metrics.gauge('andon_inference_models_active', 'Model versions in force')
   return {
     name: 'models',
@@ -26,24 +23,11 @@ export const modelsPart = ({ config, opened, logger, metrics }: Surroundings): P
       const [log, codec] = [opened.log!, opened.codec!]
       const blobs = await openBlobs(config.blobDir)
       const registry = new ModelRegistry()
-      const pool = new SessionPool({
-        workers: Math.max(1, config.workers),
-        maxBatchRows: config.maxBatchRows,
-        maxQueuedRows: config.maxQueuedRows,
-        onBatch: (report) => {
-          const model = registry.byArtefact(report.model)
-          if (model !== undefined) triton.batch(model.model, model.version, report)
-        },
-        onWorkerLost: (reason) => {
-          lost.inc()
-          logger.error({ reason }, 'a worker thread ended by itself; another takes its place')
-        },
-      })
-      const triton = new TritonMetrics(() => pool.pending)
-      const cache = modelCache(blobs, pool, ({ model, isSuccess, durationUs }) =>
-        triton.request(model.model, model.version, isSuccess, durationUs),
-      )
-      const catalogue = await openCatalogue({ registry, blobs, latest: opened.latest!, open: poolOpener(pool, config.maxBatchRows) })
+      runtimes = openRuntimes(surroundings, opened.providers!, Math.max(1, config.workers))
+      const { open, defaults } = runtimes
+      const { modelRepository: path, modelControl: control, repositoryPollMs: pollMs } = config
+      const repository = path === null ? {} : { repository: { path, control, pollMs } }
+      const catalogue = await openCatalogue({ registry, blobs, latest: opened.latest!, open, defaults, logger, ...repository })
       const preload = async (model: Models): Promise<void> => {
         try {
           await catalogue.servableOf(model)
@@ -79,20 +63,13 @@ export const modelsPart = ({ config, opened, logger, metrics }: Surroundings): P
       models = {
         registry,
         catalogue,
-        servableOf: counted(
-          (model) => catalogue.servableOf(model),
-          (model, isSuccess, durationUs) => triton.request(model.name, model.version, isSuccess, durationUs),
-        ),
-        cache,
         writer,
-        pool,
-        triton,
         settled,
         whenShadowed: (listener) => {
           awaitingShadows.push(listener)
           tellOfShadows()
         },
-        isReady: () => !scoresHere || catalogue.isReady(),
+        isReady: () => runtimes!.isReady() && (!scoresHere || catalogue.isReady()),
       }
       opened.models = models
     },
@@ -101,30 +78,7 @@ export const modelsPart = ({ config, opened, logger, metrics }: Surroundings): P
     stop: async () => {
       await follow?.stop()
       await models?.catalogue.close()
-      await models?.pool.close()
+      await runtimes?.close()
     },
-  }
-}
-
-const counted = (servableOf: ServableOf, onRun: (model: Servable, isSuccess: boolean, durationUs: number) => void): ServableOf => {
-  const known = new WeakMap<Servable, Servable>()
-  return async (model) => {
-    const servable = await servableOf(model)
-    const before = known.get(servable)
-    if (before !== undefined) return before
-    const run: Servable['run'] = async (request) => {
-      const startedMs = performance.now()
-      let isSuccess = false
-      try {
-        const answer = await servable.run(request)
-        isSuccess = true
-        return answer
-      } finally {
-        onRun(servable, isSuccess, (performance.now() - startedMs) * 1000)
-      }
-    }
-    const wrapped = { ...servable, run }
-    known.set(servable, wrapped)
-    return wrapped
   }
 }

@@ -4,12 +4,9 @@ import type { Codec, Log, Logger, Metrics } from '@andon/kit'
 import type { InferenceConfig } from '../config.ts'
 import type { ModelRegistry } from '../models/model-registry.ts'
 import type { ModelWriter } from '../models/model-writer.ts'
-import type { SessionPool } from '../runtime/session-pool.ts'
+import type { Providers } from '../runtime/providers.ts'
 import type { LatestVectors } from '../scoring/latest-vectors.ts'
-import type { ServableOf } from '../scoring/run-here.ts'
 import type { Catalogue } from '../serving/catalogue.ts'
-import type { ModelCache } from '../serving/model-cache.ts'
-import type { TritonMetrics } from '../serving/triton-metrics.ts'
 
 /** What every part is given. */
 export interface Surroundings {
@@ -24,18 +21,14 @@ export interface Opened {
   codec?: Codec
   /** There from the beginning; answers once its part has started. */
   latest?: LatestVectors
+  providers?: Providers
   models?: OpenModels
 }
 
 export interface OpenModels {
   readonly registry: ModelRegistry
   readonly catalogue: Catalogue
-  /** The catalogue's, counted. */
-  readonly servableOf: ServableOf
-  readonly cache: ModelCache
   readonly writer: ModelWriter
-  readonly pool: SessionPool
-  readonly triton: TritonMetrics
   /** Resolves when every fact that is on `models` by now has been read. */
   readonly settled: () => Promise<void>
   /** Calls once, as soon as a model holds in role `shadow`. */

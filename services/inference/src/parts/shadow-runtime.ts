@@ -2,21 +2,20 @@
 
 import { openBlobs } from '@andon/kit'
 import type { Models } from '@andon/schemas'
-import type { InferenceConfig } from '../config.ts'
-import { SessionPool } from '../runtime/session-pool.ts'
+import { registeredConfig } from '../repository/registered.ts'
 import type { ServableOf } from '../scoring/run-here.ts'
-import { poolOpener } from '../serving/pool-servable.ts'
 import type { Servable } from '../serving/servable.ts'
+import type { Surroundings } from './opened.ts'
+import { openRuntimes } from './runtimes.ts'
 
 export interface ShadowRuntime {
   readonly servableOf: ServableOf
   close(): Promise<void>
 }
 
-export const shadowRuntime = async ({ blobDir, maxBatchRows, maxQueuedRows }: InferenceConfig): Promise<ShadowRuntime> => {
-  const blobs = await openBlobs(blobDir)
-  const pool = new SessionPool({ workers: 1, maxBatchRows, maxQueuedRows })
-  const open = poolOpener(pool, maxBatchRows)
+export const shadowRuntime = async (surroundings: Surroundings): Promise<ShadowRuntime> => {
+  const blobs = await openBlobs(surroundings.config.blobDir)
+  const runtimes = openRuntimes(surroundings, surroundings.opened.providers!, 1)
   const servables = new Map<string, Promise<Servable>>()
   return {
     servableOf: (model: Models) => {
@@ -24,11 +23,15 @@ export const shadowRuntime = async ({ blobDir, maxBatchRows, maxQueuedRows }: In
       const known = servables.get(key)
       if (known !== undefined) return known
       const { model: name, version, digest, uri } = model
-      const opening = blobs.get(uri).then((bytes) => open({ name, version, digest, bytes }))
+      const declared = registeredConfig(name, runtimes.defaults)
+      const opening = blobs.get(uri).then((bytes) => runtimes.open({ name, version, digest, bytes, declared }))
       servables.set(key, opening)
       opening.catch(() => servables.delete(key)) // the next vector tries again
       return opening
     },
-    close: () => pool.close(),
+    close: async () => {
+      for (const opening of await Promise.allSettled(servables.values())) if (opening.status === 'fulfilled') await opening.value.close()
+      await runtimes.close()
+    },
   }
 }
