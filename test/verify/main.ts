@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util'
 import { backends } from './backends.ts'
 import { type Check, tableOf } from './check.ts'
+import { clients } from './clients.ts'
 import { conformance, conformanceTable } from './conformance.ts'
 import { docs } from './docs.ts'
 import { registry } from './registry.ts'
@@ -19,6 +20,7 @@ const CHECKS: Readonly<Record<string, Verification>> = {
   registry: { run: registry, table: tableOf },
   docs: { run: docs, table: tableOf },
   backends: { run: backends, table: tableOf },
+  clients: { run: clients, table: tableOf },
 }
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })

@@ -1,6 +1,7 @@
 """Checks of a client suite: each is a function of its own, independent of the others, and every one is run whatever became of the rest.
 
-The last line on stdout is a JSON object: how many checks passed, what failed and why."""
+The last line on stdout is a JSON object: how many checks passed, what failed and why, and the names of
+all."""
 
 import json
 import sys
@@ -28,7 +29,8 @@ def run(*arguments):
             function(*arguments)
         except BaseException:  # a check may fail in any way
             failed[function.__name__] = traceback.format_exc(limit=-6)
-    print(json.dumps({"passed": len(_checks) - len(failed), "failed": failed}), flush=True)
+    names = [function.__name__ for function in _checks]
+    print(json.dumps({"passed": len(_checks) - len(failed), "failed": failed, "names": names}), flush=True)
     sys.stdout.flush()
     return 1 if failed else 0
 

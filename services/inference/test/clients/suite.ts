@@ -7,6 +7,8 @@ interface Outcome {
   readonly passed: number
   /** Check → why. */
   readonly failed: Readonly<Record<string, string>>
+  /** Of all checks. */
+  readonly names: readonly string[]
 }
 
 /** Runs a program of this folder. Rejects when it ends without an outcome. */
