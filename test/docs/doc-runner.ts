@@ -30,11 +30,12 @@ const kindOf = (info: string): Pick<Block, 'kind' | 'name'> | undefined => {
   return rest.length === 1 && rest[0]!.includes('.') ? { kind: 'file', name: rest[0]! } : undefined
 }
 
-/** The blocks of a page that mean something here. */
-export const blocksOf = (page: string): Block[] => {
+/** The blocks of a page, or of what stands below one of its headings, that mean something here. */
+export const blocksOf = (page: string, section?: string): Block[] => {
   const blocks: Block[] = []
   const lines = page.split('\n')
-  for (let at = 0; at < lines.length; at++) {
+  const [first, last] = section === undefined ? [0, lines.length] : sectionOf(lines, section)
+  for (let at = first; at < last; at++) {
     const open = /^(`{3,})(.*)$/.exec(lines[at]!)
     if (open === null) continue
     const end = lines.indexOf(open[1]!, at + 1)
@@ -44,6 +45,20 @@ export const blocksOf = (page: string): Block[] => {
     at = end
   }
   return blocks
+}
+
+/** From the line after a heading up to the next one that is no deeper. */
+const sectionOf = (lines: readonly string[], section: string): [first: number, end: number] => {
+  const depthOf = (line: string): number => /^(#+) /.exec(line)?.[1]!.length ?? Infinity
+  const heading = lines.findIndex((line) => depthOf(line) < Infinity && line.replace(/^#+ /, '') === section)
+  if (heading < 0) throw new Error(`There is no heading "${section}"`)
+  const depth = depthOf(lines[heading]!)
+  let isCode = false
+  for (let at = heading + 1; at < lines.length; at++) {
+    if (lines[at]!.startsWith('```')) isCode = !isCode
+    if (!isCode && depthOf(lines[at]!) <= depth) return [heading + 1, at]
+  }
+  return [heading + 1, lines.length]
 }
 
 /** Undefined when the lines of `expected` occur in `printed` in order; else the first one that does not. */
@@ -67,6 +82,10 @@ export const missingLine = (expected: string, printed: string): string | undefin
 
 export interface DocRun {
   readonly page: string
+  /** A heading: only what stands below it is run. Default: the whole page. */
+  readonly section?: string
+  /** Of the text of each block: what is different here, such as a port that is taken. */
+  readonly rewrite?: (text: string) => string
   /** Folder the examples run in. */
   readonly folder: string
   readonly env: NodeJS.ProcessEnv
@@ -76,7 +95,15 @@ export interface DocRun {
 }
 
 /** Runs a page; rejects at the first block that fails, naming its line, with what it printed. Resolves to the number of blocks run. */
-export const runDoc = async ({ page, folder, env, timeoutMs = 180_000, onBlock }: DocRun): Promise<number> => {
+export const runDoc = async ({
+  page,
+  section,
+  rewrite = (text) => text,
+  folder,
+  env,
+  timeoutMs = 180_000,
+  onBlock,
+}: DocRun): Promise<number> => {
   const background: ChildProcess[] = []
   let printed = ''
   let count = 0
@@ -84,7 +111,8 @@ export const runDoc = async ({ page, folder, env, timeoutMs = 180_000, onBlock }
     throw new Error(`${page}:${line}: ${why}\n${printed.slice(-6000)}`)
   }
   try {
-    for (const block of blocksOf(readFileSync(page, 'utf8'))) {
+    for (const found of blocksOf(readFileSync(page, 'utf8'), section)) {
+      const block = { ...found, text: rewrite(found.text) }
       onBlock?.(block)
       count++
       if (block.kind === 'file') {

@@ -35,6 +35,16 @@ test('blocks mean what their info string says, others are prose', () => {
   )
 })
 
+test('a section ends at the next heading that is no deeper; a comment in a command is none', () => {
+  const page = `# One\n\n## Two\n\n${pageOf(['sh', '# a comment'], ['sh', 'first'])}\n### Deeper\n\n${pageOf(['sh', 'second'])}\n## Three\n\n${pageOf(['sh', 'third'])}`
+  assert.deepEqual(
+    blocksOf(page, 'Two').map(({ text }) => text.trim()),
+    ['# a comment', 'first', 'second'],
+  )
+  assert.equal(blocksOf(page).length, 4)
+  assert.throws(() => blocksOf(page, 'Four'), /no heading "Four"/)
+})
+
 test('printed lines are found in order, with gaps and differing spaces', () => {
   assert.equal(missingLine('a   1\nc … e', 'x\na 1\nb\nc d e\n'), undefined)
   assert.equal(missingLine('b\na', 'a\nb\n'), 'a')
