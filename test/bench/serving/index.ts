@@ -3,5 +3,6 @@
 import type { Benchmark } from '../benchmark.ts'
 import { peers } from './peers.ts'
 import { batching } from './batching.ts'
+import { memory, scheduling } from './scheduling.ts'
 
-export const SERVING: readonly Benchmark[] = [batching, peers]
+export const SERVING: readonly Benchmark[] = [batching, scheduling, memory, peers]

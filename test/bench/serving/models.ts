@@ -18,11 +18,14 @@ export const COLUMNS = REFERENCE[0]
 export interface Served {
   readonly model: Scheduled
   readonly runtime: ThreadRuntime
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** A model in one thread. */
-export const serve = async (sizes: readonly number[], { isDynamic, maxBatchRows = 256 }: { isDynamic: boolean; maxBatchRows?: number }): Promise<Served> => {
+export const serve = async (
+  sizes: readonly number[],
+  { isDynamic, maxBatchRows = 256 }: { isDynamic: boolean; maxBatchRows?: number },
+): Promise<Served> => {
   const runtime = threadRuntime({ workers: 1, runTimeoutMs: 30_000 })
   const model = await load(runtime, mlp(sizes), { isDynamic, maxBatchRows })
   return {
