@@ -8,10 +8,13 @@ import type { ModelEnsembling } from '@andon/schemas/inference'
 import { controlRefused, modelNotReady, modelUnknown } from '../errors.ts'
 import { ensembleServable } from '../serving/ensembles.ts'
 import type { ResolvePart } from '../serving/ensembles.ts'
-import type { OpenModel, OpenedModel } from '../serving/open-model.ts'
+import type { OpenModel } from '../serving/open-model.ts'
 import { targetText } from '../serving/latency.ts'
+import type { Servable } from '../serving/servable.ts'
 import type { IndexEntry, LoadOptions } from '../serving/serving.ts'
 import { statisticsOf } from '../serving/statistics.ts'
+import { measuredSamples, warmUpSamples } from '../serving/warm-up.ts'
+import type { WarmUpSample } from '../serving/warm-up.ts'
 import { readConfigText } from './config-text.ts'
 import { servedVersions } from './folder.ts'
 import type { Folder, FolderModel } from './folder.ts'
@@ -35,10 +38,12 @@ export interface RepositoryOptions {
 
 /** A version that can be scored, with what the doors need beside. */
 export interface ServedVersion {
-  readonly servable: OpenedModel
+  readonly servable: Servable
   /** Labels of outputs, for classification. */
   readonly labels: ReadonlyMap<string, readonly string[]>
   readonly declared: DeclaredConfig
+  /** What it is measured on. */
+  readonly samples: () => readonly WarmUpSample[]
 }
 
 export interface ModelRepository {
@@ -123,7 +128,11 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
     for (const { name: output, labelFilename } of declared.config.output)
       if (labelFilename !== '') labels.set(output, await folder.readLabels(name, labelFilename))
     const files = await folder.readVersion(name, version, declared)
-    if (declared.kind !== 'ensemble') return { servable: await open({ name, version, declared, ...files }), labels, declared }
+    if (declared.kind !== 'ensemble') {
+      const servable = await open({ name, version, declared, ...files })
+      const samples = () => measuredSamples(warmUpSamples(declared.text, servable, files.warmUpFiles), servable)
+      return { servable, labels, declared, samples }
+    }
     for (const { modelName } of stepsOf(declared)) {
       const way = wayTo(name, modelName)
       if (way !== undefined)
@@ -136,7 +145,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
     const statistics = statisticsOf(name, String(version), options.nowMs)
     const complete = completeEnsemble(declared, defaults)
     const servable = ensembleServable({ name, version, digest: files.digest, text: declared.text, complete, resolve, statistics })
-    return { servable, labels, declared }
+    return { servable, labels, declared, samples: () => measuredSamples([], servable) }
   }
 
   const declare = async (model: Model): Promise<DeclaredConfig> => {

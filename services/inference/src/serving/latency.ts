@@ -1,9 +1,7 @@
 // How long a model takes, against the target it declares (`andon_target_p95_ms`, `andon_target_p99_ms`): the gate of a release. Nothing
 // is refused at run time; the index and a metric say when a model is over its target.
 
-import type { CompleteConfig, LatencyTargets } from '../repository/model-config.ts'
-import type { Runner } from '../runtime/runner.ts'
-import { zeroSample } from './warm-up.ts'
+import type { LatencyTargets } from '../repository/model-config.ts'
 import type { WarmUpSample } from './warm-up.ts'
 
 export interface Latency {
@@ -22,24 +20,18 @@ export interface MeasureOptions {
   readonly budgetMs?: number
 }
 
-/** One run after another at the model's warm-up inputs (zeros where it has none); undefined where there is nothing to run it on. */
+/** One run after another, at each of the samples in turn. */
 export const measureLatency = async (
-  runner: Runner,
-  complete: CompleteConfig,
+  run: (sample: WarmUpSample) => Promise<unknown>,
   samples: readonly WarmUpSample[],
   targets: LatencyTargets,
   { runs = 200, budgetMs = 2_000 }: MeasureOptions = {},
-): Promise<Latency | undefined> => {
-  const zeros = samples.length === 0 ? zeroSample(complete) : undefined
-  const inputs = zeros === undefined ? samples : [zeros]
-  if (inputs.length === 0) return undefined
-  const outputs = complete.outputs.map(({ name }) => name)
+): Promise<Latency> => {
   const timesMs: number[] = []
   const startMs = performance.now()
-  for (let run = 0; run < runs && (run < LEAST_RUNS || performance.now() - startMs < budgetMs); run++) {
-    const sample = inputs[run % inputs.length]!
+  for (let i = 0; i < runs && (i < LEAST_RUNS || performance.now() - startMs < budgetMs); i++) {
     const sinceMs = performance.now()
-    await runner.run({ requests: [{ inputs: sample.inputs, rows: sample.rows }], outputs, rows: sample.rows })
+    await run(samples[i % samples.length]!)
     timesMs.push(performance.now() - sinceMs)
   }
   return latencyOf(timesMs, targets)

@@ -13,14 +13,14 @@ import { ioOf, isOrtFormat, readOnnx } from '../runtime/onnx-graph.ts'
 import type { Runner, Runtime } from '../runtime/runner.ts'
 import type { ModelIo } from '../tensors/tensors.ts'
 import { measureLatency, targetText } from './latency.ts'
-import type { Latency } from './latency.ts'
 import { reshapedRunner } from './reshape.ts'
 import type { ResponseCache } from './response-cache.ts'
 import { scheduled } from './scheduled.ts'
 import type { QueueLimit } from './scheduler.ts'
 import type { Servable } from './servable.ts'
 import { statisticsOf } from './statistics.ts'
-import { runWarmUp, warmUpSamples } from './warm-up.ts'
+import { measuredSamples, runWarmUp, warmUpSamples } from './warm-up.ts'
+import type { WarmUpSample } from './warm-up.ts'
 
 /** All that a version is made of. */
 export interface ModelVersion {
@@ -39,14 +39,8 @@ export interface ModelVersion {
   readonly warmUpFiles?: ReadonlyMap<string, Uint8Array>
 }
 
-/** A version that takes requests. */
-export interface OpenedModel extends Servable {
-  /** Measured against the declared target when it was opened. */
-  readonly latency?: Latency
-}
-
 /** Rejects with the reason a version cannot be scored. */
-export type OpenModel = (version: ModelVersion) => Promise<OpenedModel>
+export type OpenModel = (version: ModelVersion) => Promise<Servable>
 
 export interface OpenerOptions {
   readonly threads: Runtime
@@ -91,8 +85,12 @@ export const modelOpener =
       })
       for (const warning of declared.warnings)
         options.logger?.warn({ model: name, version: version.version }, `${declared.text.file}: ${warning}`)
-      const hasTargets = declared.targets.p95Ms !== undefined || declared.targets.p99Ms !== undefined
-      const latency = hasTargets ? await measureLatency(outer, complete, samples, declared.targets) : undefined
+      const { targets } = declared
+      const measured = targets.p95Ms === undefined && targets.p99Ms === undefined ? [] : measuredSamples(samples, complete)
+      const outputs = complete.outputs.map((output) => output.name)
+      // On the runner: what is measured here is in no statistics.
+      const run = ({ inputs, rows }: WarmUpSample): Promise<unknown> => outer.run({ requests: [{ inputs, rows }], outputs, rows })
+      const latency = measured.length > 0 ? await measureLatency(run, measured, targets) : undefined
       if (latency?.isWithin === false) options.logger?.warn({ model: name, version: version.version }, targetText(latency))
       return latency === undefined ? servable : Object.assign(servable, { latency })
     } catch (error) {

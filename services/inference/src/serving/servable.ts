@@ -3,6 +3,7 @@
 
 import type { ModelConfig, ModelStatistics } from '@andon/schemas/inference'
 import type { TensorSpec } from '../tensors/tensors.ts'
+import type { Latency } from './latency.ts'
 import type { FailureReason } from './statistics.ts'
 
 /** Bytes of one tensor, at any alignment. */
@@ -50,6 +51,8 @@ export interface Servable {
   failures?(): Readonly<Record<FailureReason, number>>
   /** Requests that wait in its queue now. */
   readonly waiting?: number
+  /** Measured when it was opened, where its configuration declares a target. */
+  readonly latency?: Latency
   /** Takes nothing more, answers what it took, gives its memory back. */
   close(): Promise<void>
 }

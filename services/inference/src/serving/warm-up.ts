@@ -21,7 +21,7 @@ export interface WarmUpSample {
 /** The samples of `model_warmup`; throws where one is not what the model takes. `files` are those of the folder `warmup`. */
 export const warmUpSamples = (
   text: ConfigText,
-  { config, inputs }: CompleteConfig,
+  { config, inputs }: Pick<CompleteConfig, 'config' | 'inputs'>,
   files: ReadonlyMap<string, Uint8Array>,
 ): WarmUpSample[] =>
   config.modelWarmup.map((sample, at) => {
@@ -70,12 +70,16 @@ const checkSample = (
   }
 }
 
-/** One request of zeros, for models that declare no sample of their own; undefined where a dimension after the batch is open. */
-export const zeroSample = ({ config, inputs }: CompleteConfig): WarmUpSample | undefined => {
+/** What a model is measured on: its own samples, or one request of zeros; none where it says none and a dimension after the batch is open. */
+export const measuredSamples = (
+  own: readonly WarmUpSample[],
+  { config, inputs }: Pick<CompleteConfig, 'config' | 'inputs'>,
+): readonly WarmUpSample[] => {
+  if (own.length > 0) return own
   const shapes = inputs.map(({ shape }) => (config.maxBatchSize > 0 ? [1, ...shape.slice(1)] : [...shape]))
-  if (shapes.some((shape) => shape.includes(-1))) return undefined
+  if (shapes.some((shape) => shape.includes(-1))) return []
   const tensors = shapes.map((shape, i) => ({ shape, bytes: made(inputs[i]!.datatype, elementCount(shape), false) }))
-  return { name: 'zeros', inputs: tensors, rows: 1, times: 1 }
+  return [{ name: 'zeros', inputs: tensors, rows: 1, times: 1 }]
 }
 
 /** Every sample as often as it says, on every instance. */
