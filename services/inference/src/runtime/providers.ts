@@ -114,9 +114,8 @@ export const probeProvider = async (provider: GpuProvider): Promise<Probe> => {
   const missing = missingLibrary(provider)
   if (missing !== undefined)
     return { provider, isUsable: false, reason: `${missing} is not there (docs/how-to/gpu.md says where it comes from)` }
-  const { said, how } = await runProbe(provider)
+  const said = await runProbe(provider)
   const expected = executionProvider[provider]
-  if (said === undefined) return { provider, isUsable: false, reason: `the process that tried it ${how}` }
   if ('reason' in said) return { provider, isUsable: false, reason: said.reason.trim() }
   const isUsable = said.ran.includes(expected)
   return { provider, isUsable, reason: isUsable ? '' : `the run was on ${said.ran.join(', ') || 'nothing'}, not on ${expected}` }
@@ -130,19 +129,25 @@ const missingLibrary = (provider: GpuProvider): string | undefined => {
 
 type Said = { readonly ran: readonly string[] } | { readonly reason: string }
 
-const runProbe = (provider: GpuProvider): Promise<{ said: Said | undefined; how: string }> =>
+const runProbe = (provider: GpuProvider): Promise<Said> =>
   new Promise((resolve) => {
     const program = fileURLToPath(new URL('./provider-worker.ts', import.meta.url))
     execFile(process.execPath, [program, provider], { timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       // What it wrote counts, not how it ended: the runtime has been seen to abort on its way out.
       const line = stdout.split('\n').findLast((each) => each.startsWith('{'))
-      const tail = stderr.trim().slice(-300)
+      if (line !== undefined) return resolve(withLibrary(JSON.parse(line) as Said, stderr))
       const end =
         error === null
           ? 'ended'
           : error.killed === true
             ? `did not end in ${PROBE_TIMEOUT_MS} ms`
             : `ended with ${error.signal ?? `code ${error.code}`}`
-      resolve({ said: line === undefined ? undefined : (JSON.parse(line) as Said), how: `${end} and said: ${tail || 'nothing'}` })
+      resolve({ reason: `the process that tried it ${end} and said: ${stderr.trim().slice(-300) || 'nothing'}` })
     })
   })
+
+/** The error says that a library could not be loaded, the log which one. */
+const withLibrary = (said: Said, log: string): Said => {
+  const library = /with error: (.+)/.exec(log)?.[1]
+  return 'reason' in said && library !== undefined ? { reason: `${said.reason.trim()}: ${library.trim()}` } : said
+}
