@@ -16,6 +16,6 @@ const { outputs } = await client.infer({
 })
 
 // A tensor's bytes may lie anywhere in the message: a copy of them begins where numbers may.
-const scores = new Float32Array(outputs[0]!.bytes.slice().buffer)
+const scores = new Float32Array(new Uint8Array(outputs[0]!.bytes).buffer)
 for (let row = 0; row < 3; row++) console.log([...scores.subarray(3 * row, 3 * row + 3)].map((score) => score.toFixed(4)).join(' '))
 await client.close()

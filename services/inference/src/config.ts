@@ -5,7 +5,17 @@ import type { Environment } from '@andon/kit'
 
 export type InferenceConfig = ReturnType<typeof loadConfig>
 
-export const loadConfig = (source: Environment) =>
+export const loadConfig = (source: Environment) => {
+  const config = settings(source)
+  const namesBrokers = (source['ANDON_KAFKA_BROKERS'] ?? '') !== ''
+  return {
+    ...config,
+    /** A server with a folder of models and no brokers named: that folder is all it serves, and it needs nothing else. */
+    isFolderOnly: config.role === 'server' && config.modelRepository !== null && !namesBrokers,
+  }
+}
+
+const settings = (source: Environment) =>
   readConfig(source, {
     ...sharedSettings,
     role: env.oneOf(

@@ -1,7 +1,7 @@
 // Wires inference: log, models and their sessions, signed baselines, then the doors and the event path. Stopped in reverse: the
 // event path and the doors end their work, then the sessions, then the log.
 
-import { createLogger, createMetrics, openLog } from '@andon/kit'
+import { createLogger, createMetrics, localCodec, openLog, openMemoryLog } from '@andon/kit'
 import type { OpenLog, Service } from '@andon/kit'
 import type { InferenceConfig } from './config.ts'
 import { doorParts } from './parts/doors-part.ts'
@@ -18,13 +18,13 @@ export interface InferenceService extends Service {
   readonly ports: DoorParts['ports']
 }
 
-export const createInferenceService = (config: InferenceConfig, open: OpenLog = () => openLog(config, 'inference')): InferenceService => {
+export const createInferenceService = (config: InferenceConfig, given?: OpenLog): InferenceService => {
   const logger = createLogger({ service: 'inference', level: config.logLevel })
   const metrics = createMetrics('inference', { withProcess: true })
   const surroundings: Surroundings = { config, logger, metrics, opened: {} }
   const { opened } = surroundings
   const doors = doorParts(surroundings)
-  const log = logPart(open, surroundings)
+  const log = logPart(given ?? openFor(surroundings), surroundings)
   const providers = providersPart(surroundings)
   const models = modelsPart(surroundings)
   const [hasDoors, hasEventPath] = [config.role !== 'scorer', config.role !== 'server']
@@ -49,5 +49,17 @@ export const createInferenceService = (config: InferenceConfig, open: OpenLog = 
       ...(hasDoors ? doors.parts : []),
       ...(hasEventPath ? [eventPath, shadowPart(surroundings)] : []),
     ],
+  }
+}
+
+/** Without brokers the log is one in memory, on which nothing ever comes. */
+const openFor = ({ config, logger }: Surroundings): OpenLog => {
+  if (!config.isFolderOnly) return () => openLog(config, 'inference')
+  return async () => {
+    logger.info(
+      { folder: config.modelRepository },
+      'no ANDON_KAFKA_BROKERS: only the models of the folder are served, none that is registered',
+    )
+    return { log: openMemoryLog(), codec: localCodec() }
   }
 }
