@@ -79,7 +79,7 @@ export const routes = [
     summary: 'Scores tensors',
     takes: 'InferRequest',
     gives: 'InferResponse',
-    codes: [400, 404, 413, 415, 501, 503],
+    codes: [400, 404, 409, 413, 415, 500, 501, 502, 503, 504],
   },
   {
     name: 'versionInfer',
@@ -88,7 +88,7 @@ export const routes = [
     summary: 'Scores tensors with one version',
     takes: 'InferRequest',
     gives: 'InferResponse',
-    codes: [400, 404, 413, 415, 501, 503],
+    codes: [400, 404, 409, 413, 415, 500, 501, 502, 503, 504],
   },
   {
     name: 'index',
@@ -301,10 +301,14 @@ const schemas: Readonly<Record<string, object>> = {
 const descriptions: Readonly<Record<number, string>> = {
   400: 'The request does not fit; names tensor or field, what is expected, what was found',
   404: 'No such model or version',
+  409: 'Another artefact has that name and version',
   413: 'The body is too large',
   415: 'Compressed with something other than gzip or deflate',
+  500: 'The model failed on this input, or cannot be run here',
   501: 'Part of the protocol that is not here',
+  502: 'Another server that runs the model failed',
   503: 'Not now: the queue is full, a worker was lost, or models are being loaded',
+  504: 'Its time was over before it was run',
 }
 
 const binaryHeader = { description: 'Bytes of JSON at the start of the body; binary tensors follow', schema: { type: 'integer' } }
