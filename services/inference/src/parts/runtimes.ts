@@ -62,7 +62,7 @@ export const openRuntimes = ({ config, logger, metrics }: Surroundings, provider
 }
 
 /** Tries the GPU once, where the settings want one. */
-export const providersPart = ({ config, opened, logger }: Surroundings): Part => ({
+export const providersPart = ({ config, opened, logger, metrics }: Surroundings): Part => ({
   name: 'execution-providers',
   start: async () => {
     opened.providers = await openProviders({
@@ -70,8 +70,18 @@ export const providersPart = ({ config, opened, logger }: Surroundings): Part =>
       gpuProvider: config.gpuProvider,
       onFallback: (fallback) => logger.warn(fallback, 'a model that would rather run on a GPU runs on the CPU'),
     })
-    for (const { provider, isUsable, reason } of opened.providers.probes)
+    const inUse = metrics.gauge(
+      'andon_inference_execution_provider',
+      'Execution providers that can be used: 1 is what a model gets that names none, 0 runs only models that ask for it',
+      ['provider'],
+    )
+    const { probes, standard } = opened.providers
+    for (const { provider, isUsable, reason } of probes) {
       logger.info({ provider: executionProvider[provider], isUsable, reason }, 'execution provider tried')
+      if (isUsable) inUse.set({ provider: executionProvider[provider] }, 0)
+    }
+    inUse.set({ provider: executionProvider.cpu }, 0)
+    inUse.set({ provider: executionProvider[standard] }, 1)
   },
   stop: async () => {},
 })
