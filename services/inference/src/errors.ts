@@ -9,7 +9,7 @@ export const invalidTensor = (message: string, fields: Readonly<Record<string, u
 export const invalidRequest = (message: string): AndonError => new AndonError('ANDON_INFERENCE_INVALID_REQUEST', message, { status: 400 })
 
 export const modelUnknown = (name: string, version: string): AndonError =>
-  new AndonError('ANDON_INFERENCE_MODEL_UNKNOWN', `There is no model ${name}${version === '' ? ' in force' : `, version ${version}`}`, {
+  new AndonError('ANDON_INFERENCE_MODEL_UNKNOWN', `There is no model ${name}${version === '' ? '' : `, version ${version}`}`, {
     status: 404,
     fields: { model: name, version },
   })

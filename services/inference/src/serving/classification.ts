@@ -21,12 +21,19 @@ export const classified = (output: OutputTensor, classes: number, isBatched: boo
     const own = values.slice(row * width, (row + 1) * width)
     const order = own.map((_, i) => i).toSorted((a, b) => descending(own[a]!, own[b]!) || a - b)
     for (const index of order.slice(0, count)) {
-      const value = isFloat ? Number(own[index]).toFixed(6) : String(own[index])
+      const value = isFloat ? printed(Number(own[index])) : String(own[index])
       const label = labels[index] ?? ''
       texts.push(Buffer.from(label === '' ? `${value}:${index}` : `${value}:${index}:${label}`))
     }
   }
   return { name, datatype: 'BYTES', shape: isBatched ? [rows, count] : [count], bytes: packBytes(texts) }
+}
+
+/** As C's %f does. */
+const printed = (value: number): string => {
+  if (Number.isNaN(value)) return 'nan'
+  if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf'
+  return Math.abs(value) < 1e21 ? value.toFixed(6) : `${BigInt(value)}.000000`
 }
 
 /** NaN is behind everything. */
