@@ -80,6 +80,8 @@ interface Operation {
 const US_PER_MS = 1000
 /** One runs, one waits. */
 const IN_FLIGHT = 2
+/** How often a run is looked at before its time is over: it is noticed so much later at most. */
+const LOOKS = 16
 const DEFAULT_SUSPECTS = 2
 const DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
 /** A model whose thread ends while it loads is tried so often. */
@@ -366,7 +368,7 @@ class Threads implements ThreadRuntime {
           else this.#watchRuns()
         }
       },
-      Math.max(1, this.#options.runTimeoutMs / 8),
+      Math.max(1, this.#options.runTimeoutMs / LOOKS),
     )
     this.#watch.unref()
   }
