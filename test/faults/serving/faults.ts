@@ -11,10 +11,16 @@ import type { Trouble } from '../../../services/inference/src/runtime/thread-run
 import { FOREVER, troubleModel } from '../../../services/inference/test/trouble.ts'
 import type { Fault, FaultOptions, FaultResult } from '../fault.ts'
 import { judged, refusedWith, requestOf, servableOver, startLoad, undisturbed } from './rig.ts'
+import type { Load } from './rig.ts'
 
 const TIMEOUT_CODES = ['ANDON_INFERENCE_RUN_TIMEOUT']
 /** At a tenth and below: what every test run has time for. */
 const isShort = ({ scale }: FaultOptions): boolean => scale < 0.5
+
+/** Some hundred scores between two harms. */
+const underWay = async (load: Load): Promise<void> => {
+  for (let i = 0; i < 30; i++) await load.nextRight()
+}
 
 /** Troubles as they come, with their time. */
 const noted = <T extends { readonly kind: string }>() => {
@@ -105,7 +111,7 @@ const processesDie = async (options: FaultOptions): Promise<FaultResult> => {
     const load = startLoad(servable, expected)
     const recoveries: number[] = []
     for (let kill = 0; kill < (isShort(options) ? 2 : 6); kill++) {
-      await load.nextRight()
+      await underWay(load)
       const killedMs = performance.now()
       process.kill(runtime.pids[0]!, 'SIGKILL')
       recoveries.push((await load.nextRight()) - killedMs)
@@ -134,7 +140,7 @@ const threadsDie = async (options: FaultOptions): Promise<FaultResult> => {
     const load = startLoad(servable, expected)
     const recoveries: number[] = []
     for (let round = 0; round < (isShort(options) ? 2 : 10); round++) {
-      await load.nextRight()
+      await underWay(load)
       const diedMs = performance.now()
       for (const each of workers.splice(0)) each.postMessage({ op: 'die' })
       recoveries.push((await load.nextRight()) - diedMs)
@@ -161,7 +167,7 @@ const memory = async (options: FaultOptions): Promise<FaultResult> => {
     const recoveries: number[] = []
     const demands: (string | undefined)[] = []
     for (let round = 0; round < (isShort(options) ? 1 : 3); round++) {
-      await load.nextRight()
+      await underWay(load)
       const seen = troubles.seen.length
       const greedy = refusedWith(servable.run(requestOf(2, { grows: 600e6 })), ['ANDON_INFERENCE_MEMORY_EXCEEDED'])
       const { trouble, atMs } = await troubles.next('memory', seen)
