@@ -9,6 +9,7 @@ import { status } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
 import type { Serving } from '../serving/serving.ts'
+import type { RequestTimes } from '../serving/triton-metrics.ts'
 import { modelInfer, modelStreamInfer } from './grpc-infer.ts'
 import { inferenceRpcs, serverExtensions, serverName } from './grpc-rpcs.ts'
 import { GrpcError, grpcServer } from './grpc-server.ts'
@@ -34,6 +35,8 @@ export interface GrpcDoorOptions {
   readonly maxMessageBytes: number
   /** Told how every scoring request ended. */
   readonly onRequest: (request: { isSuccess: boolean; durationMs: number }) => void
+  /** Told where the time of one that was answered went. */
+  readonly onTimes?: (model: string, times: RequestTimes) => void
   readonly logger: Logger
 }
 
@@ -91,10 +94,11 @@ const methodsOf = (
   health: HealthImplementation,
   errorOf: (error: unknown, path: string) => GrpcError,
 ): { unary: Map<string, UnaryMethod>; streams: Map<string, StreamMethod> } => {
-  const { serving, settings, isReady, onRequest } = options
+  const { serving, settings, isReady, onRequest, onTimes } = options
   const infer = {
     serving,
     onRequest,
+    onTimes,
     onTraced: (request: { model: string; id: string; durationMs: number }) => settings.traced({ ...request, door: 'grpc' }),
     errorOf,
   }

@@ -2,14 +2,18 @@
 
 import { deadlineExceeded } from '../errors.ts'
 import type { InferAnswer, InferRequest, Serving } from '../serving/serving.ts'
+import type { RequestTimes } from '../serving/triton-metrics.ts'
 import { decodeInferRequest, encodeInferResponse, encodeStreamError, encodeStreamResponse } from '../tensors/wire.ts'
 import type { InferMessage } from '../tensors/wire.ts'
+import { giveBack } from './grpc-http2.ts'
 import type { GrpcCall, GrpcError, StreamMethod, UnaryMethod } from './grpc-server.ts'
 
 export interface InferOptions {
   readonly serving: () => Serving
   /** Told how every scoring request ended. */
   readonly onRequest: (request: { isSuccess: boolean; durationMs: number }) => void
+  /** Told where the time of one that was answered went. */
+  readonly onTimes?: ((model: string, times: RequestTimes) => void) | undefined
   readonly onTraced: (request: { model: string; id: string; durationMs: number }) => void
   readonly errorOf: (error: unknown, path: string) => GrpcError
 }
@@ -29,6 +33,13 @@ const score = (options: InferOptions, message: InferMessage, { deadlineMs, signa
   return options.serving().infer(request)
 }
 
+const timed = ({ onTimes }: InferOptions, model: string, startedMs: number, readMs: number, scoredMs: number): void =>
+  onTimes?.(model, {
+    preprocessS: (readMs - startedMs) / 1000,
+    predictS: (scoredMs - readMs) / 1000,
+    postprocessS: (performance.now() - scoredMs) / 1000,
+  })
+
 export const modelInfer =
   (options: InferOptions): UnaryMethod =>
   async (bytes, call) => {
@@ -38,6 +49,7 @@ export const modelInfer =
       const message = decodeInferRequest(bytes)
       const answer = await score(options, message, call)
       const response = encodeInferResponse(message.id, answer)
+      giveBack(bytes) // it was run: nobody reads its tensors any more
       isSuccess = true
       options.onTraced({ model: answer.model, id: message.id, durationMs: performance.now() - startedMs })
       return response
@@ -86,10 +98,14 @@ export const modelStreamInfer =
       try {
         const message = decodeInferRequest(bytes)
         ;({ id } = message)
+        const readMs = performance.now()
         const answer = await score(options, message, call)
+        const scoredMs = performance.now()
         // No model answers more than once: the one answer is the final one, and an empty one after it would say nothing.
         peer.write(encodeStreamResponse(id, { ...answer, parameters: { ...answer.parameters, triton_final_response: true } }))
+        giveBack(bytes)
         isSuccess = true
+        timed(options, answer.model, startedMs, readMs, scoredMs)
         options.onTraced({ model: answer.model, id, durationMs: performance.now() - startedMs })
       } catch (error) {
         fail(error, id)

@@ -115,35 +115,45 @@ const families = {
 /** prometheus_client's, which KServe uses, and finer ones below: small models take less than its first. */
 const bounds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
+interface Series {
+  /** Requests per bucket; the last one has no bound. */
+  readonly counts: Float64Array
+  sum: number
+}
+
 /** KServe's histograms by model. */
 export class RequestHistograms {
-  /** Family and model → requests per bucket (the last one has no bound), and their sum. */
-  readonly #series = new Map<string, Map<string, { readonly counts: Float64Array; sum: number }>>()
+  readonly #models = new Map<string, Readonly<Record<keyof RequestTimes, Series>>>()
 
   observe(model: string, times: RequestTimes): void {
-    for (const [family, [field]] of Object.entries(families)) {
-      let models = this.#series.get(family)
-      if (models === undefined) this.#series.set(family, (models = new Map()))
-      let series = models.get(model)
-      if (series === undefined) models.set(model, (series = { counts: new Float64Array(bounds.length + 1), sum: 0 }))
-      const seconds = times[field]
-      const above = bounds.findIndex((bound) => seconds <= bound)
-      series.counts[above === -1 ? bounds.length : above]!++
-      series.sum += seconds
-    }
+    let series = this.#models.get(model)
+    if (series === undefined) this.#models.set(model, (series = { preprocessS: empty(), predictS: empty(), postprocessS: empty() }))
+    add(series.preprocessS, times.preprocessS)
+    add(series.predictS, times.predictS)
+    add(series.postprocessS, times.postprocessS)
   }
 
   text(): string {
     const out = new Exposition()
-    for (const [family, [, help]] of Object.entries(families)) {
-      const add = out.family(family, 'histogram', help)
-      for (const [model_name, { counts, sum }] of this.#series.get(family) ?? []) {
+    for (const [family, [field, help]] of Object.entries(families)) {
+      const line = out.family(family, 'histogram', help)
+      for (const [model_name, series] of this.#models) {
+        const { counts, sum } = series[field]
         let total = 0
-        counts.forEach((count, i) => add({ model_name, le: i < bounds.length ? String(bounds[i]) : '+Inf' }, (total += count), '_bucket'))
-        add({ model_name }, sum, '_sum')
-        add({ model_name }, total, '_count')
+        counts.forEach((count, i) => line({ model_name, le: i < bounds.length ? String(bounds[i]) : '+Inf' }, (total += count), '_bucket'))
+        line({ model_name }, sum, '_sum')
+        line({ model_name }, total, '_count')
       }
     }
     return out.text()
   }
+}
+
+const empty = (): Series => ({ counts: new Float64Array(bounds.length + 1), sum: 0 })
+
+const add = (series: Series, seconds: number): void => {
+  let bucket = 0
+  while (bucket < bounds.length && seconds > bounds[bucket]!) bucket++
+  series.counts[bucket]!++
+  series.sum += seconds
 }
