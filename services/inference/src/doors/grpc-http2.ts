@@ -51,8 +51,8 @@ const MOST_COPIED_BYTES = 64 * 1024
 
 /** What is told about one stream. Nothing comes after `reset`. */
 export interface StreamListener {
-  /** A view of what was received. */
-  data(chunk: Buffer): void
+  /** A view of what was received; true when it, or a part of it, is kept: otherwise its memory is given back at once. */
+  data(chunk: Buffer): boolean
   /** The peer sends no more. */
   end(): void
   /** The peer gave up, or the connection ended. */
@@ -196,6 +196,8 @@ export class Http2Connection {
   #dataLeft = 0
   #dataStream: Http2Stream | undefined
   #dataFlags = 0
+  /** Somebody holds a view of what was read last. */
+  #isKept = false
   #padding = 0
   /** A header block whose end has not come. */
   #block: { readonly id: number; readonly flags: number; readonly parts: Buffer[]; bytes: number } | undefined
@@ -380,8 +382,10 @@ export class Http2Connection {
 
   #read(chunk: Buffer): void {
     if (this.#isClosed) return
+    this.#isKept = false
     try {
       this.#parse(chunk)
+      if (!this.#isKept) giveBack(chunk)
     } catch (error) {
       const code = error instanceof ConnectionError ? error.code : error instanceof HpackError ? COMPRESSION_ERROR : undefined
       if (code === undefined) throw error
@@ -410,7 +414,7 @@ export class Http2Connection {
     if (this.#preface < PREFACE.length) {
       if (bytes.length < PREFACE.length) {
         if (bytes.compare(PREFACE, 0, bytes.length) !== 0) throw new ConnectionError(PROTOCOL_ERROR, 'no preface of HTTP/2')
-        this.#rest = bytes
+        this.#rest = Buffer.from(bytes)
         return
       }
       if (bytes.compare(PREFACE, 0, PREFACE.length, 0, PREFACE.length) !== 0)
@@ -444,7 +448,7 @@ export class Http2Connection {
       this.#frame(type, flags, id, bytes.subarray(at, at + length))
       at += length
     }
-    if (at < bytes.length && !this.#isClosed) this.#rest = bytes.subarray(at)
+    if (at < bytes.length && !this.#isClosed) this.#rest = Buffer.from(bytes.subarray(at))
   }
 
   #startData(id: number, flags: number, length: number, padding: number | undefined): void {
@@ -472,7 +476,7 @@ export class Http2Connection {
     const content = Math.min(there, this.#dataLeft - this.#padding)
     this.#dataLeft -= there
     this.#padding = Math.min(this.#padding, this.#dataLeft)
-    if (content > 0) this.#dataStream?.listener?.data(bytes.subarray(at, at + content))
+    if (content > 0 && this.#dataStream?.listener?.data(bytes.subarray(at, at + content)) === true) this.#isKept = true
     if (this.#dataLeft === 0) this.#endData()
     return there
   }
@@ -541,7 +545,7 @@ export class Http2Connection {
   #append(payload: Buffer): void {
     const block = this.#block!
     block.bytes += payload.length
-    block.parts.push(payload)
+    block.parts.push(Buffer.from(payload))
     if (block.bytes > MOST_HEADER_BLOCK_BYTES || block.parts.length > 64)
       throw new ConnectionError(ENHANCE_YOUR_CALM, 'a header block without end')
   }
@@ -626,6 +630,18 @@ export class Http2Connection {
     if (this.#nuisances > MOST_NUISANCES || (this.#isFull && this.#outBytes > MOST_CONTROL_BYTES))
       throw new ConnectionError(ENHANCE_YOUR_CALM, 'frames that bring nothing')
   }
+}
+
+const WORTH_GIVING_BACK_BYTES = 16 * 1024
+
+/**
+ * Frees a buffer that has its memory to itself. Left to the collector, what is received for large tensors costs as much in
+ * collections as in copying. Whoever still used it would fail, and not read something else.
+ */
+export const giveBack = (bytes: Buffer): void => {
+  const { buffer, byteOffset, byteLength } = bytes
+  if (byteLength >= WORTH_GIVING_BACK_BYTES && byteOffset === 0 && buffer.byteLength === byteLength && buffer instanceof ArrayBuffer)
+    buffer.transfer(0)
 }
 
 const frameHeader = (bytes: Buffer, length: number, type: number, flags: number, id: number): void => {

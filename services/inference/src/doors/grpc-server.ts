@@ -166,8 +166,8 @@ class Call implements StreamListener, GrpcCall {
   readonly #prefix = Buffer.allocUnsafe(5)
   #prefixBytes = 0
   #needed = 0
-  #parts: Buffer[] = []
-  #partBytes = 0
+  #message: Buffer | undefined
+  #messageBytes = 0
   /** Messages that were received while paused or while an earlier one is being expanded, and the end behind them. */
   readonly #queue: { readonly isCompressed: boolean; readonly bytes: Buffer }[] = []
   #isPaused = false
@@ -218,32 +218,35 @@ class Call implements StreamListener, GrpcCall {
 
   // What comes.
 
-  data(chunk: Buffer): void {
+  data(chunk: Buffer): boolean {
     let at = 0
+    let isKept = false
     while (at < chunk.length && !this.#isOver) {
       if (this.#prefixBytes < 5) {
         if (this.#prefixBytes === 0 && chunk.length - at >= 5) {
-          // The usual case: a whole message in what was received is passed on as a view of it.
+          // A small message that is whole in what was received is passed on as a view of it.
           const length = chunk.readUInt32BE(at + 1)
-          if (!this.#begin(chunk[at]!, length)) return
+          if (!this.#begin(chunk[at]!, length)) return isKept
           at += 5
           if (chunk.length - at >= length) {
+            isKept = true
             this.#complete(chunk.subarray(at, at + length))
             at += length
           }
           continue
         }
         this.#prefix[this.#prefixBytes++] = chunk[at++]!
-        if (this.#prefixBytes === 5 && (!this.#begin(this.#prefix[0]!, this.#prefix.readUInt32BE(1)) || this.#completeIfWhole())) continue
+        if (this.#prefixBytes === 5 && this.#begin(this.#prefix[0]!, this.#prefix.readUInt32BE(1))) this.#completeIfWhole()
         continue
       }
-      const part = chunk.subarray(at, at + this.#needed - this.#partBytes)
-      this.#parts.push(part)
-      this.#partBytes += part.length
-      at += part.length
+      this.#message ??= Buffer.allocUnsafeSlow(this.#needed)
+      const taken = chunk.copy(this.#message, this.#messageBytes, at)
+      this.#messageBytes += taken
+      at += taken
       this.#completeIfWhole()
     }
     if (!this.#isPaused && this.#stream.received > CREDIT_BYTES) this.#stream.credit()
+    return isKept
   }
 
   end(): void {
@@ -286,16 +289,14 @@ class Call implements StreamListener, GrpcCall {
     return true
   }
 
-  #completeIfWhole(): boolean {
-    if (this.#isOver || this.#partBytes < this.#needed) return false
-    this.#complete(this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts, this.#needed))
-    return true
+  #completeIfWhole(): void {
+    if (!this.#isOver && this.#messageBytes === this.#needed) this.#complete(this.#message ?? Buffer.alloc(0))
   }
 
   #complete(bytes: Buffer): void {
     this.#prefixBytes = 0
-    this.#parts = []
-    this.#partBytes = 0
+    this.#message = undefined
+    this.#messageBytes = 0
     const isCompressed = this.#prefix[0] === 1
     if (!isCompressed && !this.#isPaused && !this.#isExpanding && this.#queue.length === 0) return this.#take(bytes)
     this.#queue.push({ isCompressed, bytes })
@@ -452,7 +453,7 @@ class Call implements StreamListener, GrpcCall {
     clearTimeout(this.#timer)
     this.#release(this.#held)
     this.#queue.length = 0
-    this.#parts = []
+    this.#message = undefined
   }
 
   #hold(bytes: number): void {
