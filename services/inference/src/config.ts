@@ -41,6 +41,12 @@ const settings = (source: Environment) =>
       'none',
     ),
     repositoryPollMs: env.integer('INFERENCE_REPOSITORY_POLL_MS', 'How often the folder is looked at with poll, ms', 15_000),
+    modelUploads: env.oneOf(
+      ['refuse', 'allow'],
+      'INFERENCE_MODEL_UPLOADS',
+      'Whether models are loaded from files that come with a request: whoever reaches the doors may then run a graph of their own',
+      'refuse',
+    ),
     gpu: env.oneOf(
       ['require', 'prefer', 'off'],
       'INFERENCE_GPU',

@@ -25,8 +25,8 @@ export const modelsPart = (surroundings: Surroundings): Part => {
       const registry = new ModelRegistry()
       runtimes = openRuntimes(surroundings, opened.providers!, Math.max(1, config.workers))
       const { open, defaults } = runtimes
-      const { modelRepository: path, modelControl: control, repositoryPollMs: pollMs } = config
-      const repository = path === null ? {} : { repository: { path, control, pollMs } }
+      const { modelRepository: path, modelControl: control, repositoryPollMs: pollMs, modelUploads } = config
+      const repository = path === null ? {} : { repository: { path, control, pollMs, takesUploads: modelUploads === 'allow' } }
       const catalogue = await openCatalogue({ registry, blobs, latest: opened.latest!, open, defaults, logger, ...repository })
       const preload = async (model: Models): Promise<void> => {
         try {

@@ -210,7 +210,7 @@ const readGoldenText = async (folders: readonly string[], readWhole: ReadWhole, 
 }
 
 /** The graph, the files it refers to, and the configuration, which has a say in what comes out. */
-const digestOf = (bytes: Uint8Array, externalData: ReadonlyMap<string, Uint8Array>, { config }: DeclaredConfig): string => {
+export const digestOf = (bytes: Uint8Array, externalData: ReadonlyMap<string, Uint8Array>, { config }: DeclaredConfig): string => {
   const hash = createHash('sha256')
   hash.update(sha256Hex(bytes))
   for (const [path, file] of [...externalData].toSorted(([a], [b]) => (a < b ? -1 : 1)))

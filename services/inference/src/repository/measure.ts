@@ -33,6 +33,7 @@ export const measureModel = async ({ repository: path, model, version, runs }: M
     folder: openFolder(path),
     control: 'explicit',
     pollMs: 0,
+    takesUploads: false,
     open: modelOpener({ threads, defaults, nowMs: Date.now }),
     defaults,
     resolveOther: (name) => {

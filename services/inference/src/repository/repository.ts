@@ -19,6 +19,7 @@ import { readConfigText } from './config-text.ts'
 import { servedVersions } from './folder.ts'
 import type { Folder, FolderModel } from './folder.ts'
 import { completeEnsemble, declareConfig } from './model-config.ts'
+import { uploadedFolder } from './uploads.ts'
 import type { ConfigDefaults, DeclaredConfig } from './model-config.ts'
 
 export interface RepositoryOptions {
@@ -26,6 +27,8 @@ export interface RepositoryOptions {
   readonly control: 'none' | 'poll' | 'explicit'
   /** With `poll`: how often the folder is looked at. */
   readonly pollMs: number
+  /** Files that come with a request to load are taken. */
+  readonly takesUploads: boolean
   readonly open: OpenModel
   readonly defaults: ConfigDefaults
   /** Parts of ensembles that are no models of the folder; throws when there is none. */
@@ -82,6 +85,8 @@ interface Model {
   declared?: DeclaredConfig
   /** JSON in the place of the folder's configuration. */
   override: string | undefined
+  /** Where its files are. */
+  source: Folder
   /** As of the last try to load it. */
   triedMark: string
   /** It should be served. */
@@ -115,7 +120,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
   const modelOf = (name: string): Model => {
     let model = models.get(name)
     if (model === undefined) {
-      model = { name, versions: new Map(), problem: '', override: undefined, triedMark: '', isWanted: false }
+      model = { name, versions: new Map(), problem: '', override: undefined, source: folder, triedMark: '', isWanted: false }
       models.set(name, model)
     }
     return model
@@ -123,11 +128,11 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
 
   const resolve: ResolvePart = (name, version) => (models.has(name) ? find(name, version).servable : options.resolveOther(name, version))
 
-  const openVersion = async (name: string, version: number, declared: DeclaredConfig): Promise<ServedVersion> => {
+  const openVersion = async ({ name, source }: Model, version: number, declared: DeclaredConfig): Promise<ServedVersion> => {
     const labels = new Map<string, readonly string[]>()
     for (const { name: output, labelFilename } of declared.config.output)
-      if (labelFilename !== '') labels.set(output, await folder.readLabels(name, labelFilename))
-    const files = await folder.readVersion(name, version, declared)
+      if (labelFilename !== '') labels.set(output, await source.readLabels(name, labelFilename))
+    const files = await source.readVersion(name, version, declared)
     if (declared.kind !== 'ensemble') {
       const servable = await open({ name, version, declared, ...files })
       const samples = () => measuredSamples(warmUpSamples(declared.text, servable, files.warmUpFiles), servable)
@@ -151,7 +156,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
   const declare = async (model: Model): Promise<DeclaredConfig> => {
     const text =
       model.override === undefined
-        ? await folder.readConfig(model.name)
+        ? await model.source.readConfig(model.name)
         : readConfigText(`${model.name}: configuration of the request.json`, model.override)
     return declareConfig(model.name, text, defaults)
   }
@@ -202,10 +207,9 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
         failures.push(error)
       }
     }
-    // What took its place is not there: it goes on.
-    const goes = [...model.versions.keys()].filter(
-      (version) => !wanted.includes(version) && (failures.length === 0 || !seen.versions.includes(version)),
-    )
+    // What was to take its place is not there: it goes on, unless its files are gone as well.
+    const isGone = (version: number): boolean => model.source === folder && !seen.versions.includes(version)
+    const goes = [...model.versions.keys()].filter((version) => !wanted.includes(version) && (failures.length === 0 || isGone(version)))
     await Promise.all(goes.map((version) => drop(model, version)))
     if (failures.length === 0) return
     if (failures.some(isRetriable)) model.triedMark = '' // the next look tries again
@@ -220,7 +224,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
     }
     if (slot.served === undefined) slot.state = 'LOADING'
     model.versions.set(version, slot)
-    const served = await openVersion(model.name, version, declared)
+    const served = await openVersion(model, version, declared)
     if (isClosed) {
       await served.servable.close()
       return
@@ -398,13 +402,19 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
     served: () => [...models.values()].flatMap(({ versions }) => [...versions.values()].flatMap(({ served }) => served ?? [])),
     async load(name, { config, files }) {
       explicitly(name)
-      if (files !== undefined && files.size > 0)
-        throw controlRefused(`Model ${name}: files are not taken with a request; put them into the folder of the model repository`, name)
+      const isUploaded = files !== undefined && files.size > 0
+      if (isUploaded && !options.takesUploads)
+        throw controlRefused(
+          `Model ${name}: files are taken with a request only with INFERENCE_MODEL_UPLOADS=allow; put them into the folder of the model repository`,
+          name,
+        )
       lastLook = await folder.look()
-      const seen = lastLook.get(name)
+      const uploaded = isUploaded ? uploadedFolder(name, files) : undefined
+      const seen = uploaded?.seen ?? lastLook.get(name)
       if (seen === undefined) throw modelUnknown(name, '')
       const model = modelOf(name)
       model.override = config
+      model.source = uploaded?.folder ?? folder
       await bringParts(name, new Set([name]))
       await exclusive(name, () => bring(model, seen))
       await bringEnsembles()

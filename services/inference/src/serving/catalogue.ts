@@ -32,7 +32,12 @@ export interface CatalogueOptions {
   readonly open: OpenModel
   readonly defaults?: ConfigDefaults
   /** The folder of models in Triton's layout; none: only what is registered. */
-  readonly repository?: { readonly path: string; readonly control: 'none' | 'poll' | 'explicit'; readonly pollMs: number }
+  readonly repository?: {
+    readonly path: string
+    readonly control: 'none' | 'poll' | 'explicit'
+    readonly pollMs: number
+    readonly takesUploads?: boolean
+  }
   /** Wall clock. */
   readonly nowMs?: () => number
   readonly logger?: Pick<Logger, 'info' | 'warn' | 'error'>
@@ -116,6 +121,7 @@ export const openCatalogue = async (options: CatalogueOptions): Promise<Catalogu
     options.repository === undefined
       ? undefined
       : openRepository({
+          takesUploads: false,
           ...options.repository,
           folder: openFolder(options.repository.path),
           open,

@@ -187,7 +187,10 @@ test('with explicit control nothing is served until somebody asks for it, and no
     message: /configuration of the request.*max_batch_size: expected an integer/,
   })
   const files = new Map([['1/model.onnx', scaling(1)]])
-  await assert.rejects(repository.load('press', { files }), { code: 'ANDON_INFERENCE_MODEL_CONTROL', message: /files are not taken/ })
+  await assert.rejects(repository.load('press', { files }), {
+    code: 'ANDON_INFERENCE_MODEL_CONTROL',
+    message: /INFERENCE_MODEL_UPLOADS=allow/,
+  })
 })
 
 test('without explicit control loading and unloading are refused by the name of the setting', async (t) => {
@@ -244,4 +247,27 @@ test('a file that grows while it is read is not loaded', async (t) => {
   utimesSync(join(folder.root, path), 1, 1)
   await repository.load('press', {})
   assert.equal(await score(repository, 'press'), 6)
+})
+
+test('where it is allowed, files of a request are served until the next load', async (t) => {
+  const folder = testFolder(t)
+  folder.put('press/1/model.onnx', scaling(1))
+  const repository = await repositoryOver(t, folder, 'explicit', true)
+  const config = '{"backend": "onnxruntime", "max_batch_size": 2}'
+  await repository.load('press', { config, files: new Map([['7/model.onnx', scaling(7)]]) })
+  assert.deepEqual(states(repository.index()), ['press 7 READY'])
+  assert.equal(await score(repository, 'press'), 7)
+  await repository.load('new', { config, files: new Map([['1/model.onnx', scaling(9)]]) })
+  assert.equal(await score(repository, 'new'), 9)
+  await repository.load('press', {})
+  assert.deepEqual(states(repository.index()), ['new 1 READY', 'press 1 READY'])
+  const refused: [options: Parameters<ModelRepository['load']>[1], message: RegExp][] = [
+    [{ files: new Map([['1/model.onnx', scaling(9)]]) }, /the parameter config has to come with the files/],
+    [{ config, files: new Map([['../1/model.onnx', scaling(9)]]) }, /expected files as <version>\/<name>, got "\.\.\/1\/model\.onnx"/],
+    [{ config, files: new Map([['1/..', scaling(9)]]) }, /expected files as <version>\/<name>/],
+    [{ config, files: new Map([['1/other.onnx', scaling(9)]]) }, /no file 1\/model\.onnx/],
+    [{ config, files: new Map([['2/model.onnx', Buffer.from('no model')]]) }, /cannot be loaded/],
+  ]
+  for (const [options, message] of refused) await assert.rejects(repository.load('press', options), { message })
+  assert.equal(await score(repository, 'press'), 1)
 })

@@ -64,12 +64,14 @@ export const repositoryOver = async (
   t: TestContext,
   folder: TestFolder,
   control: 'none' | 'poll' | 'explicit' = 'none',
+  takesUploads = false,
 ): Promise<ModelRepository> => {
   const { open, closing } = opener(t)
   const repository = openRepository({
     folder: openFolder(folder.root),
     control,
     pollMs: 3_600_000,
+    takesUploads,
     open,
     defaults,
     isTaken: (name) => name === 'registered',
