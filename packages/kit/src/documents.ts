@@ -69,7 +69,10 @@ export const followDocuments = async (log: Log, codec: Codec, options: FollowDoc
     get: <T>(name: string) => versions.get(name)?.at(-1) as ActiveDocument<T> | undefined,
     at: <T>(name: string, timeUs: number) => {
       const known = versions.get(name)
-      return (known?.findLast((each) => each.effectiveFromUs <= timeUs) ?? known?.[0]) as ActiveDocument<T> | undefined
+      if (known === undefined) return undefined
+      let at = known.length - 1
+      while (at >= 0 && known[at]!.effectiveFromUs > timeUs) at--
+      return known[Math.max(0, at)] as ActiveDocument<T>
     },
     list: <T>(kind: DocumentKind) =>
       [...versions.keys()]

@@ -2,6 +2,7 @@
 
 import type { AssetWindows } from './asset-windows.ts'
 import { isOldData, isUnheld, sourceTime } from './source-clock.ts'
+import type { AssetPlan } from './plan.ts'
 import type { SourceClock } from './source-clock.ts'
 
 /**
@@ -18,14 +19,14 @@ export const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => 
   let lowestUs = Number.POSITIVE_INFINITY
   let lowestOfOldUs = Number.POSITIVE_INFINITY
   let latestOneOff: SourceClock | undefined
-  for (const [sourceId, clock] of asset.sources) {
+  for (const clock of asset.sources.values()) {
     if (!isUnheld(clock)) isSettled = false
     if (clock.isOneOff) {
       if (latestOneOff === undefined || clock.newestReceivedUs >= latestOneOff.newestReceivedUs) latestOneOff = clock
       continue
     }
     const timeUs = sourceTime(clock, partitionTimeUs, graceUs, latenessUs, asset.timeUs)
-    if (isOldData(clock) && !plan.sources.includes(sourceId)) lowestOfOldUs = Math.min(lowestOfOldUs, timeUs)
+    if (isOldData(clock) && !isNamed(asset, plan, clock)) lowestOfOldUs = Math.min(lowestOfOldUs, timeUs)
     else lowestUs = Math.min(lowestUs, timeUs)
   }
   if (lowestUs === Number.POSITIVE_INFINITY) lowestUs = lowestOfOldUs
@@ -33,11 +34,18 @@ export const moveTime = (asset: AssetWindows, partitionTimeUs: number): void => 
   if (lowestUs === Number.POSITIVE_INFINITY && latestOneOff !== undefined)
     lowestUs = sourceTime(latestOneOff, partitionTimeUs, graceUs, latenessUs, asset.timeUs)
   if (lowestUs === Number.POSITIVE_INFINITY) return // no source yet
-  for (const sourceId of plan.sources) {
-    if (asset.sources.has(sourceId)) continue
-    lowestUs = Math.min(lowestUs, sourceTime(undefined, partitionTimeUs, graceUs, latenessUs, asset.timeUs))
-    break
-  }
+  if (isAnyUnseen(asset, plan)) lowestUs = Math.min(lowestUs, sourceTime(undefined, partitionTimeUs, graceUs, latenessUs, asset.timeUs))
   if (lowestUs > asset.timeUs) asset.timeUs = lowestUs
   if (isSettled) asset.settledUs = partitionTimeUs
+}
+
+const isNamed = ({ sources }: AssetWindows, plan: AssetPlan, clock: SourceClock): boolean => {
+  for (const [sourceId, other] of sources) if (other === clock) return plan.sources.includes(sourceId)
+  return false
+}
+
+/** True when nothing came yet from a source that the plant names. */
+const isAnyUnseen = ({ sources }: AssetWindows, plan: AssetPlan): boolean => {
+  for (let at = 0; at < plan.sources.length; at++) if (!sources.has(plan.sources[at] as string)) return true
+  return false
 }

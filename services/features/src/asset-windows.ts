@@ -148,8 +148,11 @@ export interface BlockResult {
 export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, partitionTimeUs: number, gapBound: number): BlockResult => {
   const rows = rowsOf(block)
   if (asset.isToClear) tidy(asset)
-  const planOf = planOfRows(asset, planAt, rows)
-  if (planOf(rows.oldestUs) === undefined && planOf(rows.newestUs) === undefined) {
+  const first = planAt(rows.oldestUs)
+  const last = rows.oldestUs === rows.newestUs ? first : planAt(rows.newestUs)
+  const oldest = pin(asset, first)
+  const newest = last === first ? oldest : pin(asset, last)
+  if (oldest === undefined && newest === undefined) {
     return { closings: NONE, accepted: 0, repeated: 0, unplanned: block.rows }
   }
   asset.quietUntilUs = Number.NaN
@@ -163,12 +166,15 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
   if (taken !== undefined) asset.settledUs = Number.NaN
 
   let touched: Touched | undefined
-  let closings: Closing[] = NONE
+  let closings: readonly Closing[] = NONE
   let sorting: Sorting | undefined
-  const whole = taken === undefined ? planOfWhole(asset, block, rows, planOf) : undefined
-  if (whole !== undefined) touched = join(asset, block, rows, whole, wholeRuns, closedUs, touched)
-  else {
-    sorting = sortRows(asset, block, rows, taken, planOf)
+  // The ordinary case: every row is new, none is late, and one plan holds for all of them.
+  const isWhole = taken === undefined && block.rows > 0 && oldest === newest && isJoinable(asset, oldest as number, rows.oldestUs)
+  if (isWhole) {
+    wholeRun.to = block.rows
+    touched = join(asset, block, rows, oldest as number, wholeRuns, closedUs, touched)
+  } else {
+    sorting = sortRows(asset, block, rows, taken, (timeUs) => (first === last ? oldest : pin(asset, planAt(timeUs))))
     for (const [plan, runs] of sorting.joining) touched = join(asset, block, rows, plan, runs, closedUs, touched)
   }
   if (block.correction !== null) {
@@ -183,12 +189,11 @@ export const addBlock = (asset: AssetWindows, block: Block, planAt: PlanAt, part
   if (block.rows > 0) {
     const isLasting = !clock.isOneOff
     if (isLasting) hear(asset, block.receivedUs)
-    if (isLasting || hasOnlyOneOffs(asset)) follow(asset, clock, rows.newestUs, block.receivedUs, planOf(rows.newestUs))
+    if (isLasting || hasOnlyOneOffs(asset)) follow(asset, clock, rows.newestUs, block.receivedUs, newest)
   }
   moveTime(asset, partitionTimeUs)
   const vectors = close(asset, closedUs, touched)
-  if (closings.length === 0) closings = vectors
-  else closings.push(...vectors)
+  closings = closings.length === 0 ? vectors : [...closings, ...vectors]
   const { accepted, repeated, unplanned } = sorting ?? { accepted: block.rows, repeated: 0, unplanned: 0 }
   return { closings, accepted, repeated, unplanned }
 }
@@ -248,19 +253,6 @@ const wholeRun: Run = { from: 0, to: 0 }
 
 const wholeRuns: Run[] = [wholeRun]
 
-/** The ordinary case: every row is new and none is late. The plan that holds for all of them; undefined otherwise. */
-const planOfWhole = (
-  asset: AssetWindows,
-  block: Block,
-  { oldestUs, newestUs }: Rows,
-  planOf: (timeUs: number) => number | undefined,
-): number | undefined => {
-  const plan = planOf(oldestUs)
-  if (plan === undefined || block.rows === 0 || plan !== planOf(newestUs) || !isJoinable(asset, plan, oldestUs)) return undefined
-  wholeRun.to = block.rows
-  return plan
-}
-
 /** True while the first window that a row belongs to is not final. */
 const isJoinable = (asset: AssetWindows, plan: number, timeUs: number): boolean => {
   const own = asset.plans[plan] as AssetPlan
@@ -311,7 +303,7 @@ const laneOf = (asset: AssetWindows, block: Block, planIndex: number, plan: Asse
 /** Moves the asset's time to the partition's and closes what that closes: how silent sources' windows close, and silence is noticed. */
 export const advance = (asset: AssetWindows, partitionTimeUs: number): readonly Closing[] => {
   if (asset.isToClear) tidy(asset)
-  let closings: Closing[] = NONE
+  let closings: readonly Closing[] = NONE
   if (isWaiting(asset)) {
     const closedUs = asset.timeUs
     moveTime(asset, partitionTimeUs)
@@ -409,21 +401,9 @@ const takeBlock = (clock: SourceClock, block: Block, { numbers, timesUs, newestU
   return taken
 }
 
-/** Index of the plan per event time; asked per row only when a change lies inside the block. */
-const planOfRows = (asset: AssetWindows, planAt: PlanAt, { oldestUs, newestUs }: Rows): ((timeUs: number) => number | undefined) => {
-  const first = planAt(oldestUs)
-  if (oldestUs === newestUs || first === planAt(newestUs)) {
-    const at = first === undefined ? undefined : pin(asset, first)
-    return () => at
-  }
-  return (timeUs) => {
-    const plan = planAt(timeUs)
-    return plan === undefined ? undefined : pin(asset, plan)
-  }
-}
-
 /** Remembers a plan: equal ones share a place. The one given last stands there, so that it is known at sight the next time. */
-const pin = (asset: AssetWindows, plan: AssetPlan): number => {
+const pin = (asset: AssetWindows, plan: AssetPlan | undefined): number | undefined => {
+  if (plan === undefined) return undefined
   const same = asset.plans.indexOf(plan)
   if (same >= 0) return same
   const equal = asset.plans.findIndex((candidate) => isEqualPlan(candidate, plan))

@@ -6,20 +6,27 @@ import type { AssetPlan } from './plan.ts'
 import type { Touched } from './touched-windows.ts'
 import { closesAtUs, finalAtUs, nextEndUs } from './window-ends.ts'
 
-const NONE: Closing[] = []
+const NO_VECTORS: VectorClosing[] = []
+
+/** Mostly there is one: a list that grows by itself has room for 16 more. */
+const added = (closings: VectorClosing[], one: VectorClosing): VectorClosing[] => {
+  if (closings.length === 0) return [one]
+  closings.push(one)
+  return closings
+}
 
 /** Windows that closed since asset time was `closedUs`, and closed ones that were touched: ascending by end. */
-export const close = (asset: AssetWindows, closedUs: number, touched: Touched | undefined): Closing[] => {
-  if (touched === undefined && asset.timeUs < asset.dueUs) return NONE
-  const closings: VectorClosing[] = []
+export const close = (asset: AssetWindows, closedUs: number, touched: Touched | undefined): readonly Closing[] => {
+  if (touched === undefined && asset.timeUs < asset.dueUs) return NO_VECTORS
+  let closings: VectorClosing[] = NO_VECTORS
   asset.dueUs = Number.POSITIVE_INFINITY
   for (let at = 0; at < asset.plans.length; at++) {
     const plan = asset.plans[at] as AssetPlan
     const ends = touched?.get(at)
-    if (ends !== undefined) for (const endUs of [...ends].sort((a, b) => a - b)) closings.push(closing(asset, at, plan, endUs))
+    if (ends !== undefined) for (const endUs of [...ends].sort((a, b) => a - b)) closings = added(closings, closing(asset, at, plan, endUs))
     let endUs = nextEndUs(asset, at, plan, closedUs)
     for (; closesAtUs(plan, endUs) <= asset.timeUs; endUs = nextEndUs(asset, at, plan, closesAtUs(plan, endUs)))
-      closings.push(closing(asset, at, plan, endUs))
+      closings = added(closings, closing(asset, at, plan, endUs))
     asset.dueUs = Math.min(asset.dueUs, closesAtUs(plan, endUs))
   }
   if (asset.plans.length > 1) closings.sort((a, b) => a.window.endUs - b.window.endUs || comparePlans(a.plan, b.plan))
@@ -44,7 +51,8 @@ const closing = (asset: AssetWindows, planIndex: number, plan: AssetPlan, endUs:
   const window: Window = { endUs, plan: planIndex, published: null }
   const untilUs = finalAtUs(plan, endUs)
   if (untilUs > asset.timeUs) {
-    windows.splice(at, 0, window)
+    if (at === windows.length) windows.push(window)
+    else windows.splice(at, 0, window)
     if (untilUs > asset.revisableUntilUs) asset.revisableUntilUs = untilUs
   }
   return { kind: 'vector', window, plan }

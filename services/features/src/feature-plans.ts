@@ -82,7 +82,8 @@ export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeU
     const described = plant && assetsOf(plant).get(assetId)
     const set = described && documents.featureSetAt(described.featureSet, timeUs)
     if (described === undefined || set === undefined) return undefined
-    for (const { setDigest, plan } of described.plans) if (setDigest === set.digest) return plan
+    const { plans } = described
+    for (let at = 0; at < plans.length; at++) if (plans[at]!.setDigest === set.digest) return plans[at]!.plan
     let plan: AssetPlan | undefined
     try {
       plan = planOf(described, set)

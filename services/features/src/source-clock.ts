@@ -89,7 +89,8 @@ export const noteReceived = (clock: SourceClock, timeUs: number, receivedUs: num
 }
 
 /** Keeps the memory bounded; what falls out is lost: returned lowest first. */
-export const trimSource = (clock: SourceClock, gapBound: number): LostRange[] => {
+export const trimSource = (clock: SourceClock, gapBound: number): readonly LostRange[] => {
+  if (clock.epochs.length <= EPOCHS_KEPT && !hasMoreGaps(clock, gapBound)) return NOTHING_LOST
   const lost: LostRange[] = []
   while (clock.epochs.length > EPOCHS_KEPT) {
     const oldest = clock.epochs.shift() as Epoch
@@ -100,6 +101,13 @@ export const trimSource = (clock: SourceClock, gapBound: number): LostRange[] =>
     if (epoch.gaps.length > gapBound) for (const gap of dropOverBound(epoch, gapBound)) lost.push({ epoch: epoch.epoch, gap })
   }
   return lost
+}
+
+const NOTHING_LOST: readonly LostRange[] = []
+
+const hasMoreGaps = ({ epochs }: SourceClock, bound: number): boolean => {
+  for (let at = 0; at < epochs.length; at++) if ((epochs[at] as Epoch).gaps.length > bound) return true
+  return false
 }
 
 /** True when no gap and no older epoch holds the source's time: it does not depend on the time of its asset. */
