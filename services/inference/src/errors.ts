@@ -192,11 +192,13 @@ export const wrongArtefact = (where: string, expected: string, found: string): A
     fields: { expected, found },
   })
 
-/** A GPU was asked for and none can be used. */
-export const providerMissing = (model: string, reason: string): AndonError =>
-  new AndonError('ANDON_INFERENCE_PROVIDER_MISSING', `Model ${model} has to run on a GPU, and none can be used here: ${reason}`, {
-    fields: { model, reason },
-  })
+/** A GPU was asked for, by a model or by the settings for all, and none can be used. */
+export const providerMissing = (model: string | undefined, reason: string): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_PROVIDER_MISSING',
+    `${model === undefined ? 'INFERENCE_GPU requires a GPU' : `Model ${model} has to run on a GPU`}, and none can be used here: ${reason}`,
+    { fields: { ...(model === undefined ? {} : { model }), reason } },
+  )
 
 /** The model's numbers here are not those it had where it was made. */
 export const goldenMismatch = (model: string, message: string, fields: Readonly<Record<string, unknown>>): AndonError =>
@@ -206,3 +208,8 @@ export const goldenMismatch = (model: string, message: string, fields: Readonly<
 
 export const badMethod = (allow: string, method: string): AndonError =>
   new AndonError('ANDON_INFERENCE_METHOD', `Method Not Allowed: expected ${allow}, got ${method}`, { status: 405, fields: { allow } })
+
+export const doorBusy = (maxBytes: number): AndonError =>
+  new AndonError('ANDON_INFERENCE_BUSY', `Bodies of more than ${maxBytes} bytes together are being received; try again`, {
+    retriable: true,
+  })

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { deflate, gunzip, gzip, inflate } from 'node:zlib'
 import { codeOf, messageOf } from '@andon/kit'
-import { badEncoding, bodyTooLarge, invalidRequest } from '../errors.ts'
+import { badEncoding, bodyTooLarge, doorBusy, invalidRequest } from '../errors.ts'
 
 /** The caller went away: there is nobody to answer. */
 export class Gone extends Error {}
@@ -15,31 +15,56 @@ const deflaters = { gzip: promisify(gzip), deflate: promisify(deflate) } as cons
 
 export type Coding = keyof typeof deflaters
 
-/** The body, decompressed. Rejects with Gone when the caller left before its end. */
-export const readBody = (request: IncomingMessage, maxBytes: number): Promise<Buffer> => {
-  const { 'content-encoding': encoding = 'identity', 'content-length': announced } = request.headers
-  if (encoding !== 'identity' && !Object.hasOwn(inflaters, encoding)) return Promise.reject(badEncoding(encoding))
-  if (Number(announced) > maxBytes) return Promise.reject(bodyTooLarge(`${announced} bytes`, maxBytes))
-  const body = receive(request, maxBytes)
-  return encoding === 'identity' ? body : body.then((bytes) => decompress(bytes, encoding as keyof typeof inflaters, maxBytes))
+/** Bodies that may be on their way together, in the largest ones that are taken. */
+const mostTogether = 4
+
+export class Bodies {
+  readonly #maxBytes: number
+  #receivingBytes = 0
+
+  /** `maxBytes`: of one body, as sent and decompressed. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** The body, decompressed. Rejects with Gone when the caller left before its end. */
+  async read(request: IncomingMessage): Promise<Buffer> {
+    const { 'content-encoding': encoding = 'identity', 'content-length': announced } = request.headers
+    if (encoding !== 'identity' && !isKnown(encoding)) throw badEncoding(encoding)
+    if (Number(announced) > this.#maxBytes) throw bodyTooLarge(`${announced} bytes`, this.#maxBytes)
+    const body = await this.#receive(request)
+    return encoding === 'identity' ? body : decompress(body, encoding, this.#maxBytes)
+  }
+
+  #receive(request: IncomingMessage): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      let chunks: Buffer[] = []
+      let bytes = 0
+      let isSettled = false
+      const settle = (error?: Error): void => {
+        if (isSettled) return
+        isSettled = true
+        this.#receivingBytes -= bytes
+        if (error === undefined) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes))
+        else reject(error)
+        chunks = []
+      }
+      request.on('data', (chunk: Buffer) => {
+        if (isSettled) return
+        bytes += chunk.length
+        this.#receivingBytes += chunk.length
+        chunks.push(chunk)
+        if (bytes > this.#maxBytes) settle(bodyTooLarge('more', this.#maxBytes))
+        else if (this.#receivingBytes > mostTogether * this.#maxBytes) settle(doorBusy(mostTogether * this.#maxBytes))
+      })
+      request.on('end', () => settle())
+      request.on('close', () => void (isSettled || settle(new Gone()))) // an error is costly to make
+      request.on('error', () => settle(new Gone()))
+    })
+  }
 }
 
-const receive = (request: IncomingMessage, maxBytes: number): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= maxBytes) chunks.push(chunk)
-      else {
-        chunks.length = 0
-        reject(bodyTooLarge('more', maxBytes))
-      }
-    })
-    request.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes <= maxBytes ? bytes : 0)))
-    request.on('close', () => request.complete || reject(new Gone()))
-    request.on('error', () => reject(new Gone()))
-  })
+const isKnown = (encoding: string): encoding is keyof typeof inflaters => Object.hasOwn(inflaters, encoding)
 
 const decompress = async (body: Buffer, encoding: keyof typeof inflaters, maxBytes: number): Promise<Buffer> => {
   try {

@@ -14,7 +14,7 @@ import type { RequestTimes } from '../serving/triton-metrics.ts'
 import type { TensorSpec } from '../tensors/tensors.ts'
 import { serverExtensions, serverName } from './grpc-rpcs.ts'
 import { answerError, answerJson } from './http-answers.ts'
-import { readBody } from './http-bodies.ts'
+import { Bodies } from './http-bodies.ts'
 import { configJson } from './http-config.ts'
 import { openApi, routes } from './http-openapi.ts'
 import type { RouteName } from './http-openapi.ts'
@@ -33,22 +33,23 @@ export interface HttpDoorOptions {
 }
 
 export const restDoor = (options: HttpDoorOptions): RequestListener => {
-  const control = controlRoutes(options)
+  const bodies = new Bodies(options.maxBodyBytes)
+  const control = controlRoutes(options, bodies)
   return (request, response) => {
     const target = request.method === 'POST' ? inferTarget(request.url!) : undefined
     if (target === undefined) control(request, response)
-    else void score(options, target, request, response) // never rejects
+    else void score(options, bodies, target, request, response) // never rejects
   }
 }
 
 type Answer = (request: Request, response: Response) => unknown
 
-const controlRoutes = (options: HttpDoorOptions): RequestListener => {
+const controlRoutes = (options: HttpDoorOptions, bodies: Bodies): RequestListener => {
   const { logger } = options
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
-  const answers = answersOf(options)
+  const answers = answersOf(options, bodies)
   for (const { name, method, path } of routes) {
     if (name === 'infer' || name === 'versionInfer') continue // taken before
     const answer = answers[name]
@@ -69,8 +70,11 @@ const controlRoutes = (options: HttpDoorOptions): RequestListener => {
   return app
 }
 
-const answersOf = ({ serving, settings, maxBodyBytes }: HttpDoorOptions): Record<Exclude<RouteName, 'infer' | 'versionInfer'>, Answer> => {
-  const body = (request: IncomingMessage): Promise<Record<string, unknown>> => jsonBody(request, maxBodyBytes)
+const answersOf = (
+  { serving, settings }: HttpDoorOptions,
+  bodies: Bodies,
+): Record<Exclude<RouteName, 'infer' | 'versionInfer'>, Answer> => {
+  const body = (request: IncomingMessage): Promise<Record<string, unknown>> => jsonBody(request, bodies)
   const sharedMemory = (response: ServerResponse): void => answerJson(response, '[]')
   const noSharedMemory = (request: Request): never => {
     throw unsupported(`${request.path}: there is no shared memory here; send tensors in the body`)
@@ -184,8 +188,8 @@ const checkKnown = (serving: Serving, name: string): void => {
   if (!serving.index().some((entry) => entry.name === name)) throw invalidRequest(`Request for unknown model : ${name}`)
 }
 
-const jsonBody = async (request: IncomingMessage, maxBytes: number): Promise<Record<string, unknown>> => {
-  const bytes = await readBody(request, maxBytes)
+const jsonBody = async (request: IncomingMessage, bodies: Bodies): Promise<Record<string, unknown>> => {
+  const bytes = await bodies.read(request)
   if (bytes.length === 0) return {}
   let value: unknown
   try {

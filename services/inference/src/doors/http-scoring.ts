@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { invalidRequest } from '../errors.ts'
 import type { InferAnswer, Serving } from '../serving/serving.ts'
 import { answerError } from './http-answers.ts'
-import { Gone, codingAsked, compressed, readBody } from './http-bodies.ts'
+import { Gone, codingAsked, compressed } from './http-bodies.ts'
+import type { Bodies } from './http-bodies.ts'
 import { rawRequest, readRequest, writeAnswer } from './http-infer.ts'
 import type { AnswerBody, ReadRequest } from './http-infer.ts'
 import type { HttpDoorOptions } from './http-rest.ts'
@@ -30,7 +31,8 @@ const nameIn = (text: string): string => {
 
 /** Never rejects. */
 export const score = async (
-  { serving, settings, maxBodyBytes, onRequest, onTimes, logger }: HttpDoorOptions,
+  { serving, settings, onRequest, onTimes, logger }: HttpDoorOptions,
+  bodies: Bodies,
   target: InferTarget,
   request: IncomingMessage,
   response: ServerResponse,
@@ -43,7 +45,7 @@ export const score = async (
   let id = ''
   try {
     const headerLength = headerLengthOf(request)
-    const body = await readBody(request, maxBodyBytes)
+    const body = await bodies.read(request)
     const readyMs = performance.now()
     const read = await requestOf(serving(), target, body, headerLength)
     id = read.form.id

@@ -8,6 +8,7 @@ import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
 import { createLogger } from '@andon/kit'
 import { request as send } from 'node:http'
 import { once } from 'node:events'
+import { readRequest, writeAnswer } from '../../src/doors/http-infer.ts'
 import { openApi, routes } from '../../src/doors/http-openapi.ts'
 import { restDoor } from '../../src/doors/http-rest.ts'
 import { doorSettings } from '../../src/doors/settings.ts'
@@ -246,6 +247,110 @@ test('what does not fit is refused with what is expected and found', async (t) =
   }
   await refused(503, /Exceeds maximum queue size of 8 rows/, one({ data: [1] }))
   assert.ok(ended.length > 10 && !ended.includes(true))
+})
+
+test('bodies on their way together are bounded, and what ends makes room', async (t) => {
+  const { url, infer, serving } = await open(t, [], 1000)
+  const half = Buffer.alloc(900, ' ')
+  const waiting = Array.from({ length: 4 }, () => {
+    const request = send(`${url}/v2/models/identity/infer`, { method: 'POST', headers: { 'content-length': '1000' } })
+    request.on('error', () => {}) // it is never finished
+    request.write(half)
+    return request
+  })
+  const small = (): Promise<Response> => infer(`{"inputs":[]${' '.repeat(500)}}`)
+  // The four have arrived when there is no room for another half of one.
+  let busy = await small()
+  while (busy.status === 200) {
+    await busy.arrayBuffer()
+    busy = await small()
+  }
+  assert.equal(busy.status, 503)
+  assert.equal(busy.headers.get('retry-after'), '1')
+  assert.match(((await busy.json()) as { error: string }).error, /more than 4000 bytes together/)
+  for (const request of waiting) request.destroy()
+  let status = 503
+  while (status === 503) {
+    const answer = await small()
+    await answer.arrayBuffer()
+    status = answer.status
+  }
+  assert.equal(status, 200)
+  assert.ok(serving.asked.length > 0)
+})
+
+test('ten thousand damaged bodies are each answered or refused, and nothing is left behind', () => {
+  const whole = [
+    binaryBody(
+      {
+        id: 'q',
+        parameters: { binary_data_output: true, priority: 1 },
+        inputs: [
+          {
+            name: 'a',
+            datatype: 'FP32',
+            shape: [2, 2],
+            data: [
+              [1.5, -2e-7],
+              [3, 0.1],
+            ],
+          },
+          { name: 'b', datatype: 'INT64', shape: [2], parameters: { binary_data_size: 16 } },
+          { name: 'c', datatype: 'BYTES', shape: [2], data: ['ä', 'b\\n'] },
+        ],
+        outputs: [{ name: 'a', parameters: { classification: 1 } }],
+      },
+      Buffer.alloc(16, 7),
+    ),
+  ].map(([body, headers]) => ({ body: Buffer.from(body), headerLength: Number(headers['inference-header-content-length']) }))[0]!
+  let seed = 7
+  const next = (below: number): number => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
+    return Math.floor((seed / 2 ** 32) * below)
+  }
+  const tokens = [
+    '[',
+    ']',
+    '{',
+    '}',
+    '"',
+    ',',
+    ':',
+    '-',
+    '1e9',
+    '99999999999999999999',
+    'null',
+    '\\u0000',
+    '\x00',
+    '\xff',
+    'NaN',
+    '"data":',
+    ' ',
+  ]
+  let answered = 0
+  for (let n = 0; n < 10_000; n++) {
+    let { body, headerLength } = whole
+    for (let damage = next(3); damage >= 0; damage--) {
+      const at = next(body.length)
+      const kind = next(4)
+      if (kind === 0) body = Buffer.concat([body.subarray(0, at), Buffer.from(tokens[next(tokens.length)]!, 'latin1'), body.subarray(at)])
+      else if (kind === 1) body = Buffer.concat([body.subarray(0, at), body.subarray(at + next(20))])
+      else if (kind === 2) headerLength = next(body.length + 1)
+      else {
+        body = Buffer.from(body)
+        body[at] = next(256)
+      }
+    }
+    try {
+      const { request, form } = readRequest(body, Math.min(headerLength, body.length))
+      const parts = writeAnswer({ model: 'm', version: '1', parameters: {}, outputs: request.inputs }, form)
+      assert.ok(parts.parts.length > 0)
+      answered++
+    } catch (error) {
+      assert.match(String((error as { code?: unknown }).code), /^ANDON_INFERENCE_/, String(error))
+    }
+  }
+  assert.ok(answered > 100 && answered < 9_900, String(answered))
 })
 
 test('a text that is no UTF-8 is not written as JSON', async (t) => {
