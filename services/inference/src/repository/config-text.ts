@@ -48,10 +48,15 @@ interface Walked {
   readonly faults: Fault[]
 }
 
-/** The format is what the file's name ends with; any other is taken as pbtxt. */
-export const readConfigText = (file: string, text: string): ConfigText => {
+type Format = 'pbtxt' | 'json' | 'yaml'
+
+const formatOf = (file: string): Format => (file.endsWith('.json') ? 'json' : /\.ya?ml$/.test(file) ? 'yaml' : 'pbtxt')
+
+/** The format is what the file's name ends with unless given; any other name is taken as pbtxt. */
+export const readConfigText = (file: string, text: string, format: Format = formatOf(file)): ConfigText => {
   const type = modelConfigType()
-  const isPbtxt = !/\.(json|ya?ml)$/.test(file)
+  const isPbtxt = format === 'pbtxt'
+  if (format === 'json') checkJson(file, text)
   const nodes = isPbtxt ? scanPbtxt(text) : scanYaml(file, text)
   const walked: Walked = { lines: new Map(), faults: [] }
   const object = walk(type, nodes, [], isPbtxt, walked)
@@ -232,7 +237,6 @@ const jsonScalar = ({ type, resolvedType }: Valued, value: string): unknown => {
 
 /** YAML, and JSON as a part of it. */
 const scanYaml = (file: string, text: string): Node[] => {
-  if (file.endsWith('.json')) checkJson(file, text)
   const counter = new LineCounter()
   const document = parseDocument(text, { lineCounter: counter, version: '1.2' })
   const [error] = document.errors

@@ -157,7 +157,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
     const text =
       model.override === undefined
         ? await model.source.readConfig(model.name)
-        : readConfigText(`${model.name}: configuration of the request.json`, model.override)
+        : readConfigText(`parameter config of the request for ${model.name}`, model.override, 'json')
     return declareConfig(model.name, text, defaults)
   }
 
@@ -413,10 +413,15 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
       const seen = uploaded?.seen ?? lastLook.get(name)
       if (seen === undefined) throw modelUnknown(name, '')
       const model = modelOf(name)
-      model.override = config
-      model.source = uploaded?.folder ?? folder
-      await bringParts(name, new Set([name]))
-      await exclusive(name, () => bring(model, seen))
+      const before = { override: model.override, source: model.source }
+      Object.assign(model, { override: config, source: uploaded?.folder ?? folder } satisfies Partial<Model>)
+      try {
+        await bringParts(name, new Set([name]))
+        await exclusive(name, () => bring(model, seen))
+      } catch (error) {
+        Object.assign(model, before) // what was refused is not tried again
+        throw error
+      }
       await bringEnsembles()
     },
     async unload(name, withDependents) {
@@ -429,6 +434,8 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
         if (goes === undefined) continue
         await exclusive(each, async () => {
           goes.isWanted = false
+          goes.override = undefined
+          goes.source = folder
           goes.problem = 'unloaded'
           await Promise.all([...goes.versions.keys()].map((version) => drop(goes, version)))
         })

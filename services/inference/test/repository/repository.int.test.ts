@@ -184,8 +184,10 @@ test('with explicit control nothing is served until somebody asks for it, and no
   await assert.rejects(repository.load('nothing', {}), { code: 'ANDON_INFERENCE_MODEL_UNKNOWN' })
   await assert.rejects(repository.load('press', { config: '{"max_batch_size": "many"}' }), {
     code: 'ANDON_INFERENCE_CONFIG_INVALID',
-    message: /configuration of the request.*max_batch_size: expected an integer/,
+    message: /^parameter config of the request for press:1: max_batch_size: expected an integer/,
   })
+  await repository.load('press', {}) // what was refused is forgotten
+  assert.equal(await score(repository, 'press'), 2)
   const files = new Map([['1/model.onnx', scaling(1)]])
   await assert.rejects(repository.load('press', { files }), {
     code: 'ANDON_INFERENCE_MODEL_CONTROL',
