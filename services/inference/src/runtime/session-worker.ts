@@ -41,13 +41,16 @@ const sessions = new Map<number, ModelSession>()
 const own = (bytes: Uint8Array): Uint8Array => (bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes)
 
 const load = async (id: number, model: number, source: SessionModel): Promise<WorkerResponse> => {
-  const { externalData } = source
-  const session = await openSession({
-    ...source,
-    bytes: own(source.bytes),
-    ...(externalData === undefined ? {} : { externalData: new Map([...externalData].map(([path, bytes]) => [path, own(bytes)])) }),
-  })
-  sessions.set(model, session)
+  let session = sessions.get(model)
+  if (session === undefined) {
+    const { bytes, externalData } = source
+    session = await openSession({
+      ...source,
+      bytes: own(bytes),
+      ...(externalData === undefined ? {} : { externalData: new Map([...externalData].map(([path, file]) => [path, own(file)])) }),
+    })
+    sessions.set(model, session)
+  }
   return { id, op: 'loaded', io: session.io, provider: session.provider }
 }
 

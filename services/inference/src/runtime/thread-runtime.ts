@@ -15,6 +15,8 @@ export interface ThreadRuntimeOptions {
   readonly workers: number
   /** Longest a batch may run before its requests are answered without it. */
   readonly runTimeoutMs: number
+  /** Longest a model may be loaded before its thread is given up. Default 5 minutes: a GPU's engine may be built meanwhile. */
+  readonly loadTimeoutMs?: number
   /** Threads that may be stuck in a run at the same time while others take their places. Default 2. */
   readonly maxSuspects?: number
   /** Memory of input buffers between two uses. Default 64 MiB. */
@@ -49,6 +51,8 @@ interface Model {
   provider: string
   /** Threads that are loading it. */
   loading: number
+  /** Threads that have ended while they loaded it. */
+  deaths: number
 }
 
 /** A place for a thread, and the models that belong there whichever thread has it. */
@@ -71,8 +75,8 @@ interface Seat {
 
 interface Operation {
   readonly id: number
-  /** Of a run. */
-  readonly label: string | undefined
+  readonly op: WorkerRequest['op']
+  readonly model: Model
   readonly resolve: (response: WorkerResponse) => void
   readonly reject: (error: Error) => void
 }
@@ -83,6 +87,7 @@ const IN_FLIGHT = 2
 /** How often a run is looked at before its time is over: it is noticed so much later at most. */
 const LOOKS = 16
 const DEFAULT_SUSPECTS = 2
+const DEFAULT_LOAD_TIMEOUT_MS = 300_000
 const DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
 /** A model whose thread ends while it loads is tried so often. */
 const LOADS = 3
@@ -137,6 +142,7 @@ class Threads implements ThreadRuntime {
       io: { inputs: [], outputs: [] },
       provider: '',
       loading: 0,
+      deaths: 0,
     }
     try {
       await Promise.all(slots.map((slot) => this.#firstLoad(model, slot)))
@@ -175,16 +181,16 @@ class Threads implements ThreadRuntime {
 
   async #firstLoad(model: Model, slot: Slot): Promise<void> {
     slot.models.add(model)
-    for (let tries = 1; ; tries++) {
+    for (;;) {
       const { seat } = slot
       if (seat === undefined) throw noWorker()
       try {
         await this.#load(model, seat)
         return
       } catch (error) {
-        // The thread has ended: its replacement is loading the model again, or is told to.
-        if (slot.seat === seat || tries === LOADS || this.#isClosing) throw slot.seat === seat ? error : modelUnloadable(model.label, error)
-        if (slot.seat?.loaded.has(model) === true) return
+        if (slot.seat === seat || this.#isClosing) throw error
+        // The thread has ended. Its replacement loads the model as well, and being asked twice does no harm - or it may not any more.
+        if (!slot.models.has(model)) throw modelUnloadable(model.label, error)
       }
     }
   }
@@ -192,7 +198,7 @@ class Threads implements ThreadRuntime {
   async #load(model: Model, seat: Seat): Promise<void> {
     model.loading++
     try {
-      const response = await this.#ask(seat, { id: this.#nextId++, op: 'load', model: model.key, source: model.source })
+      const response = await this.#ask(seat, model, { id: this.#nextId++, op: 'load', model: model.key, source: model.source })
       if (response.op !== 'loaded') throw modelUnloadable(model.label, response.op === 'failed' ? response.message : response.op)
       model.io = response.io
       model.provider = response.provider ?? model.provider
@@ -213,7 +219,7 @@ class Threads implements ThreadRuntime {
     await Promise.all(
       seats
         .filter(({ isClosing }) => !isClosing)
-        .map((seat) => this.#ask(seat, { id: this.#nextId++, op: 'unload', model: model.key }).catch(() => {})), // a lost thread has unloaded everything
+        .map((seat) => this.#ask(seat, model, { id: this.#nextId++, op: 'unload', model: model.key }).catch(() => {})), // a lost thread has unloaded everything
     )
   }
 
@@ -221,8 +227,9 @@ class Threads implements ThreadRuntime {
     let holds = false
     for (const { seat } of model.slots) {
       if (seat?.loaded.has(model) !== true) continue
-      if (seat.pending.length < IN_FLIGHT) return true
       holds = true
+      // Nothing waits behind a load, which may take long: in the queue its time is counted.
+      if (seat.pending.length < IN_FLIGHT && seat.pending.every(({ op }) => op !== 'load')) return true
     }
     // Nowhere, and nobody loads it: a batch is refused at once instead of waiting for ever.
     return !holds && model.loading === 0
@@ -240,9 +247,9 @@ class Threads implements ThreadRuntime {
     const request: WorkerRequest = { id: this.#nextId++, op: 'run', model: model.key, inputs, outputs: batch.outputs }
     const response = await this.#ask(
       seat,
+      model,
       request,
       inputs.map(({ buffer }) => buffer),
-      model.label,
     )
     if (response.op !== 'ran' && response.op !== 'failed') throw runFailed(model.label, `the thread answered ${response.op}`)
     for (const buffer of response.inputs) this.#buffers.give(buffer)
@@ -268,11 +275,11 @@ class Threads implements ThreadRuntime {
     }
   }
 
-  #ask(seat: Seat, request: WorkerRequest, transfer: ArrayBuffer[] = [], label?: string): Promise<WorkerResponse> {
+  #ask(seat: Seat, model: Model, request: WorkerRequest, transfer: ArrayBuffer[] = []): Promise<WorkerResponse> {
     return new Promise((resolve, reject) => {
       // Throws when a message cannot be sent: nothing is pending then.
       seat.worker.postMessage(request, transfer)
-      seat.pending.push({ id: request.id, label, resolve, reject })
+      seat.pending.push({ id: request.id, op: request.op, model, resolve, reject })
       if (seat.pending.length === 1) this.#begin(seat)
     })
   }
@@ -280,7 +287,7 @@ class Threads implements ThreadRuntime {
   /** The first of what is pending is being done from now on. */
   #begin(seat: Seat): void {
     seat.sinceMs = performance.now()
-    if (seat.pending[0]?.label !== undefined) this.#watchRuns()
+    this.#watchSeats()
   }
 
   #open(slot: Slot): Seat {
@@ -295,9 +302,8 @@ class Threads implements ThreadRuntime {
   }
 
   #answered(seat: Seat, response: WorkerResponse): void {
-    if (this.#suspects.has(seat)) return // its requests are answered
     const [first] = seat.pending
-    if (first?.id !== response.id) return // nothing was asked
+    if (first?.id !== response.id) return // a late answer: whoever asked has been told something else
     seat.pending.shift()
     if (seat.pending.length > 0) this.#begin(seat)
     first.resolve(response)
@@ -323,6 +329,11 @@ class Threads implements ThreadRuntime {
       this.#trouble('returned', reason)
       for (const slot of this.#slots) this.#fill(slot)
       return
+    }
+    const [first] = seat.pending
+    if (first?.op === 'load' && ++first.model.deaths >= LOADS) {
+      seat.slot.models.delete(first.model)
+      this.#trouble('not-reloaded', `${first.model.label} ended ${LOADS} threads that loaded it`)
     }
     this.#abandon(seat, () => workerLost(reason))
     if (seat.isClosing) return
@@ -355,17 +366,22 @@ class Threads implements ThreadRuntime {
     seat.worker.postMessage({ id: 0, op: 'close' } satisfies WorkerRequest)
   }
 
-  /** One timer for all threads, only while something runs. */
-  #watchRuns(): void {
+  #limitMs(op: Operation['op']): number {
+    return op === 'run' ? this.#options.runTimeoutMs : (this.#options.loadTimeoutMs ?? DEFAULT_LOAD_TIMEOUT_MS)
+  }
+
+  /** One timer for all threads, only while one of them does something. */
+  #watchSeats(): void {
     if (this.#watch !== undefined) return
     this.#watch = setTimeout(
       () => {
         this.#watch = undefined
-        const overMs = performance.now() - this.#options.runTimeoutMs
+        const nowMs = performance.now()
         for (const { seat } of this.#slots) {
-          if (seat?.pending[0]?.label === undefined) continue
-          if (seat.sinceMs <= overMs) this.#suspect(seat)
-          else this.#watchRuns()
+          const [first] = seat?.pending ?? []
+          if (seat === undefined || first === undefined) continue
+          if (nowMs - seat.sinceMs >= this.#limitMs(first.op)) this.#suspect(seat, first)
+          else this.#watchSeats()
         }
       },
       Math.max(1, this.#options.runTimeoutMs / LOOKS),
@@ -373,18 +389,23 @@ class Threads implements ThreadRuntime {
     this.#watch.unref()
   }
 
-  #suspect(seat: Seat): void {
-    const { label } = seat.pending[0]!
-    const { runTimeoutMs } = this.#options
+  #suspect(seat: Seat, { op, model }: Operation): void {
+    const { label } = model
+    const limitMs = this.#limitMs(op)
+    const reason = `${op} of ${label} takes more than ${limitMs} ms`
     this.#suspects.add(seat)
-    this.#trouble('suspect', `${label} runs for more than ${runTimeoutMs} ms`)
-    this.#abandon(seat, (isFirst) => (isFirst ? runTimeout(label!, runTimeoutMs) : workerLost(`a batch of ${label} before it did not end`)))
+    if (op === 'load') seat.slot.models.delete(model) // it would hold up the next thread as well
+    this.#abandon(seat, (isFirst) => {
+      if (!isFirst) return workerLost(reason)
+      return op === 'run' ? runTimeout(label, limitMs) : modelUnloadable(label, new Error(reason))
+    })
     this.#dismiss(seat)
     // It must not keep a process alive that is done.
     seat.worker.unref()
     seat.slot.seat = undefined
     this.#fill(seat.slot)
     this.#tellRoom()
+    this.#trouble('suspect', reason)
   }
 
   #trouble(kind: Trouble['kind'], reason: string): void {

@@ -1,7 +1,8 @@
 // Drives the queue of one model: hands batches to its runner when there is room, wakes up when a delay or somebody's time is over, and
 // answers every request exactly once. Models that share a runtime take turns, because its room asks them in the order in which they asked.
 
-import { batchTooLarge, cancelled, deadlineExceeded, queueFull, queueTimeout, stopping } from '../errors.ts'
+import { AndonError } from '@andon/kit'
+import { batchTooLarge, cancelled, deadlineExceeded, invalidTensor, queueFull, queueTimeout, stopping } from '../errors.ts'
 import type { BatchAnswer, Runner } from '../runtime/runner.ts'
 import { BatchQueue } from './batching.ts'
 import type { Entry, Expired } from './batching.ts'
@@ -47,8 +48,6 @@ export interface SchedulerOptions {
   readonly policy: SchedulingPolicy
   readonly runner: Runner
   readonly limit: QueueLimit
-  /** A request of more rows than a batch may have is run alone instead of being refused. */
-  readonly runsLargerAlone?: boolean
   /** Told about every batch that ran. */
   readonly onBatch?: (batch: BatchRun) => void
 }
@@ -71,6 +70,9 @@ interface Request {
 }
 
 const US_PER_MS = 1000
+/** Timers are late by up to so much. */
+const TIMER_MS = 2
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** Weight of the newest run in the prediction of the next. */
 const NEWEST = 0.2
 
@@ -83,7 +85,7 @@ export class Scheduler {
   #isInLine = false
   #isClosing = false
   #timer: NodeJS.Timeout | undefined
-  #timerMs = Infinity
+  #turn: NodeJS.Immediate | undefined
   #lastOrder = 0
   #nextAnswer = 1
   /** Answers that wait for those before them; undefined: it was answered already. */
@@ -100,11 +102,6 @@ export class Scheduler {
     return this.#queue.size
   }
 
-  /** Batches that run or are about to. */
-  get running(): number {
-    return this.#inFlight
-  }
-
   /** Answers once; never later than its time in the queue and a run. */
   run(request: RunRequest): Promise<Scored> {
     if (this.#isClosing) return Promise.reject(stopping())
@@ -114,8 +111,13 @@ export class Scheduler {
     const { deadlineMs = Infinity } = request
     if (nowMs >= deadlineMs) return Promise.reject(deadlineExceeded())
     const rows = policy.maxBatchRows === 0 ? 1 : (request.inputs.find((input) => input !== undefined)?.shape[0] ?? 1)
-    if (policy.maxBatchRows > 0 && rows > policy.maxBatchRows && this.#options.runsLargerAlone !== true)
-      return Promise.reject(batchTooLarge(label, rows, policy.maxBatchRows))
+    // Here and not in the batch, where it would be the failure of others as well.
+    const uneven = policy.maxBatchRows === 0 ? undefined : request.inputs.find((input) => input !== undefined && input.shape[0] !== rows)
+    if (uneven !== undefined)
+      return Promise.reject(
+        invalidTensor(`Request for ${label} has an input of ${uneven.shape[0] ?? 'no'} rows, expected ${rows} as in the first`),
+      )
+    if (policy.maxBatchRows > 0 && rows > policy.maxBatchRows) return Promise.reject(batchTooLarge(label, rows, policy.maxBatchRows))
     const bytes = request.inputs.reduce((sum, input) => sum + (input?.bytes.byteLength ?? 0), 0)
     if (!limit.admits(rows, bytes)) return Promise.reject(queueFull(limit.maxRows))
     return new Promise((resolve, reject) => {
@@ -145,6 +147,7 @@ export class Scheduler {
     this.#pumpSoon()
     if (this.#queue.size > 0 || this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve))
     clearTimeout(this.#timer)
+    clearImmediate(this.#turn)
   }
 
   #listen(entry: Entry<Request>): void {
@@ -191,7 +194,7 @@ export class Scheduler {
       void this.#runBatch(batch, nowMs) // answers its requests and never rejects
       nowMs = performance.now()
     }
-    this.#wakeAt(Math.min(untilMs, this.#queue.expiresMs))
+    this.#wakeAt(untilMs, this.#queue.expiresMs)
     this.#idleIfNothing()
   }
 
@@ -204,17 +207,21 @@ export class Scheduler {
     })
   }
 
-  #wakeAt(atMs: number): void {
-    if (atMs === this.#timerMs && this.#timer !== undefined) return
+  /** A delay ends within the millisecond, for which the event loop turns once more; what expires may be noticed one later. */
+  #wakeAt(delayMs: number, expiresMs: number): void {
     clearTimeout(this.#timer)
+    clearImmediate(this.#turn)
     this.#timer = undefined
-    this.#timerMs = atMs
+    this.#turn = undefined
+    const atMs = Math.min(delayMs, expiresMs)
     if (atMs === Infinity) return
-    const delayMs = Math.min(Math.max(0, Math.ceil(atMs - performance.now())), 2 ** 31 - 1)
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      this.#pump()
-    }, delayMs)
+    const leftMs = Math.max(0, atMs - performance.now())
+    if (delayMs === atMs && leftMs < TIMER_MS) {
+      this.#turn = setImmediate(() => this.#pump())
+      return
+    }
+    const waitMs = delayMs === atMs ? leftMs - TIMER_MS : Math.ceil(leftMs)
+    this.#timer = setTimeout(() => this.#pump(), Math.min(waitMs, LONGEST_TIMER_MS))
   }
 
   #expire(nowMs: number): void {
@@ -231,37 +238,44 @@ export class Scheduler {
 
   async #runBatch(entries: readonly Entry<Request>[], startedMs: number): Promise<void> {
     for (const entry of entries) this.#left(entry)
-    const rows = entries.reduce((sum, entry) => sum + entry.rows, 0)
     this.#inFlight++
-    const batch = {
-      requests: entries.map(({ item, rows: own }) => ({ inputs: item.request.inputs, rows: own })),
-      outputs: entries[0]!.item.request.outputs,
-      rows,
-    }
-    let answer: BatchAnswer | undefined
-    let failure: Error | undefined
     try {
-      answer = await this.#options.runner.run(batch)
+      await this.#runTogether(entries, startedMs)
     } catch (error) {
-      failure = error as Error
+      // What one request brings on must not be the failure of those it was put together with.
+      if (entries.length > 1 && error instanceof AndonError && error.code === 'ANDON_INFERENCE_RUN_FAILED') await this.#runApart(entries)
+      else for (const { item } of entries) this.#answer(item, () => item.reject(error as Error), true)
     }
     this.#inFlight--
-    if (answer === undefined) {
-      for (const { item } of entries) this.#answer(item, () => item.reject(failure!), true)
-    } else {
-      const { inputUs, runUs, outputUs } = answer
-      const took = performance.now() - startedMs
-      this.#runMs = this.#runMs === 0 ? took : this.#runMs + NEWEST * (took - this.#runMs)
-      const queuedUs = entries.reduce((sum, { enqueuedMs }) => sum + (startedMs - enqueuedMs) * US_PER_MS, 0)
-      this.#options.onBatch?.({ requests: entries.length, rows, queueUs: queuedUs, inputUs, runUs, outputUs })
-      entries.forEach(({ item, rows: own, enqueuedMs }, i) => {
-        const queueUs = (startedMs - enqueuedMs) * US_PER_MS
-        const scored = { outputs: answer.outputs[i]!, queueUs, rows: own, batch: { inputUs, runUs, outputUs } }
-        this.#answer(item, () => item.resolve(scored), true)
-      })
-    }
     if (this.#queue.size > 0) this.#pumpSoon()
     else this.#idleIfNothing()
+  }
+
+  async #runTogether(entries: readonly Entry<Request>[], startedMs: number): Promise<void> {
+    const rows = entries.reduce((sum, entry) => sum + entry.rows, 0)
+    const requests = entries.map(({ item, rows: own }) => ({ inputs: item.request.inputs, rows: own }))
+    const answer = await this.#options.runner.run({ requests, outputs: entries[0]!.item.request.outputs, rows })
+    const { inputUs, runUs, outputUs } = answer
+    const tookMs = performance.now() - startedMs
+    this.#runMs = this.#runMs === 0 ? tookMs : this.#runMs + NEWEST * (tookMs - this.#runMs)
+    const waitsUs = entries.map(({ enqueuedMs }) => (startedMs - enqueuedMs) * US_PER_MS)
+    const queueUs = waitsUs.reduce((sum, waitUs) => sum + waitUs, 0)
+    this.#options.onBatch?.({ requests: entries.length, rows, queueUs, inputUs, runUs, outputUs })
+    entries.forEach(({ item, rows: own }, i) => {
+      const scored = { outputs: answer.outputs[i]!, queueUs: waitsUs[i]!, rows: own, batch: { inputUs, runUs, outputUs } }
+      this.#answer(item, () => item.resolve(scored), true)
+    })
+  }
+
+  /** One after another, so that they take no more of the room than their batch did. */
+  async #runApart(entries: readonly Entry<Request>[]): Promise<void> {
+    for (const entry of entries) {
+      try {
+        await this.#runTogether([entry], performance.now())
+      } catch (error) {
+        this.#answer(entry.item, () => entry.item.reject(error as Error), true)
+      }
+    }
   }
 
   /** In the order of the requests where the policy says so; whoever was not run has no part in the order. */

@@ -47,21 +47,23 @@ const open = (t: TestContext, options: Partial<ThreadRuntimeOptions> = {}): Open
 }
 
 /** Threads, each with a gate: runs stay inside while it is shut. */
-const gated = (): { openWorker: () => Worker; shut: () => void; open: () => void; runsBegun: (count: number) => Promise<void> } => {
+const gated = (
+  held: 'run' | 'load' = 'run',
+): { openWorker: () => Worker; shut: () => void; open: (thread?: number) => void; runsBegun: (count: number) => Promise<void> } => {
   const gates: Int32Array[] = []
   const begun = new Int32Array(new SharedArrayBuffer(4))
   return {
     openWorker: () => {
       const gate = new Int32Array(new SharedArrayBuffer(4))
       gates.push(gate)
-      return new Worker(new URL('./gated-worker.ts', import.meta.url), { workerData: { gate, begun } })
+      return new Worker(new URL('./gated-worker.ts', import.meta.url), { workerData: { gate, begun, held } })
     },
     /** The gates of the threads that are there now; later ones are open. */
     shut: () => {
       for (const gate of gates) Atomics.store(gate, 0, 1)
     },
-    open: () => {
-      for (const gate of gates) {
+    open: (thread) => {
+      for (const gate of thread === undefined ? gates : [gates[thread]!]) {
         Atomics.store(gate, 0, 0)
         Atomics.notify(gate, 0)
       }
@@ -106,7 +108,7 @@ test('half precision is widened into the batch and narrowed for each request', a
     ['bfloat16', 'BF16'],
   ] as const) {
     const runner = await runtime.open(model(identity(type, 2)))
-    const given = [1, 2, 3].map((rows) => ({ shape: [rows, 2], bytes: narrow(datatype, numbers(rows * 2, rows)) }))
+    const given = [1, 2, 300].map((rows) => ({ shape: [rows, 2], bytes: narrow(datatype, numbers(rows * 2, rows)) }))
     const answers = await run(runner, ...given)
     answers.forEach((answer, i) => {
       assert.deepEqual([answer.datatype, answer.shape], [datatype, given[i]!.shape])
@@ -210,6 +212,66 @@ test('models that share a thread are told of room in the order in which they ask
   await Promise.all(runs)
   await all
   assert.deepEqual(told, ['b', 'a', 'b again'])
+})
+
+test('who finds no room keeps its place while others are told', async (t) => {
+  const { openWorker, shut, open: letThrough, runsBegun } = gated()
+  const { runtime } = open(t, { openWorker, workers: 2 })
+  const [a, b] = [await runtime.open(model(identity('float', 1))), await runtime.open(model(identity('float', 1)))]
+  shut()
+  const fill = (runner: Runner): Promise<unknown>[] => [1, 2].map((seed) => run(runner, floats(numbers(1, seed), 1)))
+  const [runsOfA, runsOfB] = [fill(a), fill(b)]
+  await runsBegun(2)
+  const told: string[] = []
+  const toldOf = (runner: Runner, name: string): Promise<void> =>
+    new Promise((resolve) => {
+      runner.room.whenRoom(() => {
+        told.push(name)
+        resolve()
+      })
+    })
+  const [first, second] = [toldOf(a, 'a'), toldOf(b, 'b')]
+  letThrough(1)
+  await Promise.all([second, ...runsOfB])
+  assert.deepEqual(told, ['b'])
+  letThrough(0)
+  await Promise.all([first, ...runsOfA])
+})
+
+test('a model that does not come back from its load is refused, and the thread that holds it up is replaced', async (t) => {
+  const { openWorker, shut, open: letThrough } = gated('load')
+  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 1000, loadTimeoutMs: 200 })
+  const runner = await runtime.open(model(identity('float', 1)))
+  shut()
+  const opening = runtime.open(model(identity('float', 1), { label: 'slow' }))
+  await Promise.resolve()
+  assert.equal(runner.room.hasRoom(), false) // nothing is sent behind a load
+  await assert.rejects(opening, { code: 'ANDON_INFERENCE_MODEL_UNLOADABLE' })
+  if (!runner.room.hasRoom()) await new Promise<void>((resolve) => runner.room.whenRoom(resolve))
+  assert.equal((await run(runner, floats(numbers(1, 1), 1))).length, 1)
+  const returned = trouble('returned')
+  letThrough()
+  await returned
+})
+
+test('a model that ends every thread that loads it is given up, the others get their thread back', async (t) => {
+  const dying = `const { parentPort } = require('node:worker_threads')
+    parentPort.on('message', ({ id, op, source }) => {
+      if (op === 'load' && source.bytes.length === 3) process.exit(3)
+      if (op === 'load') parentPort.postMessage({ id, op: 'loaded', io: { inputs: [], outputs: [] }, provider: 'fake' })
+      if (op === 'unload') parentPort.postMessage({ id, op: 'unloaded' })
+      if (op === 'close') parentPort.close()
+    })`
+  let threads = 0
+  const openWorker = (): Worker => {
+    threads++
+    return new Worker(dying, { eval: true })
+  }
+  const { runtime } = open(t, { openWorker })
+  const runner = await runtime.open(model(Buffer.from('good')))
+  await assert.rejects(runtime.open(model(Buffer.from('bad'))), { code: 'ANDON_INFERENCE_MODEL_UNLOADABLE' })
+  if (!runner.room.hasRoom()) await new Promise<void>((resolve) => runner.room.whenRoom(resolve))
+  assert.deepEqual([threads, runtime.isReady(), runner.room.hasRoom()], [4, true, true])
 })
 
 test('a model has as many threads as it has instances', async (t) => {

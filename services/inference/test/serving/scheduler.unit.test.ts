@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { ModelConfig } from '@andon/schemas/inference'
+import { runFailed } from '../../src/errors.ts'
 import type { Batch, BatchAnswer, Runner } from '../../src/runtime/runner.ts'
 import type { QueuePolicy, SchedulingPolicy } from '../../src/serving/policy.ts'
 import { responseCache } from '../../src/serving/response-cache.ts'
@@ -285,6 +286,33 @@ test('a batch that fails is the failure of its requests, and of no others', asyn
   await assert.rejects(bad, { message: 'no' })
   assert.equal(await numberOf(good), 2)
   assert.equal(statistics.read().inferenceStats!.fail!.count, 1n)
+})
+
+test('when a batch fails on its input, its requests are run one by one: only the bad one fails', async () => {
+  const { model, thread } = open()
+  const answers = Promise.allSettled([1, 2, 3].map((number) => model.run(request(number))))
+  await settled()
+  thread.begun[0]!.fail(runFailed('m', 'an index is out of range'))
+  for (const [i, number] of [1, 2, 3].entries()) {
+    await settled()
+    const {
+      numbers: [run],
+      ...begun
+    } = thread.begun[1 + i]!
+    assert.equal(run, number)
+    if (number === 2) begun.fail(runFailed('m', 'an index is out of range'))
+    else begun.finish()
+  }
+  assert.deepEqual(
+    (await answers).map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+})
+
+test('a request whose inputs have different numbers of rows is refused alone', async () => {
+  const { model } = open()
+  const uneven = { inputs: [1, 2].map((rows) => ({ shape: [rows, 1], bytes: new Uint8Array(rows) })), outputs: ['y'] }
+  await assert.rejects(model.run(uneven), { code: 'ANDON_INFERENCE_INVALID_TENSOR', message: /input of 2 rows, expected 1/ })
 })
 
 test('with preserve_ordering answers come in the order of the requests, however the batches end', async () => {
