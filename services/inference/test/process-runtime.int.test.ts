@@ -157,6 +157,27 @@ test('a process killed again and again under load: every request is answered onc
   assert.ok(troubles.every(({ kind }) => kind === 'lost' || kind === 'not-replaced'))
 })
 
+test('a model that crashes on a request fails that request, and may have been lost to those beside it', async (t) => {
+  const { runtime } = open(t)
+  const runner = await runtime.open(troubleModel)
+  const [crashing, behind] = [runner.run(troubleBatch(0, { spins: FOREVER })), runner.run(troubleBatch(0))]
+  process.kill(runtime.pids[0]!, 'SIGSEGV')
+  await Promise.all([
+    assert.rejects(crashing, { code: 'ANDON_INFERENCE_RUN_FAILED', retriable: false, message: /SIGSEGV/ }),
+    assert.rejects(behind, { code: 'ANDON_INFERENCE_WORKER_LOST', retriable: true }),
+  ])
+})
+
+test('a process that does not come up in time is killed', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'andon-slow-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const program = join(folder, 'slow.mjs')
+  writeFileSync(program, 'setInterval(() => {}, 1000)')
+  const { runtime } = open(t, { program, openTimeoutMs: 300 })
+  await assert.rejects(runtime.open(troubleModel), { code: 'ANDON_INFERENCE_MODEL_UNLOADABLE', message: /did not load in 300 ms/ })
+  assert.deepEqual(runtime.pids, [])
+})
+
 test('the process gets nothing of the service but what a GPU needs', async (t) => {
   process.env['ANDON_TEST_SECRET'] = 'secret'
   t.after(() => delete process.env['ANDON_TEST_SECRET'])

@@ -94,6 +94,8 @@ interface End {
 interface Operation {
   readonly id: number
   readonly isRun: boolean
+  /** A run of one request: what goes wrong in it is that request's. */
+  readonly isAlone: boolean
   readonly resolve: (frame: ChildFrame) => void
   readonly reject: (error: Error) => void
 }
@@ -110,6 +112,8 @@ const PATIENT_FAILURES = 2
 const LONGEST_FRAME = 16 * 1024 * 1024
 const LARGEST_OUTPUT = 2 ** 31
 const SAID_CHARACTERS = 600
+/** Signals that a program causes itself. */
+const CRASHES = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGABRT', 'SIGTRAP']
 const HEAP_MB = 512
 const ROOMY_BYTES = 256 * 1024 * 1024
 /** What a GPU's libraries look for; nothing else of the service's environment is handed on. */
@@ -197,7 +201,7 @@ class Processes implements ProcessRuntime {
     try {
       const frame = this.#handOver(model, chosen, slot, batch)
       const inputUs = (performance.now() - startedMs) * US_PER_MS
-      const answer = await this.#ask(chosen, frame)
+      const answer = await this.#ask(chosen, frame, batch.requests.length === 1)
       if (answer.op === 'failed') throw runFailed(model.label, answer.message)
       if (answer.op !== 'ran') throw runFailed(model.label, `its process answered ${answer.op}`)
       const backMs = performance.now()
@@ -236,10 +240,10 @@ class Processes implements ProcessRuntime {
     }
   }
 
-  #ask(child: Child, frame: ParentFrame): Promise<ChildFrame> {
+  #ask(child: Child, frame: ParentFrame, isAlone = false): Promise<ChildFrame> {
     return new Promise((resolve, reject) => {
       if (child.end !== undefined) return reject(child.end.first)
-      child.pending.push({ id: frame.id, isRun: frame.op === 'run', resolve, reject })
+      child.pending.push({ id: frame.id, isRun: frame.op === 'run', isAlone, resolve, reject })
       if (child.pending.length === 1) child.sinceMs = performance.now()
       const text = Buffer.from(JSON.stringify(frame))
       const bytes = Buffer.allocUnsafe(4 + text.byteLength)
@@ -365,7 +369,9 @@ class Processes implements ProcessRuntime {
     ;(child.process.stdio[4] as Socket).destroy()
     const said = child.said.trim()
     const words = `its process ended with ${reason || 'no word'}${said === '' ? '' : `, having said: ${said}`}`
-    this.#end(model, child, { kind: 'lost', reason: words, first: workerLost(words) })
+    // Whoever crashes on a request does so again: it is not one to try again, unless others were in its batch.
+    const isToBlame = CRASHES.includes(reason) && child.pending[0]?.isAlone === true
+    this.#end(model, child, { kind: 'lost', reason: words, first: isToBlame ? runFailed(model.label, words) : workerLost(words) })
     if (place.child === child) place.child = undefined
     this.#replaceLater(model, place)
   }

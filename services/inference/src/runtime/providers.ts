@@ -69,7 +69,7 @@ export const openProviders = async ({ gpu, gpuProvider, onFallback, probe = prob
     return found.isUsable ? undefined : found.reason
   }
   const against = reasonAgainst(gpuProvider)
-  if (gpu === 'require' && against !== undefined) throw providerMissing('of every kind', against)
+  if (gpu === 'require' && against !== undefined) throw providerMissing(undefined, against)
   return {
     probes,
     standard: against === undefined ? gpuProvider : 'cpu',
