@@ -4,6 +4,10 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import test from 'node:test'
+import { promisify } from 'node:util'
+import { GRPCInferenceServiceClient, ModelInferRequest } from '@andon/schemas/inference'
+import type { ModelInferResponse } from '@andon/schemas/inference'
+import { credentials } from '@grpc/grpc-js'
 import { pythonWith } from '../../../test/harness/python.ts'
 import { serveRepository } from './clients/served.ts'
 
@@ -24,7 +28,7 @@ const parse = async (text: string): Promise<Sample[]> => {
 }
 
 test('an outside parser reads the metrics port, and the numbers are those of what was done', { skip: python.missing }, async (t) => {
-  const { http, metrics } = await serveRepository(t)
+  const { http, grpc, metrics } = await serveRepository(t)
   const scrape = async (): Promise<Sample[]> => parse(await (await fetch(`http://${metrics}/metrics`)).text())
   const infer = async (model: string, rows: number, columns = 16): Promise<number> => {
     const data = Array.from({ length: rows * columns }, (_, i) => i)
@@ -34,6 +38,11 @@ test('an outside parser reads the metrics port, and the numbers are those of wha
     return response.status
   }
   for (const rows of [1, 2, 8, 5]) assert.equal(await infer('simple', rows), 200)
+  const client = new GRPCInferenceServiceClient(grpc, credentials.createInsecure())
+  t.after(() => client.close())
+  const input = (name: string) => ({ name, datatype: 'INT32', shape: [1n, 16n] })
+  const raw = { modelName: 'simple', inputs: [input('INPUT0'), input('INPUT1')], rawInputContents: [Buffer.alloc(64), Buffer.alloc(64)] }
+  await promisify<ModelInferRequest, ModelInferResponse>(client.modelInfer.bind(client))(ModelInferRequest.fromPartial(raw))
   assert.equal(await infer('simple', 9), 400)
   assert.equal(await infer('nothing', 1), 404)
 
@@ -48,9 +57,9 @@ test('an outside parser reads the metrics port, and the numbers are those of wha
     return found[0]!.value
   }
   const simple = { model: 'simple', version: '2' }
-  assert.equal(value('nv_inference_request_success', simple), 4)
-  assert.equal(value('nv_inference_count', simple), 16)
-  assert.equal(value('nv_inference_exec_count', simple), 4)
+  assert.equal(value('nv_inference_request_success', simple), 5)
+  assert.equal(value('nv_inference_count', simple), 17)
+  assert.equal(value('nv_inference_exec_count', simple), 5)
   for (const reason of ['REJECTED', 'CANCELED', 'BACKEND', 'OTHER'])
     assert.equal(value('nv_inference_request_failure', { ...simple, reason }), 0)
   const total = value('nv_inference_request_duration_us', simple)
@@ -67,8 +76,8 @@ test('an outside parser reads the metrics port, and the numbers are those of wha
   assert.equal(value('andon_inference_model_info', { ...simple, provider: 'CPUExecutionProvider' }), 1)
 
   for (const stage of ['preprocess', 'predict', 'postprocess']) {
-    assert.equal(value(`request_${stage}_seconds_count`, { model_name: 'simple' }), 4)
-    assert.equal(value(`request_${stage}_seconds_bucket`, { model_name: 'simple', le: '+Inf' }), 4)
+    assert.equal(value(`request_${stage}_seconds_count`, { model_name: 'simple' }), 5)
+    assert.equal(value(`request_${stage}_seconds_bucket`, { model_name: 'simple', le: '+Inf' }), 5)
     const bounds = samples.filter(({ name }) => name === `request_${stage}_seconds_bucket`).map(({ value }) => value)
     assert.deepEqual(
       bounds,
@@ -76,6 +85,7 @@ test('an outside parser reads the metrics port, and the numbers are those of wha
     )
   }
   const success = { door: 'http', outcome: 'success' }
+  assert.equal(value('andon_inference_requests_total', { ...success, door: 'grpc' }), 1)
   assert.equal(value('andon_inference_requests_total', success), 4)
   assert.equal(value('andon_inference_requests_total', { ...success, outcome: 'failure' }), 2)
 

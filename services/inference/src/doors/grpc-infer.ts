@@ -47,10 +47,13 @@ export const modelInfer =
     let isSuccess = false
     try {
       const message = decodeInferRequest(bytes)
+      const readMs = performance.now()
       const answer = await score(options, message, call)
+      const scoredMs = performance.now()
       const response = encodeInferResponse(message.id, answer)
       giveBack(bytes) // it was run: nobody reads its tensors any more
       isSuccess = true
+      timed(options, answer.model, startedMs, readMs, scoredMs)
       options.onTraced({ model: answer.model, id: message.id, durationMs: performance.now() - startedMs })
       return response
     } finally {

@@ -343,6 +343,8 @@ def repository(client):
     equal(client.get_model_config("identity_uint8")["max_batch_size"], 2)
     client.load_model("identity_uint8")
     equal(client.get_model_config("identity_uint8")["max_batch_size"], 8)
+    upload = lambda: client.load_model("uploaded", config="{}", files={"file:1/model.onnx": b"bytes"})
+    raises(InferenceServerException, upload, "INFERENCE_MODEL_UPLOADS")
     raises(InferenceServerException, lambda: client.load_model("nothing"), "nothing")
     raises(InferenceServerException, lambda: client.unload_model("nothing"), "nothing")
 
