@@ -4,5 +4,6 @@ import type { Benchmark } from '../benchmark.ts'
 import { peers } from './peers.ts'
 import { batching } from './batching.ts'
 import { memory, scheduling } from './scheduling.ts'
+import { wire } from './wire.ts'
 
-export const SERVING: readonly Benchmark[] = [batching, scheduling, memory, peers]
+export const SERVING: readonly Benchmark[] = [...wire, batching, scheduling, memory, peers]
