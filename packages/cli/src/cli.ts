@@ -12,6 +12,7 @@ import { down } from './commands/down.ts'
 import { type EventOptions, type LineageOptions, showEvent, showLineage } from './commands/events.ts'
 import { type FeaturesExportOptions, explainVector, exportVectors, previewSet } from './commands/features.ts'
 import { logs } from './commands/logs.ts'
+import { type ScoreOptions, listModels, scoreVectors, showModel } from './commands/models.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
 import { type DiffOptions, type PromoteOptions, diffReplay, promoteReplay } from './commands/replay-diff.ts'
 import { type ReleaseOptions, discardQuarantine, listQuarantine, releaseQuarantine, showQuarantine } from './commands/quarantine.ts'
@@ -173,6 +174,32 @@ const program = (context: () => Context): Command => {
   }
   tool('explain', 'computes a vector again from the log and shows where every number comes from; --help says more', explainVector)
   tool('preview', 'runs a feature set on a CSV or Parquet file and plots it; --help says more', previewSet)
+
+  const models = andon.command('models').description('registered models, and a range of vectors through one of them')
+  models
+    .command('ls')
+    .description('every registered version and what was last said of it')
+    .option('--asset <id>', 'only those of this asset')
+    .addOption(json())
+    .action((options: { json?: boolean; asset?: string }) => listModels(context(), options))
+  models
+    .command('show')
+    .description('all facts of a model, its features and its card')
+    .argument('<model>')
+    .addOption(json())
+    .action((name: string, options: { json?: boolean }) => showModel(context(), name, options))
+  models
+    .command('score')
+    .description('vectors of a range or of files through one version, as the event path scores them; writes a file and nothing on the mesh')
+    .requiredOption('--model <name>', 'name, name@champion, name@shadow (any role) or name/3')
+    .option('--from <time>', 'record time, e.g. 2026-11-23T08:00:00Z or 24h ago; default: the beginning')
+    .option('--to <time>', 'exclusive; default: now')
+    .option('--asset <id,…>', 'vectors of these assets; default: of the asset that the model is for')
+    .option('--run <id>', 'vectors of a replay run instead of the live ones')
+    .option('--vectors <file...>', 'vectors of files instead: .parquet or .csv as `andon features export` writes them, .ndjson')
+    .option('--out <file>', '.parquet, .avro, .arrow, .csv or .ndjson; default: scores.parquet')
+    .addOption(json())
+    .action((options: ScoreOptions) => scoreVectors(context(), options))
 
   const replay = andon.command('replay').description('a range of a topic through a service again, into topics of the run')
   const run = () => new Option('--as <run>', 'id of the run: lower-case letters, digits and dashes').makeOptionMandatory()

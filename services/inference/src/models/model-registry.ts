@@ -82,12 +82,29 @@ export class ModelRegistry {
     const versions = this.#models.get(model)
     if (versions === undefined) return undefined
     if (version !== undefined) return versions.get(version)?.registered
-    return this.current().findLast((active) => active.model === model) ?? versions.get(Math.max(...versions.keys()))?.registered
+    return this.#each([model], isHeard, Number.POSITIVE_INFINITY).at(-1) ?? versions.get(Math.max(...versions.keys()))?.registered
+  }
+
+  /** The version in force in this role now, by its activation. */
+  inRole(model: string, role: string): Models | undefined {
+    return [...this.current(), ...this.currentShadows()].findLast((active) => active.model === model && active.role === role)
+  }
+
+  /** The last activation of a version, whatever became of it. */
+  activationOf(model: string, version: number): Models | undefined {
+    return this.#models
+      .get(model)
+      ?.get(version)
+      ?.timeline.findLast(({ type }) => type === 'ModelActivated')
   }
 
   /** Registered versions of a model, ascending. */
   versions(model: string): Models[] {
     return [...(this.#models.get(model)?.values() ?? [])].map(({ registered }) => registered).toSorted((a, b) => a.version - b.version)
+  }
+
+  has(model: string): boolean {
+    return (this.#models.get(model)?.size ?? 0) > 0
   }
 
   /** Names of the registered models, sorted. */

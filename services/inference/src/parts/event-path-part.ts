@@ -16,8 +16,8 @@ import { gathered } from '../scoring/gathered.ts'
 import { runHere } from '../scoring/run-here.ts'
 import { runThere } from '../scoring/run-there.ts'
 import type { RunThere } from '../scoring/run-there.ts'
-import { shadowRuntime } from './shadow-runtime.ts'
-import type { ShadowRuntime } from './shadow-runtime.ts'
+import { ownRuntime } from './own-runtime.ts'
+import type { OwnRuntime } from './own-runtime.ts'
 import type { OpenModels, Surroundings } from './opened.ts'
 
 export const baselinesPart = ({ config, opened, logger, metrics }: Surroundings): Part => ({
@@ -105,7 +105,7 @@ const runnerOf = ({ catalogue }: OpenModels, { config, logger, metrics }: Surrou
 export const shadowPart = (surroundings: Surroundings): Part => {
   const { config, opened, logger, metrics } = surroundings
   let run: Run | undefined
-  let runtime: ShadowRuntime | undefined
+  let runtime: OwnRuntime | undefined
   let isStopped = false
   let starting: Promise<void> = Promise.resolve()
   const scored = metrics.counter('andon_inference_shadow_predictions_total', 'Predictions of shadow models, by type', ['type'])
@@ -114,7 +114,7 @@ export const shadowPart = (surroundings: Surroundings): Part => {
     const { registry, settled } = opened.models!
     const { partitions, configs } = topology.topics.predictions
     await log.admin.ensureTopics([{ name: SHADOW_TOPIC, partitions, configs }])
-    runtime = await shadowRuntime(surroundings)
+    runtime = await ownRuntime(surroundings, 1)
     const scorer = gathered(runHere(runtime.servableOf), { mostRows: 2 * config.maxBatchRows, mostTogether: config.maxBatchRows })
     const handle = onShadowFeatures({ registry, scorer, settled })
     const open = () => ({

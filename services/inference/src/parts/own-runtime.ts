@@ -1,4 +1,4 @@
-// Sessions for shadow models: a worker thread that no live model shares, opened with the first shadow.
+// Registered models on sessions of their own, which no live model shares: shadows, and scoring of ranges.
 
 import { openBlobs } from '@andon/kit'
 import type { Models } from '@andon/schemas'
@@ -8,14 +8,15 @@ import type { Servable } from '../serving/servable.ts'
 import type { Surroundings } from './opened.ts'
 import { openRuntimes } from './runtimes.ts'
 
-export interface ShadowRuntime {
+export interface OwnRuntime {
   readonly servableOf: ServableOf
   close(): Promise<void>
 }
 
-export const shadowRuntime = async (surroundings: Surroundings): Promise<ShadowRuntime> => {
+/** Threads are opened at once, models when they are asked for. */
+export const ownRuntime = async (surroundings: Surroundings, workers: number): Promise<OwnRuntime> => {
   const blobs = await openBlobs(surroundings.config.blobDir)
-  const runtimes = openRuntimes(surroundings, surroundings.opened.providers!, 1)
+  const runtimes = openRuntimes(surroundings, surroundings.opened.providers!, workers)
   const servables = new Map<string, Promise<Servable>>()
   return {
     servableOf: (model: Models) => {
