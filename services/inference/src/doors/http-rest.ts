@@ -23,6 +23,8 @@ import type { DoorSettings, LogChanges, TraceChanges } from './settings.ts'
 
 export interface HttpDoorOptions {
   readonly serving: () => Serving
+  /** False until the service has started, and when it cannot run models. Default: always true. */
+  readonly isReady?: () => boolean
   readonly settings: DoorSettings
   readonly maxBodyBytes: number
   /** Told how every scoring request ended. */
@@ -71,7 +73,7 @@ const controlRoutes = (options: HttpDoorOptions, bodies: Bodies): RequestListene
 }
 
 const answersOf = (
-  { serving, settings }: HttpDoorOptions,
+  { serving, settings, isReady = () => true }: HttpDoorOptions,
   bodies: Bodies,
 ): Record<Exclude<RouteName, 'infer' | 'versionInfer'>, Answer> => {
   const body = (request: IncomingMessage): Promise<Record<string, unknown>> => jsonBody(request, bodies)
@@ -141,7 +143,10 @@ const answersOf = (
   }
   return {
     live: (_request, response) => answerJson(response, '{"live":true}'),
-    ready: (_request, response) => answerJson(response, JSON.stringify({ ready: serving().isReady() }), serving().isReady() ? 200 : 503),
+    ready: (_request, response) => {
+      const ready = isReady() && serving().isReady()
+      answerJson(response, JSON.stringify({ ready }), ready ? 200 : 503)
+    },
     server: (_request, response) =>
       answerJson(response, JSON.stringify({ name: serverName, version: codeVersion(), extensions: serverExtensions })),
     modelReady: ready,

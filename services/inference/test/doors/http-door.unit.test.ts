@@ -18,7 +18,7 @@ import { pack } from '../../src/tensors/tensors.ts'
 import type { Datatype, TensorSpec } from '../../src/tensors/tensors.ts'
 import { fakeServing, listening } from './fake-serving.ts'
 
-const open = async (t: TestContext, inputs: readonly TensorSpec[] = [], maxBodyBytes = 1024 * 1024) => {
+const open = async (t: TestContext, inputs: readonly TensorSpec[] = [], maxBodyBytes = 1024 * 1024, isReady = () => true) => {
   const serving = fakeServing(inputs)
   const logger = createLogger({ service: 'inference', level: 'fatal' })
   const ended: boolean[] = []
@@ -26,6 +26,7 @@ const open = async (t: TestContext, inputs: readonly TensorSpec[] = [], maxBodyB
     t,
     restDoor({
       serving: () => serving,
+      isReady,
       settings: doorSettings(logger),
       maxBodyBytes,
       onRequest: ({ isSuccess }) => void ended.push(isSuccess),
@@ -198,6 +199,32 @@ const rawInfer = async (t: TestContext, body: string, headers: Record<string, st
   return { headers: response.headers, body: Buffer.concat(await response.toArray()) }
 }
 
+test('a body may come in pieces without its length, the JSON cut anywhere', async (t) => {
+  const { url, serving } = await open(t)
+  const [body, headers] = binaryBody(
+    { inputs: [input('FP32', [2], { parameters: { binary_data_size: 8 } })], parameters: { binary_data_output: true } },
+    pack('FP32', [1, 2]),
+  )
+  const request = send(`${url}/v2/models/identity/infer`, { method: 'POST', headers: { ...headers, 'transfer-encoding': 'chunked' } })
+  for (let at = 0; at < body.length; at += 17) await new Promise((resolve) => request.write(body.subarray(at, at + 17), resolve))
+  request.end()
+  const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage]
+  assert.deepEqual(Buffer.concat(await response.toArray()).subarray(-8), Buffer.from(pack('FP32', [1, 2])))
+  assert.deepEqual(Buffer.from(serving.asked[0]!.inputs[0]!.bytes), Buffer.from(pack('FP32', [1, 2])))
+})
+
+test('the server is ready when service and models are', async (t) => {
+  let isReady = false
+  const { url, serving } = await open(t, [], 1024, () => isReady)
+  const status = async (): Promise<number> => (await fetch(`${url}/v2/health/ready`)).status
+  assert.equal(await status(), 503)
+  isReady = true
+  assert.equal(await status(), 200)
+  serving.isReady = () => false
+  assert.equal(await status(), 503)
+  assert.equal((await fetch(`${url}/v2/health/live`)).status, 200)
+})
+
 test('what does not fit is refused with what is expected and found', async (t) => {
   const { refused, serving, ended } = await open(t, [], 2000)
   const one = (rest: object): string => json({ inputs: [input('FP32', [1], rest)] })
@@ -249,7 +276,7 @@ test('what does not fit is refused with what is expected and found', async (t) =
   assert.ok(ended.length > 10 && !ended.includes(true))
 })
 
-test('bodies on their way together are bounded, and what ends makes room', async (t) => {
+test('bodies on their way together are bounded, and what ends makes room', { timeout: 20_000 }, async (t) => {
   const { url, infer, serving } = await open(t, [], 1000)
   const half = Buffer.alloc(900, ' ')
   const waiting = Array.from({ length: 4 }, () => {
