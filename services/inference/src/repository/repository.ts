@@ -318,8 +318,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
   const find = (name: string, version: string): ServedVersion => {
     const model = models.get(name)
     if (model === undefined || (version !== '' && !/^[1-9]\d{0,8}$/.test(version))) throw modelUnknown(name, version)
-    const ready = [...model.versions].filter(([, { served }]) => served !== undefined).toSorted(([a], [b]) => b - a)
-    const [, slot] = (version === '' ? ready[0] : ready.find(([each]) => String(each) === version)) ?? []
+    const slot = model.versions.get(version === '' ? highest(model) : Number(version))
     if (slot?.served !== undefined) {
       const lack = lacking(slot.served.declared)
       if (lack !== '') throw modelNotReady(name, version, lack)
@@ -455,6 +454,13 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
 
 const stepsOf = ({ config }: DeclaredConfig): ModelEnsembling['step'] =>
   config.schedulingChoice?.$case === 'ensembleScheduling' ? config.schedulingChoice.value.step : []
+
+/** Of those that can be scored; -1: none. */
+const highest = ({ versions }: Model): number => {
+  let found = -1
+  for (const [version, { served }] of versions) if (served !== undefined && version > found) found = version
+  return found
+}
 
 const markOf = ({ mark, versionMarks }: FolderModel): string =>
   sha256Hex([mark, ...[...versionMarks].map(([version, each]) => `${version}\u{1f}${each}`)].join('\u{1e}'))

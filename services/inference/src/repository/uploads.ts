@@ -13,6 +13,7 @@ export const uploadedFolder = (
   model: string,
   files: ReadonlyMap<string, Uint8Array>,
 ): { readonly folder: Folder; readonly seen: FolderModel } => {
+  if (!isPlainName(model)) throw controlRefused(`Expected a name for the model without slashes, got ${JSON.stringify(model)}`, model)
   const versions = new Map<number, Map<string, Uint8Array>>()
   for (const [path, bytes] of files) {
     const [, version, name] = /^([1-9]\d{0,8})\/([^/]+)$/.exec(path) ?? []

@@ -116,7 +116,7 @@ export const openCatalogue = async (options: CatalogueOptions): Promise<Catalogu
     return answerOf(servable, await servable.run(run), { ...identity(vector, active), andon_in_domain: inDomain }, request.outputs)
   }
 
-  const isRegistered = (name: string): boolean => registry.find(name) !== undefined
+  const isRegistered = (name: string): boolean => registry.has(name)
   const repository =
     options.repository === undefined
       ? undefined
