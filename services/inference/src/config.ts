@@ -66,7 +66,7 @@ const settings = (source: Environment) =>
       'threads',
     ),
     processMemoryBytes: env.integer('INFERENCE_PROCESS_MEMORY_BYTES', 'Memory at which a process that runs a model is killed', 4 * 2 ** 30),
-    runTimeoutMs: env.integer('INFERENCE_RUN_TIMEOUT_MS', 'Longest a batch may run before its requests are answered without it, ms', 5_000),
+    runTimeoutMs: env.integer('INFERENCE_RUN_TIMEOUT_MS', 'Longest a batch may run before its requests are answered without it, ms', 4_000),
     cacheBytes: env.integer('INFERENCE_CACHE_BYTES', 'Memory of the response cache; 0: none', 64 * 1024 * 1024),
     maxMessageBytes: env.integer('INFERENCE_MAX_MESSAGE_BYTES', 'Largest message the doors take or give', 64 * 1024 * 1024),
     serverUrls: env.optional(env.list('INFERENCE_SERVER_URL', 'Servers the event path scores on, host:port each; none: it scores here')),

@@ -7,7 +7,7 @@ import type { Benchmark } from '../benchmark.ts'
 import { HEAVY } from './models.ts'
 
 const CALLERS = 256
-const SAMPLES = 8
+const SAMPLES = 16
 const WORKER = `${import.meta.dirname}/workers/callers.ts`
 
 const callers = (batching: 'on' | 'off') => (): Promise<Contender> =>
