@@ -173,7 +173,8 @@ const modelPinsOf = async (log: Log, codec: Codec, wanted: readonly string[]): P
       const name = `${model}@${version}`
       const pin = known.get(name)
       if (type === 'ModelRegistered' && pin === undefined) known.set(name, { model, version, offset, role })
-      else if (type === 'ModelActivated' && pin) known.set(name, { ...pin, role })
+      // A shadow has no verdict in predictions; who pins one wants to see it there.
+      else if (type === 'ModelActivated' && pin) known.set(name, { ...pin, role: role === 'shadow' ? 'advisory' : role })
     }
   return wanted.map((name) => {
     const pin = known.get(name)
