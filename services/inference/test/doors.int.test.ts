@@ -201,7 +201,10 @@ test("scoring by asset id names the vector and the event path's prediction", asy
     andon_in_domain: { parameterChoice: { $case: 'boolParam', value: true } },
     andon_provider: text('CPUExecutionProvider'),
   })
-  assert.equal(output(response, 'ratio')[0], value.verdicts[0]!.ratio)
+  // Not one bit differs from what the event path said of the same vector.
+  const [verdict] = value.verdicts
+  assert.deepEqual([output(response, 'ratio')[0], output(response, 'score')[0]], [verdict!.ratio, verdict!.score])
+  assert.deepEqual(Buffer.from(output(response, 'contributions').buffer), Buffer.from(readDoubles(verdict!.contributions).buffer))
   redis.kill()
   await assert.rejects(
     byAsset('press'),

@@ -133,3 +133,15 @@ test('an asset that only a shadow watches is learned all the same', async (t) =>
   const types = (await plant.predictions('press', 61)).map(({ value }) => value.type)
   assert.deepEqual([types[0], types[59], types[60]], ['learning', 'learning', 'verdicts'])
 })
+
+test('a poll far beyond the queue is scored in windows: nothing is turned away, skipped or out of order', async (t) => {
+  const plant = openPlant(t)
+  await putInForce(plant, smallModel({ weight: 0.01 }), {})
+  await plant.publishVectors('press', vectors(1_500))
+  await plant.start({ INFERENCE_MAX_QUEUED_ROWS: '8', INFERENCE_MAX_BATCH_ROWS: '4' })
+  const predictions = await plant.predictions('press', 1_500)
+  for (const [n, { value }] of predictions.entries()) {
+    assert.equal(value.vectorId, vectorOf('press', n).vectorId)
+    assert.deepEqual([value.type, value.complete, value.verdicts[0]!.error], ['verdicts', true, null])
+  }
+})
