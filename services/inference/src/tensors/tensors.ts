@@ -71,8 +71,10 @@ export function elementBytes(datatype: Datatype): number | undefined {
 }
 
 /** The protocol's name of an ONNX Runtime type; undefined when it is not taken as numbers. */
-export const datatypeOf = (onnx: string): NumericDatatype | undefined =>
-  (Object.keys(datatypes) as NumericDatatype[]).find((name) => datatypes[name].onnx === onnx)
+export const datatypeOf = (onnx: string): NumericDatatype | undefined => byOnnxType.get(onnx)
+const byOnnxType: ReadonlyMap<string, NumericDatatype> = new Map(
+  (Object.keys(datatypes) as NumericDatatype[]).map((name) => [datatypes[name].onnx, name]),
+)
 
 /** Not a number of elements that fit into memory, where the shape says so: it comes from outside. */
 export const elementCount = (shape: readonly number[]): number => {
