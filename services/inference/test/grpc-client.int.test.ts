@@ -135,6 +135,23 @@ test('a lost answer rejects at its deadline as retriable, the others get theirs'
   assert.equal(valueOf(await client.inferOverStream(requestOf(8))), 8)
 })
 
+test('answers that never come do not hold the room of others for ever', async (t) => {
+  const { target } = await fakeServer(
+    t,
+    streaming((request) => (numberIn(request) === 7 ? undefined : { inferResponse: echoOf(request) })),
+  )
+  const { client, until } = clientWithStates(t, { target, timeoutMs: 30_000, maxInFlight: 4 })
+  const soon = (value: number): InferRequest => requestOf(value, { deadlineMs: performance.now() + 200 })
+  assert.equal(valueOf(await client.inferOverStream(requestOf(1))), 1)
+  for (const lost of [7, 7, 7, 7].map((value) => client.inferOverStream(soon(value))))
+    await rejects(lost, 'ANDON_INFERENCE_SERVER_TIMEOUT', true)
+  const [patient, hasty] = [client.inferOverStream(requestOf(2)), client.inferOverStream(soon(2))]
+  const isRetriable = (error: unknown): boolean => error instanceof AndonError && error.retriable
+  await Promise.all([rejects(patient, 'ANDON_INFERENCE_SERVER_UNREACHABLE', true), assert.rejects(hasty, isRetriable)])
+  await until('idle')
+  assert.equal(valueOf(await client.inferOverStream(requestOf(3))), 3)
+})
+
 test('what waits is told the time that is left, unless it says one itself', async (t) => {
   const timeouts: unknown[] = []
   const { target } = await fakeServer(

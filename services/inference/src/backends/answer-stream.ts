@@ -216,14 +216,15 @@ export const answerStream = (options: AnswerStreamOptions): AnswerStream => {
         settle(asked, serverTimeout(target, asked.waitMs))
       }
       // A caller in a hurry says nothing about the stream: only silence for as long as the client waits does.
-      isDead ||= lastHeardMs < asked.sentMs && nowMs - asked.sentMs >= options.timeoutMs - 1
+      isDead ||= asked.settle === undefined && lastHeardMs < asked.sentMs && nowMs - asked.sentMs >= options.timeoutMs - 1
     }
     for (const asked of waiting.splice(0)) {
       if (isDue(asked)) settle(asked, serverTimeout(target, asked.waitMs))
       else waiting.push(asked)
     }
     if (isDead) lose('nothing came in time', serverTimeout(target, options.timeoutMs))
-    else if (stale > options.maxInFlight / 2)
+    // Others wait for room that answers hold which may never come.
+    else if (waiting.length > 0 && stale > sent.size / 2)
       lose('too many answers are missing', serverUnreachable(target, 'too many answers are missing'))
     else {
       if (earliestMs < Infinity) wakeAt(earliestMs)
