@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import fc from 'fast-check'
 import { ModelConfig } from '@andon/schemas/inference'
-import { runFailed } from '../../src/errors.ts'
+import { runFailed, workerLost } from '../../src/errors.ts'
 import type { Batch, BatchAnswer, Runner } from '../../src/runtime/runner.ts'
 import type { QueuePolicy, SchedulingPolicy } from '../../src/serving/policy.ts'
 import { responseCache } from '../../src/serving/response-cache.ts'
@@ -362,6 +363,101 @@ test('closing answers what was accepted, turns the rest away, then closes the ru
   await Promise.all(answers)
   await closed
   assert.equal(thread.isClosed, true)
+})
+
+const arbitraryRun = fc.array(
+  fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        op: fc.constant('ask' as const),
+        of: fc.constantFrom(0, 1),
+        rows: fc.integer({ min: 1, max: 4 }),
+        outputs: fc.constantFrom('y', 'z'),
+        withinMs: fc.constantFrom(undefined, undefined, 0, 1),
+        isCancelled: fc.boolean(),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ op: fc.constant('end' as const), how: fc.constantFrom('finish', 'input', 'lost' as const) }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('cancel' as const) }) },
+    { weight: 2, arbitrary: fc.record({ op: fc.constant('turn' as const) }) },
+  ),
+  { maxLength: 60 },
+)
+
+test('any run of two models on one thread: everybody is answered once, with their own rows or with an error that may be', async () => {
+  const MAY_BE = ['RUN_FAILED', 'WORKER_LOST', 'QUEUE_FULL', 'DEADLINE_EXCEEDED', 'CANCELLED'].map((what) => `ANDON_INFERENCE_${what}`)
+  await fc.assert(
+    fc.asyncProperty(arbitraryRun, fc.boolean(), fc.constantFrom(0, 500), async (steps, preservesOrdering, maxQueueDelayUs) => {
+      const thread = new FakeThread()
+      const limit = new QueueLimit({ maxRows: 40, maxBytes: 1000 })
+      const rules = { preservesOrdering, maxQueueDelayUs, defaultQueue: queuePolicy({ maxQueueSize: 12 }) }
+      const models = [open(rules, { limit }, thread).model, open(rules, { limit }, thread).model]
+      const answers: Promise<void>[] = []
+      const leavers: AbortController[] = []
+      const runOrders: number[][] = [[], []]
+      let [asked, answered, ended] = [0, 0, 0]
+      const end = (how: string): boolean => {
+        const next = thread.begun[ended]
+        if (next === undefined) return false
+        ended++
+        if (how === 'finish') next.finish()
+        else next.fail(how === 'input' ? runFailed('m', 'no') : workerLost('no'))
+        return true
+      }
+      for (const step of steps) {
+        if (step.op === 'turn') await settled()
+        else if (step.op === 'end') end(step.how)
+        else if (step.op === 'cancel') leavers.shift()?.abort()
+        else {
+          const number = ++asked % 256
+          const bytes = new Uint8Array(step.rows).fill(number)
+          const leaver = new AbortController()
+          if (step.isCancelled) leavers.push(leaver)
+          const given: RunRequest = {
+            inputs: [{ shape: [step.rows, 1], bytes }],
+            outputs: [step.outputs],
+            signal: leaver.signal,
+            ...(step.withinMs === undefined ? {} : { deadlineMs: performance.now() + step.withinMs }),
+          }
+          const order = asked
+          answers.push(
+            models[step.of]!.run(given).then(
+              ({ outputs }) => {
+                answered++
+                runOrders[step.of]!.push(order)
+                assert.deepEqual([...outputs[0]!.bytes], [...bytes])
+              },
+              (error: { code: string }) => {
+                answered++
+                assert.ok(MAY_BE.includes(error.code), error.code)
+              },
+            ),
+          )
+        }
+      }
+      const all = Promise.all(answers)
+      const closed = Promise.all(models.map((model) => model.close()))
+      let isClosed = false
+      void closed.then(() => (isClosed = true))
+      while (!isClosed) {
+        end('finish')
+        await settled()
+      }
+      await all
+      assert.equal(answered, asked)
+      assert.deepEqual([limit.rows, limit.bytes, ...models.map(({ waiting }) => waiting)], [0, 0, 0, 0])
+      for (const { batch } of thread.begun)
+        assert.ok(batch.rows <= 4 && batch.rows === batch.requests.reduce((sum, { rows }) => sum + rows, 0))
+      if (preservesOrdering)
+        for (const order of runOrders)
+          assert.deepEqual(
+            order,
+            order.toSorted((a, b) => a - b),
+          )
+    }),
+    { numRuns: 300 },
+  )
 })
 
 test('the same bytes are answered from the cache; other bytes, outputs or artefacts are not', async () => {
