@@ -1,7 +1,9 @@
 // Run by `npm run verify -- clients`: clients of other servers against ours, each of their checks a rule of its own: Triton's,
-// KServe's and MLServer's, over HTTP and gRPC.
+// KServe's and MLServer's, over HTTP and gRPC; and the document of the HTTP door.
 
+import { spawn } from 'node:child_process'
 import { test } from 'node:test'
+import { openApi } from '../../services/inference/src/doors/http-openapi.ts'
 import { serveRepository } from '../../services/inference/test/clients/served.ts'
 import { runChecks } from '../../services/inference/test/clients/suite.ts'
 import { pythonWith } from '../harness/python.ts'
@@ -38,3 +40,13 @@ for (const { client, packages, program, doors, leastChecks } of SUITES) {
     if (names.length < leastChecks) throw new Error(`only ${names.length} of ${leastChecks} checks were run`)
   })
 }
+
+const validator = await pythonWith(['openapi-spec-validator==0.7.2'])
+await test('OpenAPI 3.1', { skip: validator.missing }, async (t) => {
+  await t.test('OpenAPI 3.1: openapi-spec-validator 0.7.2 finds nothing in the document of the HTTP door', async () => {
+    const child = spawn(validator.interpreter, ['-m', 'openapi_spec_validator', '-'], { stdio: ['pipe', 'pipe', 'inherit'] })
+    child.stdin.end(JSON.stringify(openApi()))
+    const said = Buffer.concat((await child.stdout.toArray()) as Buffer[]).toString()
+    if (!/: OK\s*$/.test(said)) throw new Error(said.split('\n', 1)[0])
+  })
+})

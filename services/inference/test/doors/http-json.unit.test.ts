@@ -47,9 +47,10 @@ test('FP32 values are those doubles, rounded once more', () => {
 })
 
 test('decimals next to the middle between two floats or doubles are read whole', () => {
-  const floats = ['16777217.0000000000000000000000001', '16777217', '16777216.9999999999999999999999999']
+  // The first 15 digits of the second one lie below the middle between 1 and the next float, the whole number above it.
+  const floats = ['16777217.0000000000000000000000001', '1.000000059604645', '1.0000000596046448', '16777216.9999999999999999999999999']
   assert.deepEqual(
-    read('FP32', 3, `[${floats.join()}]`),
+    read('FP32', 4, `[${floats.join()}]`),
     floats.map((text) => Math.fround(Number(text))),
   )
   const doubles = [
