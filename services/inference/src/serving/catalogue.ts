@@ -140,9 +140,6 @@ export const openCatalogue = async (options: CatalogueOptions): Promise<Catalogu
   /** A registered model goes before a folder of its name. */
   const isInFolder = (name: string): boolean => !isRegistered(name) && repository?.has(name) === true
 
-  const served = async (name: string, version: string): Promise<{ servable: Servable; labels?: ServedVersion['labels'] }> =>
-    isInFolder(name) ? repository!.find(name, version) : { servable: await servableOf(findRegistered(name, version)) }
-
   const loaded = (): Servable[] => [
     ...[...entries.values()].flatMap(({ servable }) => servable ?? []),
     ...(repository?.served() ?? []).map(({ servable }) => servable),
@@ -172,13 +169,17 @@ export const openCatalogue = async (options: CatalogueOptions): Promise<Catalogu
         if (request.inputs.length > 0) throw invalidRequest('A request has either the parameter andon_asset or inputs, found both')
         return scoreLatest(request, assetId)
       }
-      const { servable, labels } = await served(request.model, request.version)
+      // Nothing is awaited between finding a version of the folder and handing it the request: it may be replaced at any time.
+      const { model: name, version } = request
+      const { servable, labels } = isInFolder(name)
+        ? repository!.find(name, version)
+        : { servable: await servableOf(findRegistered(name, version)), labels: undefined }
       const parameters = artefactOf(servable, request.parameters)
       const answer = await servable.run(checkedRequest(signatureOf(servable), request))
       return answerOf(servable, answer, parameters, request.outputs, labels)
     },
     async describe(name, version) {
-      const { servable } = await served(name, version)
+      const servable = isInFolder(name) ? repository!.find(name, version).servable : await servableOf(findRegistered(name, version))
       const { config, inputs, outputs } = servable
       const versions = isInFolder(name) ? repository!.versions(name) : registry.versions(name).map((each) => each.version)
       return { name, versions: versions.map(String), platform: config.platform, inputs, outputs, config }

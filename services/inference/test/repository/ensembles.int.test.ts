@@ -157,6 +157,9 @@ test('a part that is loaded anew is used at once; an ensemble without a part is 
   assert.deepEqual(first(await catalogue.infer(request)), [30, 30])
   await catalogue.unload('six', { withDependents: true })
   assert.deepEqual(states(catalogue.index()), ['double  UNAVAILABLE', 'six  UNAVAILABLE', 'triple  UNAVAILABLE'])
+  await assert.rejects(catalogue.load('double', { config: '{"max_batch": 1}' }), { code: 'ANDON_INFERENCE_CONFIG_INVALID' })
+  await catalogue.load('six', {}) // the refused configuration is not the part's
+  assert.deepEqual(first(await catalogue.infer(request)), [30, 30])
 })
 
 test('a part that is replaced by one of another shape makes the ensemble an error and never a guess', async (t) => {

@@ -203,3 +203,24 @@ test('a model over its latency target is served, and the index says what it took
   assert.match(catalogue.index()[0]!.reason, /^within its latency target: p95 .* ms of 60000 ms/)
   assert.match(catalogue.index()[1]!.reason, /^over its latency target: p95/)
 })
+
+test('no request fails while its model is loaded anew', async (t) => {
+  const folder = testFolder(t)
+  folder.put('press/1/model.onnx', scaling(1))
+  const catalogue = await catalogueOver(t, folder, 'explicit')
+  await catalogue.load('press', {})
+  const answers = new Set<number>()
+  let isOver = false
+  const ask = async (): Promise<void> => {
+    while (!isOver) answers.add(first(await catalogue.infer(requestOf('press', [doubles('x', [[1, 1]])])))[0]!)
+  }
+  const asking = Promise.all(Array.from({ length: 16 }, ask))
+  for (const factor of [2, 3, 4, 5, 6]) {
+    folder.put('press/1/model.onnx', scaling(factor))
+    await catalogue.load('press', {})
+  }
+  isOver = true
+  await asking
+  assert.ok([...answers].every((value) => [1, 2, 3, 4, 5, 6].includes(value)))
+  assert.deepEqual(first(await catalogue.infer(requestOf('press', [doubles('x', [[1, 1]])]))), [6, 6])
+})
