@@ -103,6 +103,8 @@ const SIDE_LANES_KEPT = 256
 /** Drops repeats: one high-water mark per upstream partition and lane. Records without a cause (sources) always pass. */
 export class DedupeMarks {
   private readonly marks = new Map<string, DedupeMark>()
+  /** The same by upstream partition, mostly one in each: looked for with every record, and a name for it is dear to make. */
+  private readonly byPartition = new Map<number, DedupeMark[]>()
   /** The mark asked for last: neighbours mostly come from one upstream partition. */
   private last: DedupeMark | undefined
 
@@ -125,8 +127,7 @@ export class DedupeMarks {
       mark.index = index
     } else {
       const upstream = `${topic}/${partition}/${lane}`
-      this.last = { upstream, topic, partition, lane, leaderEpoch, offset, index }
-      this.marks.set(upstream, this.last)
+      this.keep({ upstream, topic, partition, lane, leaderEpoch, offset, index })
       if (lane !== LIVE) this.forgetOldLanes()
     }
     return true
@@ -138,25 +139,44 @@ export class DedupeMarks {
 
   restore(entries: readonly DedupeEntry[]): void {
     this.marks.clear()
+    this.byPartition.clear()
     this.last = undefined
     for (const [upstream, leaderEpoch, offset, index] of entries) {
       const [topic = '', partition, ...lane] = upstream.split('/')
-      this.marks.set(upstream, { upstream, topic, partition: Number(partition), lane: lane.join('/'), leaderEpoch, offset, index })
+      this.keep({ upstream, topic, partition: Number(partition), lane: lane.join('/'), leaderEpoch, offset, index })
     }
   }
 
   /** In the order in which lanes were first seen, so that a replay forgets the same ones. */
   private forgetOldLanes(): void {
     const side = [...this.marks.values()].filter(({ lane }) => lane !== LIVE)
-    for (const { upstream } of side.slice(0, Math.max(0, side.length - SIDE_LANES_KEPT))) this.marks.delete(upstream)
+    for (const old of side.slice(0, Math.max(0, side.length - SIDE_LANES_KEPT))) {
+      this.marks.delete(old.upstream)
+      const others = this.byPartition.get(old.partition)!
+      others.splice(others.indexOf(old), 1)
+      if (others.length === 0) this.byPartition.delete(old.partition)
+    }
+  }
+
+  private keep(mark: DedupeMark): void {
+    const { upstream, partition } = mark
+    this.marks.set(upstream, mark)
+    const others = this.byPartition.get(partition)
+    if (others === undefined) this.byPartition.set(partition, [mark])
+    else others.push(mark)
+    this.last = mark
   }
 
   private mark({ topic, partition }: Cause, lane: Lane): DedupeMark | undefined {
     const { last } = this
     if (last?.partition === partition && last.topic === topic && last.lane === lane) return last
-    const found = this.marks.get(`${topic}/${partition}/${lane}`)
-    if (found) this.last = found
-    return found
+    const others = this.byPartition.get(partition)
+    if (others === undefined) return undefined
+    for (let at = 0; at < others.length; at++) {
+      const mark = others[at]!
+      if (mark.topic === topic && mark.lane === lane) return (this.last = mark)
+    }
+    return undefined
   }
 }
 

@@ -77,9 +77,17 @@ export const featurePlans = (documents: PlanDocuments): ((assetId: string, timeU
     return isSame ? plan : { ...plan, plantDigest, sources }
   }
 
+  /** Of the asset asked for last: the next question is mostly about it, too. */
+  let asked: { readonly plant: DocumentVersion<Plant>; readonly assetId: string; readonly described: Described | undefined } | undefined
+  const describedAt = (plant: DocumentVersion<Plant>, assetId: string): Described | undefined => {
+    if (asked === undefined || asked.assetId !== assetId || asked.plant !== plant)
+      asked = { plant, assetId, described: assetsOf(plant).get(assetId) }
+    return asked.described
+  }
+
   return (assetId, timeUs) => {
     const plant = documents.plantAt(timeUs)
-    const described = plant && assetsOf(plant).get(assetId)
+    const described = plant && describedAt(plant, assetId)
     const set = described && documents.featureSetAt(described.featureSet, timeUs)
     if (described === undefined || set === undefined) return undefined
     const { plans } = described
