@@ -12,6 +12,7 @@ import { FOREVER, troubleModel } from '../../../services/inference/test/trouble.
 import type { Fault, FaultOptions, FaultResult } from '../fault.ts'
 import { judged, refusedWith, requestOf, servableOver, startLoad, undisturbed } from './rig.ts'
 import type { Load } from './rig.ts'
+import { service } from './service.ts'
 
 const TIMEOUT_CODES = ['ANDON_INFERENCE_RUN_TIMEOUT']
 /** At a tenth and below: what every test run has time for. */
@@ -264,6 +265,13 @@ const provider = async (options: FaultOptions): Promise<FaultResult> => {
 const variants: Fault['variants'] = [{ nodes: 1, client: 'kafkajs' }]
 
 export const servingFaults: readonly Fault[] = [
+  {
+    id: 'serving-service',
+    title: "the whole service through its HTTP door: a model's process killed, runs without end, gigabytes; in a process and in a thread",
+    ciScale: 0.1,
+    variants,
+    run: service,
+  },
   {
     id: 'serving-hang',
     title: 'an isolated model hangs in a run: killed, its requests told so, right scores within 5 s, the model beside it undisturbed',
