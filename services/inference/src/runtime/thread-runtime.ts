@@ -17,6 +17,8 @@ export interface ThreadRuntimeOptions {
   readonly runTimeoutMs: number
   /** Longest a model may be loaded before its thread is given up. Default 5 minutes: a GPU's engine may be built meanwhile. */
   readonly loadTimeoutMs?: number
+  /** Longest that closing waits for threads that have not come back from a run. Default 10 s. */
+  readonly closeTimeoutMs?: number
   /** Threads that may be stuck in a run at the same time while others take their places. Default 2. */
   readonly maxSuspects?: number
   /** Memory of input buffers between two uses. Default 64 MiB. */
@@ -88,6 +90,7 @@ const IN_FLIGHT = 2
 const LOOKS = 16
 const DEFAULT_SUSPECTS = 2
 const DEFAULT_LOAD_TIMEOUT_MS = 300_000
+const DEFAULT_CLOSE_TIMEOUT_MS = 10_000
 const DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
 /** A model whose thread ends while it loads is tried so often. */
 const LOADS = 3
@@ -159,6 +162,16 @@ class Threads implements ThreadRuntime {
     const seats = this.#slots.flatMap(({ seat }) => seat ?? [])
     for (const seat of seats) this.#dismiss(seat)
     await Promise.all(seats.map(({ exited }) => exited))
+    await this.#suspectsBack()
+  }
+
+  /** A process that ends with a thread in a run is aborted by the runtime, so its end waits; not for ever. */
+  async #suspectsBack(): Promise<void> {
+    if (this.#suspects.size === 0) return
+    let late: NodeJS.Timeout | undefined
+    const enough = new Promise<void>((resolve) => (late = setTimeout(resolve, this.#options.closeTimeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS)))
+    await Promise.race([enough, Promise.all([...this.#suspects].map(({ exited }) => exited))])
+    clearTimeout(late)
   }
 
   #runner(model: Model): Runner {

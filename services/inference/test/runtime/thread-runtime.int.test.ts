@@ -371,6 +371,20 @@ test('a model is unloaded after what runs, and is asked in vain afterwards', asy
   await assert.rejects(run(runner, floats(numbers(1, 1), 1)), { code: 'ANDON_INFERENCE_NO_WORKER' })
 })
 
+test('closing waits for a thread that is in a run, since the process must not end before', async (t) => {
+  const { openWorker, shut, open: letThrough } = gated()
+  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 150 })
+  const runner = await runtime.open(model(identity('float', 1)))
+  shut()
+  await assert.rejects(run(runner, floats(numbers(1, 1), 1)), { code: 'ANDON_INFERENCE_RUN_TIMEOUT' })
+  const order: string[] = []
+  const returned = trouble('returned').then(() => order.push('returned'))
+  const closed = runtime.close().then(() => order.push('closed'))
+  letThrough()
+  await Promise.all([returned, closed])
+  assert.deepEqual(order, ['returned', 'closed'])
+})
+
 test('closing ends every thread', async () => {
   const workers: Worker[] = []
   const openWorker = (): Worker => {
