@@ -61,6 +61,7 @@ export const openFolder = (root: string): Folder => {
   const readWhole = async (path: string): Promise<Buffer> => {
     const real = await inside(path)
     const before = await stat(real)
+    if (!before.isFile()) throw repositoryUnreadable(relative(root, path), 'something that is no file')
     const bytes = await readFile(real)
     const after = await stat(real)
     if (before.mtimeMs !== after.mtimeMs || before.size !== after.size || bytes.byteLength !== after.size)
@@ -105,7 +106,7 @@ export const openFolder = (root: string): Folder => {
       }
     } catch (error) {
       if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined // gone while it was looked at
-      throw error
+      return { name, versions: [], mark: String(error), versionMarks: new Map() } // reading it says why
     }
   }
 

@@ -2,6 +2,7 @@
 // refused, and that nobody notices a replacement.
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
@@ -227,6 +228,24 @@ test('links are followed inside the repository and nowhere else', async (t) => {
   assert.match(reasons['outside']!, /a link that leads out of the repository/)
   assert.match(reasons['labels']!, /a link that leads out of the repository/)
   assert.match(reasons['up']!, /default_model_filename: expected the name of a file in the version folder/)
+})
+
+test('what is no file or folder harms nobody but the model it is in', async (t) => {
+  const folder = testFolder(t)
+  folder.put('good/1/model.onnx', scaling(2))
+  folder.put('readme.txt', 'not a model')
+  folder.put('pipe/1/other', '')
+  folder.put('folder/1/model.onnx/inner', '')
+  execFileSync('mkfifo', [join(folder.root, 'pipe/1/model.onnx')])
+  symlinkSync('loop', join(folder.root, 'loop'))
+  symlinkSync('nowhere', join(folder.root, 'dangling'))
+  const repository = await repositoryOver(t, folder)
+  const reasons = Object.fromEntries(repository.index().map(({ name, reason }) => [name, reason]))
+  assert.equal(await score(repository, 'good'), 2)
+  assert.deepEqual(Object.keys(reasons), ['folder', 'good', 'loop', 'pipe'])
+  assert.match(reasons['pipe']!, /pipe\/1\/model\.onnx: .*something that is no file/)
+  assert.match(reasons['folder']!, /something that is no file/)
+  assert.match(reasons['loop']!, /ELOOP/)
 })
 
 test('a file that grows while it is read is not loaded', async (t) => {
