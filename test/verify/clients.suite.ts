@@ -20,7 +20,7 @@ interface ClientSuite {
 
 const triton = ['tritonclient[grpc,http]==2.73.0']
 const SUITES: readonly ClientSuite[] = [
-  { client: 'tritonclient.http 2.73.0', packages: triton, program: 'triton_http.py', doors: ['http'], leastChecks: 41 },
+  { client: 'tritonclient.http 2.73.0', packages: triton, program: 'triton_http.py', doors: ['http'], leastChecks: 43 },
   { client: 'tritonclient.grpc 2.73.0', packages: triton, program: 'triton_grpc.py', doors: ['grpc'], leastChecks: 20 },
   { client: 'KServe 0.21.0', packages: ['kserve==0.21.0'], program: 'kserve_client.py', doors: ['http', 'grpc'], leastChecks: 9 },
   { client: 'MLServer 1.7.1', packages: ['mlserver==1.7.1'], program: 'mlserver_client.py', doors: ['http', 'grpc'], leastChecks: 9 },

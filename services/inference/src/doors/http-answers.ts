@@ -10,8 +10,8 @@ export const answerJson = (response: ServerResponse, json: string, status = 200)
   response.end(json)
 }
 
-/** What a refused caller may still send before the connection is closed. */
-const drainMaxBytes = 1024 * 1024
+/** What a refused caller may still send before it is cut off, which would take the answer from it as well. */
+const drainMaxBytes = 128 * 1024 * 1024
 
 export const answerError = (request: IncomingMessage, response: ServerResponse, error: unknown, logger: Logger): void => {
   const problem = problemOf(error)

@@ -303,6 +303,14 @@ def refusals(client):
 
 
 @both
+def what_is_too_large(client):
+    array = np.zeros((8, 2_200_000), dtype=np.float32)
+    error = raises(InferenceServerException, lambda: client.infer("identity_fp32", [make("INPUT0", array, "FP32")]), "INFERENCE_MAX_MESSAGE_BYTES", "67108864")
+    equal(error.status(), "413")
+    equal(client.is_server_live(), True)
+
+
+@both
 def deadlines(client):
     array = np.zeros((1, 3), dtype=np.float32)
     same(client.infer("waiting", [make("INPUT0", array, "FP32")]).as_numpy("OUTPUT0"), array)
