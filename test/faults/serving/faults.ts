@@ -10,7 +10,7 @@ import { threadRuntime } from '../../../services/inference/src/runtime/thread-ru
 import type { Trouble } from '../../../services/inference/src/runtime/thread-runtime.ts'
 import { FOREVER, troubleModel } from '../../../services/inference/test/trouble.ts'
 import type { Fault, FaultOptions, FaultResult } from '../fault.ts'
-import { judged, refusedWith, requestOf, servableOver, startLoad, undisturbed } from './rig.ts'
+import { judged, refusedWith, requestOf, servableOver, spinMsOf, startLoad, undisturbed } from './rig.ts'
 import type { Load } from './rig.ts'
 import { service } from './service.ts'
 
@@ -82,13 +82,10 @@ const hangThread = async (options: FaultOptions): Promise<FaultResult> => {
   const runtime = threadRuntime({ workers: 2, runTimeoutMs: isShort(options) ? 1000 : 5000, onTrouble: troubles.note })
   try {
     const servable = servableOver(await runtime.open({ ...troubleModel, instances: 1 }))
-    const startedMs = performance.now()
-    const SPINS = 20_000
-    await servable.run(requestOf(0, { spins: SPINS }))
-    const spinMs = (performance.now() - startedMs) / SPINS
+    const spinMs = await spinMsOf((asked) => servable.run(requestOf(0, asked)))
     const load = startLoad(servable, expected)
     await load.nextRight()
-    const spins = Math.round((isShort(options) ? 2500 : 8000) / spinMs)
+    const spins = Math.round((isShort(options) ? 2000 : 9000) / spinMs)
     const hungMs = performance.now()
     const hung = refusedWith(servable.run(requestOf(1, { spins })), TIMEOUT_CODES)
     const { atMs } = await troubles.next('suspect')

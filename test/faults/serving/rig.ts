@@ -127,6 +127,19 @@ const noteError = (tally: Tally, request: number, error: unknown): void => {
   else tally.problems.push(`request ${request}: an error without a code of ours: ${message ?? String(error)}`)
 }
 
+const SPINS = 20_000
+
+/** How long a turn of a run takes: the shortest of some, since others use this machine as well. */
+export const spinMsOf = async (run: (asked: { readonly spins: number }) => Promise<unknown>): Promise<number> => {
+  let shortest = Infinity
+  for (let i = 0; i < 4; i++) {
+    const startedMs = performance.now()
+    await run({ spins: SPINS })
+    shortest = Math.min(shortest, (performance.now() - startedMs) / SPINS)
+  }
+  return shortest
+}
+
 /** One request beside the load, which has to be refused with one of these codes. */
 export const refusedWith = async (answer: Promise<unknown>, codes: readonly string[]): Promise<string | undefined> => {
   try {

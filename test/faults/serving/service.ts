@@ -10,7 +10,7 @@ import { FOREVER, troubleModel } from '../../../services/inference/test/trouble.
 import { startChild, tail } from '../../../packages/platform/src/child.ts'
 import { allProcesses, treeOf } from '../../bench/process-tree.ts'
 import type { FaultOptions, FaultResult } from '../fault.ts'
-import { judged } from './rig.ts'
+import { judged, spinMsOf } from './rig.ts'
 import type { Tally } from './rig.ts'
 
 const ROWS = 16
@@ -107,7 +107,6 @@ const writeModels = (folder: string): void => {
 }
 
 const TIMEOUT_MS = 2500
-const SPINS = 20_000
 
 /** A process that ends with a thread in a run is aborted by the runtime, after it has answered everything. */
 const until = async (isSo: () => boolean): Promise<void> => {
@@ -152,9 +151,7 @@ export const service = async (options: FaultOptions): Promise<FaultResult> => {
     await child.ready()
     const expected: string[] = []
     for (let row = 0; row < ROWS; row++) expected.push(scoreOf(await ask(url, 'threaded', '', row)))
-    const spunMs = performance.now()
-    await ask(url, 'threaded', '', 0, { spins: SPINS })
-    const spinMs = (performance.now() - spunMs) / SPINS
+    const spinMs = await spinMsOf((asked) => ask(url, 'threaded', '', 0, asked))
     const [isolated, threaded] = [callers(url, 'isolated', expected, 8), callers(url, 'threaded', expected, 2)]
     const recoveries: number[] = []
     const demands: (string | undefined)[] = []
