@@ -77,23 +77,19 @@ export const tritonText = (servables: readonly Servable[]): string => {
   for (const { servable, labels } of read) pending(labels, servable.waiting ?? 0)
   const info = out.family('andon_inference_model_info', 'gauge', 'Always 1: which artefact a version is, and where it runs')
   for (const { servable, labels } of read) info({ ...labels, digest: servable.digest, provider: servable.provider }, 1)
-  const latency = out.family(
+  const measured = read.flatMap(({ servable: { latency }, labels }) => (latency === undefined ? [] : [{ latency, labels }]))
+  const seconds = out.family(
     'andon_inference_model_latency_seconds',
     'gauge',
-    'Time of a run when the model was opened, where it declares a target',
+    'Time of a run when the model was loaded, where it declares a target',
   )
-  const within = out.family('andon_inference_model_within_target', 'gauge', '1: within its declared latency target, 0: over it')
-  for (const { servable, labels } of read) {
-    if (servable.latency === undefined) continue
-    const { p50Ms, p95Ms, p99Ms, isWithin } = servable.latency
-    for (const [quantile, ms] of [
-      ['0.5', p50Ms],
-      ['0.95', p95Ms],
-      ['0.99', p99Ms],
-    ] as const)
-      latency({ ...labels, quantile }, ms / 1000)
-    within(labels, isWithin ? 1 : 0)
+  for (const { latency, labels } of measured) {
+    seconds({ ...labels, quantile: '0.5' }, latency.p50Ms / 1000)
+    seconds({ ...labels, quantile: '0.95' }, latency.p95Ms / 1000)
+    seconds({ ...labels, quantile: '0.99' }, latency.p99Ms / 1000)
   }
+  const within = out.family('andon_inference_model_within_target', 'gauge', '1: within its latency target, 0: over it')
+  for (const { latency, labels } of measured) within(labels, latency.isWithin ? 1 : 0)
   return out.text()
 }
 

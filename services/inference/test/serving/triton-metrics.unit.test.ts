@@ -98,3 +98,28 @@ test("a histogram's buckets are cumulative, and its bounds belong to the bucket 
   assert.match(text, /request_predict_seconds_sum\{model_name="press"\} 99\.600\d*\n/)
   assert.match(text, /request_postprocess_seconds_count\{model_name="press"\} 4\n/)
 })
+
+test('a version with a latency target says what it took, and every sample stands below the header of its family', () => {
+  const latency = { runs: 200, p50Ms: 1, p95Ms: 2, p99Ms: 4, targets: { p95Ms: 3, p99Ms: 3 }, isWithin: false }
+  const text = tritonText([
+    servable(
+      'press',
+      3,
+      statisticsOf('press', '3', () => 0),
+      { latency },
+    ),
+  ])
+  const of = 'model="press",version="3"'
+  assert.deepEqual(lines(text, 'andon_inference_model_within_target'), [`andon_inference_model_within_target{${of}} 0`])
+  assert.deepEqual(
+    lines(text, 'andon_inference_model_latency_seconds'),
+    Object.entries({ '0.5': 0.001, '0.95': 0.002, '0.99': 0.004 }).map(
+      ([quantile, value]) => `andon_inference_model_latency_seconds{${of},quantile="${quantile}"} ${value}`,
+    ),
+  )
+  let family = ''
+  for (const line of text.trimEnd().split('\n')) {
+    if (line.startsWith('# TYPE ')) family = line.split(' ')[2]!
+    else if (!line.startsWith('#')) assert.ok(line.startsWith(`${family}{`), line)
+  }
+})
