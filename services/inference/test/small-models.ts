@@ -1,7 +1,6 @@
 // Small graphs with the outputs that the event path reads, and facts on `models` that put them in force.
 
-import { openBlobs, publish, sha256Hex, uuid8 } from '@andon/kit'
-import { localCodec } from '@andon/kit'
+import { localCodec, openBlobs, publish, uuid8 } from '@andon/kit'
 import type { Models } from '@andon/schemas'
 import { writeOnnx } from '../src/learning/onnx-writer.ts'
 import type { GraphNode, Initializer } from '../src/learning/onnx-writer.ts'
@@ -91,5 +90,3 @@ export const putInForce = async (
   )
   return fact
 }
-
-export const digestOf = (artefact: Buffer): string => sha256Hex(artefact)
