@@ -4,19 +4,27 @@ import type { Datatype } from './tensors.ts'
 
 /** Index of the first element that is no finite number; undefined where there is none, or the datatype has none. */
 export const firstNonFinite = (datatype: Datatype, bytes: Uint8Array): number | undefined => {
-  const size = sizes[datatype as keyof typeof sizes]
-  if (size === undefined) return undefined
-  const [width, highest, next] = size
-  for (let at = width - 1, i = 0; at < bytes.byteLength; at += width, i++) {
-    if ((bytes[at]! & highest) === highest && (bytes[at - 1]! & next) === next) return i
+  const layout = layouts[datatype as keyof typeof layouts]
+  if (layout === undefined) return undefined
+  const { width, words, step, mask } = layout
+  // Through a small aligned copy: a word at a time is three times as fast as a byte at a time, and tensors lie anywhere.
+  for (let from = 0; from < bytes.byteLength; from += scratch.byteLength) {
+    const part = bytes.subarray(from, from + scratch.byteLength)
+    scratch.set(part)
+    const end = part.byteLength / words.BYTES_PER_ELEMENT
+    for (let at = step - 1; at < end; at += step)
+      if ((words[at]! & mask) === mask) return (from + at * words.BYTES_PER_ELEMENT - (width - words.BYTES_PER_ELEMENT)) / width
   }
   return undefined
 }
 
-/** Bytes of an element, and the exponent's bits in its highest and second highest byte. */
-const sizes = {
-  FP16: [2, 0x7c, 0],
-  BF16: [2, 0x7f, 0x80],
-  FP32: [4, 0x7f, 0x80],
-  FP64: [8, 0x7f, 0xf0],
+const scratch = new Uint8Array(16_384)
+const [halves, singles] = [new Uint16Array(scratch.buffer), new Int32Array(scratch.buffer)]
+
+/** Words per element, of which the last has the exponent. */
+const layouts = {
+  FP16: { width: 2, words: halves, step: 1, mask: 0x7c00 },
+  BF16: { width: 2, words: halves, step: 1, mask: 0x7f80 },
+  FP32: { width: 4, words: singles, step: 1, mask: 0x7f800000 },
+  FP64: { width: 8, words: singles, step: 2, mask: 0x7ff00000 },
 } as const

@@ -123,6 +123,15 @@ test('NaN and infinities are found in every floating type at any alignment, and 
     }),
   )
   assert.equal(firstNonFinite('INT32', Uint8Array.of(255, 255, 255, 255)), undefined)
+  const [many, half] = [new Float64Array(5000), new Uint16Array(20_000)]
+  for (const at of [0, 2047, 2048, 4999]) {
+    many[at] = Number.NaN
+    half[at * 4] = 0x7c00
+    assert.equal(firstNonFinite('FP64', shifted(new Uint8Array(many.buffer))), at)
+    assert.equal(firstNonFinite('FP16', shifted(new Uint8Array(half.buffer))), at * 4)
+    many[at] = half[at * 4] = 0
+  }
+  assert.equal(firstNonFinite('FP64', new Uint8Array(many.buffer)), undefined)
 })
 
 test('classes are the highest values, of equals the first, and NaN is behind everything', () => {
