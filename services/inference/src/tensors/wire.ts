@@ -4,7 +4,7 @@
 
 import { ModelInferRequest, ModelInferResponse } from '@andon/schemas/inference'
 import type { InferParameter } from '@andon/schemas/inference'
-import { invalidRequest, invalidTensor } from '../errors.ts'
+import { invalidRequest, invalidTensor, unsupported } from '../errors.ts'
 import type { InferAnswer, InferRequest, Parameter, Parameters, RequestedOutput, TensorData } from '../serving/serving.ts'
 import { datatypeNamed, rawCount, readInputs } from './contents.ts'
 
@@ -271,7 +271,7 @@ const dimension = (reader: Reader, name: string, shape: readonly number[]): numb
 
 const refuseSharedMemory = (where: string, parameters: Parameters): void => {
   if (Object.hasOwn(parameters, 'shared_memory_region'))
-    throw invalidRequest(`${where}: expected its contents in the message, got shared_memory_region; shared memory is not there`)
+    throw unsupported(`${where}: expected its contents in the message, got shared_memory_region; shared memory is not there`)
 }
 
 /** How many values typed contents have; bytes of a packed field that end a number. */
