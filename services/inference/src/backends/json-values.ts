@@ -16,21 +16,20 @@ export const flatJson = ({ datatype, bytes }: Pick<TensorData, 'datatype' | 'byt
 
 /** Lists in lists, by the tensor's shape. */
 export const nestedJson = ({ datatype, shape, bytes }: Pick<TensorData, 'datatype' | 'shape' | 'bytes'>): string => {
-  let level = elementsJson({ datatype, bytes })
-  if (shape.length === 0) return level[0]!
-  for (const size of shape.toReversed()) {
-    const lists: string[] = []
-    for (let at = 0; at < level.length; at += size) lists.push(`[${level.slice(at, at + size).join(',')}]`)
-    level = lists
-  }
-  return level[0] ?? '[]'
+  const elements = elementsJson({ datatype, bytes })
+  let next = 0
+  const level = (depth: number): string =>
+    depth === shape.length ? elements[next++]! : `[${Array.from({ length: shape[depth]! }, () => level(depth + 1)).join(',')}]`
+  return level(0)
 }
 
 const elementsJson = ({ datatype, bytes }: Pick<TensorData, 'datatype' | 'bytes'>): string[] => {
   if (datatype === 'BYTES') return unpackBytes(bytes).map((element) => JSON.stringify(Buffer.from(element).toString('utf8')))
   const values = unpack(datatype as Exclude<Datatype, 'BYTES' | 'FP16' | 'BF16'>, bytes)
-  return datatype === 'BOOL' ? values.map((value) => (value === 0 ? 'false' : 'true')) : values.map(String)
+  return datatype === 'BOOL' ? values.map((value) => (value === 0 ? 'false' : 'true')) : values.map(numberText)
 }
+
+const numberText = (value: number | bigint): string => (Object.is(value, -0) ? '-0.0' : String(value))
 
 /** JSON whose integers beyond 2^53 stay exact, as bigint. */
 export const parseExact = (text: string): unknown =>
