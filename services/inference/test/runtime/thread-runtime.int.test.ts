@@ -240,7 +240,7 @@ test('who finds no room keeps its place while others are told', async (t) => {
 
 test('a model that does not come back from its load is refused, and the thread that holds it up is replaced', async (t) => {
   const { openWorker, shut, open: letThrough } = gated('load')
-  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 1000, loadTimeoutMs: 200 })
+  const { runtime, trouble } = open(t, { openWorker, loadTimeoutMs: 2500 })
   const runner = await runtime.open(model(identity('float', 1)))
   shut()
   const opening = runtime.open(model(identity('float', 1), { label: 'slow' }))
@@ -289,7 +289,7 @@ test('a model has as many threads as it has instances', async (t) => {
 
 test('a run that does not come back: its callers are told in time, another thread takes over, and the late answer is nobody’s', async (t) => {
   const { openWorker, shut, open: letThrough, runsBegun } = gated()
-  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 150 })
+  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 800 })
   const runner = await runtime.open(model(identity('float', 1)))
   shut()
   const suspected = trouble('suspect')
@@ -313,7 +313,7 @@ test('a run that does not come back: its callers are told in time, another threa
 
 test('when too many threads hang the service is not ready, and it is again when one comes back', async (t) => {
   const { openWorker, shut, open: letThrough } = gated()
-  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 150, maxSuspects: 1 })
+  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 800, maxSuspects: 1 })
   const runner = await runtime.open(model(identity('float', 1)))
   for (let i = 0; i < 2; i++) {
     shut()
@@ -373,7 +373,7 @@ test('a model is unloaded after what runs, and is asked in vain afterwards', asy
 
 test('closing waits for a thread that is in a run, since the process must not end before', async (t) => {
   const { openWorker, shut, open: letThrough } = gated()
-  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 150 })
+  const { runtime, trouble } = open(t, { openWorker, runTimeoutMs: 800 })
   const runner = await runtime.open(model(identity('float', 1)))
   shut()
   await assert.rejects(run(runner, floats(numbers(1, 1), 1)), { code: 'ANDON_INFERENCE_RUN_TIMEOUT' })

@@ -170,14 +170,21 @@ test('a model whose batches are never full takes its turn beside one whose alway
   }
   assert.deepEqual(thread.begun[2]!.numbers, [8, 9, 10, 11])
   assert.deepEqual(thread.begun[3]!.numbers, [99])
+  for (const i of [2, 3]) {
+    thread.begun[i]!.finish()
+    await settled()
+  }
+  assert.equal(await answer, 99)
+  // Again with nothing of its own under way.
   const next = numberOf(rare.run(request(100)))
-  for (let i = 2; !thread.begun.some(({ numbers }) => numbers.includes(100)); i++) {
-    assert.ok(i < 6, 'its next turn comes as well')
+  for (let i = 4; !thread.begun.some(({ numbers }) => numbers.includes(100)); i++) {
+    assert.ok(i < 8, 'its next turn comes as well')
+    await settled()
     thread.begun[i]!.finish()
     await settled()
   }
   for (const each of thread.begun.slice(-2)) each.finish()
-  assert.deepEqual([await answer, await next], [99, 100])
+  assert.equal(await next, 100)
 })
 
 test('a full queue turns a request away with the reason, and takes the next when there is room', async () => {
@@ -282,10 +289,11 @@ test('a batch that fails is the failure of its requests, and of no others', asyn
   const { model, thread, statistics } = open({ isDynamic: false })
   const [bad, good] = [model.run(request(1)), model.run(request(2))]
   await settled()
-  thread.begun[0]!.fail(new Error('no'))
+  thread.begun[0]!.fail(runFailed('m', 'no'))
   thread.begun[1]!.finish()
-  await assert.rejects(bad, { message: 'no' })
+  await assert.rejects(bad, { code: 'ANDON_INFERENCE_RUN_FAILED' })
   assert.equal(await numberOf(good), 2)
+  assert.equal(thread.begun.length, 2) // nothing is run twice
   assert.equal(statistics.read().inferenceStats!.fail!.count, 1n)
 })
 
@@ -373,6 +381,7 @@ const arbitraryRun = fc.array(
         op: fc.constant('ask' as const),
         of: fc.constantFrom(0, 1),
         rows: fc.integer({ min: 1, max: 4 }),
+        columns: fc.constantFrom(1, 2),
         outputs: fc.constantFrom('y', 'z'),
         withinMs: fc.constantFrom(undefined, undefined, 0, 1),
         isCancelled: fc.boolean(),
@@ -396,6 +405,7 @@ test('any run of two models on one thread: everybody is answered once, with thei
       const answers: Promise<void>[] = []
       const leavers: AbortController[] = []
       const runOrders: number[][] = [[], []]
+      const kinds = new Map<number, string>()
       let [asked, answered, ended] = [0, 0, 0]
       const end = (how: string): boolean => {
         const next = thread.begun[ended]
@@ -411,11 +421,12 @@ test('any run of two models on one thread: everybody is answered once, with thei
         else if (step.op === 'cancel') leavers.shift()?.abort()
         else {
           const number = ++asked % 256
-          const bytes = new Uint8Array(step.rows).fill(number)
+          const bytes = new Uint8Array(step.rows * step.columns).fill(number)
+          kinds.set(number, `${step.of} ${step.columns} ${step.outputs}`)
           const leaver = new AbortController()
           if (step.isCancelled) leavers.push(leaver)
           const given: RunRequest = {
-            inputs: [{ shape: [step.rows, 1], bytes }],
+            inputs: [{ shape: [step.rows, step.columns], bytes }],
             outputs: [step.outputs],
             signal: leaver.signal,
             ...(step.withinMs === undefined ? {} : { deadlineMs: performance.now() + step.withinMs }),
@@ -447,6 +458,9 @@ test('any run of two models on one thread: everybody is answered once, with thei
       await all
       assert.equal(answered, asked)
       assert.deepEqual([limit.rows, limit.bytes, ...models.map(({ waiting }) => waiting)], [0, 0, 0, 0])
+      for (const { numbers } of thread.begun) {
+        assert.equal(new Set(numbers.map((number) => kinds.get(number))).size, 1, 'one model, one shape, one set of outputs')
+      }
       for (const { batch } of thread.begun)
         assert.ok(batch.rows <= 4 && batch.rows === batch.requests.reduce((sum, { rows }) => sum + rows, 0))
       if (preservesOrdering)
