@@ -26,7 +26,7 @@ const repository = (): { folder: string; model: string; remove: () => void } => 
   const tensor = (name: string, columns: number): string => `[ { name: "${name}" data_type: TYPE_FP32 dims: [ ${columns} ] } ]`
   writeFileSync(
     join(folder, 'reference', 'config.pbtxt'),
-    `name: "reference"\nplatform: "onnxruntime_onnx"\nmax_batch_size: 256\ninput ${tensor('x', COLUMNS)}\noutput ${tensor('y', OUTPUTS)}\n`,
+    `name: "reference"\nplatform: "onnxruntime_onnx"\nmax_batch_size: 256\ninput ${tensor('x', COLUMNS)}\noutput ${tensor('y', OUTPUTS)}\ndynamic_batching { }\n`,
   )
   return { folder, model, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
@@ -46,7 +46,7 @@ const streamed = async (id: string, rows: number, required: number, samples: num
       ours: () => worker('stream', 'stream-caller.ts', folder, String(rows)),
       peers: { 'in-process': () => worker('in-process', 'in-process.ts', folder, String(rows)) },
     })
-    const measured = `${MODEL}, messages of ${rows} rows, 8 on their way; client, door and one model thread on the same cores`
+    const measured = `${MODEL}, messages of ${rows} rows, ${rows < 256 ? 24 : 8} on their way, put together up to 256 rows; client, door and one model thread on the same cores`
     return ratio(race, { id, peer: 'in-process', required, unit: 'x rows/s of in-process session.run', detail: { measured } })
   } finally {
     remove()

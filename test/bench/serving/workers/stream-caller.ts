@@ -12,7 +12,8 @@ const [COLUMNS] = REFERENCE
 
 const [folder, given] = process.argv.slice(2) as [string, string]
 const rows = Number(given)
-const IN_FLIGHT = 8
+/** Enough for two batches in the thread and one that is being put together. */
+const IN_FLIGHT = rows < 256 ? 24 : 8
 
 const server = spawn(process.execPath, [`${import.meta.dirname}/served-model.ts`, folder], { stdio: ['pipe', 'pipe', 'inherit'] })
 const [line] = (await once(server.stdout, 'data')) as [Buffer]
