@@ -66,6 +66,8 @@ export interface ModelRepository {
   unload(name: string, withDependents: boolean): Promise<void>
   /** Looks at the folder once; what changed is loaded when it looks the same for the second time. */
   poll(): Promise<void>
+  /** Tries again what could not be loaded and may go well another time; without polling it is done by itself every five seconds. */
+  retry(): Promise<void>
   close(): Promise<void>
 }
 
@@ -93,6 +95,7 @@ interface Model {
   isWanted: boolean
 }
 
+const RETRY_MS = 5_000
 /** Models that are loaded side by side. */
 const LOADS = 4
 
@@ -102,6 +105,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
   /** Marks of the last look, for what changed since. */
   let lastLook: ReadonlyMap<string, FolderModel> = new Map()
   const locks = new Map<string, Promise<unknown>>()
+  const logged = new Map<string, string>()
   let isStarted = false
   let isClosed = false
   let timer: NodeJS.Timeout | undefined
@@ -163,10 +167,11 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
 
   const fail = (model: Model, version: number | undefined, error: unknown): void => {
     const reason = error instanceof AndonError ? `${error.code}: ${error.message}` : messageOf(error)
-    logger?.error(
-      { err: error, model: model.name, ...(version === undefined ? {} : { version }) },
-      'a model of the repository cannot be loaded',
-    )
+    const about = { model: model.name, ...(version === undefined ? {} : { version }) }
+    const key = JSON.stringify(about)
+    // Once, however often it is tried again.
+    if (logged.get(key) !== reason) logger?.error({ ...about, reason }, 'a model of the repository cannot be loaded')
+    logged.set(key, reason)
     if (version === undefined) {
       model.problem = reason
       for (const slot of model.versions.values()) slot.reason = `not replaced: ${reason}`
@@ -348,13 +353,21 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
     await Promise.all([...model.versions.keys()].map((version) => drop(model, version)))
   }
 
-  const pollLater = (): void => {
-    if (isClosed) return
-    timer = setTimeout(() => {
-      polling = poll()
-        .catch((error: unknown) => logger?.error({ err: error }, 'the model repository cannot be looked at'))
-        .then(pollLater)
-    }, options.pollMs)
+  /** What may go well another time: a server that did not answer, a part that was not there. */
+  const due = (): FolderModel[] =>
+    [...models.values()].flatMap((model) => (model.isWanted && model.triedMark === '' ? (lastLook.get(model.name) ?? []) : []))
+  const retry = (): Promise<void> => bringAll(due())
+
+  const again = (): void => {
+    if (isClosed || (control !== 'poll' && due().length === 0)) return
+    timer = setTimeout(
+      () => {
+        polling = (control === 'poll' ? poll() : retry())
+          .catch((error: unknown) => logger?.error({ err: error }, 'the model repository cannot be looked at'))
+          .then(again)
+      },
+      control === 'poll' ? options.pollMs : RETRY_MS,
+    )
     timer.unref()
   }
 
@@ -367,7 +380,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
       logger?.error({ err: error }, 'the model repository cannot be looked at')
     }
     isStarted = true
-    if (control === 'poll') pollLater()
+    if (control !== 'explicit') again()
   }
   const starting = start()
 
@@ -441,6 +454,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
       }
     },
     poll,
+    retry,
     async close() {
       isClosed = true
       clearTimeout(timer)

@@ -6,7 +6,9 @@ import { execFileSync } from 'node:child_process'
 import { symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { AndonError } from '@andon/kit'
 import type { ModelRepository } from '../../src/repository/repository.ts'
+import type { Runner } from '../../src/runtime/runner.ts'
 import { repositoryOver, scaling, states, testFolder } from './serve.ts'
 
 const score = async (repository: ModelRepository, name: string, version = '', value = 1): Promise<number> => {
@@ -273,7 +275,7 @@ test('a file that grows while it is read is not loaded', async (t) => {
 test('where it is allowed, files of a request are served until the next load', async (t) => {
   const folder = testFolder(t)
   folder.put('press/1/model.onnx', scaling(1))
-  const repository = await repositoryOver(t, folder, 'explicit', true)
+  const repository = await repositoryOver(t, folder, 'explicit', { takesUploads: true })
   const config = '{"backend": "onnxruntime", "max_batch_size": 2}'
   await repository.load('press', { config, files: new Map([['7/model.onnx', scaling(7)]]) })
   assert.deepEqual(states(repository.index()), ['press 7 READY'])
@@ -291,4 +293,47 @@ test('where it is allowed, files of a request are served until the next load', a
   ]
   for (const [options, message] of refused) await assert.rejects(repository.load('press', options), { message })
   assert.equal(await score(repository, 'press'), 1)
+})
+
+test('a model on a server that does not answer yet is tried again, one that is refused is not', async (t) => {
+  const folder = testFolder(t)
+  for (const name of ['away', 'refused']) {
+    folder.put(`${name}/1/.keep`, '')
+    folder.put(`${name}/config.pbtxt`, 'backend: "andon_remote" max_batch_size: 2')
+  }
+  let isThere = false
+  const asked: string[] = []
+  const io = {
+    inputs: [{ name: 'x', datatype: 'FP64', shape: [-1, 2] }],
+    outputs: [{ name: 'y', datatype: 'FP64', shape: [-1, 2] }],
+  } as const
+  const runner: Runner = {
+    io,
+    provider: 'elsewhere',
+    room: { hasRoom: () => true, whenRoom: () => {} },
+    run: async ({ requests }) => ({
+      outputs: requests.map(({ inputs }) => [{ name: 'y', datatype: 'FP64', shape: inputs[0]!.shape, bytes: inputs[0]!.bytes }]),
+      inputUs: 0,
+      runUs: 0,
+      outputUs: 0,
+    }),
+    close: async () => {},
+  }
+  const repository = await repositoryOver(t, folder, 'none', {
+    openRemote: async ({ label }) => {
+      asked.push(label)
+      if (label.startsWith('away') && isThere) return runner
+      throw new AndonError('ANDON_TEST', `${label} is not there`, { retriable: label.startsWith('away') })
+    },
+  })
+  assert.deepEqual(states(repository.index()), ['away 1 UNAVAILABLE', 'refused 1 UNAVAILABLE'])
+  isThere = true
+  await repository.retry()
+  assert.deepEqual(states(repository.index()), ['away 1 READY', 'refused 1 UNAVAILABLE'])
+  assert.equal(await score(repository, 'away', '', 8), 8)
+  await repository.retry()
+  assert.deepEqual(
+    asked.toSorted((a, b) => (a < b ? -1 : 1)),
+    ['away version 1', 'away version 1', 'refused version 1'],
+  )
 })

@@ -13,6 +13,7 @@ import { threadRuntime } from '../../src/runtime/thread-runtime.ts'
 import { openCatalogue } from '../../src/serving/catalogue.ts'
 import type { Catalogue } from '../../src/serving/catalogue.ts'
 import { modelOpener } from '../../src/serving/open-model.ts'
+import type { OpenerOptions } from '../../src/serving/open-model.ts'
 import { responseCache } from '../../src/serving/response-cache.ts'
 import type { InferAnswer, InferRequest, TensorData } from '../../src/serving/serving.ts'
 import { writeOnnx } from '../../src/learning/onnx-writer.ts'
@@ -49,13 +50,13 @@ export const scaling = (factor: number, columns = 2): Buffer =>
     outputs: [{ name: 'y', type: 'double', dims: ['N', columns] }],
   })
 
-const opener = (t: TestContext) => {
+const opener = (t: TestContext, more: Pick<Partial<OpenerOptions>, 'openRemote'> = {}) => {
   const threads = threadRuntime({ workers: 1, runTimeoutMs: 10_000 })
   const closing: (() => Promise<void>)[] = [() => threads.close()]
   t.after(async () => {
     for (const close of closing.toReversed()) await close()
   })
-  const open = modelOpener({ threads, defaults, cache: responseCache({ maxBytes: 1 << 20 }), nowMs: () => 1_700_000_000_000 })
+  const open = modelOpener({ threads, defaults, cache: responseCache({ maxBytes: 1 << 20 }), nowMs: () => 1_700_000_000_000, ...more })
   return { open, closing }
 }
 
@@ -64,9 +65,9 @@ export const repositoryOver = async (
   t: TestContext,
   folder: TestFolder,
   control: 'none' | 'poll' | 'explicit' = 'none',
-  takesUploads = false,
+  { takesUploads = false, ...more }: { takesUploads?: boolean } & Pick<Partial<OpenerOptions>, 'openRemote'> = {},
 ): Promise<ModelRepository> => {
-  const { open, closing } = opener(t)
+  const { open, closing } = opener(t, more)
   const repository = openRepository({
     folder: openFolder(folder.root),
     control,
