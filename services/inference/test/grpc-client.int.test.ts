@@ -10,9 +10,12 @@ import type { TestContext } from 'node:test'
 import { AndonError } from '@andon/kit'
 import type { ModelInferRequest } from '@andon/schemas/inference'
 import { status } from '@grpc/grpc-js'
+import { answerStream } from '../src/backends/answer-stream.ts'
+import type { DuplexListener } from '../src/backends/answer-stream.ts'
 import { openInferenceClient } from '../src/backends/grpc-client.ts'
 import type { ClientState, InferenceClient, InferenceClientOptions } from '../src/backends/grpc-client.ts'
 import type { InferAnswer, InferRequest } from '../src/serving/serving.ts'
+import { decodeInferRequest, encodeStreamResponse } from '../src/tensors/wire.ts'
 import { answering, echoOf, fakeServer, streaming } from './fake-server.ts'
 
 const requestOf = (value: number, changes: Partial<InferRequest> = {}): InferRequest => ({
@@ -98,25 +101,34 @@ test('no more requests are on their way than allowed, and the rest wait their tu
   assert.ok(most <= 4, `${most}`)
 })
 
-test('the bytes on their way are bounded as well', async (t) => {
-  let bytes = 0
-  let most = 0
-  const { target } = await fakeServer(
-    t,
-    streaming((request, stream) => {
-      const size = request.rawInputContents[0]!.byteLength
-      most = Math.max(most, (bytes += size))
-      setImmediate(() => {
-        bytes -= size
-        stream.write({ errorMessage: '', inferResponse: echoOf(request) })
-      })
-      return undefined
-    }),
-  )
-  const client = open(t, { target, maxInFlightBytes: 100_000 })
+test('the bytes on their way are bounded as well', async () => {
+  const written: Uint8Array[] = []
+  let listener: DuplexListener | undefined
+  const stream = answerStream({
+    target: 'there',
+    timeoutMs: 30_000,
+    maxInFlight: 100,
+    maxInFlightBytes: 100_000,
+    maxWaiting: 100,
+    maxMessageBytes: 1_000_000,
+    open: (given) => {
+      listener = given
+      return { write: (message) => written.push(message) > 0, destroy: () => {} }
+    },
+  })
   const input = { name: 'x', datatype: 'UINT8', shape: [30_000], bytes: new Uint8Array(30_000) } as const
-  await Promise.all(Array.from({ length: 40 }, () => client.inferOverStream(requestOf(0, { inputs: [input] }))))
-  assert.ok(most <= 100_000, `${most}`)
+  const answers = Array.from({ length: 10 }, () => stream.infer(requestOf(0, { inputs: [input] })))
+  const large = stream.infer(requestOf(0, { inputs: [{ ...input, shape: [200_000], bytes: new Uint8Array(200_000) }] }))
+  const answer = (message: Uint8Array): void =>
+    listener!.onMessage(encodeStreamResponse(decodeInferRequest(message).id, { model: 'm', version: '1', parameters: {}, outputs: [] }))
+  assert.equal(written.length, 3)
+  answer(written[0]!)
+  assert.equal(written.length, 4)
+  for (let at = 1; at < 10; at++) answer(written[at]!)
+  await Promise.all(answers)
+  answer(written[10]!) // one that is larger than all that may be on its way goes alone
+  await large
+  stream.close()
 })
 
 test('a lost answer rejects at its deadline as retriable, the others get theirs', async (t) => {
