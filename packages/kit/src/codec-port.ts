@@ -11,6 +11,8 @@ export interface Codec {
   encodeInto(topic: string, value: unknown, slab: Buffer, at: number): number
   /** The value, read with this build's schema; it owns its bytes. Throws on bytes that are no framed record of the topic. */
   decode<T>(topic: string, bytes: Buffer): T
+  /** As decode, of source[from, to); bytes in the value are views of the source, and it may be given no longer than that stays as it is. */
+  decodeLent?<T>(topic: string, source: Buffer, from: number, to: number): T
   /** As decode; fetches a writer schema that is not known yet. */
   decodeAsync<T>(topic: string, bytes: Buffer): Promise<T>
 }

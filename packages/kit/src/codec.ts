@@ -144,9 +144,25 @@ const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSourc
   const decoderOf = (name: string, id: number): Decoder | undefined =>
     id === subjects.get(name)?.id ? ownDecoder(name) : writers.get(name)?.get(id)?.decode
 
-  const read = (topic: string, decode: Decoder, bytes: Buffer): unknown => {
+  /** Decoders whose bytes are views, by schema and writer; made of what the others are made of. */
+  const lenders = new Map<string, Map<number, Decoder>>()
+
+  const lenderOf = (name: string, id: number): Decoder | undefined => {
+    const known = lenders.get(name) ?? new Map<number, Decoder>()
+    const found = known.get(id)
+    if (found !== undefined) return found
+    const written = id === subjects.get(name)?.id ? subjectOf(name).schema : writers.get(name)?.get(id)?.schema
+    if (written === undefined || name === ANY) return undefined
+    const own = subjectOf(name).schema
+    const lender = written === own ? compileDecoder(own, { lendsBytes: true }) : compileResolver(written, own, { lendsBytes: true })
+    if (known.size >= maxWriters) known.clear()
+    lenders.set(name, known.set(id, lender))
+    return lender
+  }
+
+  const read = (topic: string, decode: Decoder, bytes: Buffer, from = 0, to = bytes.length): unknown => {
     try {
-      return decode(bytes, frameBytes, bytes.length)
+      return decode(bytes, from + frameBytes, to)
     } catch (error) {
       throw undecodableBy(topic, error)
     }
@@ -189,6 +205,13 @@ const createCodec = (subjects: ReadonlyMap<string, Subject>, source: SchemaSourc
       const decoder = decoderOf(name, id)
       if (decoder === undefined) throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `schema ${id} is not known yet`)
       return read(topic, decoder, bytes) as T
+    },
+    decodeLent: <T>(topic: string, source: Buffer, from: number, to: number): T => {
+      const name = nameOf(topic)
+      const id = readFrame(topic, source, from, to)
+      const lender = lenderOf(name, id)
+      if (lender === undefined) throw undecodable('ANDON_CODEC_UNKNOWN_SCHEMA', topic, `schema ${id} is not known yet`)
+      return read(topic, lender, source, from, to) as T
     },
     decodeAsync: async <T>(topic: string, bytes: Buffer): Promise<T> => {
       const name = nameOf(topic, true)

@@ -99,6 +99,11 @@ export interface ProcessOptions<T> {
   readonly open: (partition: number) => PartitionProcess<T> | Promise<PartitionProcess<T>>
   /** Most inputs that a handler gets at once; their outputs are acknowledged before the next ones. Default 500. */
   readonly maxBatchRecords?: number
+  /**
+   * Bytes in the values of inputs are views of what was fetched, and belong to the handler until it has answered: for one that copies
+   * what it keeps. Default false: they are copies.
+   */
+  readonly lendsBytes?: boolean
   /** Records between two snapshot rounds of a partition. Default 5000. */
   readonly snapshotEveryRecords?: number
   /** Longest time between two rounds of a partition that changed, ms. Default 5000. */

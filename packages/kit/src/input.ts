@@ -36,18 +36,27 @@ export const decodeInputAt = <T>(codec: Codec, batch: RecordBatch, index: number
 
 /**
  * As decodeInputAt, for whoever is done with the input before the batch: what its headers say is read when it is asked for,
- * and of most inputs nobody asks.
+ * and of most inputs nobody asks. With `lendsBytes` its bytes are those of the batch, too.
  */
-export const lendInputAt = <T>(codec: Codec, batch: RecordBatch, index: number, lane: Lane): Input<T> | Promise<Input<T>> => {
+export const lendInputAt = <T>(
+  codec: Codec,
+  batch: RecordBatch,
+  index: number,
+  lane: Lane,
+  lendsBytes: boolean,
+): Input<T> | Promise<Input<T>> => {
   const { topic } = batch
-  const value = batch.valueAt(index)
-  if (value === null)
-    throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${topic}/${batch.partition}/${batch.offsetAt(index)} has no value`)
+  const from = batch.valueStartAt(index)
+  if (from < 0) throw new AndonError('ANDON_KIT_EMPTY_VALUE', `Record ${topic}/${batch.partition}/${batch.offsetAt(index)} has no value`)
   try {
-    return new LentInput(batch, index, lane, codec.decode<T>(topic, value))
+    const value =
+      lendsBytes && codec.decodeLent
+        ? codec.decodeLent<T>(topic, batch.sourceAt(index), from, batch.valueEndAt(index))
+        : codec.decode<T>(topic, batch.valueAt(index)!)
+    return new LentInput(batch, index, lane, value)
   } catch (error) {
     if (isRetriable(error)) throw error
-    return codec.decodeAsync<T>(topic, value).then((decoded) => new LentInput(batch, index, lane, decoded))
+    return codec.decodeAsync<T>(topic, batch.valueAt(index)!).then((decoded) => new LentInput(batch, index, lane, decoded))
   }
 }
 

@@ -239,7 +239,7 @@ export class PartitionLane<T> {
         continue
       }
       try {
-        const decoded = lendInputAt<T>(codec, batch, i, lane)
+        const decoded = lendInputAt<T>(codec, batch, i, lane, options.lendsBytes === true)
         this.inputs.push(decoded instanceof Promise ? await decoded : decoded)
       } catch (error) {
         if (isRetriable(error)) throw error

@@ -49,6 +49,25 @@ test('what is encoded is decoded, defaults filled in, bytes from any Uint8Array'
   assert.deepEqual(read?.withheld, [])
 })
 
+test('what is lent is what is decoded, its bytes are those of the source, from foreign writers too', async () => {
+  const foreign = structuredClone(avroSchemas.telemetry) as { doc?: string }
+  foreign.doc = 'Of another release.'
+  const codec = localCodec({ 77: foreign })
+  const bytes = codec.encode('telemetry', block(new Uint8Array([1, 2, 3, 4]), new Uint8Array([9])))
+  for (const id of [bytes.readInt32BE(1), 77]) {
+    const source = Buffer.concat([Buffer.alloc(3, 0xee), bytes, Buffer.alloc(2, 0xee)])
+    source.writeInt32BE(id, 4)
+    const decoded = await codec.decodeAsync<Telemetry>('telemetry', source.subarray(3, 3 + bytes.length))
+    const lent = codec.decodeLent!<Telemetry>('telemetry', source, 3, 3 + bytes.length)
+    assert.deepEqual(lent, decoded)
+    source.fill(0)
+    assert.deepEqual([...(lent.block?.samples ?? [])], [0, 0, 0, 0])
+    assert.deepEqual([...(decoded.block?.samples ?? [])], [1, 2, 3, 4])
+  }
+  bytes.writeInt32BE(78, 1)
+  assert.throws(() => codec.decodeLent!('telemetry', bytes, 0, bytes.length), code('ANDON_CODEC_UNKNOWN_SCHEMA'))
+})
+
 test('any ticks survive the way there and back, one after the other in shared memory', () => {
   const codec = localCodec()
   const values = fc.record({

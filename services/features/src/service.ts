@@ -101,6 +101,7 @@ const processPart = (config: FeaturesConfig, inputs: () => Inputs, logger: Logge
       const options = {
         service: 'features',
         input: 'telemetry',
+        lendsBytes: true, // rows are copied to their lanes
         open,
         onDeadLetter,
         snapshotEveryRecords,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { localCodec } from '@andon/kit'
 import type { Batch, Input, Output } from '@andon/kit'
 import type { Features, Telemetry } from '@andon/schemas'
 import { compileFeatureSet } from '../src/feature-set.ts'
@@ -142,6 +143,33 @@ const recordsOf = (sequence: readonly Step[], cutAfter: (i: number) => boolean):
   flush()
   return records
 }
+
+test('nothing of a record`s bytes is kept: vectors are equal when they are written over after each batch', async () => {
+  const records = Array.from({ length: 12 }, (_, n) => {
+    const rows = Array.from({ length: 5 }, (_row, i) => ({
+      seq: (n >> 1) * 5 + i + 1,
+      timeS: (n * 5 + i) / 10,
+      values: [Math.sin(n * 5 + i)],
+    }))
+    return blockRecord(blockOf(rows, { sourceId: n % 2 === 0 ? 'a' : 'b', qualities: Buffer.from([0, 1, 0, 0, 2]) }))
+  })
+  const codec = localCodec()
+  const frames = records.map((record) => Buffer.from(codec.encode('telemetry', record)))
+  const source = Buffer.alloc(Math.max(...frames.map(({ length }) => length)))
+  const [owned, lent] = [new Features1(), new Features1()]
+  for (const [n, frame] of frames.entries()) {
+    frame.copy(source)
+    await owned.run([codec.decode<Telemetry>('telemetry', frame)], [1], n)
+    await lent.run([codec.decodeLent!<Telemetry>('telemetry', source, 0, frame.length)], [1], n)
+    source.fill(0xff)
+  }
+  assert.ok(owned.emitted.length > 0)
+  assert.deepEqual(lent.emitted, owned.emitted)
+  const [kept, expected] = [new Map<string, Uint8Array>(), new Map<string, Uint8Array>()]
+  lent.snapshot(kept)
+  owned.snapshot(expected)
+  assert.deepEqual(kept, expected)
+})
 
 test('any cut of the same rows into blocks and batches gives byte-equal vectors', async () => {
   await fc.assert(

@@ -20,23 +20,28 @@ import { FieldStrings } from './strings.ts'
  */
 export type Decoder = (bytes: Buffer, at: number, end: number) => unknown
 
+export interface DecoderOptions {
+  /** Bytes of the value are views of the buffer, not copies: valid as long as the buffer stays as it is. */
+  readonly lendsBytes?: boolean
+}
+
 /** Reads what was written with the schema. Throws an AvroError (`schema`) when it is none or over the limits. */
-export const compileDecoder = (schema: unknown): Decoder =>
+export const compileDecoder = (schema: unknown, options: DecoderOptions = {}): Decoder =>
   compiling(() => {
     const node = parseSchema(schema)
-    return compile(node, node)
+    return compile(node, node, options)
   })
 
 /**
  * Reads what was written with `writer` as `reader` has it: fields by name or alias, defaults where nothing was written,
  * promotions, branches, default symbols. Throws an AvroError (`schema`) that says where, when it cannot.
  */
-export const compileResolver = (writer: unknown, reader: unknown): Decoder =>
-  compiling(() => compile(parseSchema(writer), parseSchema(reader)))
+export const compileResolver = (writer: unknown, reader: unknown, options: DecoderOptions = {}): Decoder =>
+  compiling(() => compile(parseSchema(writer), parseSchema(reader), options))
 
-const compile = (writer: AvroNode, reader: AvroNode): Decoder => {
+const compile = (writer: AvroNode, reader: AvroNode, { lendsBytes }: DecoderOptions): Decoder => {
   const source = new Source(readRuntime)
-  const decoder = new DecoderSource(source, new Resolution(writer, reader))
+  const decoder = new DecoderSource(source, new Resolution(writer, reader), lendsBytes === true ? 'lendBytes' : 'copyBytes')
   const body = decoder.read(writer, reader, 'value')
   decoder.finish()
   source.add(`let at = 0, depth = 0, budget = 0
@@ -57,8 +62,10 @@ class DecoderSource {
   private readonly skips: SkipSource
   private readonly source: Source
   private readonly resolution: Resolution
+  private readonly takeBytes: 'copyBytes' | 'lendBytes'
 
-  constructor(source: Source, resolution: Resolution) {
+  constructor(source: Source, resolution: Resolution, takeBytes: 'copyBytes' | 'lendBytes') {
+    this.takeBytes = takeBytes
     this.source = source
     this.skips = new SkipSource(source)
     this.resolution = resolution
@@ -93,9 +100,9 @@ class DecoderSource {
       case 'bytes':
       case 'string':
         if (reader.kind === 'string') return this.text(v, this.source.constant(new FieldStrings()))
-        return `${length}\n${v} = copyBytes(b, p, n)\np += n`
+        return `${length}\n${v} = ${this.takeBytes}(b, p, n)\np += n`
       case 'fixed':
-        return `if (${writer.size} > end - p) throw truncated()\n${v} = copyBytes(b, p, ${writer.size})\np += ${writer.size}`
+        return `if (${writer.size} > end - p) throw truncated()\n${v} = ${this.takeBytes}(b, p, ${writer.size})\np += ${writer.size}`
       case 'enum':
         return this.symbol(writer, reader as EnumNode, v)
       case 'array':

@@ -87,6 +87,8 @@ export const copyBytes = (bytes: Buffer, at: number, length: number): Buffer => 
   return copied
 }
 
+const lendBytes = (bytes: Buffer, at: number, length: number): Buffer => (length === 0 ? NOTHING : bytes.subarray(at, at + length))
+
 /** Sets what a plain assignment would take for the object's prototype. */
 const setOwn = (target: object, key: string, value: unknown): void => {
   Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true })
@@ -122,6 +124,7 @@ export const readRuntime: Readonly<Record<string, unknown>> = {
   readInt,
   readRounded,
   copyBytes,
+  lendBytes,
   copy,
   setOwn,
   badLength,
