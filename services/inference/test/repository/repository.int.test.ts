@@ -7,6 +7,8 @@ import { symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { AndonError } from '@andon/kit'
+import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire'
+import { writeOnnx } from '../../src/learning/onnx-writer.ts'
 import type { ModelRepository } from '../../src/repository/repository.ts'
 import type { Runner } from '../../src/runtime/runner.ts'
 import { repositoryOver, scaling, states, testFolder } from './serve.ts'
@@ -336,4 +338,43 @@ test('a model on a server that does not answer yet is tried again, one that is r
     asked.toSorted((a, b) => (a < b ? -1 : 1)),
     ['away version 1', 'away version 1', 'refused version 1'],
   )
+})
+
+/** y = x + w, where w lies in `weights/w.bin` beside the model. */
+const withExternalData = (): Uint8Array => {
+  const message = (write: (writer: BinaryWriter) => BinaryWriter): Uint8Array => write(new BinaryWriter()).finish()
+  const entry = (key: string, value: string): Uint8Array => message((m) => m.tag(1, 2).string(key).tag(2, 2).string(value))
+  const w = message((m) =>
+    m.tag(1, 0).int64(2).tag(2, 0).int32(11).tag(8, 2).string('w').tag(13, 2).bytes(entry('location', 'weights/w.bin')).tag(14, 0).int32(1),
+  )
+  const model = writeOnnx({
+    name: 'sum',
+    nodes: [{ op: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
+    initializers: [],
+    inputs: [{ name: 'x', type: 'double', dims: ['N', 2] }],
+    outputs: [{ name: 'y', type: 'double', dims: ['N', 2] }],
+  })
+  const [reader, writer] = [new BinaryReader(model), new BinaryWriter()]
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag()
+    writer.tag(field, wire)
+    if (field === 7) writer.bytes(Buffer.concat([reader.bytes(), message((m) => m.tag(5, 2).bytes(w))]))
+    else writer.raw(reader.skip(wire))
+  }
+  return writer.finish()
+}
+
+test('files that a graph refers to are read with it, belong to its digest, and are missed by name', async (t) => {
+  const folder = testFolder(t)
+  folder.put('sum/1/model.onnx', withExternalData())
+  const repository = await repositoryOver(t, folder, 'explicit')
+  await assert.rejects(repository.load('sum', {}), { message: /sum\/1\/weights\/w\.bin: .*no such file, and the graph has tensors in it/ })
+  folder.put('sum/1/weights/w.bin', new Uint8Array(Float64Array.of(10, 20).buffer))
+  await repository.load('sum', {})
+  assert.equal(await score(repository, 'sum'), 11)
+  const { digest } = repository.find('sum', '').servable
+  folder.put('sum/1/weights/w.bin', new Uint8Array(Float64Array.of(30, 20).buffer))
+  await repository.load('sum', {})
+  assert.equal(await score(repository, 'sum'), 31)
+  assert.notEqual(repository.find('sum', '').servable.digest, digest)
 })
