@@ -12,7 +12,7 @@ const NS_PER_MS = 1e6
 const turnMs = (Number(process.argv[2]) * 1000) / (2 * TURNS)
 
 const { model, close } = await serve(HEAVY, { isDynamic: true, maxBatchRows: 8192 })
-let rows = 256
+let rows = 1024
 let values = numbers(rows * COLUMNS, 1)
 const timed = async (): Promise<number> => {
   const startedMs = performance.now()
