@@ -102,7 +102,10 @@ export class MicroClusters {
    */
   find(row: Float64Array): { place: number; distance: number } {
     const place = this.#nearest(row, this.options.radius ** 2)
-    return { place, distance: place < 0 ? Number.POSITIVE_INFINITY : Math.sqrt(squaredDistance(this.#centres, place * row.length, row, 0, row.length)) }
+    return {
+      place,
+      distance: place < 0 ? Number.POSITIVE_INFINITY : Math.sqrt(squaredDistance(this.#centres, place * row.length, row, 0, row.length)),
+    }
   }
 
   /** Takes another summary of the same kind in; `mergeAll` says what the result does not depend on. The other stays as it is. */

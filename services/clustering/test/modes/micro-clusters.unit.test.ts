@@ -45,8 +45,14 @@ const oracle = (points: readonly Point[]): Map<string, { weight: number; centre:
     [...new Set(points.map(({ blob }) => blob))].map((blob) => {
       const of = points.map((point, i) => ({ ...point, weight: weights[i] as number })).filter((point) => point.blob === blob)
       const weight = of.reduce((sum, point) => sum + point.weight, 0)
-      const centre = Array.from({ length: options.width }, (_, axis) => of.reduce((sum, p) => sum + p.weight * (p.row[axis] as number), 0) / weight)
-      const squares = of.reduce((sum, p) => sum + p.weight * centre.reduce((all, middle, axis) => all + ((p.row[axis] as number) - middle) ** 2, 0), 0)
+      const centre = Array.from(
+        { length: options.width },
+        (_, axis) => of.reduce((sum, p) => sum + p.weight * (p.row[axis] as number), 0) / weight,
+      )
+      const squares = of.reduce(
+        (sum, p) => sum + p.weight * centre.reduce((all, middle, axis) => all + ((p.row[axis] as number) - middle) ** 2, 0),
+        0,
+      )
       return [centre.map(Math.round).join(), { weight, centre, spread: Math.sqrt(squares / weight) }] as const
     }),
   )
@@ -103,7 +109,10 @@ test('well separated clusters do not show how their points were divided among pa
   for (const seed of [4, 5]) {
     const points = stream(seed, 900, 16)
     for (const partitions of [1, 2, 7]) {
-      compare(mergeAll(Array.from({ length: partitions }, (_, part) => absorbed(points.filter((_point, i) => (i * 31) % partitions === part)))), points)
+      compare(
+        mergeAll(Array.from({ length: partitions }, (_, part) => absorbed(points.filter((_point, i) => (i * 31) % partitions === part)))),
+        points,
+      )
     }
     // by time instead: the parts end hours apart
     compare(mergeAll([absorbed(points.slice(0, 300)), absorbed(points.slice(300, 450)), absorbed(points.slice(450))]), points)
@@ -115,12 +124,21 @@ test('no point is lost from the mass, however full it is, and there are never mo
     fc.property(fc.nat(1000), fc.integer({ min: 2, max: 12 }), fc.integer({ min: 1, max: 4 }), (seed, most, partitions) => {
       const points = stream(seed, 400, 32, 6)
       const limited = { ...options, most }
-      const parts = Array.from({ length: partitions }, (_, part) => absorbed(points.filter((_point, i) => i % partitions === part), limited))
+      const parts = Array.from({ length: partitions }, (_, part) =>
+        absorbed(
+          points.filter((_point, i) => i % partitions === part),
+          limited,
+        ),
+      )
       const merged = mergeAll(parts)
       assert.ok(merged.count <= most)
       for (const part of parts) assert.ok(part.count <= most)
       const { kept, dropped } = merged.mass
-      isNear(kept + dropped, decayed(points).reduce((a, b) => a + b, 0), 'mass')
+      isNear(
+        kept + dropped,
+        decayed(points).reduce((a, b) => a + b, 0),
+        'mass',
+      )
       assert.equal(merged.points, points.length)
     }),
     { numRuns: 40 },

@@ -1,0 +1,6 @@
+// The benchmarks of clustering, in the order in which `npm run bench -- clustering` runs them.
+
+import type { Benchmark } from '../benchmark.ts'
+import { microClusters } from './micro-clusters.ts'
+
+export const CLUSTERING: readonly Benchmark[] = [microClusters]
