@@ -287,6 +287,7 @@ const stateOf = (newest: Predictions | undefined, isLearnt: boolean): AssetView[
   if (newest === undefined) return 'silent'
   if (newest.type === 'unmonitored') return 'unmonitored'
   if (newest.machineOff) return 'off'
+  if (newest.type === 'unscored') return 'unscored'
   return isLearnt ? 'watched' : 'learning'
 }
 

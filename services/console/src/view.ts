@@ -166,8 +166,8 @@ export interface AssetView {
   readonly origin: Origin
   readonly channels: readonly string[]
   readonly features: readonly string[]
-  /** `silent`: nothing was ever received; `unmonitored`: nothing comes any more; `off`: the machine is off. */
-  readonly state: 'learning' | 'watched' | 'off' | 'unmonitored' | 'silent'
+  /** `silent`: nothing was ever received; `unmonitored`: nothing comes any more; `off`: the machine is off; `unscored`: no model answers. */
+  readonly state: 'learning' | 'watched' | 'off' | 'unmonitored' | 'unscored' | 'silent'
   /** Operating regime of the newest window. */
   readonly regime: string | null
   /** Channels whose sensor is suspected. */

@@ -246,7 +246,7 @@ test('the log names no such incident', () => {
   assert.equal(new PlantLog().model.incident('nothing'), undefined)
 })
 
-test('a silent asset, a machine that is off and a suspected sensor are shown, and a silence leaves the trend', () => {
+test('a silent asset, one that nothing scores, a machine that is off and a suspected sensor are shown, and a silence leaves the trend', () => {
   const log = new PlantLog()
   const shown = () => log.model.overview().assets.find(({ id }) => id === asset)
   assert.deepEqual([shown()?.state, shown()?.suspected], ['silent', []])
@@ -270,6 +270,9 @@ test('a silent asset, a machine that is off and a suspected sensor are shown, an
   const off = { type: 'machine-off', machineOff: true, regime: 'off', verdicts: [] }
   log.model.onPrediction({ ...prediction(asset, newestUs + 2 * second, [1, 2, 3], 0), ...off })
   assert.deepEqual([shown()?.state, shown()?.ratio, shown()?.suspected], ['off', null, []])
+  const unscored = { type: 'unscored', missing: ['t2spe.press-1'], verdicts: [] }
+  log.model.onPrediction({ ...prediction(asset, newestUs + 4 * second, [1, 2, 3], 0), ...unscored })
+  assert.deepEqual([shown()?.state, shown()?.ratio], ['unscored', null])
 })
 
 test('a finding about a sensor or telemetry has no score and no model; one about the machine has', () => {

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { type Codec, localCodec } from '@andon/kit'
+import { FRAME, frameOf, framesOf } from '@andon/kit/pipe-frames'
 import { repositoryRoot } from '@andon/platform'
 import type { FeaturesInput, Predictions } from '@andon/schemas'
 import { type Context, CommandError } from '../context.ts'
@@ -70,8 +71,8 @@ export const scoreWith = async (
   sent.catch(() => child.kill()) // its error is the one to show
   let summary: ScoreSummary | undefined
   try {
-    for await (const { isRecord, body } of framesOf(child.stdout as AsyncIterable<Buffer>)) {
-      if (isRecord) {
+    for await (const { kind, body } of framesOf(child.stdout as AsyncIterable<Buffer>)) {
+      if (kind === FRAME.record) {
         await onPrediction(codec.decode<Predictions>('predictions', body))
         continue
       }
@@ -92,28 +93,9 @@ export const scoreWith = async (
 const send = async (stdin: Writable, codec: Codec, vectors: AsyncIterable<FeaturesInput>): Promise<void> => {
   stdin.on('error', () => {}) // the tool ended: it says why
   for await (const vector of vectors) {
-    const body = codec.encode('features', vector)
-    const head = Buffer.alloc(5)
-    head.writeUInt32LE(body.byteLength)
+    const frame = frameOf(FRAME.record, codec.encode('features', vector))
     if (stdin.destroyed) return
-    stdin.write(head)
-    if (!stdin.write(Buffer.from(body))) await Promise.race([once(stdin, 'drain'), once(stdin, 'close')])
+    if (!stdin.write(frame)) await Promise.race([once(stdin, 'drain'), once(stdin, 'close')])
   }
   stdin.end()
-}
-
-/** 4 bytes of length (little-endian), a byte that is 0 for a record, the body. */
-async function* framesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<{ isRecord: boolean; body: Buffer }> {
-  let rest: Buffer = Buffer.alloc(0)
-  for await (const chunk of stream) {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
-    let at = 0
-    while (rest.length - at >= 5) {
-      const end = at + 5 + rest.readUInt32LE(at)
-      if (end > rest.length) break
-      yield { isRecord: rest[at + 4] === 0, body: rest.subarray(at + 5, end) }
-      at = end
-    }
-    rest = rest.subarray(at)
-  }
 }

@@ -9,6 +9,7 @@ const states: Readonly<Record<AssetView['state'], readonly ['check' | 'hourglass
   learning: ['hourglass', 'Learning what is normal'],
   off: ['clock', 'Machine off, not judged'],
   unmonitored: ['help', 'Unmonitored, no telemetry comes'],
+  unscored: ['help', 'Not scored, no model answers'],
   silent: ['help', 'Silent, nothing received'],
 }
 

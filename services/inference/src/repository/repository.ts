@@ -261,6 +261,7 @@ export const openRepository = (options: RepositoryOptions): ModelRepository => {
     const worker = async (): Promise<void> => {
       for (let next = rest.shift(); next !== undefined && !isClosed; next = rest.shift()) {
         const each = next
+        await bringParts(each.name, new Set([each.name]))
         await exclusive(each.name, () => bring(modelOf(each.name), each)).catch(() => {})
       }
     }

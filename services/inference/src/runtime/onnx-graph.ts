@@ -85,6 +85,8 @@ const DATATYPES: Readonly<Record<number, Datatype>> = {
   16: 'BF16',
 }
 const FLOAT = 1
+/** What a sequence in a graph nearly always is. */
+const ZIP_MAP = '; a classifier of scikit-learn gives tensors when skl2onnx is told options={"zipmap": False}'
 
 /** Far above what graphs have, far below what would be felt. */
 const MOST_VALUES = 65_536
@@ -92,10 +94,10 @@ const MOST_DIMENSIONS = 1024
 const DEEPEST_GRAPH = 64
 
 const specOf = (value: GraphValue): TensorSpec => {
-  if (value.kind !== 'tensor' || value.datatype === undefined)
-    throw new Error(
-      `${value.name} is ${value.kind === 'tensor' ? `of element type ${value.elementType}` : `no tensor (${value.kind})`}, which cannot be scored here`,
-    )
+  if (value.kind !== 'tensor' || value.datatype === undefined) {
+    const found = value.kind === 'tensor' ? `of element type ${value.elementType}` : `no tensor (${value.kind})`
+    throw new Error(`${value.name} is ${found}, which cannot be scored here${value.kind === 'sequence' ? ZIP_MAP : ''}`)
+  }
   const isHalf = value.datatype === 'FP16' || value.datatype === 'BF16'
   return {
     name: value.name,

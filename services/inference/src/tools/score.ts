@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { AndonError, createLogger, createMetrics, followTopic, localCodec, openCodec, openKafkaLog, partitionOf } from '@andon/kit'
 import { messageOf } from '@andon/kit/errors'
+import { FRAME, frameOf, framesOf } from '@andon/kit/pipe-frames'
 import type { Codec, Log } from '@andon/kit'
 import type { Features, Models, Vector } from '@andon/schemas'
 import { loadConfig } from '../config.ts'
@@ -15,7 +16,6 @@ import { ownRuntime } from '../parts/own-runtime.ts'
 import { openProviders } from '../runtime/providers.ts'
 import { gathered } from '../scoring/gathered.ts'
 import { runHere } from '../scoring/run-here.ts'
-import { FRAME, frameOf, framesOf } from './frames.ts'
 
 /** What to score; JSON in --plan. */
 export interface ScorePlan {

@@ -130,6 +130,17 @@ test('an ensemble that does not fit together says where', async (t) => {
   }
 })
 
+test('an ensemble comes after its parts, so nobody is told of parts that are only on their way', async (t) => {
+  const folder = testFolder(t)
+  ensemble(folder, 'all', [step('six', { in: 'in' }, { out: 'out' })], inAndOut)
+  chain(folder)
+  const said: string[] = []
+  const logger = { info: () => {}, warn: () => {}, error: (fields: unknown) => void said.push(JSON.stringify(fields)) }
+  const repository = await repositoryOver(t, folder, 'none', { logger })
+  assert.deepEqual(states(repository.index()), ['all 1 READY', 'double 1 READY', 'six 1 READY', 'triple 1 READY'])
+  assert.deepEqual(said, [])
+})
+
 test('ensembles that wait for each other are never ready, and say so', async (t) => {
   const folder = testFolder(t)
   ensemble(folder, 'one', [step('other', { in: 'in' }, { out: 'out' })], inAndOut)

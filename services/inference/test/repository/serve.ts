@@ -8,7 +8,7 @@ import type { Blobs } from '@andon/kit'
 import { ModelRegistry } from '../../src/models/model-registry.ts'
 import { openFolder } from '../../src/repository/folder.ts'
 import { openRepository } from '../../src/repository/repository.ts'
-import type { ModelRepository } from '../../src/repository/repository.ts'
+import type { ModelRepository, RepositoryOptions } from '../../src/repository/repository.ts'
 import { threadRuntime } from '../../src/runtime/thread-runtime.ts'
 import { openCatalogue } from '../../src/serving/catalogue.ts'
 import type { Catalogue } from '../../src/serving/catalogue.ts'
@@ -65,7 +65,11 @@ export const repositoryOver = async (
   t: TestContext,
   folder: TestFolder,
   control: 'none' | 'poll' | 'explicit' = 'none',
-  { takesUploads = false, ...more }: { takesUploads?: boolean } & Pick<Partial<OpenerOptions>, 'openRemote'> = {},
+  {
+    takesUploads = false,
+    logger,
+    ...more
+  }: Pick<Partial<RepositoryOptions>, 'takesUploads' | 'logger'> & Pick<Partial<OpenerOptions>, 'openRemote'> = {},
 ): Promise<ModelRepository> => {
   const { open, closing } = opener(t, more)
   const repository = openRepository({
@@ -80,6 +84,7 @@ export const repositoryOver = async (
       throw new Error(`there is no model ${name}`)
     },
     nowMs: () => 1_700_000_000_000,
+    ...(logger === undefined ? {} : { logger }),
   })
   closing.push(() => repository.close())
   await repository.started()

@@ -1,5 +1,5 @@
-// How a tool and the command that started it hand records to each other over a pipe: 4 bytes of length (little-endian), one byte that says
-// what it is, the body.
+// How a command and the tool of a service that it starts hand records to each other over a pipe: 4 bytes of length (little-endian), one
+// byte that says what it is, the body.
 
 /** An encoded record, or JSON about the work. */
 export const FRAME = { record: 0, about: 1 } as const
