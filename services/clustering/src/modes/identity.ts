@@ -322,7 +322,7 @@ const clustersOf = ({ clusters, metric }: Fit, { points, rowIds, weights, after 
       )
       const count = mass ** 2 / rows.reduce((sum, row) => sum + weightOf(row) ** 2, 0)
       const firstRowId = rows.map((row) => rowIds[row] as string).reduce((a, b) => (a < b ? a : b))
-      return { label, firstRowId, centre, mass, spread: Math.sqrt(squares / mass / width), count }
+      return { label, firstRowId, centre, mass, spread: Math.sqrt((squares / mass / width) * (count > 1 ? count / (count - 1) : 1)), count }
     })
     .toSorted((a, b) => byText(a.firstRowId, b.firstRowId))
 }
