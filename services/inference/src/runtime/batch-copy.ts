@@ -47,39 +47,56 @@ export class BufferPool {
 
 const sizeFor = (bytes: number): number => (bytes <= LEAST_BYTES ? LEAST_BYTES : 2 ** Math.ceil(Math.log2(bytes)))
 
-const graphDatatypeOf = ({ datatype, graphDatatype }: TensorSpec): GraphDatatype =>
+export const graphDatatypeOf = ({ datatype, graphDatatype }: TensorSpec): GraphDatatype =>
   graphDatatype ?? (isHalf(datatype) ? 'FP32' : (datatype as GraphDatatype))
 
+/** Shape and length of one input of the batch, as the session takes it; undefined when it is not given. Throws when bytes and shapes of a request do not agree. */
+export const inputOf = (
+  { name, datatype }: TensorSpec,
+  { requests, rows }: Batch,
+  index: number,
+): { readonly shape: readonly number[]; readonly byteLength: number } | undefined => {
+  const given = requests[0]!.inputs[index]
+  if (given === undefined) return undefined
+  const shape = requests.length === 1 ? given.shape : [rows, ...given.shape.slice(1)]
+  let bytes = 0
+  for (const { inputs: own } of requests) bytes += own[index]!.bytes.byteLength
+  const size = elementBytes(datatype)
+  const expected = size === undefined ? bytes : elementCount(shape) * size
+  if (bytes !== expected) throw new Error(`input ${name} has ${bytes} bytes, expected ${expected} for shape [${shape.join(', ')}]`)
+  return { shape, byteLength: isHalf(datatype) ? bytes * 2 : bytes }
+}
+
+/** Copies the input of every request, one behind the other. */
+export const putInput = (
+  { datatype }: TensorSpec,
+  { requests }: Batch,
+  index: number,
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+): void => {
+  let at = 0
+  if (isHalf(datatype)) {
+    const values = new Float32Array(buffer, byteOffset)
+    for (const { inputs: own } of requests) at += widen(datatype, own[index]!.bytes, values, at)
+    return
+  }
+  const target = new Uint8Array(buffer, byteOffset)
+  for (const { inputs: own } of requests) {
+    target.set(own[index]!.bytes, at)
+    at += own[index]!.bytes.byteLength
+  }
+}
+
 /** The inputs that are given, as the session takes them. Throws when bytes and shapes of a request do not agree. */
-export const gather = (inputs: ModelIo['inputs'], { requests, rows }: Batch, buffers: BufferPool): SessionTensor[] => {
+export const gather = (inputs: ModelIo['inputs'], batch: Batch, buffers: BufferPool): SessionTensor[] => {
   const tensors: SessionTensor[] = []
   inputs.forEach((spec, i) => {
-    const [first] = requests
-    const given = first!.inputs[i]
-    if (given === undefined) return
-    const shape = requests.length === 1 ? given.shape : [rows, ...given.shape.slice(1)]
-    const datatype = graphDatatypeOf(spec)
-    const isWidened = isHalf(spec.datatype)
-    let bytes = 0
-    for (const { inputs: own } of requests) bytes += own[i]!.bytes.byteLength
-    const size = elementBytes(spec.datatype)
-    const expected = size === undefined ? bytes : elementCount(shape) * size
-    if (bytes !== expected) throw new Error(`input ${spec.name} has ${bytes} bytes, expected ${expected} for shape [${shape.join(', ')}]`)
-    const length = isWidened ? bytes * 2 : bytes
-    const buffer = buffers.take(length)
-    if (isWidened) {
-      const values = new Float32Array(buffer)
-      let at = 0
-      for (const { inputs: own } of requests) at += widen(spec.datatype, own[i]!.bytes, values, at)
-    } else {
-      const target = new Uint8Array(buffer)
-      let at = 0
-      for (const { inputs: own } of requests) {
-        target.set(own[i]!.bytes, at)
-        at += own[i]!.bytes.byteLength
-      }
-    }
-    tensors.push({ name: spec.name, datatype, shape, buffer, byteLength: length })
+    const input = inputOf(spec, batch, i)
+    if (input === undefined) return
+    const buffer = buffers.take(input.byteLength)
+    putInput(spec, batch, i, buffer, 0)
+    tensors.push({ name: spec.name, datatype: graphDatatypeOf(spec), shape: input.shape, buffer, byteLength: input.byteLength })
   })
   return tensors
 }

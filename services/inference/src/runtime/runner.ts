@@ -43,6 +43,8 @@ export interface Runner {
   readonly room: Room
   /** Rejects as a whole; the error says whether another try can help. */
   run(batch: Batch): Promise<BatchAnswer>
+  /** False while the model holds threads that do not come back, and the runtime could not replace one more. */
+  mayHang?(): boolean
   /** Gives the model's memory back; nothing runs then. */
   close(): Promise<void>
 }

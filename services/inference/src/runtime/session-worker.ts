@@ -2,12 +2,16 @@
 // It does one thing after another, in the order of the messages, and ends by itself when told to close: it is never terminated from
 // outside, because a thread that ends inside a run takes the whole process with it.
 
-import { parentPort } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { openSession } from './session.ts'
-import type { ModelSession, SessionModel, SessionTensor } from './session.ts'
+import type { ModelSession, SessionModel, SessionOutput, SessionTensor } from './session.ts'
+import { Slab } from './slab.ts'
+import type { AskedRun } from './slab.ts'
 import type { ModelIo } from '../tensors/tensors.ts'
 
 export type WorkerRequest =
+  /** From now on the thread waits for what is posted there; messages are posted as well. */
+  | { readonly id: number; readonly op: 'attach'; readonly shared: SharedArrayBuffer }
   | { readonly id: number; readonly op: 'load'; readonly model: number; readonly source: SessionModel }
   | { readonly id: number; readonly op: 'unload'; readonly model: number }
   | {
@@ -21,6 +25,7 @@ export type WorkerRequest =
   | { readonly id: number; readonly op: 'close' }
 
 export type WorkerResponse =
+  | { readonly id: number; readonly op: 'attached' }
   | { readonly id: number; readonly op: 'loaded'; readonly io: ModelIo; readonly provider: string }
   | { readonly id: number; readonly op: 'unloaded' }
   | {
@@ -61,6 +66,14 @@ const unload = async (id: number, model: number): Promise<WorkerResponse> => {
   return { id, op: 'unloaded' }
 }
 
+/** The runtime's own memory cannot be handed to another thread. */
+const copied = ({ name, datatype, shape, bytes }: SessionOutput): SessionTensor => ({
+  name,
+  datatype,
+  shape,
+  buffer: bytes.slice().buffer as ArrayBuffer,
+})
+
 const run = async ({
   id,
   model,
@@ -70,17 +83,31 @@ const run = async ({
   const session = sessions.get(model)
   if (session === undefined) throw new Error('the model is not loaded')
   const { outputs: results, runUs } = await session.run(inputs, wanted)
-  // A copy: the runtime's own memory cannot be handed to another thread.
-  const outputs = results.map(({ name, datatype, shape, bytes }) => ({
-    name,
-    datatype,
-    shape,
-    buffer: bytes.slice().buffer as ArrayBuffer,
-  }))
-  return { id, op: 'ran', inputs: inputs.map(({ buffer }) => buffer), outputs, runUs }
+  return { id, op: 'ran', inputs: inputs.map(({ buffer }) => buffer), outputs: results.map(copied), runUs }
 }
 
-const answer = async (request: WorkerRequest): Promise<void> => {
+/** Asked and answered in the slab; outputs that do not fit go as a message. */
+const runAsked = async (slab: Slab, { slot, id, model }: AskedRun): Promise<void> => {
+  try {
+    const session = sessions.get(model)
+    if (session === undefined) throw new Error('the model is not loaded')
+    const { inputs, outputs: wanted } = slab.read(slot, session.io)
+    const { outputs, runUs } = await session.run(inputs, wanted)
+    if (slab.answer(slot, outputs, runUs)) return
+    const copies = outputs.map(copied)
+    const buffers = copies.map(({ buffer }) => buffer)
+    port.postMessage({ id, op: 'ran', inputs: [], outputs: copies, runUs } satisfies WorkerResponse, buffers)
+  } catch (error) {
+    fail(id, error, [])
+  }
+}
+
+const fail = (id: number, error: unknown, inputs: ArrayBuffer[]): void => {
+  const message = error instanceof Error ? error.message : String(error)
+  port.postMessage({ id, op: 'failed', message, inputs } satisfies WorkerResponse, inputs)
+}
+
+const answer = async (request: Exclude<WorkerRequest, { op: 'attach' }>): Promise<void> => {
   const inputs = request.op === 'run' ? request.inputs.map(({ buffer }) => buffer) : []
   try {
     if (request.op === 'close') {
@@ -93,13 +120,31 @@ const answer = async (request: WorkerRequest): Promise<void> => {
       port.postMessage(response, [...response.inputs, ...response.outputs.map(({ buffer }) => buffer)])
     }
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    port.postMessage({ id: request.id, op: 'failed', message, inputs } satisfies WorkerResponse, inputs)
+    fail(request.id, error, inputs)
   }
 }
 
-// One after another: a load and a run never overlap.
-let last: Promise<void> = Promise.resolve()
-port.on('message', (request: WorkerRequest) => {
-  last = last.then(() => answer(request))
+/** One thing after another, in the order in which they were asked: a load and a run never overlap. Blocks the thread while there is nothing. */
+const serve = async (slab: Slab): Promise<void> => {
+  const messages: Exclude<WorkerRequest, { op: 'attach' }>[] = []
+  for (;;) {
+    const { posted } = slab
+    // The slab first: a message that was sent before this run is there by now.
+    const asked = slab.first()
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
+      messages.push(next.message as (typeof messages)[number])
+    const [message] = messages
+    if (message !== undefined && (asked === undefined || message.id < asked.id)) {
+      messages.shift()
+      await answer(message)
+      if (message.op === 'close') return
+    } else if (asked !== undefined) await runAsked(slab, asked)
+    else slab.waitPosted(posted)
+  }
+}
+
+port.once('message', (request: WorkerRequest) => {
+  if (request.op !== 'attach') throw new Error(`expected to be attached first, found ${request.op}`)
+  port.postMessage({ id: request.id, op: 'attached' } satisfies WorkerResponse)
+  void serve(new Slab(request.shared)) // what it does answers for itself; anything else ends the thread
 })

@@ -9,6 +9,7 @@ import { BufferPool, gather, scatter } from './batch-copy.ts'
 import type { Batch, BatchAnswer, Room, Runner, Runtime, RuntimeModel } from './runner.ts'
 import type { SessionModel } from './session.ts'
 import type { WorkerRequest, WorkerResponse } from './session-worker.ts'
+import { Slab } from './slab.ts'
 
 export interface ThreadRuntimeOptions {
   /** Threads; a model is loaded into as many of them as it has instances. */
@@ -19,7 +20,7 @@ export interface ThreadRuntimeOptions {
   readonly loadTimeoutMs?: number
   /** Longest that closing waits for threads that have not come back from a run. Default 10 s. */
   readonly closeTimeoutMs?: number
-  /** Threads that may be stuck in a run at the same time while others take their places. Default 2. */
+  /** Threads that may be stuck in a run at the same time while others take their places. Default: two more than there are workers. */
   readonly maxSuspects?: number
   /** Memory of input buffers between two uses. Default 64 MiB. */
   readonly bufferBytes?: number
@@ -73,12 +74,21 @@ interface Seat {
   sinceMs: number
   readonly exited: Promise<void>
   isClosing: boolean
+  readonly slab: Slab
+  /** The thread waits for what is posted in the slab. */
+  isAttached: boolean
+  /** Nobody waits for its answers any more. */
+  isOver: boolean
+  /** The model it has not come back from. */
+  stuckIn: Model | undefined
 }
 
 interface Operation {
   readonly id: number
   readonly op: WorkerRequest['op']
   readonly model: Model
+  /** A run that was asked in the slab. */
+  readonly asked?: { readonly slot: number; readonly outputs: readonly string[] }
   readonly resolve: (response: WorkerResponse) => void
   readonly reject: (error: Error) => void
 }
@@ -88,7 +98,8 @@ const US_PER_MS = 1000
 const IN_FLIGHT = 2
 /** How often a run is looked at before its time is over: it is noticed so much later at most. */
 const LOOKS = 16
-const DEFAULT_SUSPECTS = 2
+/** A model that hangs takes every worker once, and one thread more for each try that it gets before it is left alone. */
+const SPARE_SUSPECTS = 2
 const DEFAULT_LOAD_TIMEOUT_MS = 300_000
 const DEFAULT_CLOSE_TIMEOUT_MS = 10_000
 const DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
@@ -112,7 +123,7 @@ class Threads implements ThreadRuntime {
 
   constructor(options: ThreadRuntimeOptions) {
     this.#options = options
-    this.#maxSuspects = options.maxSuspects ?? DEFAULT_SUSPECTS
+    this.#maxSuspects = options.maxSuspects ?? Math.max(1, options.workers) + SPARE_SUSPECTS
     this.#buffers = new BufferPool(options.bufferBytes ?? DEFAULT_BUFFER_BYTES)
     this.#slots = Array.from({ length: Math.max(1, options.workers) }, () => ({ seat: undefined, models: new Set() }))
     for (const slot of this.#slots) slot.seat = this.#open(slot)
@@ -188,6 +199,7 @@ class Threads implements ThreadRuntime {
       },
       room,
       run: (batch) => this.#run(model, batch),
+      mayHang: () => this.#suspects.size < this.#maxSuspects || ![...this.#suspects].some(({ stuckIn }) => stuckIn === model),
       close: () => (closing ??= this.#unload(model)),
     }
   }
@@ -255,15 +267,19 @@ class Threads implements ThreadRuntime {
     }
     if (seat === undefined) throw noWorker()
     const startedMs = performance.now()
-    const inputs = this.#gather(model, batch)
+    const id = this.#nextId++
+    const asked = this.#askInSlab(seat, id, model, batch)
+    const inputs = asked === undefined ? this.#gather(model, batch) : []
     const inputUs = (performance.now() - startedMs) * US_PER_MS
-    const request: WorkerRequest = { id: this.#nextId++, op: 'run', model: model.key, inputs, outputs: batch.outputs }
-    const response = await this.#ask(
-      seat,
-      model,
-      request,
-      inputs.map(({ buffer }) => buffer),
-    )
+    const response =
+      asked === undefined
+        ? await this.#ask(
+            seat,
+            model,
+            { id, op: 'run', model: model.key, inputs, outputs: batch.outputs },
+            inputs.map(({ buffer }) => buffer),
+          )
+        : await this.#posted(seat, { id, op: 'run', model, asked })
     if (response.op !== 'ran' && response.op !== 'failed') throw runFailed(model.label, `the thread answered ${response.op}`)
     for (const buffer of response.inputs) this.#buffers.give(buffer)
     if (response.op === 'failed') throw runFailed(model.label, response.message)
@@ -280,6 +296,16 @@ class Threads implements ThreadRuntime {
     }
   }
 
+  #askInSlab(seat: Seat, id: number, model: Model, batch: Batch): Operation['asked'] {
+    if (!seat.isAttached) return undefined
+    try {
+      const slot = seat.slab.ask(id, model.key, model.io, batch)
+      return slot === undefined ? undefined : { slot, outputs: batch.outputs }
+    } catch (error) {
+      throw runFailed(model.label, (error as Error).message)
+    }
+  }
+
   #scatter(model: Model, outputs: Parameters<typeof scatter>[1], batch: Batch): ReturnType<typeof scatter> {
     try {
       return scatter(model.io.outputs, outputs, batch, model.isBatched)
@@ -289,10 +315,20 @@ class Threads implements ThreadRuntime {
   }
 
   #ask(seat: Seat, model: Model, request: WorkerRequest, transfer: ArrayBuffer[] = []): Promise<WorkerResponse> {
-    return new Promise((resolve, reject) => {
+    try {
       // Throws when a message cannot be sent: nothing is pending then.
       seat.worker.postMessage(request, transfer)
-      seat.pending.push({ id: request.id, op: request.op, model, resolve, reject })
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    return this.#posted(seat, { id: request.id, op: request.op, model })
+  }
+
+  /** Wakes the thread for what was asked in a message or in the slab; resolves with its answer. */
+  #posted(seat: Seat, operation: Omit<Operation, 'resolve' | 'reject'>): Promise<WorkerResponse> {
+    seat.slab.post()
+    return new Promise((resolve, reject) => {
+      seat.pending.push({ ...operation, resolve, reject })
       if (seat.pending.length === 1) this.#begin(seat)
     })
   }
@@ -306,17 +342,47 @@ class Threads implements ThreadRuntime {
   #open(slot: Slot): Seat {
     const worker = (this.#options.openWorker ?? openSessionWorker)()
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
-    const seat: Seat = { slot, worker, pending: [], loaded: new Set(), sinceMs: 0, exited, isClosing: false }
+    const slab = new Slab()
+    const state = { isClosing: false, stuckIn: undefined, isAttached: false, isOver: false }
+    const seat: Seat = { slot, worker, pending: [], loaded: new Set(), sinceMs: 0, exited, slab, ...state }
+    worker.postMessage({ id: 0, op: 'attach', shared: slab.shared } satisfies WorkerRequest)
     let reason = 'it exited'
     worker.on('error', (error) => (reason = error.message))
-    worker.on('message', (response: WorkerResponse) => this.#answered(seat, response))
+    worker.on('message', (response: WorkerResponse) => {
+      if (response.op === 'attached') this.#attached(seat)
+      else this.#answered(seat, response)
+    })
     void exited.then(() => this.#exited(seat, reason)) // never rejects
     return seat
   }
 
+  #attached(seat: Seat): void {
+    seat.isAttached = true
+    void seat.slab.whenAnswered(() => {
+      this.#takeAnswers(seat)
+      return !seat.isOver
+    })
+  }
+
+  /** What is done in the slab, in its turn: an answer may come as a message before it. */
+  #takeAnswers(seat: Seat): void {
+    for (let [first] = seat.pending; first?.asked !== undefined; [first] = seat.pending) {
+      const answer = seat.slab.take(first.asked.slot, first.model.io, first.asked.outputs)
+      if (answer === undefined) return
+      this.#settle(seat, first, { id: first.id, op: 'ran', inputs: [], ...answer })
+    }
+  }
+
   #answered(seat: Seat, response: WorkerResponse): void {
+    this.#takeAnswers(seat)
     const [first] = seat.pending
     if (first?.id !== response.id) return // a late answer: whoever asked has been told something else
+    if (first.asked !== undefined) seat.slab.free(first.asked.slot)
+    this.#settle(seat, first, response)
+    this.#takeAnswers(seat)
+  }
+
+  #settle(seat: Seat, first: Operation, response: WorkerResponse): void {
     seat.pending.shift()
     if (seat.pending.length > 0) this.#begin(seat)
     first.resolve(response)
@@ -371,12 +437,15 @@ class Threads implements ThreadRuntime {
 
   #abandon(seat: Seat, error: (isFirst: boolean) => Error): void {
     seat.loaded.clear()
+    seat.isOver = true
+    seat.slab.wakeAsker()
     seat.pending.splice(0).forEach(({ reject }, i) => reject(error(i === 0)))
   }
 
   #dismiss(seat: Seat): void {
     seat.isClosing = true
-    seat.worker.postMessage({ id: 0, op: 'close' } satisfies WorkerRequest)
+    seat.worker.postMessage({ id: this.#nextId++, op: 'close' } satisfies WorkerRequest)
+    seat.slab.post()
   }
 
   #limitMs(op: Operation['op']): number {
@@ -407,6 +476,7 @@ class Threads implements ThreadRuntime {
     const limitMs = this.#limitMs(op)
     const reason = `${op} of ${label} takes more than ${limitMs} ms`
     this.#suspects.add(seat)
+    seat.stuckIn = model
     if (op === 'load') seat.slot.models.delete(model) // it would hold up the next thread as well
     this.#abandon(seat, (isFirst) => {
       if (!isFirst) return workerLost(reason)
