@@ -95,6 +95,14 @@ export const runTimeout = (model: string, timeoutMs: number): AndonError =>
     fields: { model, timeoutMs },
   })
 
+/** It has hung again and again, and is left alone for a while. */
+export const modelSuspended = (model: string, forMs: number): AndonError =>
+  new AndonError(
+    'ANDON_INFERENCE_MODEL_SUSPENDED',
+    `Model ${model} did not come back from several runs and is not run now; it is tried again ${forMs > 0 ? `in ${forMs} ms` : 'when one of them has ended'}`,
+    { retriable: true, fields: { model, forMs } },
+  )
+
 /** Too many threads are stuck in runs that do not end, or none holds the model now. */
 export const noWorker = (): AndonError =>
   new AndonError('ANDON_INFERENCE_NO_WORKER', 'No worker can run the model now', { retriable: true })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
 import type { Models } from '@andon/schemas'
-import { queueFull, runFailed, workerLost } from '../src/errors.ts'
+import { modelSuspended, queueFull, runFailed, runTimeout, workerLost } from '../src/errors.ts'
 import { gathered } from '../src/scoring/gathered.ts'
 import type { RowAnswer, RunRows } from '../src/scoring/scorer.ts'
 
@@ -76,7 +76,7 @@ test('a full queue is asked again, and after some tries it is for the caller to 
   await assert.rejects(isFullFor(1000).row(modelOf('a'), Float64Array.of(5)), { code: 'ANDON_INFERENCE_QUEUE_FULL', retriable: true })
 })
 
-test('a row that fails is told so alone; a lost worker is told to all', async () => {
+test('a row that fails is told so alone', async () => {
   const run: RunRows = async (_model, rows) => {
     if (rows.some(([value]) => value === 3)) throw runFailed('a', 'three')
     return rows.map(([value]) => answerTo(value!))
@@ -89,8 +89,47 @@ test('a row that fails is told so alone; a lost worker is told to all', async ()
     (await settle(run)).map(({ status }) => status),
     ['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
   )
-  const lost = await settle(async () => {
-    throw workerLost('gone')
-  })
-  for (const each of lost) assert.equal(each.status === 'rejected' && (each.reason as { code: string }).code, 'ANDON_INFERENCE_WORKER_LOST')
+})
+
+const codes = async (run: RunRows, values: readonly number[]): Promise<string[]> => {
+  const scorer = gathered(run, { mostRows: 100, mostTogether: 100, waitMs: turn })
+  const settled = await Promise.allSettled(values.map((value) => scorer.row(modelOf('a'), Float64Array.of(value))))
+  return settled.map((each) => (each.status === 'fulfilled' ? 'scored' : (each.reason as { code: string }).code))
+}
+
+test('a row that its model hangs on is left unscored after two runs, the second alone; the rows beside it are scored', async () => {
+  let hung = 0
+  const run: RunRows = async (_model, rows) => {
+    if (rows.some(([value]) => value === 3)) {
+      hung++
+      throw runTimeout('a', 1)
+    }
+    return rows.map(([value]) => answerTo(value!))
+  }
+  assert.deepEqual(await codes(run, [1, 2, 3, 4]), ['scored', 'scored', 'ANDON_INFERENCE_UNSCORED', 'scored'])
+  assert.equal(hung, 2) // with the others, then alone
+})
+
+test('a model that is left alone is not asked again', async () => {
+  let asked = 0
+  const refused = await codes(async () => {
+    asked++
+    throw modelSuspended('a', 1000)
+  }, [1, 2])
+  assert.deepEqual(refused, ['ANDON_INFERENCE_UNSCORED', 'ANDON_INFERENCE_UNSCORED'])
+  assert.equal(asked, 1)
+})
+
+test('a lost worker is no verdict on its rows until it is lost again and again', async () => {
+  let lost = 0
+  const run: RunRows = async (_model, rows) => {
+    if (lost++ < 3) throw workerLost('another model')
+    return rows.map(([value]) => answerTo(value!))
+  }
+  assert.deepEqual(await codes(run, [1, 2]), ['scored', 'scored'])
+  const poison: RunRows = async (_model, rows) => {
+    if (rows.some(([value]) => value === 3)) throw workerLost('it crashed')
+    return rows.map(([value]) => answerTo(value!))
+  }
+  assert.deepEqual(await codes(poison, [1, 3, 4]), ['scored', 'ANDON_INFERENCE_UNSCORED', 'scored'])
 })

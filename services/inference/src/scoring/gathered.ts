@@ -1,8 +1,9 @@
 // Rows of the event path on their way to a model: what is asked for in one go runs together, and no more is on its way at once than
-// the queues take, so that a large poll turns nobody away. A full queue is asked again; whatever else fails is the row's own.
+// the queues take, so that a large poll turns nobody away. A full queue is asked again, and so is a model that did not come back, one
+// row at a time and not for ever: what it hangs on is left unscored, and the log goes on. Whatever else fails is the row's own.
 
-import { AndonError } from '@andon/kit'
-import { notFinite } from '../errors.ts'
+import { AndonError, codeOf, messageOf } from '@andon/kit'
+import { notFinite, unscored } from '../errors.ts'
 import type { ActiveModel } from '../models/model-registry.ts'
 import type { RowAnswer, RunRows, Scorer, Wants } from './scorer.ts'
 
@@ -25,6 +26,11 @@ interface Asked {
 
 /** Tries while a queue is full; then the kit tries the whole batch again. */
 const MOST_TRIES = 6
+/** Runs that the model may hang in with a row, the last of them with nothing else, before the row is left unscored. */
+const MOST_HANGS = 2
+/** Runs in which the thread or process may be lost, which may be the doing of another model: first of all rows, then of each alone. */
+const MOST_LOSSES = 5
+const LOSSES_ALONE = 2
 
 const backOff = (attempt: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, Math.min(10 * 2 ** attempt, 200)))
 
@@ -72,7 +78,7 @@ export const gathered = (run: RunRows, options: GatheredOptions): Scorer => {
   }
 
   /** Never rejects: every row is told. */
-  const answer = async (asked: readonly Asked[]): Promise<void> => {
+  const answer = async (asked: readonly Asked[], hangs = 0, losses = 0): Promise<void> => {
     const { model, wants } = asked[0]!
     let answers: readonly RowAnswer[]
     try {
@@ -82,6 +88,21 @@ export const gathered = (run: RunRows, options: GatheredOptions): Scorer => {
         wants,
       )
     } catch (error) {
+      const code = codeOf(error)
+      if (code === 'ANDON_INFERENCE_RUN_TIMEOUT') {
+        if (asked.length > 1) for (const each of asked) await answer([each], 1)
+        else if (hangs + 1 < MOST_HANGS) await answer(asked, hangs + 1)
+        else leaveOut(asked, error)
+        return
+      }
+      if (code === 'ANDON_INFERENCE_WORKER_LOST') {
+        await waitMs(losses)
+        if (losses + 1 < MOST_LOSSES) await answer(asked, hangs, losses + 1)
+        else if (asked.length > 1) for (const each of asked) await answer([each], 0, MOST_LOSSES - LOSSES_ALONE)
+        else leaveOut(asked, error)
+        return
+      }
+      if (code === 'ANDON_INFERENCE_MODEL_SUSPENDED') return leaveOut(asked, error)
       const isOfOneRow = asked.length > 1 && !(error instanceof AndonError && (error.retriable || concernsAll.has(error.code)))
       if (isOfOneRow) await Promise.all(asked.map((each) => answer([each])))
       else for (const { reject } of asked) reject(error)
@@ -112,6 +133,11 @@ export const gathered = (run: RunRows, options: GatheredOptions): Scorer => {
       })
     },
   }
+}
+
+const leaveOut = (asked: readonly Asked[], error: unknown): void => {
+  const reason = `${codeOf(error)}: ${messageOf(error)}`
+  for (const { model, reject } of asked) reject(unscored(model.model, reason, error))
 }
 
 /** Errors of the model, whatever the rows are: asking row by row would say the same. */

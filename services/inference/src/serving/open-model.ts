@@ -10,6 +10,8 @@ import type { CompleteConfig, ConfigDefaults, DeclaredConfig } from '../reposito
 import { checkGolden, readGolden } from '../runtime/golden.ts'
 import type { GoldenVectors } from '../runtime/golden.ts'
 import { ioOf, isOrtFormat, readOnnx } from '../runtime/onnx-graph.ts'
+import { withCircuit } from '../runtime/circuit.ts'
+import type { CircuitOptions } from '../runtime/circuit.ts'
 import type { Runner, Runtime } from '../runtime/runner.ts'
 import type { ModelIo } from '../tensors/tensors.ts'
 import { measureLatency, targetText } from './latency.ts'
@@ -65,7 +67,7 @@ export const modelOpener =
     const label = `${name} version ${version.version}`
     const { runner, complete } = await openRunner(options, version, label)
     try {
-      const outer = reshapedRunner(runner, complete)
+      const outer = reshapedRunner(declared.kind === 'remote' ? runner : withCircuit(runner, circuitOf(label, options)), complete)
       if (version.golden !== undefined) await checkGolden(label, outer, goldenOf(label, version.golden))
       const samples = warmUpSamples(declared.text, complete, version.warmUpFiles ?? new Map())
       await runWarmUp(outer, samples, complete)
@@ -98,6 +100,14 @@ export const modelOpener =
       throw error
     }
   }
+
+const circuitOf = (label: string, { logger }: OpenerOptions): CircuitOptions => ({
+  label,
+  onChange: ({ isOpen, coolOffMs }) => {
+    if (isOpen) logger?.warn({ model: label, coolOffMs }, 'a model hangs again and again: its requests are refused for a while')
+    else logger?.warn({ model: label }, 'a model that hung comes back from its runs again')
+  },
+})
 
 const goldenOf = (label: string, { source, text }: NonNullable<ModelVersion['golden']>): GoldenVectors => {
   try {

@@ -100,6 +100,7 @@ const REASONS: Readonly<Record<string, FailureReason>> = {
   ANDON_INFERENCE_RUN_FAILED: 'BACKEND',
   ANDON_INFERENCE_RUN_TIMEOUT: 'BACKEND',
   ANDON_INFERENCE_WORKER_LOST: 'BACKEND',
+  ANDON_INFERENCE_MODEL_SUSPENDED: 'BACKEND',
 }
 
 const reasonOf = (error: unknown): FailureReason => (error instanceof AndonError ? (REASONS[error.code] ?? 'OTHER') : 'OTHER')
