@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Models } from '@andon/schemas'
 import { ModelRegistry, verdictSetDigest } from '../src/models/model-registry.ts'
+import { chosen } from '../src/tools/score.ts'
 
 const fact = (type: string, changes: Partial<Models> = {}): Models => ({
   type,
@@ -85,4 +86,22 @@ test('the verdict set changes with model, version, artefact and role, and with n
   const all = [digest(), digest({ model: 'x' }), digest({ version: 2 }), digest({ digest: 'x' }), digest({ role: 'champion' })]
   assert.equal(new Set(all).size, all.length)
   assert.equal(digest({ by: 'somebody else', atUs: 9, card: '{"a":1}' }), digest())
+})
+
+test('a version is chosen by number, by role, or as the one in force; one that is not there is refused with its reason', () => {
+  const registry = registryOf(...both(), ...both({ version: 2, role: 'shadow' }), fact('ModelRegistered', { version: 3 }))
+  for (const [name, version] of [
+    ['t2spe.press/2', 2],
+    ['t2spe.press@3', 3],
+    ['t2spe.press@advisory', 1],
+    ['t2spe.press@shadow', 2],
+  ] as const)
+    assert.equal(chosen(registry, name).version, version, name)
+  for (const [name, reason] of [
+    ['t2spe.nobody', /no model t2spe\.nobody$/],
+    ['t2spe.press/7', /no model t2spe\.press, version 7$/],
+    ['t2spe.press@champion', /t2spe\.press in force as champion: .*models show/],
+    ['t2spe.nobody@champion', /it is not registered/],
+  ] as const)
+    assert.throws(() => chosen(registry, name), { code: 'ANDON_INFERENCE_MODEL_UNKNOWN', message: reason })
 })

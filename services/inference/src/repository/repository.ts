@@ -18,8 +18,9 @@ import type { WarmUpSample } from '../serving/warm-up.ts'
 import { readConfigText } from './config-text.ts'
 import { servedVersions } from './folder.ts'
 import type { Folder, FolderModel } from './folder.ts'
-import { completeEnsemble, declareConfig } from './model-config.ts'
+import { completeEnsemble } from './complete-config.ts'
 import { uploadedFolder } from './uploads.ts'
+import { declareConfig } from './model-config.ts'
 import type { ConfigDefaults, DeclaredConfig } from './model-config.ts'
 
 export interface RepositoryOptions {

@@ -4,7 +4,7 @@
 
 import { invalidTensor, modelNotReady, runFailed } from '../errors.ts'
 import type { ConfigText } from '../repository/config-text.ts'
-import type { CompleteConfig } from '../repository/model-config.ts'
+import type { CompleteConfig } from '../repository/complete-config.ts'
 import type { TensorSpec } from '../tensors/tensors.ts'
 import type { OutputTensor, RunRequest, Servable, TensorBytes } from './servable.ts'
 import type { Statistics } from './statistics.ts'

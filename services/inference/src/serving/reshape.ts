@@ -1,6 +1,6 @@
 // Between what callers send and what the graph takes, where a configuration has `reshape`: the same elements in other dimensions.
 
-import type { CompleteConfig } from '../repository/model-config.ts'
+import type { CompleteConfig } from '../repository/complete-config.ts'
 import type { Batch, Runner } from '../runtime/runner.ts'
 
 /** A shape that fits `from`, as `to` has it: open dimensions keep their sizes, in order. */

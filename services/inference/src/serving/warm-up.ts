@@ -2,8 +2,8 @@
 
 import { modelUnloadable } from '../errors.ts'
 import type { ConfigText } from '../repository/config-text.ts'
-import { datatypeNames } from '../repository/model-config.ts'
-import type { CompleteConfig } from '../repository/model-config.ts'
+import type { CompleteConfig } from '../repository/complete-config.ts'
+import { datatypeNames } from '../repository/data-types.ts'
 import type { Runner } from '../runtime/runner.ts'
 import { elementBytes, elementCount } from '../tensors/tensors.ts'
 import type { Datatype, TensorSpec } from '../tensors/tensors.ts'

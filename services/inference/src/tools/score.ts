@@ -59,8 +59,13 @@ export const chosen = (registry: ModelRegistry, text: string): Models => {
       : /^\d+$/.test(which)
         ? (registry.activationOf(model, Number(which)) ?? registry.find(model, Number(which)))
         : registry.inRole(model, which)
-  if (found === undefined) throw modelUnknown(model, which ?? '')
-  return found
+  if (found !== undefined) return found
+  if (which === undefined || /^\d+$/.test(which)) throw modelUnknown(model, which ?? '')
+  const reason = registry.find(model) === undefined ? 'it is not registered' : `\`andon models show ${model}\` lists what is`
+  throw new AndonError('ANDON_INFERENCE_MODEL_UNKNOWN', `There is no model ${model} in force as ${which}: ${reason}`, {
+    status: 404,
+    fields: { model, role: which },
+  })
 }
 
 type Ranges = NonNullable<ScorePlan['ranges']>

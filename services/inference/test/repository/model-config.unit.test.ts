@@ -6,8 +6,10 @@ import test from 'node:test'
 import { ModelConfig } from '@andon/schemas/inference'
 import fc from 'fast-check'
 import { readConfigText } from '../../src/repository/config-text.ts'
-import { completeConfig, declareConfig } from '../../src/repository/model-config.ts'
-import type { CompleteConfig, DeclaredConfig } from '../../src/repository/model-config.ts'
+import { completeConfig } from '../../src/repository/complete-config.ts'
+import type { CompleteConfig } from '../../src/repository/complete-config.ts'
+import { declareConfig } from '../../src/repository/model-config.ts'
+import type { DeclaredConfig } from '../../src/repository/model-config.ts'
 import type { ModelIo } from '../../src/tensors/tensors.ts'
 
 const defaults = { maxBatchRows: 16, instances: 2, maxQueueSize: 100 }
