@@ -1,5 +1,6 @@
-// What the HTTP door answers: JSON, and errors as problem details (RFC 9457) that carry the `error` text which clients of the protocol
-// read.
+// What the HTTP door answers: JSON, and errors with the fields of problem details (RFC 9457) beside the `error` text which clients of the
+// protocol read. Some of those read it in `application/json` only, so that is what an error is called for whoever does not ask for
+// `application/problem+json`.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AndonError, problemOf } from '@andon/kit'
@@ -9,6 +10,8 @@ export const answerJson = (response: ServerResponse, json: string, status = 200)
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) })
   response.end(json)
 }
+
+const PROBLEM = 'application/problem+json'
 
 /** What a refused caller may still send before it is cut off, which would take the answer from it as well. */
 const drainMaxBytes = 128 * 1024 * 1024
@@ -23,7 +26,7 @@ export const answerError = (request: IncomingMessage, response: ServerResponse, 
   }
   const body = JSON.stringify({ ...problem, error: problem.detail })
   const headers: Record<string, string | number> = {
-    'content-type': 'application/problem+json',
+    'content-type': request.headers.accept?.includes(PROBLEM) === true ? PROBLEM : 'application/json',
     'content-length': Buffer.byteLength(body),
   }
   if (problem.status === 415) headers['accept-encoding'] = 'gzip, deflate'

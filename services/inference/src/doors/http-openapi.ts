@@ -340,7 +340,10 @@ const operation = ({ name, path, summary, takes, gives, codes = [] }: Route): ob
       ...Object.fromEntries(
         codes.map((code) => [
           String(code),
-          { description: descriptions[code], content: { 'application/problem+json': { schema: reference('Problem') } } },
+          {
+            description: descriptions[code],
+            content: { 'application/json': { schema: reference('Problem') }, 'application/problem+json': { schema: reference('Problem') } },
+          },
         ]),
       ),
     },

@@ -240,6 +240,7 @@ const signatureOf = ({ name, inputs, outputs, config }: Servable): Signature => 
   outputs,
   maxBatchRows: config.maxBatchSize,
   nonFinite: config.parameters['andon_non_finite']?.stringValue === 'refuse' ? 'refuse' : 'pass',
+  isTextOnly: config.backend === 'onnxruntime',
 })
 
 const answerOf = (

@@ -2,6 +2,7 @@
 // What is not names the tensor, what is expected and what was found.
 
 import { invalidRequest, invalidTensor } from '../errors.ts'
+import { firstNoText } from '../tensors/bytes.ts'
 import { firstNonFinite } from '../tensors/non-finite.ts'
 import { checkSize, shapeText } from '../tensors/size.ts'
 import type { Datatype, TensorSpec } from '../tensors/tensors.ts'
@@ -17,6 +18,8 @@ export interface Signature {
   /** 0: the model has no batch dimension. */
   readonly maxBatchRows: number
   readonly nonFinite: 'refuse' | 'pass'
+  /** BYTES have to be texts in UTF-8 without zero bytes: the runtime's own strings end at one. */
+  readonly isTextOnly?: boolean
 }
 
 /** The request as the scheduler takes it. Throws what the caller did wrong. */
@@ -50,7 +53,11 @@ const absent = (spec: TensorSpec, inputs: readonly TensorData[]): Error =>
 const failure = ({ name }: TensorSpec, expected: string, got: string): Error =>
   invalidTensor(`input ${name}: expected ${expected}, got ${got}`, { tensor: name, expected, got })
 
-const checkedInput = (spec: TensorSpec, inputs: readonly TensorData[], { maxBatchRows, nonFinite }: Signature): TensorData | undefined => {
+const checkedInput = (
+  spec: TensorSpec,
+  inputs: readonly TensorData[],
+  { maxBatchRows, nonFinite, isTextOnly }: Signature,
+): TensorData | undefined => {
   const [input, second] = inputs.filter(({ name }) => name === spec.name)
   if (input === undefined) {
     if (spec.isOptional === true) return undefined
@@ -70,6 +77,11 @@ const checkedInput = (spec: TensorSpec, inputs: readonly TensorData[], { maxBatc
   if (nonFinite === 'refuse') {
     const at = firstNonFinite(input.datatype, input.bytes)
     if (at !== undefined) throw failure(spec, 'finite values', `NaN or an infinity at element ${at}`)
+  }
+  if (isTextOnly === true && input.datatype === 'BYTES') {
+    const found = firstNoText(input.bytes)
+    if (found !== undefined)
+      throw failure(spec, 'texts in UTF-8 without zero bytes', `${found.isUtf8 ? 'a zero byte' : 'no UTF-8'} in element ${found.element}`)
   }
   return input
 }

@@ -1,5 +1,6 @@
 // BYTES tensors: each element is its length, 4 bytes little-endian, and its bytes.
 
+import { isUtf8 } from 'node:buffer'
 import { invalidTensor } from '../errors.ts'
 
 export const packBytes = (elements: readonly Uint8Array[]): Uint8Array => {
@@ -27,6 +28,18 @@ export const countBytes = (packed: Uint8Array): { readonly count: number; readon
     count++
   }
   return { count }
+}
+
+/** The first element that is no text the runtime can take; the tensor is whole. */
+export const firstNoText = (packed: Uint8Array): { readonly element: number; readonly isUtf8: boolean } | undefined => {
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
+  for (let at = 0, element = 0; at < packed.byteLength; element++) {
+    const bytes = packed.subarray(at + 4, at + 4 + view.getUint32(at, true))
+    const isText = isUtf8(bytes)
+    if (!isText || bytes.includes(0)) return { element, isUtf8: isText }
+    at += 4 + bytes.byteLength
+  }
+  return undefined
 }
 
 /** The elements, as views of the given bytes. */

@@ -39,7 +39,7 @@ const open = async (t: TestContext, inputs: readonly TensorSpec[] = [], maxBodyB
     const response = await infer(...args)
     const problem = (await response.json()) as Record<string, unknown>
     assert.equal(response.status, status, JSON.stringify(problem))
-    assert.match(response.headers.get('content-type')!, /problem\+json/)
+    assert.equal(response.headers.get('content-type'), 'application/json')
     assert.match(String(problem['error']), message)
     assert.equal(problem['error'], problem['detail'])
   }
@@ -500,4 +500,14 @@ test('every route of the OpenAPI document answers, refuses other methods, and re
   const unknown = await fetch(`${url}/v3`)
   assert.equal(unknown.status, 404)
   assert.match(((await unknown.json()) as { error: string }).error, /There is no GET \/v3 here/)
+})
+
+test('whoever asks for problem details gets them by their name; the body is the same', async (t) => {
+  const { infer } = await open(t)
+  const answers = [await infer('{', { accept: 'application/problem+json, application/json' }), await infer('{')]
+  assert.deepEqual(
+    answers.map((answer) => answer.headers.get('content-type')),
+    ['application/problem+json', 'application/json'],
+  )
+  assert.deepEqual(await answers[0]!.json(), await answers[1]!.json())
 })

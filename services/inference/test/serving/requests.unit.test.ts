@@ -165,3 +165,25 @@ test('quantiles are times that were measured, and a target is kept or not', () =
   assert.equal(over.isWithin, false)
   assert.equal(targetText(over), 'over its latency target: p95 95.00 ms of 95 ms, p99 99.00 ms of 98.5 ms in 100 runs')
 })
+
+test('elements that the runtime cannot take are refused with the tensor and their number, and pass where another server runs the model', () => {
+  const refusedAt = (elements: readonly Buffer[], isTextOnly: boolean): unknown => {
+    const spec = { name: 's', datatype: 'BYTES', shape: [-1] } as const
+    const tensor = { name: 's', datatype: 'BYTES', shape: [elements.length], bytes: packBytes(elements) } as const
+    const signature: Signature = { model: 'm', inputs: [spec], outputs: [], maxBatchRows: 0, nonFinite: 'pass', isTextOnly }
+    const request = { model: 'm', version: '', id: '', parameters: {}, inputs: [tensor], outputs: [] }
+    try {
+      checkedRequest(signature, request as unknown as InferRequest)
+      return undefined
+    } catch (error) {
+      const { code, status, fields } = error as { code: string; status: number; fields: { tensor: string; got: string } }
+      return [code, status, fields.tensor, fields.got]
+    }
+  }
+  const code = 'ANDON_INFERENCE_INVALID_TENSOR'
+  const [zero, broken] = [Buffer.from('a\0b'), Buffer.from([0xc3, 0x28])]
+  assert.deepEqual(refusedAt([Buffer.from('ä'), Buffer.from(''), zero], true), [code, 400, 's', 'a zero byte in element 2'])
+  assert.deepEqual(refusedAt([Buffer.from('a'), broken], true), [code, 400, 's', 'no UTF-8 in element 1'])
+  assert.equal(refusedAt([Buffer.from('ä'), Buffer.from('')], true), undefined)
+  assert.equal(refusedAt([zero, broken], false), undefined)
+})
