@@ -1,6 +1,7 @@
 // The benchmarks of clustering, in the order in which `npm run bench -- clustering` runs them.
 
 import type { Benchmark } from '../benchmark.ts'
+import { density } from './density.ts'
 import { microClusters } from './micro-clusters.ts'
 
-export const CLUSTERING: readonly Benchmark[] = [microClusters]
+export const CLUSTERING: readonly Benchmark[] = [density, microClusters]
