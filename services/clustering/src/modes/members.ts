@@ -11,12 +11,14 @@ export interface MemberOptions {
   readonly factor: number
   /** A mode's own distance: this quantile of those of its members. */
   readonly quantile: number
+  /** Points farther from their mode than so many upper deciles of its distances are no members: strays that a clustering drew in. */
+  readonly trim: number
   /** Share of the identity in the metric, so that it exists for few members. */
   readonly ridge: number
 }
 
 /** Measured on bearings, see the README: 1.75 joins fewer windows of loads not seen, 2.25 lets faults not seen in. */
-export const memberDefaults: MemberOptions = { neighbours: 5, factor: 2, quantile: 0.99, ridge: 0.1 }
+export const memberDefaults: MemberOptions = { neighbours: 5, factor: 2, quantile: 0.99, trim: 2, ridge: 0.1 }
 
 export interface FittedMode {
   readonly modeId: string
@@ -74,17 +76,38 @@ export const fitModes = (
     if (of === undefined) throw new RangeError(`point ${row} has label ${label}, there are ${modeIds.length} modes`)
     of.push(row)
   }
-  const used = rowsOf.filter((of) => of.length > 1)
-  const metric = metricOf(points, used, options.ridge)
-  const modes = modeIds.flatMap((modeId, place): FittedMode[] => {
-    const of = rowsOf[place] as number[]
-    if (of.length < 2) return []
+  const membersOf = (metric: Float64Array, of: readonly number[]): { members: Float64Array; own: Float64Array } => {
     const members = new Float64Array(of.length * width)
     of.forEach((row, i) => transform(metric, values, row * width, undefined, members, i * width, width))
+    const neighbours = Math.min(options.neighbours, of.length - 1)
+    return { members, own: Float64Array.from(of, (_, i) => kthDistance(members, width, members, i * width, neighbours + 1)) }
+  }
+  const first = metricOf(
+    points,
+    rowsOf.filter((of) => of.length > 1),
+    options.ridge,
+  )
+  const kept = rowsOf.map((of) => {
+    if (of.length < 2) return []
+    const { own } = membersOf(first, of)
+    const most = options.trim * quantileOf(own.slice().sort(), 0.9)
+    return of.filter((_, i) => (own[i] as number) <= most)
+  })
+  const isTrimmed = kept.some((of, mode) => of.length !== rowsOf[mode]?.length)
+  const metric = isTrimmed
+    ? metricOf(
+        points,
+        kept.filter((of) => of.length > 1),
+        options.ridge,
+      )
+    : first
+  const modes = modeIds.flatMap((modeId, place): FittedMode[] => {
+    const of = kept[place] as number[]
+    if (of.length < 2) return []
+    const { members, own } = membersOf(metric, of)
+    own.sort()
     const middle = new Float64Array(width)
     for (let i = 0; i < members.length; i++) middle[i % width] = (middle[i % width] as number) + (members[i] as number) / of.length
-    const neighbours = Math.min(options.neighbours, of.length - 1)
-    const own = Float64Array.from(of, (_, i) => kthDistance(members, width, members, i * width, neighbours + 1)).sort()
     let extent = 0
     for (let i = 0; i < of.length; i++) extent = Math.max(extent, distance(members, i * width, middle, 0, width))
     // A mode of equal points would call every other point novel: a thousandth of what members of all modes scatter is its least.
@@ -258,6 +281,19 @@ const transform = (
       sum += (metric[i * width + j] as number) * ((from[fromAt + j] as number) - (offset === undefined ? 0 : (offset[j] as number)))
     into[intoAt + i] = sum
   }
+}
+
+/** The members of a mode in the coordinates that they were given in. */
+export const rowsOfMode = ({ metric, width }: FittedModes, { members, rows }: FittedMode): Matrix => {
+  const values = new Float64Array(members.length)
+  for (let start = 0; start < members.length; start += width) {
+    for (let i = 0; i < width; i++) {
+      let sum = members[start + i] as number
+      for (let j = 0; j < i; j++) sum -= (metric[i * width + j] as number) * (values[start + j] as number)
+      values[start + i] = sum / (metric[i * width + i] as number)
+    }
+  }
+  return { values, rows, width }
 }
 
 /** A vector in the metric of fitted modes, for comparing places in it. */

@@ -8,6 +8,8 @@ export interface SampleOptions {
   readonly width: number
   /** Most rows of one group. */
   readonly quota: number
+  /** Other quotas, by group: the novel rows, of which nobody knows yet how many modes they are. */
+  readonly quotas?: Readonly<Record<string, number>>
   /** Most groups; when one more comes, the one whose newest row is the oldest leaves. */
   readonly mostGroups: number
   /**
@@ -50,8 +52,8 @@ export class Sample {
   readonly #groups = new Map<string, Group>()
 
   constructor(options: SampleOptions, state?: SampleState) {
-    const { width, quota, mostGroups, keep } = options
-    for (const [name, count] of Object.entries({ width, quota, mostGroups })) {
+    const { width, quota, quotas, mostGroups, keep } = options
+    for (const [name, count] of Object.entries({ ...quotas, width, quota, mostGroups })) {
       if (!Number.isInteger(count) || count < 1) throw new RangeError(`a sample's ${name} is ${count}, expected a whole number above 0`)
     }
     if (keep !== 'newest' && !(keep.halfLifeUs > 0))
@@ -73,7 +75,7 @@ export class Sample {
 
   /** Copies a row that stays and says whether it does. A row that is there already, by its id, changes nothing. */
   offer({ rowId, group: name, timeUs, values }: SampleRow): boolean {
-    const { width, quota, mostGroups } = this.options
+    const { width, quota, quotas, mostGroups } = this.options
     if (values.length !== width) throw new RangeError(`row ${rowId} has ${values.length} numbers, expected ${width}`)
     if (!Number.isFinite(timeUs)) throw new RangeError(`the time of row ${rowId} is ${timeUs}, expected a finite number`)
     const group = this.#groups.get(name) ?? { rows: new Map<string, Kept>(), newestUs: Number.NEGATIVE_INFINITY, last: undefined }
@@ -82,7 +84,7 @@ export class Sample {
     if (this.#groups.size > mostGroups && this.#dropStalest() === name) return false
     if (group.rows.has(rowId)) return false
     const kept = { rowId, group: name, timeUs, rank: this.#rankOf(rowId, timeUs) }
-    if (group.rows.size === quota) {
+    if (group.rows.size === (quotas?.[name] ?? quota)) {
       const last = (group.last ??= lastOf(group.rows))
       if (!isBefore(kept, last)) return false
       group.rows.delete(last.rowId)
