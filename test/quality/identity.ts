@@ -16,7 +16,7 @@ const WIDTHS = [8, 10, 12, 16] as const
 /** Share of rows that belong to nothing. */
 const NOISE = 0.03
 /** Standard deviations between the places of different modes, at least. */
-const APART = 18
+const APART = 30
 /** Length of a mode that will split, and distance of two that will merge. */
 const LONG = 12
 /** How far the parts of a mode that splits go outwards, so that they are as far apart as other modes. */
@@ -75,7 +75,7 @@ const openWorld = (random: Random, width: number) => {
   /** A place that is far from all there are, with room for what is `long`. */
   const place = (long: number): Float64Array => {
     for (;;) {
-      const found = draw(random, width, 20 + 40 * random.uniform())
+      const found = draw(random, width, 30 + 60 * random.uniform())
       if (blobs.every(({ ends }) => ends.every((end) => apart(end, found) > APART + long))) return found
     }
   }
@@ -125,7 +125,7 @@ const openWorld = (random: Random, width: number) => {
     },
   }
   const next = (): { values: Float64Array; blob: string | null } => {
-    if (random.uniform() < NOISE) return { values: draw(random, width, 90 * random.uniform()), blob: null }
+    if (random.uniform() < NOISE) return { values: draw(random, width, 120 * random.uniform()), blob: null }
     let at = random.uniform() * blobs.reduce((sum, { weight }) => sum + weight, 0)
     const chosen = blobs.find(({ weight }) => (at -= weight) < 0) ?? (blobs.at(-1) as Blob)
     const [from, to] = chosen.ends
@@ -167,7 +167,7 @@ const runSeed = (seed: number, note: (text: string) => void): Score => {
   const kinds = [...KINDS, ...KINDS].map((kind) => ({ kind, at: random.uniform() })).toSorted((a, b) => a.at - b.at)
 
   let inForce: ModesInForce = { registry: emptyRegistry(`class-${seed}`), model: undefined }
-  let sample = new Sample({ width, quota: 100, quotas: { [NOVEL]: 500 }, mostGroups: 64, keep: { halfLifeUs: HOUR_US / 2 } })
+  let sample = new Sample({ width, quota: 100, quotas: { [NOVEL]: 500 }, mostGroups: 64, keep: { halfLifeUs: HOUR_US / 4 } })
   const blobOf = new Map<string, string | null>()
   const ever = new Set<string>()
   const planted: Planted[] = []

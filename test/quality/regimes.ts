@@ -17,14 +17,17 @@ export const regimes: QualitySet = {
     const stream = openMultivariate(fitMultivariate(slice(rows, 0, learned)))
     let alarm = 0
     let episodes = 0
+    let reports = 0
     for (let t = learned; t < rows.rows; t++) {
       const judged = stream.push(rowOf(rows, t))
       if (judged.isEpisodeOpen) alarm++
       if (judged.isOpening) episodes++
+      if (judged.isNewRegime) reports++
     }
     return {
       figures: [
         { name: 'rowsInAlarm', value: alarm / (rows.rows - learned), atMost: 0.1 },
+        { name: 'reportedAsRegime', value: reports, atLeast: 1, atMost: 1, digits: 0 },
         { name: 'episodes', value: episodes, digits: 0 },
       ],
       detail: { learned, rows: rows.rows },

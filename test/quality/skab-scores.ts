@@ -23,8 +23,11 @@ export const rowScore = (runs: readonly FlagRun[]): RowScore => {
   let tn = 0
   for (const { anomaly, flag } of runs) {
     for (let t = 0; t < anomaly.length; t++) {
-      if (anomaly[t] === 1) flag[t] === 1 ? tp++ : fn++
-      else flag[t] === 1 ? fp++ : tn++
+      const isFlagged = flag[t] === 1
+      if (anomaly[t] === 1) tp += isFlagged ? 1 : 0
+      else fp += isFlagged ? 1 : 0
+      if (anomaly[t] === 1 && !isFlagged) fn++
+      if (anomaly[t] !== 1 && !isFlagged) tn++
     }
   }
   return { F1: tp / (tp + (fn + fp) / 2), FAR: fp / Math.max(1, fp + tn), MAR: fn / Math.max(1, fn + tp) }

@@ -1,11 +1,27 @@
 // Every constant of the detectors, one default for every kind of recording. Where each comes from is in the service's README;
 // none of them is fitted to an asset. Counts are rows unless the name says otherwise.
 
-export type FamilyKind = 'level' | 'rough' | 'step'
+export type FamilyKind = 'level' | 'rough' | 'step' | 'band'
+
+export interface FamilySpec {
+  readonly kind: FamilyKind
+  readonly window: number
+  /** Of a band: rows of each of the two means whose difference is its filter; it lets periods of about 2 to 4 scales pass. */
+  readonly scale?: number
+}
 
 export interface MultivariateConstants {
   /** What is looked at in trailing windows: the mean, the logarithm of the root mean square step, the mean against the mean before it. */
-  readonly families: readonly { readonly kind: FamilyKind; readonly window: number }[]
+  readonly families: readonly FamilySpec[]
+  /** Power of octave bands per channel, judged on a line of its own: oscillations. */
+  readonly bands: readonly FamilySpec[]
+  /** The lines of bands and cycles lie so many times higher: they are further looks at the same rows. */
+  readonly bandMargin: number
+  readonly cycleMargin: number
+  /** Mean over one whole cycle (a day, a shift), on a line of its own, when the prefix shows a cycle at least so many times. */
+  readonly leastCycles: number
+  /** Autocorrelation from which a lag is a cycle. */
+  readonly cycleCorrelation: number
   /** Held-out rows of the prefix that may lie above the base threshold: about one excursion of two windows. */
   readonly rowsAbove: number
   /** The line lies at 1 + this/√ν above the base threshold, ν the degrees of freedom of the joint score. */
@@ -25,6 +41,12 @@ export interface MultivariateConstants {
   readonly on: number
   readonly off: number
   readonly closeBelow: number
+  /** Rows after which a small episode that wandering channels explain is told as an unknown regime, and its level becomes a provisional baseline. */
+  readonly regimeAfter: number
+  /** Level up to which that may be: twice as far out as the line. In the regime the line lies there, as nobody calibrated it. */
+  readonly regimeLevel: number
+  /** Uncertainty of the baseline from which a channel's wander explains where it is, in variances of one row. */
+  readonly regimeWander: number
   /** Rows of the prefix this many times the median score are dropped, at most the share below of all. */
   readonly trimFactor: number
   readonly trimShare: number
@@ -38,6 +60,15 @@ export const multivariateDefaults: MultivariateConstants = {
     { kind: 'rough', window: 20 },
     { kind: 'step', window: 10 },
   ],
+  bands: [
+    { kind: 'band', window: 40, scale: 2 },
+    { kind: 'band', window: 40, scale: 4 },
+    { kind: 'band', window: 40, scale: 8 },
+  ],
+  bandMargin: 3,
+  cycleMargin: 3,
+  leastCycles: 20,
+  cycleCorrelation: 0.3,
   rowsAbove: 20,
   jointFactor: 1.4,
   singleFactor: 6,
@@ -50,6 +81,9 @@ export const multivariateDefaults: MultivariateConstants = {
   on: 3,
   off: 10,
   closeBelow: 0.7,
+  regimeAfter: 450,
+  regimeLevel: 4,
+  regimeWander: 1,
   trimFactor: 20,
   trimShare: 0.15,
   glitchFactor: 4,

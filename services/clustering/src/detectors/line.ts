@@ -3,10 +3,12 @@
 
 import type { MultivariateConstants } from './constants.ts'
 import type { FittedFamily, FittedLine } from './multivariate-fit.ts'
+import { firstUsable } from './windows.ts'
 
 export interface LineState {
   readonly baseline: readonly Float64Array[]
   readonly uncertainty: readonly Float64Array[]
+  readonly wander: readonly Float64Array[]
   readonly signature: readonly Float64Array[]
   readonly weightedSignature: readonly Float64Array[]
   readonly counters: Float64Array
@@ -20,6 +22,8 @@ export interface Line {
   readonly isOpen: boolean
   readonly isOpening: boolean
   readonly isClosing: boolean
+  /** This row's episode went on so long, and so evenly, that it is a regime nobody learned. */
+  readonly isNewRegime: boolean
   /** Rows the open episode has lasted, 0 when closed. */
   readonly episodeRows: number
   /** Error and weighted error (Me) of a family on the last row. */
@@ -29,6 +33,8 @@ export interface Line {
   push(now: readonly Float64Array[], earlier: readonly Float64Array[]): void
   /** Rows nobody saw: the baseline knows less by so much. */
   skip(rows: number): void
+  /** An episode that another line led is over: for as long as this line's windows hold its rows, they are no evidence of their own. */
+  mute(): void
   state(): LineState
 }
 
@@ -38,18 +44,21 @@ export const openLine = (
   families: readonly FittedFamily[],
   fitted: FittedLine,
   constants: MultivariateConstants,
+  learnedRows: number,
   from?: LineState,
 ): Line => {
   const members = fitted.families.map((k) => families[k] as FittedFamily)
   const K = members.length
   const d = (members[0] as FittedFamily).mean.length
   const longest = Math.max(...members.map(({ window }) => window))
-  const { armAfter, on, off, closeBelow, goneBelow, undoneBelow, maxGain } = constants
+  const reach = Math.max(...members.map(firstUsable))
+  const { armAfter, on, off, regimeAfter, regimeLevel, regimeWander, closeBelow, goneBelow, undoneBelow, maxGain } = constants
   const copies = (saved: readonly Float64Array[] | undefined, begin: (member: FittedFamily) => Float64Array): Float64Array[] =>
     members.map((member, k) => (saved?.[k] ?? begin(member)).slice())
   const zeros = (): Float64Array => new Float64Array(d)
   const baseline = copies(from?.baseline, (member) => member.baseline)
   const uncertainty = copies(from?.uncertainty, (member) => member.uncertainty)
+  const wanders = copies(from?.wander, (member) => member.wander)
   const signature = copies(from?.signature, zeros)
   const weightedSignature = copies(from?.weightedSignature, zeros)
   const errors = members.map(zeros)
@@ -57,11 +66,13 @@ export const openLine = (
   const lineAt = members.map(({ line }) => line)
   const { correction } = fitted
 
-  let [open = 0, count = 0, level = 0, episodeRows = 0, sinceClose = never, isSettling = 0] = from?.counters ?? []
+  let [open = 0, count = 0, level = 0, episodeRows = 0, sinceClose = never, isSettling = 0, muted = 0, rowsSeen = 0, isProvisional = 0] =
+    from?.counters ?? []
   let ratio = 0
   let winner = 0
   let isOpening = false
   let isClosing = false
+  let isNewRegime = false
 
   const score = (now: readonly Float64Array[]): void => {
     ratio = 0
@@ -90,7 +101,7 @@ export const openLine = (
         const alone = (e[j] as number) * (e[j] as number) * (single[j] as number)
         if (alone > s) s = alone
       }
-      s /= correction
+      s /= isProvisional === 1 ? correction * regimeLevel : correction
       if (s > ratio) {
         ratio = s
         winner = k
@@ -171,18 +182,57 @@ export const openLine = (
       level += (logRatio - level) * gain
       follow(gain)
     }
-    if (count < off) return
+    if (episodeRows >= regimeAfter && level <= Math.log(regimeLevel) && isWander()) {
+      isNewRegime = true
+      end(true)
+    } else if (count >= off) end(!isBelow)
+  }
+
+  /** True when everything is normal but for channels that are known to wander, and have had the time to. */
+  const isWander = (): boolean => {
+    for (let k = 0; k < K; k++) {
+      const { precision, single } = members[k] as FittedFamily
+      const e = errors[k] as Float64Array
+      const P = uncertainty[k] as Float64Array
+      let s = 0
+      for (let i = 0; i < d; i++) {
+        if ((P[i] as number) >= regimeWander) continue
+        let sum = 0
+        for (let j = 0; j < d; j++) if ((P[j] as number) < regimeWander) sum += (precision[i * d + j] as number) * (e[j] as number)
+        s += sum * (e[i] as number)
+        if ((e[i] as number) * (e[i] as number) * (single[i] as number) > correction) return false
+      }
+      if (s > correction * (lineAt[k] as number)) return false
+    }
+    return true
+  }
+
+  const end = (isNewLevel: boolean): void => {
     open = 0
     isClosing = true
     count = 0
     episodeRows = 0
     sinceClose = 0
-    isSettling = isBelow ? 0 : 1
+    isSettling = isNewLevel ? 1 : 0
+  }
+
+  /** A channel that came so far wanders at least so much: its distance squared over the rows it had. */
+  const widen = (now: readonly Float64Array[]): void => {
+    for (let k = 0; k < K; k++) {
+      const F = now[k] as Float64Array
+      const b = baseline[k] as Float64Array
+      const wander = wanders[k] as Float64Array
+      for (let j = 0; j < d; j++) {
+        const distance = (F[j] as number) - (b[j] as number)
+        if (distance === distance) wander[j] = Math.max(wander[j] as number, (distance * distance) / (learnedRows + rowsSeen))
+      }
+    }
   }
 
   const learn = (earlier: readonly Float64Array[], mayLearn: boolean): void => {
     for (let k = 0; k < K; k++) {
-      const { wander, noise, window } = members[k] as FittedFamily
+      const { noise, window } = members[k] as FittedFamily
+      const wander = wanders[k] as Float64Array
       const F = earlier[k] as Float64Array
       const b = baseline[k] as Float64Array
       const P = uncertainty[k] as Float64Array
@@ -216,6 +266,9 @@ export const openLine = (
     get isClosing() {
       return isClosing
     },
+    get isNewRegime() {
+      return isNewRegime
+    },
     get episodeRows() {
       return episodeRows
     },
@@ -224,6 +277,7 @@ export const openLine = (
     push(now, earlier) {
       isOpening = false
       isClosing = false
+      isNewRegime = false
       if (sinceClose < never) sinceClose++
       score(now)
       let x = ratio
@@ -231,25 +285,42 @@ export const openLine = (
         settle(now)
         x = 0
       }
+      if (muted > 0) {
+        muted--
+        x = 0
+      }
       judge(x)
-      learn(earlier, open === 0 && x <= 1)
+      rowsSeen++
+      if (isNewRegime) {
+        widen(now)
+        isProvisional = 1
+      }
+      learn(earlier, open === 0 && muted === 0 && x <= 1)
     },
     skip(rows) {
       isOpening = false
       isClosing = false
+      isNewRegime = false
       ratio = 0
       for (let k = 0; k < K; k++) {
-        const { wander } = members[k] as FittedFamily
+        const wander = wanders[k] as Float64Array
         const P = uncertainty[k] as Float64Array
         for (let j = 0; j < d; j++) P[j] = (P[j] as number) + rows * (wander[j] as number)
       }
     },
+    mute() {
+      open = 0
+      count = 0
+      episodeRows = 0
+      muted = reach
+    },
     state: () => ({
       baseline: baseline.map((values) => values.slice()),
       uncertainty: uncertainty.map((values) => values.slice()),
+      wander: wanders.map((values) => values.slice()),
       signature: signature.map((values) => values.slice()),
       weightedSignature: weightedSignature.map((values) => values.slice()),
-      counters: Float64Array.of(open, count, level, episodeRows, sinceClose, isSettling),
+      counters: Float64Array.of(open, count, level, episodeRows, sinceClose, isSettling, muted, rowsSeen, isProvisional),
     }),
   }
 }

@@ -5,16 +5,14 @@ import { rowOf } from '../matrix.ts'
 import type { Matrix } from '../matrix.ts'
 import { fitCleaning, openCleaner } from './cleaning.ts'
 import type { CleaningState, FittedCleaning } from './cleaning.ts'
-import type { FamilyKind, MultivariateConstants } from './constants.ts'
+import type { FamilySpec, MultivariateConstants } from './constants.ts'
 import { multivariateDefaults } from './constants.ts'
 import { degreesOfFreedom, inverse, quantile, quantileOfSorted, sortedNumbers } from './numeric.ts'
-import { firstUsable, openWindows } from './windows.ts'
+import { firstUsable, openWindows, reachOf } from './windows.ts'
 
 /** One feature family: how to compute and standardise it, its baseline at the end of the prefix, its scores. Arrays are per judged channel. */
-export interface FittedFamily {
-  readonly kind: FamilyKind
-  readonly window: number
-  /** Added before the logarithm, roughness only. */
+export interface FittedFamily extends FamilySpec {
+  /** Added before the logarithm, of roughness and bands. */
   readonly floor: Float64Array
   readonly mean: Float64Array
   readonly std: Float64Array
@@ -34,6 +32,7 @@ export interface FittedFamily {
 
 /** Families that are judged together by the largest of their ratios, and have one episode at a time. */
 export interface FittedLine {
+  readonly name: 'shape' | 'band' | 'cycle' | 'change'
   readonly families: readonly number[]
   /** Corrects for taking the largest of several. */
   readonly correction: number
@@ -50,7 +49,8 @@ export interface FittedMultivariate {
   readonly mean: Float64Array
   readonly std: Float64Array
   readonly families: readonly FittedFamily[]
-  readonly alarm: FittedLine
+  /** Any of them opens an episode; each has a calibration of its own. */
+  readonly alarms: readonly FittedLine[]
   /** The step family alone: when the process changed, whether or not it is abnormal for long. Absent where there is no step family. */
   readonly change?: FittedLine
   /** The last standardised rows of the prefix: the stream's windows begin with them. */
@@ -105,7 +105,19 @@ export const fitMultivariate = (prefix: Matrix, constants: MultivariateConstants
     fitted = fitKept(cleaned, kept, constants)
   }
 
-  const tailRows = Math.min(prefix.rows, 4 * longest + 1)
+  const cycle = cycleOf(fitted.z, prefix.rows, width, constants)
+  const cycleFamily: FamilySpec[] = cycle === 0 ? [] : [{ kind: 'level', window: cycle }]
+  const alarms: { name: FittedLine['name']; members: number[] }[] = []
+  let families: readonly FamilySpec[] = []
+  const add = (name: FittedLine['name'], specs: readonly FamilySpec[]): void => {
+    if (specs.length > 0) alarms.push({ name, members: specs.map((_, k) => families.length + k) })
+    families = [...families, ...specs]
+  }
+  add('shape', constants.families)
+  add('band', constants.bands)
+  add('cycle', cycleFamily)
+  fitted = fitKept(cleaned, kept, constants, families)
+  const tailRows = Math.min(prefix.rows, reachOf(families) + Math.max(...families.map(({ window }) => window)))
   const step = constants.families.findIndex(({ kind }) => kind === 'step')
   return {
     version: 1,
@@ -115,13 +127,8 @@ export const fitMultivariate = (prefix: Matrix, constants: MultivariateConstants
     mean: fitted.mean,
     std: fitted.std,
     families: fitted.families,
-    alarm: lineOf(
-      fitted.families.map((_, k) => k),
-      fitted,
-      kept,
-      constants,
-    ),
-    ...(step < 0 ? {} : { change: lineOf([step], fitted, kept, constants) }),
+    alarms: alarms.map(({ name, members }) => lineOf(name, members, fitted, kept, constants)),
+    ...(step < 0 ? {} : { change: lineOf('change', [step], fitted, kept, constants) }),
     tail: { values: fitted.z.slice((prefix.rows - tailRows) * width), rows: tailRows, width },
     rows: prefix.rows,
     keptShare: kept.reduce((sum, isKept) => sum + isKept, 0) / prefix.rows,
@@ -142,10 +149,20 @@ interface Kept {
   readonly relative: Float64Array
 }
 
+/** About one excursion of two windows. */
+const rowsAboveOf = ({ kind, window }: FamilySpec, { rowsAbove }: MultivariateConstants): number =>
+  kind === 'level' ? Math.max(rowsAbove, 2 * window) : rowsAbove
+
 const baseQuantile = (rows: number, rowsAbove: number): number => Math.max(0.9, 1 - rowsAbove / rows)
 
 /** Where the largest of several families' ratios would lie if each were alone. */
-const lineOf = (members: readonly number[], { ratios, factors }: Kept, kept: Uint8Array, constants: MultivariateConstants): FittedLine => {
+const lineOf = (
+  name: FittedLine['name'],
+  members: readonly number[],
+  { families, ratios, factors }: Kept,
+  kept: Uint8Array,
+  constants: MultivariateConstants,
+): FittedLine => {
   const rows = kept.length
   const largest = new Float64Array(rows).fill(Number.NaN)
   const judged = new Float64Array(rows).fill(Number.NaN)
@@ -159,17 +176,25 @@ const lineOf = (members: readonly number[], { ratios, factors }: Kept, kept: Uin
       if (!((judged[t] as number) >= y / factor)) judged[t] = y / factor
     }
   }
-  const correction = Math.max(quantile(largest, baseQuantile(rows, constants.rowsAbove)), 0.1)
+  const rowsAbove = Math.max(...members.map((k) => rowsAboveOf(families[k] as FittedFamily, constants)))
+  const margin = name === 'band' ? constants.bandMargin : name === 'cycle' ? constants.cycleMargin : 1
+  const correction = margin * Math.max(quantile(largest, baseQuantile(rows, rowsAbove)), 0.1)
   const sorted = sortedNumbers(judged)
   const ranks = Math.min(heldOutRanks, sorted.length)
   return {
+    name,
     families: members,
     correction,
     heldOut: Float64Array.from({ length: ranks }, (_, i) => quantileOfSorted(sorted, ranks === 1 ? 1 : i / (ranks - 1)) / correction),
   }
 }
 
-const fitKept = (cleaned: Matrix, kept: Uint8Array, constants: MultivariateConstants): Kept => {
+const fitKept = (
+  cleaned: Matrix,
+  kept: Uint8Array,
+  constants: MultivariateConstants,
+  specs: readonly FamilySpec[] = constants.families,
+): Kept => {
   const { rows, width } = cleaned
   const mean = new Float64Array(width)
   const std = new Float64Array(width)
@@ -184,8 +209,8 @@ const fitKept = (cleaned: Matrix, kept: Uint8Array, constants: MultivariateConst
   const ratios: Float64Array[] = []
   const factors: number[] = []
   const relative = new Float64Array(rows).fill(Number.NaN)
-  for (const { kind, window } of constants.families) {
-    const fit = fitFamily({ values: z, rows, width }, kept, kind, window, constants)
+  for (const spec of specs) {
+    const fit = fitFamily({ values: z, rows, width }, kept, spec, constants)
     families.push(fit.family)
     ratios.push(fit.ratio)
     factors.push(fit.factor)
@@ -231,14 +256,15 @@ interface FamilyFit {
   readonly relative: Float64Array
 }
 
-const fitFamily = (z: Matrix, kept: Uint8Array, kind: FamilyKind, window: number, constants: MultivariateConstants): FamilyFit => {
+const fitFamily = (z: Matrix, kept: Uint8Array, spec: FamilySpec, constants: MultivariateConstants): FamilyFit => {
+  const { kind, window } = spec
   const { width } = z
-  const i0 = firstUsable(kind, window)
+  const i0 = firstUsable(spec)
   const rows = z.rows - i0
-  const features = featuresOf(z, kind, window)
+  const features = featuresOf(z, spec)
   const isKept = kept.subarray(i0)
   const floor = new Float64Array(width)
-  if (kind === 'rough') {
+  if (kind === 'rough' || kind === 'band') {
     // Rows from `window` on, kept or not, as the floor only keeps the logarithm finite.
     for (let j = 0; j < width; j++) {
       const median = quantile(
@@ -294,7 +320,7 @@ const fitFamily = (z: Matrix, kept: Uint8Array, kind: FamilyKind, window: number
   for (let i = 0; i < errors.length; i++) errors[i] = (errors[i] as number) / (scale[i % width] as number)
 
   const score = heldOutScores(errors, rows, width, isKept, window, constants)
-  const Q = baseQuantile(z.rows, constants.rowsAbove)
+  const Q = baseQuantile(z.rows, rowsAboveOf(spec, constants))
   const keptScore = score.map((s, t) => (isKept[t] === 1 ? s : Number.NaN))
   const median = Math.max(quantile(keptScore, 0.5), 1e-6)
   const base = Math.max(quantile(keptScore, Q), 1e-3)
@@ -329,8 +355,7 @@ const fitFamily = (z: Matrix, kept: Uint8Array, kind: FamilyKind, window: number
       precision[i * width + j] = (precision[i * width + j] as number) / ((scale[i] as number) * (scale[j] as number))
   return {
     family: {
-      kind,
-      window,
+      ...spec,
       floor,
       mean,
       std,
@@ -349,13 +374,13 @@ const fitFamily = (z: Matrix, kept: Uint8Array, kind: FamilyKind, window: number
 }
 
 /** Raw family values of the usable rows, through the windows the stream has. */
-const featuresOf = ({ values, rows, width }: Matrix, kind: FamilyKind, window: number): Float64Array => {
-  const i0 = firstUsable(kind, window)
-  const windows = openWindows(width, 2 * window + 1)
+const featuresOf = ({ values, rows, width }: Matrix, spec: FamilySpec): Float64Array => {
+  const i0 = firstUsable(spec)
+  const windows = openWindows(width, [spec])
   const out = new Float64Array((rows - i0) * width)
   for (let t = 0; t < rows; t++) {
     windows.push(values.subarray(t * width, (t + 1) * width))
-    if (t >= i0) windows.read(kind, window, out.subarray((t - i0) * width, (t - i0 + 1) * width))
+    if (t >= i0) windows.read(spec, out.subarray((t - i0) * width, (t - i0 + 1) * width))
   }
   return out
 }
@@ -478,4 +503,32 @@ const heldOutScores = (
     }
   }
   return out
+}
+
+/** The lag of the strongest cycle that the channels share, 0 without one: autocorrelation, averaged over the channels. */
+const cycleOf = (z: Float64Array, rows: number, width: number, { leastCycles, cycleCorrelation }: MultivariateConstants): number => {
+  const longest = Math.floor(rows / leastCycles)
+  const shortest = 40
+  if (longest <= shortest) return 0
+  const at = new Float64Array(longest + 2)
+  for (let lag = shortest / 2; lag <= longest + 1; lag++) {
+    let sum = 0
+    let count = 0
+    for (let i = lag * width; i < rows * width; i++) {
+      const product = (z[i] as number) * (z[i - lag * width] as number)
+      if (product !== product) continue
+      sum += product
+      count++
+    }
+    at[lag] = sum / Math.max(1, count)
+  }
+  let best = 0
+  for (let lag = shortest; lag <= longest; lag++) {
+    const here = at[lag] as number
+    const isPeak = here >= (at[lag - 1] as number) && here >= (at[lag + 1] as number)
+    // A trend correlates at every lag; a cycle does not at half of its own.
+    const rise = here - (at[Math.floor(lag / 2)] as number)
+    if (isPeak && Math.min(here, rise) > cycleCorrelation && here > (best === 0 ? 0 : (at[best] as number))) best = lag
+  }
+  return best
 }

@@ -6,7 +6,7 @@ import { openCleaner } from './cleaning.ts'
 import type { CleaningState } from './cleaning.ts'
 import { openLine } from './line.ts'
 import type { Line, LineState } from './line.ts'
-import type { FittedFamily, FittedMultivariate } from './multivariate-fit.ts'
+import type { FittedFamily, FittedLine, FittedMultivariate } from './multivariate-fit.ts'
 import { openWindows } from './windows.ts'
 import type { WindowState } from './windows.ts'
 
@@ -17,8 +17,9 @@ export interface MultivariateState {
   /** Per family: its last values, a ring of `window` rows, and the place of the oldest. */
   readonly earlier: readonly Float64Array[]
   readonly place: Float64Array
-  readonly alarm: LineState
+  readonly alarms: readonly LineState[]
   readonly change: LineState | null
+  readonly isUnknownRegime: boolean
   readonly lastUs: number | null
 }
 
@@ -32,6 +33,10 @@ export interface Judgement {
   readonly isEpisodeOpen: boolean
   readonly isOpening: boolean
   readonly isClosing: boolean
+  /** An episode went on so long and evenly that it is a regime nobody learned: told once, and a new commissioning is proposed. */
+  readonly isNewRegime: boolean
+  /** Since then: what is judged is judged against a provisional baseline. */
+  readonly isUnknownRegime: boolean
   /** The step family is in an episode of its own: the process changes. */
   readonly isChanging: boolean
   /** That began or ended on this row: what a changepoint is. */
@@ -42,7 +47,6 @@ export interface Judgement {
 
 export interface MultivariateStream {
   push(row: ArrayLike<number>, timeUs?: number): Judgement
-  /** Ratio of every family on the last row, in the order of the constants. */
   /** Input channel that stands out most in the leading family, by reconstruction; -1 before anything was judged. */
   topChannel(): number
   /** Per input channel: reconstruction-based contributions (Me)²/M, and the shares e·Me that sum to the score. */
@@ -63,16 +67,29 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
   const { families, cleaning, mean, std, tail } = fitted
   const { channels } = cleaning
   const d = channels.length
-  const longest = Math.max(...families.map(({ window }) => window))
+  const longest = Math.max(...fitted.constants.families.map(({ window }) => window))
   const cleaner = openCleaner(cleaning, from?.cleaning ?? fitted.cleaned)
-  const windows = openWindows(d, 2 * longest + 1, from?.windows)
-  const alarm = openLine(families, fitted.alarm, fitted.constants, from?.alarm)
-  const change = fitted.change === undefined ? undefined : openLine(families, fitted.change, fitted.constants, from?.change ?? undefined)
+  const windows = openWindows(d, families, from?.windows)
+  const alarms = fitted.alarms.map((line, i) => ({
+    line: openLine(families, line, fitted.constants, fitted.rows, from?.alarms[i]),
+    members: line.families,
+    now: [] as Float64Array[],
+    earlier: [] as Float64Array[],
+  }))
+  const [first] = alarms as [(typeof alarms)[number]]
+  const change =
+    fitted.change === undefined ? undefined : openLine(families, fitted.change, fitted.constants, fitted.rows, from?.change ?? undefined)
   const row = new Float64Array(d)
   const now = families.map(() => new Float64Array(d).fill(Number.NaN))
   const earlier = families.map(() => new Float64Array(d).fill(Number.NaN))
   const rings = families.map(({ window }, k) => from?.earlier[k]?.slice() ?? new Float64Array(window * d).fill(Number.NaN))
   const place = from?.place.slice() ?? new Float64Array(families.length)
+  for (const alarm of alarms) {
+    for (const k of alarm.members) {
+      alarm.now.push(now[k] as Float64Array)
+      alarm.earlier.push(earlier[k] as Float64Array)
+    }
+  }
   const changeNow = (fitted.change?.families ?? []).map((k) => now[k] as Float64Array)
   const changeEarlier = (fitted.change?.families ?? []).map((k) => earlier[k] as Float64Array)
   let lastUs = from?.lastUs ?? Number.NaN
@@ -81,11 +98,12 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
   const read = (): boolean => {
     let isReady = false
     for (let k = 0; k < families.length; k++) {
-      const { kind, window, floor, mean: centre, std: spread } = families[k] as FittedFamily
+      const family = families[k] as FittedFamily
+      const { kind, window, floor, mean: centre, std: spread } = family
       const F = now[k] as Float64Array
-      if (windows.read(kind, window, F)) {
+      if (windows.read(family, F)) {
         isReady = true
-        if (kind === 'rough') for (let j = 0; j < d; j++) F[j] = Math.log((F[j] as number) + (floor[j] as number))
+        if (kind === 'rough' || kind === 'band') for (let j = 0; j < d; j++) F[j] = Math.log((F[j] as number) + (floor[j] as number))
         for (let j = 0; j < d; j++) F[j] = ((F[j] as number) - (centre[j] as number)) / (spread[j] as number)
       } else F.fill(Number.NaN)
       const ring = rings[k] as Float64Array
@@ -109,27 +127,39 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
   if (from === undefined && options.isColdStart === true) cleaner.forget()
 
   let isJudged = false
+  let leader = first
+  let isOpen = alarms.some(({ line }) => line.isOpen)
+  let isOpening = false
+  let isClosing = false
+  let isNewRegime = false
+  let isUnknownRegime = from?.isUnknownRegime ?? false
   let wasChanging = change?.isOpen ?? false
   let changed = false
 
   const judgement: Judgement = {
     get ratio() {
-      return alarm.ratio
+      return leader.line.ratio
     },
     get isJudged() {
       return isJudged
     },
     get flag() {
-      return alarm.ratio > 1
+      return leader.line.ratio > 1
     },
     get isEpisodeOpen() {
-      return alarm.isOpen
+      return isOpen
     },
     get isOpening() {
-      return alarm.isOpening
+      return isOpening
     },
     get isClosing() {
-      return alarm.isClosing
+      return isClosing
+    },
+    get isNewRegime() {
+      return isNewRegime
+    },
+    get isUnknownRegime() {
+      return isUnknownRegime
     },
     get isChanging() {
       return change?.isOpen ?? false
@@ -138,7 +168,7 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
       return changed
     },
     get pValue() {
-      return pValueOf(fitted.alarm.heldOut, alarm.ratio, fitted.rows)
+      return pValueOf((fitted.alarms[alarms.indexOf(leader)] as FittedLine).heldOut, leader.line.ratio, fitted.rows)
     },
   }
 
@@ -150,7 +180,7 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
           windows.forget()
           cleaner.forget()
           const missed = Math.round((timeUs - lastUs) / periodUs)
-          alarm.skip(missed)
+          for (const { line } of alarms) line.skip(missed)
           change?.skip(missed)
           for (const ring of rings) ring.fill(Number.NaN)
         }
@@ -160,23 +190,42 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
       for (let j = 0; j < d; j++) row[j] = ((row[j] as number) - (mean[j] as number)) / (std[j] as number)
       windows.push(row)
       isJudged = read()
+      isNewRegime = false
+      isOpening = false
+      isClosing = false
       changed = false
       if (isJudged) {
-        alarm.push(now, earlier)
+        const wasOpen = isOpen
+        const ledRows = first.line.episodeRows
+        isOpen = false
+        leader = first
+        for (const alarm of alarms) {
+          alarm.line.push(alarm.now, alarm.earlier)
+          if (alarm !== first && first.line.isClosing && alarm.line.episodeRows <= ledRows + 1) alarm.line.mute()
+          if (alarm.line.isOpen) isOpen = true
+          if (alarm.line.ratio > leader.line.ratio) leader = alarm
+        }
+        isOpening = isOpen && !wasOpen
+        isClosing = wasOpen && !isOpen
+        for (const { line } of alarms) {
+          if (!line.isNewRegime) continue
+          if (!isUnknownRegime) isNewRegime = true
+          isUnknownRegime = true
+        }
         if (change !== undefined) {
           change.push(changeNow, changeEarlier)
           changed = change.isOpen !== wasChanging
           wasChanging = change.isOpen
         }
       } else {
-        alarm.skip(1)
+        for (const { line } of alarms) line.skip(1)
         change?.skip(1)
       }
       return judgement
     },
     topChannel() {
       if (!isJudged) return -1
-      const { v, M } = leading(alarm, families)
+      const { v, M } = leading(leader, families)
       let top = 0
       let best = -1
       for (let j = 0; j < d; j++) {
@@ -192,7 +241,7 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
       reconstruction.fill(0)
       shares.fill(0)
       if (!isJudged) return
-      const { e, v, M } = leading(alarm, families)
+      const { e, v, M } = leading(leader, families)
       for (let j = 0; j < d; j++) {
         const channel = channels[j] as number
         reconstruction[channel] = ((v[j] as number) * (v[j] as number)) / (M[j * d + j] as number)
@@ -209,17 +258,18 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
       windows: windows.state(),
       earlier: rings.map((ring) => ring.slice()),
       place: place.slice(),
-      alarm: alarm.state(),
+      alarms: alarms.map(({ line }) => line.state()),
       change: change?.state() ?? null,
+      isUnknownRegime,
       lastUs: Number.isNaN(lastUs) ? null : lastUs,
     }),
   }
 }
 
-const leading = (line: Line, families: readonly FittedFamily[]) => ({
+const leading = ({ line, members }: { readonly line: Line; readonly members: readonly number[] }, families: readonly FittedFamily[]) => ({
   e: line.error(line.family),
   v: line.weighted(line.family),
-  M: (families[line.family] as FittedFamily).precision,
+  M: (families[members[line.family] as number] as FittedFamily).precision,
 })
 
 /** By binary search in the held-out ratios, which are evenly spaced ranks. */
