@@ -7,6 +7,7 @@ import { type Check, tableOf } from './check.ts'
 import { clients } from './clients.ts'
 import { conformance, conformanceTable } from './conformance.ts'
 import { docs } from './docs.ts'
+import { doors } from './doors.ts'
 import { registry } from './registry.ts'
 
 interface Verification {
@@ -21,6 +22,7 @@ const CHECKS: Readonly<Record<string, Verification>> = {
   docs: { run: docs, table: tableOf },
   backends: { run: backends, table: tableOf },
   clients: { run: clients, table: tableOf },
+  doors: { run: doors, table: tableOf },
 }
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })

@@ -69,6 +69,11 @@ const settings = (source: Environment) =>
     runTimeoutMs: env.integer('INFERENCE_RUN_TIMEOUT_MS', 'Longest a batch may run before its requests are answered without it, ms', 4_000),
     cacheBytes: env.integer('INFERENCE_CACHE_BYTES', 'Memory of the response cache; 0: none', 64 * 1024 * 1024),
     maxMessageBytes: env.integer('INFERENCE_MAX_MESSAGE_BYTES', 'Largest message the doors take or give', 64 * 1024 * 1024),
+    maxConnections: env.integer(
+      'INFERENCE_MAX_CONNECTIONS',
+      'Connections that the gRPC door holds at a time; further ones are closed',
+      1024,
+    ),
     serverUrls: env.optional(env.list('INFERENCE_SERVER_URL', 'Servers the event path scores on, host:port each; none: it scores here')),
     serverTimeoutMs: env.integer(
       'INFERENCE_SERVER_TIMEOUT_MS',

@@ -33,6 +33,7 @@ export interface GrpcDoorOptions {
   readonly isReady: () => boolean
   readonly settings: DoorSettings
   readonly maxMessageBytes: number
+  readonly maxConnections?: number
   /** Told how every scoring request ended. */
   readonly onRequest: (request: { isSuccess: boolean; durationMs: number }) => void
   /** Told where the time of one that was answered went. */
@@ -50,7 +51,12 @@ export const grpcDoor = (options: GrpcDoorOptions): GrpcDoor => {
   let port = options.port
   const errorOf = errorsOf(options.logger)
   const health = new HealthImplementation({ '': 'NOT_SERVING', [SERVICE]: 'NOT_SERVING' })
-  const server = grpcServer({ ...methodsOf(options, health, errorOf), maxMessageBytes: options.maxMessageBytes, errorOf })
+  const server = grpcServer({
+    ...methodsOf(options, health, errorOf),
+    maxMessageBytes: options.maxMessageBytes,
+    maxConnections: options.maxConnections,
+    errorOf,
+  })
   let isServing: boolean | undefined
   const setServing = (state: boolean): void => {
     if (state === isServing) return

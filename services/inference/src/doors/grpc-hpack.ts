@@ -104,6 +104,8 @@ export interface HeaderList {
   /** Repeated names are joined by a comma. */
   readonly headers: ReadonlyMap<string, string>
   readonly isTooLarge: boolean
+  /** Why it is no list of a message, such as a name in upper case. */
+  readonly fault: string | undefined
 }
 
 export class HpackDecoder {
@@ -122,6 +124,8 @@ export class HpackDecoder {
     const input = { block, at: 0 }
     let listBytes = 0
     let mayResize = true
+    let fault: string | undefined
+    let isPseudo = true
     while (input.at < block.length) {
       const byte = block[input.at]!
       if ((byte & 0xe0) === 0x20) {
@@ -135,10 +139,13 @@ export class HpackDecoder {
       const [name, value] = byte & 0x80 ? this.#entry(integer(input, 7)) : this.#literal(input, byte)
       listBytes += name.length + value.length + ENTRY_BYTES
       if (listBytes > this.#maxListBytes) continue
+      fault ??= faultOf(name, value, isPseudo)
+      isPseudo &&= name.startsWith(':')
       const earlier = headers.get(name)
+      if (earlier !== undefined && isPseudo) fault ??= `${name} twice`
       headers.set(name, earlier === undefined ? value : `${earlier},${value}`)
     }
-    return { headers, isTooLarge: listBytes > this.#maxListBytes }
+    return { headers, isTooLarge: listBytes > this.#maxListBytes, fault }
   }
 
   #literal(input: Input, byte: number): readonly [name: string, value: string] {
@@ -169,6 +176,18 @@ export class HpackDecoder {
       this.#tableBytes -= name.length + value.length + ENTRY_BYTES
     }
   }
+}
+
+const PSEUDO = new Set([':method', ':scheme', ':path', ':authority'])
+const OF_CONNECTIONS = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
+
+/** RFC 9113, 8.2 and 8.3: what makes a message malformed. */
+const faultOf = (name: string, value: string, mayBePseudo: boolean): string | undefined => {
+  if (name.startsWith(':')) return mayBePseudo && PSEUDO.has(name) ? undefined : `${name} is out of place`
+  if (name === '' || /[\0-\x20A-Z:\x7f-\xff]/.test(name)) return 'a name that is none'
+  if (/[\0\r\n]/.test(value)) return `a value of ${name} that is none`
+  if (OF_CONNECTIONS.has(name) || (name === 'te' && value !== 'trailers')) return `${name} means nothing here`
+  return undefined
 }
 
 interface Input {

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { HpackDecoder, HpackError } from './grpc-hpack.ts'
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
-const FRAME_HEADER = 9
+export const FRAME_HEADER = 9
 const DATA = 0
 const HEADERS = 1
 const PRIORITY = 2
@@ -25,6 +25,7 @@ const HAS_PRIORITY = 0x20
 const NO_ERROR = 0
 const PROTOCOL_ERROR = 1
 const FLOW_CONTROL_ERROR = 3
+const STREAM_CLOSED = 5
 const FRAME_SIZE_ERROR = 6
 const REFUSED_STREAM = 7
 const COMPRESSION_ERROR = 9
@@ -38,10 +39,15 @@ const MOST_WINDOW_BYTES = 0x7fffffff
 const STREAM_WINDOW_BYTES = 4 * 1024 * 1024
 const CONNECTION_WINDOW_BYTES = 256 * 1024 * 1024
 const MOST_STREAMS = 1024
+/** Streams that were cut off while the peer was sending, and about which what still comes is no fault of it. */
+const MOST_CUT_OFF = 1024
 const MOST_HEADER_BLOCK_BYTES = 64 * 1024
 const MOST_HEADER_LIST_BYTES = 16 * 1024
 /** Frames that ask for work and bring none, with no answer sent in between. */
 const MOST_NUISANCES = 10_000
+/** Streams that a peer may open and reset at once, and in each second after those; an answered one is one more. */
+const MOST_RESETS = 1000
+const RESETS_PER_S = 33
 /** What is kept for a socket that takes nothing, of frames that only answer frames. */
 const MOST_CONTROL_BYTES = 1024 * 1024
 /** How long a peer that is sent away may take to read why. */
@@ -98,17 +104,31 @@ export class Http2Stream {
     this.sendWindow = sendWindow
   }
 
-  /** Headers, when there are any, then bytes of messages, then trailers, which end the stream. Each is optional. */
-  send(headers: Buffer | undefined, data: readonly Buffer[], trailers: Buffer | undefined): void {
+  /**
+   * Headers, when there are any, then bytes of messages, then trailers, which end the stream. Each is optional. With `hasRoom` the only
+   * buffer has FRAME_HEADER bytes in front of it that are nobody's: what can leave at once is framed there, without a copy.
+   */
+  send(headers: Buffer | undefined, data: readonly Buffer[], trailers: Buffer | undefined, hasRoom = false): void {
     if (this.isLocalClosed || this.#trailers !== undefined) return
-    if (headers !== undefined) this.#connection.frame(HEADERS, END_HEADERS, this.id, headers)
+    const connection = this.#connection
+    if (headers !== undefined) connection.frame(HEADERS, END_HEADERS, this.id, headers)
+    const length = hasRoom ? data[0]!.length : Infinity
+    const isAtOnce = this.#waiting.length === 0 && !connection.isFull
+    if (isAtOnce && length <= Math.min(this.sendWindow, connection.sendWindow, connection.maxFrameBytes)) {
+      connection.dataInPlace(this.id, data[0]!)
+      this.sendWindow -= length
+      connection.sendWindow -= length
+    } else this.#queue(data)
+    this.#trailers = trailers
+    this.pump()
+  }
+
+  #queue(data: readonly Buffer[]): void {
     for (const each of data) {
       this.#waiting.push(each)
       this.unsent += each.length
       this.#connection.unsent += each.length
     }
-    this.#trailers = trailers
-    this.pump()
   }
 
   /** A whole answer that has nothing but its headers, such as an error. */
@@ -189,6 +209,12 @@ export class Http2Connection {
   #isClosing = false
   #isClosed = false
   #nuisances = 0
+  #idleSinceMs = performance.now()
+  #resets = 0
+  #resetMs = 0
+  /** Streams that were reset here; older ones that are forgotten lie below the second. */
+  readonly #cutOff = new Set<number>()
+  #forgottenBelow = 0
 
   /** What has been read and is not yet a whole frame; the payload of a DATA frame is passed on as it comes. */
   #rest: Buffer | undefined
@@ -238,6 +264,11 @@ export class Http2Connection {
     this.#close()
   }
 
+  /** Since when there has been no stream; Infinity while there is one. */
+  get idleSinceMs(): number {
+    return this.#streams.size === 0 ? this.#idleSinceMs : Infinity
+  }
+
   /** Open streams. */
   get streams(): number {
     return this.#streams.size
@@ -255,6 +286,15 @@ export class Http2Connection {
   /** A stream was answered: what the peer asks for is real work. */
   answered(): void {
     this.#nuisances = 0
+    if (this.#resets > 0) this.#resets--
+  }
+
+  /** Opening streams and resetting them costs the peer less than us (CVE-2023-44487). */
+  #countReset(): void {
+    const nowMs = performance.now()
+    this.#resets = Math.max(0, this.#resets - ((nowMs - this.#resetMs) / 1000) * RESETS_PER_S) + 1
+    this.#resetMs = nowMs
+    if (this.#resets > MOST_RESETS) throw new ConnectionError(ENHANCE_YOUR_CALM, 'streams that are opened and reset')
   }
 
   frame(type: number, flags: number, id: number, payload: Buffer): void {
@@ -265,10 +305,18 @@ export class Http2Connection {
   }
 
   data(id: number, payload: Buffer): void {
+    this.#nuisances = 0
     const header = Buffer.allocUnsafe(FRAME_HEADER)
     frameHeader(header, payload.length, DATA, 0, id)
     this.#push(header)
     this.#push(payload)
+  }
+
+  /** As `data`, with the header in the bytes that stand in front of the payload. */
+  dataInPlace(id: number, payload: Buffer): void {
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset - FRAME_HEADER, FRAME_HEADER + payload.length)
+    frameHeader(bytes, payload.length, DATA, 0, id)
+    this.#push(bytes)
   }
 
   windowUpdate(id: number, bytes: number): void {
@@ -287,15 +335,39 @@ export class Http2Connection {
     const payload = Buffer.allocUnsafe(4)
     payload.writeUInt32BE(code, 0)
     this.frame(RST_STREAM, 0, stream.id, payload)
+    if (!stream.isRemoteClosed) this.#rememberCutOff(stream.id)
     stream.isLocalClosed = true
     stream.isRemoteClosed = true
     this.forget(stream)
+  }
+
+  #rememberCutOff(id: number): void {
+    this.#cutOff.add(id)
+    if (this.#cutOff.size <= MOST_CUT_OFF) return
+    const [oldest] = this.#cutOff
+    this.#cutOff.delete(oldest!)
+    this.#forgottenBelow = Math.max(this.#forgottenBelow, oldest! + 1)
+  }
+
+  /** What the peer sends on a stream that it has ended, or never opened. */
+  #onClosed(id: number, what: string): void {
+    if (!this.#cutOff.has(id) && id >= this.#forgottenBelow)
+      throw new ConnectionError(STREAM_CLOSED, `${what} on stream ${id}, which is closed`)
+    this.#nuisance()
+  }
+
+  /** A fault of one stream: it ends, the others go on. */
+  #break(stream: Http2Stream, code: number): void {
+    this.#countReset() // as well as by the peer itself: it is the cheaper way
+    this.resetStream(stream, code)
+    stream.listener?.reset()
   }
 
   forget(stream: Http2Stream): void {
     stream.drop()
     this.#flushing.delete(stream)
     this.#streams.delete(stream.id)
+    if (this.#streams.size === 0) this.#idleSinceMs = performance.now()
     if (this.#dataStream === stream) this.#dataStream = undefined
     if (this.#isClosing && this.#streams.size === 0) this.#end()
   }
@@ -456,9 +528,12 @@ export class Http2Connection {
     const left = length - (padding === undefined ? 0 : 1)
     if ((padding ?? 0) > left || left < 0) throw new ConnectionError(PROTOCOL_ERROR, 'padding longer than its frame')
     this.#received += length
-    const stream = this.#streams.get(id)
-    if (stream !== undefined) {
-      if (stream.isRemoteClosed) throw new ConnectionError(PROTOCOL_ERROR, `data after the end of stream ${id}`)
+    let stream = this.#streams.get(id)
+    if (stream === undefined) this.#onClosed(id, 'data')
+    else if (stream.isRemoteClosed) {
+      this.#break(stream, STREAM_CLOSED)
+      stream = undefined
+    } else {
       stream.received += length
       if (stream.received > STREAM_WINDOW_BYTES) throw new ConnectionError(FLOW_CONTROL_ERROR, `stream ${id} has no window`)
     }
@@ -505,8 +580,8 @@ export class Http2Connection {
       case PING:
         if (id !== 0) throw new ConnectionError(PROTOCOL_ERROR, 'a ping on a stream')
         if (payload.length !== 8) throw new ConnectionError(FRAME_SIZE_ERROR, 'a ping of another length')
-        if ((flags & ACK) !== 0) return
         this.#nuisance()
+        if ((flags & ACK) !== 0) return
         return this.frame(PING, ACK, 0, payload)
       case WINDOW_UPDATE:
         return this.#windowUpdated(id, payload)
@@ -516,6 +591,7 @@ export class Http2Connection {
         this.#nuisance()
         const stream = this.#streams.get(id)
         if (stream === undefined) return
+        this.#countReset()
         stream.isLocalClosed = true
         stream.isRemoteClosed = true
         this.forget(stream)
@@ -524,9 +600,17 @@ export class Http2Connection {
       }
       case PUSH_PROMISE:
         throw new ConnectionError(PROTOCOL_ERROR, 'a push from a client')
-      case PRIORITY:
+      case PRIORITY: {
+        if (id === 0) throw new ConnectionError(PROTOCOL_ERROR, 'a priority of the connection')
+        if (payload.length !== 5) throw new ConnectionError(FRAME_SIZE_ERROR, 'a priority of another length')
+        if ((payload.readUInt32BE(0) & 0x7fffffff) === id) throw new ConnectionError(PROTOCOL_ERROR, `stream ${id} depends on itself`)
         return this.#nuisance()
-      default: // GOAWAY: the client opens no more streams; anything else is an extension
+      }
+      case GOAWAY: // the client opens no more streams
+        if (id !== 0) throw new ConnectionError(PROTOCOL_ERROR, 'a goodbye on a stream')
+        return
+      default: // an extension
+        this.#nuisance()
     }
   }
 
@@ -535,7 +619,11 @@ export class Http2Connection {
     let from = 0
     let to = payload.length
     if ((flags & PADDED) !== 0) to -= payload[from++] ?? 0
-    if ((flags & HAS_PRIORITY) !== 0) from += 5
+    if ((flags & HAS_PRIORITY) !== 0) {
+      if (payload.length >= from + 5 && (payload.readUInt32BE(from) & 0x7fffffff) === id)
+        throw new ConnectionError(PROTOCOL_ERROR, `stream ${id} depends on itself`)
+      from += 5
+    }
     if (from > to) throw new ConnectionError(PROTOCOL_ERROR, 'padding longer than its frame')
     this.#block = { id, flags, parts: [], bytes: 0 }
     this.#append(payload.subarray(from, to))
@@ -553,16 +641,18 @@ export class Http2Connection {
   #endBlock(): void {
     const { id, flags, parts } = this.#block!
     this.#block = undefined
-    const { headers, isTooLarge } = this.#hpack.decode(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+    const { headers, isTooLarge, fault } = this.#hpack.decode(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
     const known = this.#streams.get(id)
     if (known !== undefined) {
+      if (known.isRemoteClosed) return this.#break(known, STREAM_CLOSED)
       // Trailers of a request mean nothing in gRPC but its end.
-      if ((flags & END_STREAM) === 0 || known.isRemoteClosed) throw new ConnectionError(PROTOCOL_ERROR, `headers within stream ${id}`)
+      if ((flags & END_STREAM) === 0 || fault !== undefined || headers.has(':method') || headers.has(':path'))
+        return this.#break(known, PROTOCOL_ERROR)
       known.isRemoteClosed = true
       known.listener?.end()
       return
     }
-    if (id <= this.#lastId) return // of a stream that has been reset
+    if (id <= this.#lastId) return this.#onClosed(id, 'headers')
     this.#lastId = id
     const stream = new Http2Stream(this, id, this.#peerStreamWindow)
     stream.isRemoteClosed = (flags & END_STREAM) !== 0
@@ -572,6 +662,7 @@ export class Http2Connection {
       this.resetStream(stream, REFUSED_STREAM)
       return
     }
+    if (!isTooLarge && (fault !== undefined || !isRequest(headers))) return this.#break(stream, PROTOCOL_ERROR)
     const listener = this.#options.onStream(stream, headers, isTooLarge)
     stream.listener = listener
     if (stream.isRemoteClosed && this.#streams.has(id)) listener.end()
@@ -579,17 +670,24 @@ export class Http2Connection {
 
   #settings(flags: number, id: number, payload: Buffer): void {
     if (id !== 0) throw new ConnectionError(PROTOCOL_ERROR, 'settings on a stream')
-    if ((flags & ACK) !== 0) return
+    if ((flags & ACK) !== 0) {
+      if (payload.length > 0) throw new ConnectionError(FRAME_SIZE_ERROR, 'settings that are acknowledged with settings')
+      return this.#nuisance()
+    }
     if (payload.length % 6 !== 0) throw new ConnectionError(FRAME_SIZE_ERROR, 'settings of another length')
     this.#nuisance()
     for (let at = 0; at < payload.length; at += 6) {
       const name = payload.readUInt16BE(at)
       const value = payload.readUInt32BE(at + 2)
+      if (name === 2 && value > 1) throw new ConnectionError(PROTOCOL_ERROR, 'a push that is neither on nor off')
       if (name === 4) {
         if (value > MOST_WINDOW_BYTES) throw new ConnectionError(FLOW_CONTROL_ERROR, 'a window that is too large')
         const more = value - this.#peerStreamWindow
         this.#peerStreamWindow = value
-        for (const stream of this.#streams.values()) stream.sendWindow += more
+        for (const stream of this.#streams.values()) {
+          stream.sendWindow += more
+          if (stream.sendWindow > MOST_WINDOW_BYTES) throw new ConnectionError(FLOW_CONTROL_ERROR, 'a window that is too large')
+        }
       } else if (name === 5) {
         if (value < MAX_FRAME_BYTES || value > 0xffffff) throw new ConnectionError(PROTOCOL_ERROR, 'a frame size that is none')
         this.maxFrameBytes = value
@@ -605,6 +703,7 @@ export class Http2Connection {
     const more = payload.readUInt32BE(0) & 0x7fffffff
     if (id > this.#lastId) throw new ConnectionError(PROTOCOL_ERROR, `a window of stream ${id}`)
     if (more === 0) throw new ConnectionError(PROTOCOL_ERROR, 'a window update of nothing')
+    this.#nuisance()
     if (id === 0) {
       this.sendWindow += more
       if (this.sendWindow > MOST_WINDOW_BYTES) throw new ConnectionError(FLOW_CONTROL_ERROR, 'a window that is too large')
@@ -614,7 +713,7 @@ export class Http2Connection {
     const stream = this.#streams.get(id)
     if (stream === undefined) return
     stream.sendWindow += more
-    if (stream.sendWindow > MOST_WINDOW_BYTES) throw new ConnectionError(FLOW_CONTROL_ERROR, 'a window that is too large')
+    if (stream.sendWindow > MOST_WINDOW_BYTES) return this.#break(stream, FLOW_CONTROL_ERROR)
     if (this.blocked.has(stream)) stream.pump()
   }
 
@@ -631,6 +730,10 @@ export class Http2Connection {
       throw new ConnectionError(ENHANCE_YOUR_CALM, 'frames that bring nothing')
   }
 }
+
+/** What RFC 9113, 8.3.1 asks of a request. */
+const isRequest = (headers: ReadonlyMap<string, string>): boolean =>
+  headers.get(':method') !== undefined && headers.get(':scheme') !== undefined && (headers.get(':path') ?? '') !== ''
 
 const WORTH_GIVING_BACK_BYTES = 16 * 1024
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { gunzip, inflate } from 'node:zlib'
 import { status } from '@grpc/grpc-js'
 import { encodeHeaders } from './grpc-hpack.ts'
-import { Http2Connection } from './grpc-http2.ts'
+import { FRAME_HEADER, Http2Connection } from './grpc-http2.ts'
 import type { Http2Stream, StreamListener } from './grpc-http2.ts'
 
 /** What a call ends with when it is not OK. */
@@ -33,7 +33,8 @@ export type UnaryMethod = (message: Buffer, call: GrpcCall) => Buffer | Promise<
 
 /** The caller's side of a stream, as a method sees it. Writing after the end does nothing. */
 export interface GrpcPeer {
-  write(message: Buffer): void
+  /** With `hasRoom` the first HEADROOM bytes are not of the message: it is framed there instead of being copied behind its frame. */
+  write(message: Buffer, hasRoom?: boolean): void
   end(error?: GrpcError): void
   /** Bytes of messages written that have not left yet. */
   pendingBytes(): number
@@ -60,6 +61,12 @@ export interface GrpcServerOptions {
   readonly streams: ReadonlyMap<string, StreamMethod>
   /** Largest message in either direction. */
   readonly maxMessageBytes: number
+  /** Connections at a time; further ones are closed at once. Default 1024. */
+  readonly maxConnections?: number
+  /** How long a connection may take to speak HTTP/2. Default 10 s. */
+  readonly handshakeMs?: number
+  /** After so long without a call a connection is told to go, and its client opens another when it needs one. Default 10 minutes. */
+  readonly idleMs?: number
   /** What an error that a method throws is told as. */
   readonly errorOf: (error: unknown, path: string) => GrpcError
 }
@@ -71,11 +78,20 @@ export interface GrpcServer {
   stop(patienceMs: number): Promise<void>
 }
 
+/** In front of a message: what HTTP/2 and gRPC put there. */
+export const HEADROOM = FRAME_HEADER + 5
+
 /** Messages that callers have sent and that are not answered yet, all connections together, as a multiple of the largest message. */
 const HELD_MESSAGES = 8
 /** Answers that a caller does not take, as a multiple of the largest message. */
 const UNREAD_MESSAGES = 2
 const HANDSHAKE_MS = 10_000
+const IDLE_MS = 600_000
+/** How often connections are looked at before they have been idle for too long. */
+const IDLE_LOOKS = 4
+const MOST_CONNECTIONS = 1024
+/** A peer that is gone without a word is noticed so. */
+const TCP_KEEP_ALIVE_MS = 60_000
 const CREDIT_BYTES = 1024 * 1024
 
 const accepted = ['grpc-accept-encoding', 'identity,deflate,gzip'] as const
@@ -93,7 +109,8 @@ export const grpcServer = (options: GrpcServerOptions): GrpcServer => {
   const budget: Budget = { heldBytes: 0, most: HELD_MESSAGES * options.maxMessageBytes }
   let whenEmpty: (() => void) | undefined
   const accept = (socket: Socket): void => {
-    const handshake = setTimeout(() => connection.destroy(), HANDSHAKE_MS)
+    socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS)
+    const handshake = setTimeout(() => connection.destroy(), options.handshakeMs ?? HANDSHAKE_MS)
     handshake.unref()
     const connection = new Http2Connection(socket, {
       onStream: (stream, headers, isTooLarge) => {
@@ -110,6 +127,13 @@ export const grpcServer = (options: GrpcServerOptions): GrpcServer => {
     connections.add(connection)
   }
   const server: Server = createServer({ noDelay: true }, accept)
+  server.maxConnections = options.maxConnections ?? MOST_CONNECTIONS
+  const idleMs = options.idleMs ?? IDLE_MS
+  const watch = setInterval(() => {
+    const nowMs = performance.now()
+    for (const connection of Array.from(connections)) if (nowMs - connection.idleSinceMs >= idleMs) connection.close()
+  }, idleMs / IDLE_LOOKS)
+  watch.unref()
   return {
     listen: (host, port) =>
       new Promise((resolve, reject) => {
@@ -122,6 +146,7 @@ export const grpcServer = (options: GrpcServerOptions): GrpcServer => {
         })
       }),
     async stop(patienceMs) {
+      clearInterval(watch)
       if (!server.listening) return
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       const empty = new Promise<void>((resolve) => (whenEmpty = resolve))
@@ -158,6 +183,8 @@ class Call implements StreamListener, GrpcCall {
   #held = 0
   #isOver = false
   #hasHeaders = false
+  /** No gRPC: answered once its body comes, or its end. */
+  #isForeign = false
   /** The unary request. */
   #request: Buffer | undefined
   #hasEnded = false
@@ -193,8 +220,7 @@ class Call implements StreamListener, GrpcCall {
     this.#unary = options.unary.get(this.path)
     const method = this.#unary === undefined ? options.streams.get(this.path) : undefined
     if (headers.get('content-type')?.startsWith('application/grpc') !== true || headers.get(':method') !== 'POST') {
-      this.#finish()
-      stream.sendOnly(NOT_GRPC)
+      this.#isForeign = true
     } else if (isTooLarge) this.#fail(status.RESOURCE_EXHAUSTED, 'The metadata is larger than 16 KiB')
     else if (this.#unary === undefined && method === undefined) this.#fail(status.UNIMPLEMENTED, `There is no method ${this.path}`)
     else if (timeoutMs !== undefined && Number.isNaN(timeoutMs))
@@ -219,6 +245,7 @@ class Call implements StreamListener, GrpcCall {
   // What comes.
 
   data(chunk: Buffer): boolean {
+    if (this.#isForeign) this.#refuseForeign()
     let at = 0
     let isKept = false
     while (at < chunk.length && !this.#isOver) {
@@ -250,10 +277,17 @@ class Call implements StreamListener, GrpcCall {
   }
 
   end(): void {
+    if (this.#isForeign) this.#refuseForeign()
     if (this.#isOver) return
     if (this.#prefixBytes > 0) return this.#fail(status.INTERNAL, 'The last message is not whole')
     this.#hasEnded = true
     this.#next()
+  }
+
+  #refuseForeign(): void {
+    if (this.#isOver) return
+    this.#finish()
+    this.#stream.sendOnly(NOT_GRPC)
   }
 
   reset(): void {
@@ -385,11 +419,11 @@ class Call implements StreamListener, GrpcCall {
 
   #peer(): GrpcPeer {
     return {
-      write: (message) => {
-        if (this.#isOver || this.#isTooLarge(message)) return
+      write: (message, hasRoom = false) => {
+        if (this.#isOver || this.#isTooLarge(hasRoom ? message.subarray(HEADROOM) : message)) return
         const isFirst = !this.#hasHeaders
         this.#hasHeaders = true
-        this.#stream.send(isFirst ? HEADERS : undefined, framed(message), undefined)
+        this.#stream.send(isFirst ? HEADERS : undefined, hasRoom ? [framedInPlace(message)] : framed(message), undefined, hasRoom)
       },
       end: (error) => {
         if (this.#isOver) return
@@ -475,6 +509,13 @@ const framed = (message: Buffer): Buffer[] => {
   return message.length <= COPIED_BYTES ? [Buffer.concat([prefix, message])] : [prefix, message]
 }
 const COPIED_BYTES = 16_000
+
+/** The five bytes, written into the room in front of the message. */
+const framedInPlace = (message: Buffer): Buffer => {
+  message[FRAME_HEADER] = 0
+  message.writeUInt32BE(message.length - HEADROOM, FRAME_HEADER + 1)
+  return message.subarray(FRAME_HEADER)
+}
 
 type Header = readonly [name: string, value: string]
 

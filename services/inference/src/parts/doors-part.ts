@@ -43,6 +43,7 @@ export const doorParts = ({ config, opened, logger, metrics }: Surroundings): Do
     ...options('grpc'),
     ...shared,
     maxMessageBytes: config.maxMessageBytes,
+    maxConnections: config.maxConnections,
     host: config.host,
     port: config.grpcPort,
     setting: 'INFERENCE_GRPC_PORT',

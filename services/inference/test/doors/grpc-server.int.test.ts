@@ -15,7 +15,7 @@ import type { ClientDuplexStream } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import { HpackDecoder, encodeHeaders } from '../../src/doors/grpc-hpack.ts'
 import { GrpcError, grpcServer } from '../../src/doors/grpc-server.ts'
-import type { GrpcCall, StreamMethod, UnaryMethod } from '../../src/doors/grpc-server.ts'
+import type { GrpcCall, GrpcServerOptions, StreamMethod, UnaryMethod } from '../../src/doors/grpc-server.ts'
 
 const same = (bytes: Buffer): Buffer => bytes
 const ECHO = '/t.T/Echo'
@@ -39,11 +39,13 @@ const open = async (
   methods: { unary?: Record<string, UnaryMethod>; streams?: Record<string, StreamMethod> } = {},
   maxMessageBytes = 64 * 1024 * 1024,
   clientOptions: object = {},
+  limits: Pick<GrpcServerOptions, 'maxConnections' | 'handshakeMs' | 'idleMs'> = {},
 ): Promise<Opened> => {
   const server = grpcServer({
     unary: new Map(Object.entries({ [ECHO]: same, ...methods.unary })),
     streams: new Map(Object.entries({ [STREAM]: echoStream, ...methods.streams })),
     maxMessageBytes,
+    ...limits,
     errorOf: (error) => (error instanceof GrpcError ? error : new GrpcError(status.INTERNAL, String(error))),
   })
   const port = await server.listen('127.0.0.1', 0)
@@ -304,6 +306,118 @@ const goAwayOf = async (port: number, ...frames: Buffer[]): Promise<number | und
   return undefined
 }
 
+/** Frames for each of so many streams. */
+const many = (count: number, framesOf: (id: number) => Buffer[]): Buffer[] => [
+  PREFACE,
+  ...Array.from({ length: count }, (_, i) => framesOf(2 * i + 1)).flat(),
+]
+const upperCase = encodeHeaders([
+  [':method', 'POST'],
+  [':scheme', 'http'],
+  [':path', ECHO],
+  ['Content-Type', 'application/grpc'],
+])
+
+/** The last frame that the server sends on stream 1: its kind and, of a reset, the code. */
+const lastOf = async (port: number, ...frames: Buffer[]): Promise<readonly [kind: number, code: number]> => {
+  const socket: Socket = connect(port, '127.0.0.1')
+  const received: Buffer[] = []
+  socket.on('data', (bytes: Buffer) => received.push(bytes))
+  socket.write(Buffer.concat([PREFACE, ...frames, frame(6, 0, 0, Buffer.alloc(8, 7))]))
+  const answersOf = (): { kind: number; flags: number; id: number; payload: Buffer }[] => {
+    const bytes = Buffer.concat(received)
+    const found = []
+    for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3))
+      found.push({
+        kind: bytes[at + 3]!,
+        flags: bytes[at + 4]!,
+        id: bytes.readUInt32BE(at + 5),
+        payload: bytes.subarray(at + 9, at + 9 + bytes.readUIntBE(at, 3)),
+      })
+    return found
+  }
+  while (!answersOf().some(({ kind, flags }) => kind === 6 && flags === 1)) await once(socket, 'data')
+  socket.destroy()
+  const last = answersOf().findLast(({ id }) => id === 1)!
+  return [last.kind, last.kind === 3 ? last.payload.readUInt32BE(0) : -1]
+}
+
+test('a fault of one stream ends that one', async (t) => {
+  const never: UnaryMethod = () => new Promise(() => {})
+  const { port } = await open(t, { unary: { '/t.T/Never': never } })
+  const [openBlock, message] = [blockOf('/t.T/Never'), framed(Buffer.alloc(3))]
+  const trailers = encodeHeaders([[':path', '/x']])
+  const twice = encodeHeaders([
+    [':method', 'POST'],
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':path', ECHO],
+  ])
+  const cases: [string, number, Buffer[]][] = [
+    ['data after the end', 5, [frame(1, 4, 1, openBlock), frame(0, 1, 1, message), frame(0, 0, 1, message)]],
+    ['headers after the end', 5, [frame(1, 4, 1, openBlock), frame(0, 1, 1, message), frame(1, 5, 1, openBlock)]],
+    ['second headers that end nothing', 1, [frame(1, 4, 1, openBlock), frame(1, 4, 1, encodeHeaders([['x', 'y']]))]],
+    ['trailers with a path', 1, [frame(1, 4, 1, openBlock), frame(1, 5, 1, trailers)]],
+    ['a name in upper case', 1, [frame(1, 4, 1, upperCase)]],
+    ['a field of connections', 1, [frame(1, 4, 1, Buffer.concat([openBlock, encodeHeaders([['connection', 'close']])]))]],
+    ['a name for HTTP/2 behind the others', 1, [frame(1, 4, 1, Buffer.concat([openBlock, encodeHeaders([[':authority', 'a']])]))]],
+    ['a name for HTTP/2 twice', 1, [frame(1, 4, 1, twice)]],
+    ['a value with a zero byte', 1, [frame(1, 4, 1, Buffer.concat([openBlock, encodeHeaders([['x', 'a\0b']])]))]],
+    [
+      'no path',
+      1,
+      [
+        frame(
+          1,
+          4,
+          1,
+          encodeHeaders([
+            [':method', 'POST'],
+            [':scheme', 'http'],
+          ]),
+        ),
+      ],
+    ],
+    ['a window that is too large', 3, [frame(1, 4, 1, openBlock), frame(8, 0, 1, uint32(0x7fffffff))]],
+  ]
+  for (const [name, code, frames] of cases) assert.deepEqual(await lastOf(port, ...frames), [3, code], name)
+})
+
+test('more connections than are allowed are closed, and there is room again when one goes', async (t) => {
+  const { port } = await open(t, {}, 1024, {}, { maxConnections: 2 })
+  const opened = async (): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write(PREFACE)
+    await Promise.race([once(socket, 'data'), once(socket, 'close')])
+    return socket
+  }
+  const [first, second, third] = [await opened(), await opened(), await opened()]
+  assert.deepEqual([first.bytesRead > 0, second.bytesRead > 0, third.bytesRead], [true, true, 0])
+  first.end()
+  await once(first, 'close')
+  assert.ok((await opened()).bytesRead > 0)
+})
+
+test('whoever does not speak HTTP/2 in time is cut off, and whoever asks for nothing is told to go', async (t) => {
+  const { port } = await open(t, {}, 1024, {}, { handshakeMs: 50, idleMs: 200 })
+  const silent = connect(port, '127.0.0.1')
+  silent.resume()
+  await once(silent, 'close')
+  assert.equal(await goAwayOf(port, PREFACE.subarray(0, 24)), undefined) // no settings
+  assert.equal(await goAwayOf(port, PREFACE), 0)
+})
+
+test('a header list that is small on the wire and large when it is read takes no memory', () => {
+  const decoder = new HpackDecoder(16 * 1024)
+  const entry = Buffer.concat([Buffer.from([0x40, 1, 0x61, 0x7f, 0xa1, 0x1e]), Buffer.alloc(4000, 0x62)]) // a: 4000 times b, kept
+  const bomb = Buffer.concat([entry, Buffer.alloc(60_000, 0x80 | 62)])
+  const { headers, isTooLarge } = decoder.decode(bomb)
+  assert.equal(isTooLarge, true)
+  assert.ok([...headers.values()].join('').length <= 16 * 1024)
+})
+
 test('a peer that breaks HTTP/2 is sent away with the reason, and others are served on', async (t) => {
   const paused: StreamMethod = (call, peer) => (peer.pause(), echoStream(call, peer))
   const { port, call } = await open(t, { streams: { '/t.T/Paused': paused } })
@@ -325,16 +439,20 @@ test('a peer that breaks HTTP/2 is sent away with the reason, and others are ser
     ],
     ['a header block without end', 11, [PREFACE, frame(1, 0, 1), ...Array.from({ length: 80 }, () => frame(9, 0, 1))]],
     ['pings without end', 11, [PREFACE, ...Array.from({ length: 10_050 }, () => frame(6, 0, 0, Buffer.alloc(8)))]],
+    ['streams that are opened and reset without end', 11, many(1_300, (id) => [frame(1, 4, id, requestBlock), frame(3, 0, id, uint32(8))])],
     [
-      'streams that are opened and reset without end',
+      'streams that we are made to reset without end',
       11,
-      [
-        PREFACE,
-        ...Array.from({ length: 10_050 }, (_, i) =>
-          Buffer.concat([frame(1, 4, 2 * i + 1, requestBlock), frame(3, 0, 2 * i + 1, uint32(8))]),
-        ),
-      ],
+      many(1_300, (id) => [frame(1, 4, id, requestBlock), frame(8, 0, id, uint32(0x7fffffff))]),
     ],
+    ['settings without end', 11, many(10_050, () => [frame(4, 0, 0)])],
+    ['acknowledgements of nothing without end', 11, many(10_050, () => [frame(4, 1, 0)])],
+    ['priorities without end', 11, many(10_050, () => [frame(2, 0, 1, Buffer.alloc(5, 1))])],
+    ['windows without end', 11, many(10_050, () => [frame(8, 0, 0, uint32(1))])],
+    ['frames of no known kind without end', 11, many(10_050, () => [frame(0xbe, 0, 0)])],
+    ['data of no length without end', 11, [PREFACE, frame(1, 4, 1, pausedBlock), ...Array.from({ length: 10_050 }, () => frame(0, 0, 1))]],
+    ['data on a stream that has ended', 5, [PREFACE, frame(1, 5, 1, blockOf('/t.T/None')), frame(0, 0, 1, Buffer.alloc(4))]],
+    ['a name in upper case, then a goodbye on a stream', 1, [PREFACE, frame(1, 5, 1, upperCase), frame(7, 0, 1, Buffer.alloc(8))]],
   ]
   for (const [name, code, frames] of cases) assert.equal(await goAwayOf(port, ...frames), code, name)
   assert.equal((await call(ECHO, bytesOf(3))).length, 3)
