@@ -127,7 +127,7 @@ def cusum_cases():
 
 def samples(a, b):
     x, y = stream(a), stream(b)
-    return (np.round(x, 1), np.round(y, 1)) if a.get("rounded") else (x, y)
+    return tuple(np.round(v, 1) if recipe.get("rounded") else v for v, recipe in ((x, a), (y, b)))
 
 
 PAIRS = [
@@ -135,7 +135,7 @@ PAIRS = [
     ({"seed": 23, "pieces": [piece(200)]}, {"seed": 24, "pieces": [piece(80, 0.7)]}),
     ({"seed": 25, "pieces": [piece(500, 40.0, 3.0)]}, {"seed": 26, "pieces": [piece(100, 40.0, 6.0)]}),
     ({"seed": 27, "pieces": [piece(30)]}, {"seed": 28, "pieces": [piece(30, 1.0)]}),
-    ({"seed": 29, "rounded": True, "pieces": [piece(120)]}, {"seed": 30, "pieces": [piece(90, 0.3)]}),
+    ({"seed": 29, "rounded": True, "pieces": [piece(120)]}, {"seed": 30, "rounded": True, "pieces": [piece(90, 0.3)]}),
     ({"seed": 31, "pieces": [piece(3000)]}, {"seed": 32, "pieces": [piece(2000, 0.05)]}),
     ({"seed": 33, "pieces": [piece(50)]}, {"seed": 34, "pieces": [piece(60, 40.0)]}),
 ]
