@@ -62,7 +62,7 @@ export interface GrpcServerOptions {
   /** Largest message in either direction. */
   readonly maxMessageBytes: number
   /** Connections at a time; further ones are closed at once. Default 1024. */
-  readonly maxConnections?: number
+  readonly maxConnections?: number | undefined
   /** How long a connection may take to speak HTTP/2. Default 10 s. */
   readonly handshakeMs?: number
   /** After so long without a call a connection is told to go, and its client opens another when it needs one. Default 10 minutes. */

@@ -404,7 +404,11 @@ def a_stream_ends_at_its_timeout_and_when_it_is_cancelled():
     values = np.ones((1, 3), dtype=np.float32)
     with Stream() as stream:
         stream.start(stream_timeout=0.1)
-        stream.client.async_stream_infer("waiting", [tensor("INPUT0", values)])
+        try:
+            stream.client.async_stream_infer("waiting", [tensor("INPUT0", values)])
+        except InferenceServerException as error:
+            # On a busy machine the time may be over before the request: then the client says so, and to the callback why.
+            equal("no longer in valid state" in str(error), True)
         equal(stream.next()[1].status(), "StatusCode.DEADLINE_EXCEEDED")
         stream.client.stop_stream()
     with Stream() as stream:
