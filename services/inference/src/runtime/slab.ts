@@ -95,7 +95,7 @@ export class Slab {
     let [at, from] = [ANSWER, 0]
     for (const name of names) {
       const byteLength = words[at++]!
-      const shape = Array.from(words.subarray(at + 1, at + 1 + words[at]!))
+      const shape = numbersFrom(words, at + 1, words[at]!)
       at += 1 + shape.length
       const copy = Buffer.allocUnsafe(byteLength)
       copy.set(answer.subarray(from, from + byteLength))
@@ -159,14 +159,14 @@ export class Slab {
     for (let i = 0; i < words[INPUTS]!; i++) {
       const spec = io.inputs[words[at]!]!
       const byteLength = words[at + 1]!
-      const shape = Array.from(words.subarray(at + 3, at + 3 + words[at + 2]!))
+      const shape = numbersFrom(words, at + 3, words[at + 2]!)
       at += 3 + shape.length
       const buffer = this.#ownBuffer(i, byteLength)
       new Uint8Array(buffer).set(bytes.subarray(from, from + byteLength))
       from = aligned(from + byteLength)
       inputs.push({ name: spec.name, datatype: graphDatatypeOf(spec), shape, buffer, byteLength })
     }
-    const outputs = Array.from(words.subarray(at, at + words[OUTPUTS]!), (index) => io.outputs[index]!.name)
+    const outputs = numbersFrom(words, at, words[OUTPUTS]!).map((index) => io.outputs[index]!.name)
     return { inputs, outputs }
   }
 
@@ -196,6 +196,13 @@ export class Slab {
     if (own !== undefined && own.byteLength >= bytes) return own
     return (this.#own[index] = new ArrayBuffer(Math.max(1024, 2 ** Math.ceil(Math.log2(bytes)))))
   }
+}
+
+/** A plain loop: Array.from costs a microsecond more. */
+const numbersFrom = (words: Int32Array, at: number, count: number): number[] => {
+  const numbers: number[] = []
+  for (let i = 0; i < count; i++) numbers.push(words[at + i]!)
+  return numbers
 }
 
 interface Slot {
