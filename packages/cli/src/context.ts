@@ -27,6 +27,8 @@ export interface Context {
   readonly namespace: string
   readonly minFreeDiskMb: number
   readonly blobDir: string
+  /** Program that runs images; null: the first of docker and podman that has the image. */
+  readonly containerEngine: string | null
 }
 
 /** The given settings; where they do not name a port offset, that of the mesh which runs in the state folder. */
@@ -51,6 +53,9 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
     natsUrl: env.url('ANDON_NATS_URL', 'NATS', (offset) => `nats://127.0.0.1:${4222 + offset}`),
     namespace: env.string('ANDON_NAMESPACE', 'Prefix of every topic', ''),
     blobDir: env.optional(env.path('ANDON_BLOB_DIR', 'Folder of the blob store')),
+    containerEngine: env.optional(
+      env.string('ANDON_CONTAINER_ENGINE', 'Program that runs images: docker, podman or one with their commands'),
+    ),
     actionsUrl: env.optional(env.url('ANDON_ACTIONS_URL', 'Door of the actions service')),
     ingestUrl: env.optional(env.url('ANDON_INGEST_URL', 'HTTP door of ingest')),
     caFile: env.optional(env.path('ANDON_CA_FILE', 'Authorities to trust beside those of the system, PEM')),
@@ -82,6 +87,7 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
     namespace: config.namespace,
     minFreeDiskMb: config.minFreeDiskMb,
     blobDir: config.blobDir ?? homeAt(config.home).blobs,
+    containerEngine: config.containerEngine,
   }
 }
 

@@ -98,12 +98,12 @@ test('a service is named alone, with a git ref or with an image; one that cannot
     service: 'features',
     code: 'image:registry/features@sha256:12',
   })
-  const home = homeAt(folder)
+  const context = { home: homeAt(folder), containerEngine: null }
   await assert.rejects(
-    findCode(home, 'features', 'image:no.such.registry/features:1'),
+    findCode(context, 'features', 'image:no.such.registry/features:1'),
     /ANDON_REPLAY_CODE: image no\.such\.registry\/features:1 cannot be looked at/,
   )
-  await assert.rejects(findCode(home, 'features', '--exec=x'), /ANDON_REPLAY_CODE: --exec=x is no commit/)
+  await assert.rejects(findCode(context, 'features', '--exec=x'), /ANDON_REPLAY_CODE: --exec=x is no commit/)
 })
 
 test('manifests are written whole, read back, and listed oldest first; an id that is no name is refused', () => {

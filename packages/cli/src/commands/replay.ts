@@ -29,7 +29,7 @@ import {
 import { type PlannedHop, planHop } from '../replay/plan-hop.ts'
 import { readProgress, sharesOf } from '../replay/shares.ts'
 import { statusOf, superviseHop, updateHop } from '../replay/supervise.ts'
-import { describePlan, percent, progressLine, summaryOf } from '../replay/words.ts'
+import { codeWords, describePlan, percent, progressLine, summaryOf } from '../replay/words.ts'
 
 export interface ReplayOptions {
   readonly topic?: string
@@ -99,7 +99,7 @@ export const replayStatus = (context: Context, options: { as?: string; json?: bo
             hops.map((hop) => [
               id,
               hop.service,
-              hop.code?.slice(0, 12) ?? 'checkout',
+              codeWords(hop.code),
               hop.input,
               hop.outputs.map(({ runTopic }) => runTopic).join(', '),
               hop.status,
@@ -210,10 +210,10 @@ const resumedHop = async (context: Context, options: ReplayOptions, hop: ReplayH
   if (options.jobs !== undefined && Number(options.jobs) !== hop.jobs) throw taken('--jobs')
   const asked = options.service === undefined ? undefined : parseService(options.service)
   if (asked && asked.code !== null) {
-    const { name } = await findCode(context.home, asked.service, asked.code)
+    const { name } = await findCode(context, asked.service, asked.code)
     if (name !== hop.code) throw taken('--service')
   }
-  const code = await findCode(context.home, hop.service, hop.code)
+  const code = await findCode(context, hop.service, hop.code)
   await installCode(code)
   return { hop, code }
 }
@@ -245,7 +245,7 @@ const chosen = async (context: Context, options: ReplayOptions): Promise<{ servi
       EXIT.usage,
       `--service: expected one of ${serviceNames.join(', ')}, optionally with @<git ref> or @image:<ref>, or a folder (./averages); found "${service}".`,
     )
-  return { service, code: await findCode(context.home, service, code) }
+  return { service, code: await findCode(context, service, code) }
 }
 
 const readerOf = (topic: string): string => {

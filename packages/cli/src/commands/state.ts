@@ -27,7 +27,7 @@ export interface StateOptions {
 export const stateAt = async (context: Context, time: string, options: StateOptions): Promise<void> => {
   const atMs = parseTimeMs('<time>', time, Date.now())
   const { service, code: ref } = parseService(options.service)
-  const code = await findCode(context.home, service, ref)
+  const code = await findCode(context, service, ref)
   if (code.contract.stateVersion === undefined) throw new CommandError(EXIT.usage, `${service} keeps no state.`)
   const id = `state-${randomUUID().slice(0, 8)}`
   const file = join(runFolder(context.home, id), 'state.json')

@@ -4,9 +4,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import { AndonError } from '@andon/kit/errors'
 import type { Context } from '../context.ts'
 import type { ReplayCode } from './code.ts'
+import { containerArguments, containerName } from './container.ts'
 
 export interface HopFiles {
   /** Folder that the process may write to. */
@@ -55,7 +57,7 @@ export const childEnvironment = (
   ANDON_REPLAY_PLAN: files.plan,
 })
 
-/** Starts the service on its plan; its output goes to the hop's log. */
+/** Starts the service on its plan; its output goes to the hop's log. The process of an image stands for its container. */
 export const startChild = (
   context: Context,
   code: ReplayCode,
@@ -74,27 +76,12 @@ export const startChild = (
         detached: true,
       })
     }
-    const { engine, image } = code.at
-    return spawn(engine, containerArguments(context, image, files, env), { stdio: ['ignore', log, log], detached: true })
+    const { engine, image, user } = code.at
+    const worker = join(import.meta.dirname, 'container-worker.ts')
+    const args = containerArguments(image, user, files, context.blobDir, env)
+    // the pipe tells the worker when we are gone
+    return spawn(process.execPath, [worker, engine, containerName(files), ...args], { stdio: ['pipe', log, log], detached: true })
   } finally {
     closeSync(log)
   }
-}
-
-/** The host's network, since brokers may be on its loopback; only the run's folder can be written. */
-const containerArguments = (context: Context, image: string, files: HopFiles, env: Readonly<Record<string, string>>): string[] => {
-  const { PATH: _path, HOME: _home, TMPDIR: _tmp, ...given } = env
-  const user = typeof process.getuid === 'function' ? ['--user', `${process.getuid()}:${process.getgid?.() ?? 0}`] : []
-  return [
-    'run',
-    '--rm',
-    '--read-only',
-    '--tmpfs=/tmp',
-    '--network=host',
-    ...user,
-    `--volume=${files.folder}:${files.folder}`,
-    `--volume=${context.blobDir}:${context.blobDir}`,
-    ...Object.entries(given).map(([name, value]) => `--env=${name}=${value}`),
-    image,
-  ]
 }

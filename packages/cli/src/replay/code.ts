@@ -8,15 +8,17 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, s
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { AndonError, messageOf } from '@andon/kit/errors'
-import { type Home, repositoryRoot } from '@andon/platform'
+import { repositoryRoot } from '@andon/platform'
+import type { Context } from '../context.ts'
+import { findImage, userOf } from './container.ts'
 import { checkContract, readContract, readManifestOf, type ReplayContract } from './contract.ts'
 
 export interface ReplayCode {
-  /** As the manifest names it: null for this checkout, a commit, `image:<ref>` or `folder:<path>`. */
+  /** As the manifest names it: null for this checkout, a commit, `image:<id>` or `folder:<path>`. */
   readonly name: string | null
   readonly contract: ReplayContract
-  /** What Node starts and where, or the image to run. */
-  readonly at: { readonly main: string; readonly cwd: string } | { readonly image: string; readonly engine: string }
+  /** What Node starts and where, or the image to run, the engine that has it, and the container's user. */
+  readonly at: { readonly main: string; readonly cwd: string } | { readonly image: string; readonly engine: string; readonly user: string }
 }
 
 const COMMIT = /^[0-9a-f]{40,64}$/
@@ -34,11 +36,15 @@ export const parseService = (text: string): { service: string; code: string | nu
  * The code that is meant and its contract; writes nothing, so a run can be planned before its code is installed. Throws
  * ANDON_REPLAY_CODE when there is no such commit or image, ANDON_REPLAY_CONTRACT when it cannot be replayed.
  */
-export const findCode = async (home: Home, service: string, code: string | null): Promise<ReplayCode> => {
+export const findCode = async (
+  { home, containerEngine }: Pick<Context, 'home' | 'containerEngine'>,
+  service: string,
+  code: string | null,
+): Promise<ReplayCode> => {
   if (code === null)
     return { name: null, contract: readContract(repositoryRoot, service, 'this checkout'), at: inTree(repositoryRoot, service) }
   if (code.startsWith('folder:')) return folderCode(service, code.slice('folder:'.length))
-  if (code.startsWith('image:')) return imageCode(service, code.slice('image:'.length))
+  if (code.startsWith('image:')) return imageCode(service, code.slice('image:'.length), containerEngine)
   const sha = await commitOf(code)
   const packageJson = await git(['show', `${sha}:services/${service}/package.json`]).catch(() => '{}')
   const found = (JSON.parse(packageJson) as { andon?: { replay?: unknown } }).andon?.replay
@@ -146,20 +152,8 @@ const workspaces = (tree: string): string[] => {
     .filter((folder) => existsSync(join(tree, folder, 'package.json')))
 }
 
-const imageCode = async (service: string, image: string): Promise<ReplayCode> => {
-  const problems: string[] = []
-  for (const engine of ['docker', 'podman'])
-    try {
-      const { stdout } = await run(engine, ['image', 'inspect', '--format', '{{ index .Config.Labels "andon.replay" }}', image])
-      const label = stdout.trim()
-      const found: unknown = label === '' || label === '<no value>' ? undefined : JSON.parse(label)
-      return { name: `image:${image}`, contract: checkContract(found, service, `image ${image}`), at: { image, engine } }
-    } catch (error) {
-      if (error instanceof AndonError) throw error
-      problems.push(`${engine}: ${messageOf(error).split('\n').slice(-2).join(' ').trim()}`)
-    }
-  throw new AndonError(
-    'ANDON_REPLAY_CODE',
-    `ANDON_REPLAY_CODE: image ${image} cannot be looked at (${problems.join('; ')}). Start the container engine and pull the image, or name a git ref.`,
-  )
+const imageCode = async (service: string, image: string, engine: string | null): Promise<ReplayCode> => {
+  const found = await findImage(image, engine)
+  const contract = checkContract(found.label, service, `image ${image}`)
+  return { name: `image:${found.id}`, contract, at: { engine: found.engine, image: found.id, user: await userOf(found.engine) } }
 }

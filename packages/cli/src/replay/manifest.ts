@@ -15,7 +15,7 @@ export type HopStatus = 'planned' | 'running' | 'stopped' | 'finished' | 'failed
 /** One service over one range. */
 export interface ReplayHop {
   readonly service: string
-  /** Git commit (40 hex digits) of the code, `image:<ref>`, or null: the code of this checkout. */
+  /** Git commit (40 hex digits) of the code, `image:<id>` (64), or null: the code of this checkout. */
   readonly code: string | null
   /** Topic read; may be another run's. */
   readonly input: string

@@ -11,6 +11,7 @@ import { identify } from '@andon/platform/processes'
 import type { Context } from '../context.ts'
 import { type HopFiles, startChild } from './child.ts'
 import type { ReplayCode } from './code.ts'
+import { removeContainers } from './container.ts'
 import { type HopStatus, type ReplayHop, requireManifest, writeJson, writeManifest } from './manifest.ts'
 import { openRunRegistry } from './run-registry.ts'
 import { readProgress, sharesOf } from './shares.ts'
@@ -78,6 +79,7 @@ const supervise = async (
   }
   const update = (changes: Partial<ReplayHop>): void => updateHop(home, id, hop.service, changes)
   for (const child of hop.children) await outlive(child)
+  await endContainers(code, shares)
   update({ status: 'running', supervisor: identify(process.pid), startedMs: hop.startedMs ?? Date.now(), endedMs: null, problem: null })
   const children = shares.map(({ files }) => startChild(context, code, files, hop.settings))
   const stop = (): void => {
@@ -114,6 +116,7 @@ const supervise = async (
   } finally {
     signal.removeEventListener('abort', stop)
     for (const child of children) child.kill('SIGKILL') // no more than a second thought: it has ended, or this function failed
+    await endContainers(code, shares)
   }
 }
 
@@ -122,6 +125,15 @@ const outlive = async (child: ProcessIdentity): Promise<void> => {
   for (const fromMs = Date.now(); isRunning(child); await sleep(100)) {
     if (Date.now() - fromMs > STOP_WITHIN_MS) process.kill(child.pid, 'SIGKILL')
   }
+}
+
+/** A container is no child of ours: it goes on when the process that stands for it was killed. */
+const endContainers = async ({ at }: ReplayCode, shares: readonly { readonly files: HopFiles }[]): Promise<void> => {
+  if ('image' in at)
+    await removeContainers(
+      at.engine,
+      shares.map(({ files }) => files),
+    )
 }
 
 interface Exit {

@@ -22,6 +22,13 @@ const etaMsOf = (context: Context, { plan, records, before }: PlannedHop, toMs: 
   return rate === undefined ? null : ((records + before) * 1000) / rate
 }
 
+/** The code of a hop, short. */
+export const codeWords = (code: string | null): string => {
+  if (code === null) return 'checkout'
+  const [, kind = '', name = ''] = /^(image:)?(.*)$/s.exec(code) ?? []
+  return `${kind}${name.slice(0, 12)}`
+}
+
 /** A plan as one JSON object. */
 export const summaryOf = (context: Context, planned: PlannedHop, code: ReplayCode) => {
   const { plan, partitions, records, before, bytes, outputs, warnings } = planned
