@@ -6,6 +6,7 @@ import type { RequestTimes } from '../serving/triton-metrics.ts'
 import { decodeInferRequest, encodeInferResponse, encodeStreamError, encodeStreamResponse } from '../tensors/wire.ts'
 import type { InferMessage } from '../tensors/wire.ts'
 import { giveBack } from './grpc-http2.ts'
+import { HEADROOM } from './grpc-server.ts'
 import type { GrpcCall, GrpcError, StreamMethod, UnaryMethod } from './grpc-server.ts'
 
 export interface InferOptions {
@@ -105,7 +106,8 @@ export const modelStreamInfer =
         const answer = await score(options, message, call)
         const scoredMs = performance.now()
         // No model answers more than once: the one answer is the final one, and an empty one after it would say nothing.
-        peer.write(encodeStreamResponse(id, { ...answer, parameters: { ...answer.parameters, triton_final_response: true } }))
+        const final = { ...answer, parameters: { ...answer.parameters, triton_final_response: true } }
+        peer.write(encodeStreamResponse(id, final, HEADROOM), true)
         giveBack(bytes)
         isSuccess = true
         timed(options, answer.model, startedMs, readMs, scoredMs)
