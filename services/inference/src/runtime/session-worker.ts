@@ -3,6 +3,7 @@
 // outside, because a thread that ends inside a run takes the whole process with it.
 
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
+import { release } from './memory.ts'
 import { openSession } from './session.ts'
 import type { ModelSession, SessionModel, SessionOutput, SessionTensor } from './session.ts'
 import { Slab } from './slab.ts'
@@ -45,16 +46,22 @@ const sessions = new Map<number, ModelSession>()
 /** A copy of its own, made here and not where requests are answered: the runtime takes no shared memory. */
 const own = (bytes: Uint8Array): Uint8Array => (bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes)
 
+/** The session goes on reading the model's bytes where it is told to. */
+const usesBytes = ({ parameters = {} }: SessionModel): boolean =>
+  Object.entries(parameters).some((parameter) => parameter.join(' ').includes('use_ort_model_bytes'))
+
 const load = async (id: number, model: number, source: SessionModel): Promise<WorkerResponse> => {
   let session = sessions.get(model)
   if (session === undefined) {
-    const { bytes, externalData } = source
+    const { externalData } = source
+    const bytes = own(source.bytes)
     session = await openSession({
       ...source,
-      bytes: own(bytes),
+      bytes,
       ...(externalData === undefined ? {} : { externalData: new Map([...externalData].map(([path, file]) => [path, own(file)])) }),
     })
     sessions.set(model, session)
+    if (!usesBytes(source)) release(bytes)
   }
   return { id, op: 'loaded', io: session.io, provider: session.provider }
 }

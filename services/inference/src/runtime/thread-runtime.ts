@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { modelUnloadable, noWorker, runFailed, runTimeout, workerLost } from '../errors.ts'
 import type { ModelIo } from '../tensors/tensors.ts'
 import { BufferPool, gather, scatter } from './batch-copy.ts'
+import { ownCopy, release } from './memory.ts'
 import type { Batch, BatchAnswer, Room, Runner, Runtime, RuntimeModel } from './runner.ts'
 import type { SessionModel } from './session.ts'
 import type { WorkerRequest, WorkerResponse } from './session-worker.ts'
@@ -103,6 +104,8 @@ const SPARE_SUSPECTS = 2
 const DEFAULT_LOAD_TIMEOUT_MS = 300_000
 const DEFAULT_CLOSE_TIMEOUT_MS = 10_000
 const DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024
+/** A model up to this size is handed to each thread as a copy of its own, whose memory is given back as soon as it is loaded. */
+const MOST_COPIED_BYTES = 16 * 1024 * 1024
 /** A model whose thread ends while it loads is tried so often. */
 const LOADS = 3
 
@@ -142,7 +145,7 @@ class Threads implements ThreadRuntime {
     const count = Math.min(Math.max(1, instances), this.#slots.length)
     const slots = this.#slots.toSorted((a, b) => a.models.size - b.models.size).slice(0, count)
     const source: SessionModel = {
-      bytes: shared(bytes),
+      bytes: bytes.byteLength <= MOST_COPIED_BYTES ? ownCopy(bytes) : shared(bytes),
       parameters,
       ...this.#options.placement?.(opened),
       ...(externalData === undefined ? {} : { externalData: new Map([...externalData].map(([path, file]) => [path, shared(file)])) }),
@@ -223,7 +226,11 @@ class Threads implements ThreadRuntime {
   async #load(model: Model, seat: Seat): Promise<void> {
     model.loading++
     try {
-      const response = await this.#ask(seat, model, { id: this.#nextId++, op: 'load', model: model.key, source: model.source })
+      const { source } = model
+      const isShared = source.bytes.buffer instanceof SharedArrayBuffer
+      const sent = isShared ? source : { ...source, bytes: ownCopy(source.bytes) }
+      const request: WorkerRequest = { id: this.#nextId++, op: 'load', model: model.key, source: sent }
+      const response = await this.#ask(seat, model, request, isShared ? [] : [sent.bytes.buffer as ArrayBuffer])
       if (response.op !== 'loaded') throw modelUnloadable(model.label, response.op === 'failed' ? response.message : response.op)
       model.io = response.io
       model.provider = response.provider ?? model.provider
@@ -246,6 +253,7 @@ class Threads implements ThreadRuntime {
         .filter(({ isClosing }) => !isClosing)
         .map((seat) => this.#ask(seat, model, { id: this.#nextId++, op: 'unload', model: model.key }).catch(() => {})), // a lost thread has unloaded everything
     )
+    release(model.source.bytes)
   }
 
   #hasRoom(model: Model): boolean {
@@ -496,7 +504,7 @@ class Threads implements ThreadRuntime {
   }
 }
 
-/** One copy for all threads, which copy it once more where nobody waits for answers. */
+/** One copy for all threads, which copy it once more where nobody waits for answers: for large models, whose copies would be waited for. */
 const shared = (bytes: Uint8Array): Uint8Array => {
   const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
   copy.set(bytes)
