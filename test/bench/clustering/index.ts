@@ -2,6 +2,7 @@
 
 import type { Benchmark } from '../benchmark.ts'
 import { density } from './density.ts'
+import { drift } from './drift.ts'
 import { microClusters } from './micro-clusters.ts'
 
-export const CLUSTERING: readonly Benchmark[] = [density, microClusters]
+export const CLUSTERING: readonly Benchmark[] = [density, microClusters, drift]

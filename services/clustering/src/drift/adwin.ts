@@ -23,7 +23,6 @@ export interface AdwinOptions {
 
 /** Plain data; `openAdwin` continues from it with equal bits. */
 export interface AdwinState {
-  readonly isAfterChange: boolean
   readonly width: number
   readonly total: number
   /** Sum of squared deviations. */
@@ -64,7 +63,6 @@ class AdwinStream implements Adwin {
   private readonly pending: Float64Array
   private waiting = 0
   private levels = 1
-  private isAfterChange = false
   private count = 0
   private total = 0
   private squares = 0
@@ -97,15 +95,13 @@ class AdwinStream implements Adwin {
 
   push(value: number): boolean {
     if (value - value !== 0) return false
-    if (this.isAfterChange) {
-      this.isAfterChange = false
-      if (this.isAnew) this.forget()
-    }
     this.pending[this.waiting++] = value
     if (this.waiting < this.clock) return false
     this.take()
     if (this.count <= this.grace) return false
-    return (this.isAfterChange = this.shrink())
+    if (!this.shrink()) return false
+    if (this.isAnew) this.forget()
+    return true
   }
 
   width(): number {
@@ -125,14 +121,13 @@ class AdwinStream implements Adwin {
         return [this.totals[at] as number, this.squaresOf[at] as number]
       }).flat(),
     )
-    const { isAfterChange, count: width, total, squares } = this
-    return { isAfterChange, width, total, squares, pending: [...this.pending.subarray(0, this.waiting)], levels }
+    const { count: width, total, squares } = this
+    return { width, total, squares, pending: [...this.pending.subarray(0, this.waiting)], levels }
   }
 
-  private resume({ isAfterChange, width, total, squares, pending, levels }: AdwinState): void {
+  private resume({ width, total, squares, pending, levels }: AdwinState): void {
     if (pending.length >= this.clock || levels.length > LEVELS || levels.some((each) => each.length > 2 * this.maxBuckets))
       throw new RangeError('the state is of other options')
-    this.isAfterChange = isAfterChange
     this.count = width
     this.total = total
     this.squares = squares
@@ -162,16 +157,13 @@ class AdwinStream implements Adwin {
   /** The values that wait go into the histogram. Nothing between two checks depends on when they do. */
   private take(): void {
     const { pending, waiting } = this
-    const [carry, carrySquares] = this.carried
     let sum = 0
     for (let i = 0; i < waiting; i++) sum += pending[i] as number
     const mean = sum / waiting
     let squares = 0
     for (let i = 0; i < waiting; i++) {
-      const value = pending[i] as number
-      squares += (value - mean) * (value - mean)
-      carry[i] = value
-      carrySquares[i] = 0
+      const off = (pending[i] as number) - mean
+      squares += off * off
     }
     if (this.count > 0) {
       const off = mean - this.total / this.count
@@ -181,16 +173,52 @@ class AdwinStream implements Adwin {
     this.total += sum
     this.count += waiting
     this.waiting = 0
-    this.insert(waiting)
+    const arriving = this.pairUp(waiting)
+    if (arriving > 0) this.insert(arriving)
+  }
+
+  /** The lowest level: single values, which have no squares. Returns the pairs on their way to the next. */
+  private pairUp(arriving: number): number {
+    const { totals, pending, maxBuckets } = this
+    const [to, toSquares] = this.carried
+    const kept = this.counts[0] as number
+    const all = kept + arriving
+    const merged = all > maxBuckets ? (all - maxBuckets + 1) >> 1 : 0
+    let into = 0
+    let at = 0
+    for (; at + 1 < kept && into < merged; at += 2, into++) {
+      const apart = (totals[at] as number) - (totals[at + 1] as number)
+      to[into] = (totals[at] as number) + (totals[at + 1] as number)
+      toSquares[into] = apart * apart * 0.5
+    }
+    let next = 0
+    if (into < merged && at < kept) {
+      const apart = (totals[at] as number) - (pending[0] as number)
+      to[into] = (totals[at] as number) + (pending[0] as number)
+      toSquares[into++] = apart * apart * 0.5
+      next = 1
+    }
+    for (; into < merged; into++, next += 2) {
+      const first = pending[next] as number
+      const second = pending[next + 1] as number
+      to[into] = first + second
+      toSquares[into] = (first - second) * (first - second) * 0.5
+    }
+    let place = 0
+    for (let k = 2 * merged; k < kept; k++) totals[place++] = totals[k] as number
+    for (; next < arriving; next++) totals[place++] = pending[next] as number
+    this.counts[0] = place
+    this.summarise(0, 0, place)
+    return merged
   }
 
   /** As if one after the other: of a level with one bucket too many, the two oldest become one of the next level. */
   private insert(arriving: number): void {
     const { totals, squaresOf, counts, maxBuckets } = this
     let [from, fromSquares, to, toSquares] = this.carried
-    let base = 0
-    let share = 0.5
-    for (let level = 0; arriving > 0; level++, base += maxBuckets, share *= 0.5) {
+    let base = maxBuckets
+    let share = 0.25
+    for (let level = 1; arriving > 0; level++, base += maxBuckets, share *= 0.5) {
       if (level === LEVELS) throw new RangeError('the stream is longer than any')
       if (level >= this.levels) this.levels = level + 1
       const kept = counts[level] as number
