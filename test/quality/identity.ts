@@ -16,9 +16,11 @@ const WIDTHS = [8, 10, 12, 16] as const
 /** Share of rows that belong to nothing. */
 const NOISE = 0.03
 /** Standard deviations between the places of different modes, at least. */
-const APART = 30
-/** Length of a mode that will split, and distance of two that will merge. */
+const APART = 25
+/** Length of a mode that will split. */
 const LONG = 12
+/** Distance of two modes that will merge. */
+const PAIR = 18
 /** How far the parts of a mode that splits go outwards, so that they are as far apart as other modes. */
 const OUTWARDS = 3
 const DRIFT = 4
@@ -92,8 +94,8 @@ const openWorld = (random: Random, width: number) => {
     return added
   }
   const pair = (): [Blob, Blob] => {
-    const at = place(LONG)
-    const other = plus(at, draw(random, width, LONG))
+    const at = place(PAIR)
+    const other = plus(at, draw(random, width, PAIR))
     const added: [Blob, Blob] = [blob([at, at], 1), blob([other, other], 0.8 + 0.1 * random.uniform())]
     blobs.push(...added)
     return added
@@ -125,7 +127,7 @@ const openWorld = (random: Random, width: number) => {
     },
   }
   const next = (): { values: Float64Array; blob: string | null } => {
-    if (random.uniform() < NOISE) return { values: draw(random, width, 120 * random.uniform()), blob: null }
+    if (random.uniform() < NOISE) return { values: Float64Array.from({ length: width }, () => 120 * random.uniform() - 60), blob: null }
     let at = random.uniform() * blobs.reduce((sum, { weight }) => sum + weight, 0)
     const chosen = blobs.find(({ weight }) => (at -= weight) < 0) ?? (blobs.at(-1) as Blob)
     const [from, to] = chosen.ends
