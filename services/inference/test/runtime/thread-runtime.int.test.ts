@@ -135,6 +135,18 @@ test('an output without a row for each of the batch is refused: nobody gets what
   })
 })
 
+test('runs of every size come back to whoever asked, whichever way inputs and outputs are carried', async (t) => {
+  const runner = await open(t).runtime.open(model(identity('float', 1)))
+  // Both in shared memory; inputs there and outputs in a message; both in messages.
+  const rows = [1, 20_000, 60_000, 2, 60_000, 20_000, 1, 3]
+  for (let i = 0; i < rows.length; i++) {
+    const pair = [rows[i]!, rows[(i * 5 + 1) % rows.length]!].map((count, seed) => floats(numbers(count, i * 2 + seed), 1))
+    const answers = await Promise.all(pair.map((given) => run(runner, given)))
+    for (const [at, [answer]] of answers.entries())
+      assert.ok(Buffer.from(answer!.bytes).equals(Buffer.from(pair[at]!.bytes)), `${pair[at]!.shape.join()} in turn ${i}`)
+  }
+})
+
 test('bytes that do not fit their shape are refused before they reach a thread', async (t) => {
   const runner = await open(t).runtime.open(model(identity('float', 2)))
   await assert.rejects(run(runner, { shape: [1, 2], bytes: new Uint8Array(7) }), {
