@@ -48,3 +48,38 @@ export type ChildFrame =
   | { readonly op: 'opened'; readonly id: number; readonly io: ModelIo; readonly provider: string }
   | { readonly op: 'ran'; readonly id: number; readonly outputs: readonly TensorPlace[]; readonly runUs: number }
   | { readonly op: 'failed'; readonly id: number; readonly message: string }
+
+const LONGEST_FRAME = 16 * 1024 * 1024
+
+export const frameOf = (frame: ParentFrame | ChildFrame): Buffer => {
+  const text = Buffer.from(JSON.stringify(frame))
+  const bytes = Buffer.allocUnsafe(4 + text.byteLength)
+  bytes.writeUInt32LE(text.byteLength)
+  text.copy(bytes, 4)
+  return bytes
+}
+
+/** Calls with every whole frame; with undefined where what comes is none. */
+export const frameReader = (onFrame: (frame: ChildFrame | undefined) => void): ((chunk: Buffer) => void) => {
+  let rest: Buffer = Buffer.alloc(0)
+  return (chunk) => {
+    rest = rest.byteLength === 0 ? chunk : Buffer.concat([rest, chunk])
+    while (rest.byteLength >= 4) {
+      const length = rest.readUInt32LE()
+      if (length > LONGEST_FRAME) return onFrame(undefined)
+      if (rest.byteLength < 4 + length) return
+      const text = rest.toString('utf8', 4, 4 + length)
+      rest = rest.subarray(4 + length)
+      onFrame(parsed(text))
+    }
+  }
+}
+
+const parsed = (text: string): ChildFrame | undefined => {
+  try {
+    const frame = JSON.parse(text) as ChildFrame | null
+    return frame ?? undefined
+  } catch {
+    return undefined
+  }
+}

@@ -4,21 +4,19 @@
 
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { memoryExceeded, modelUnloadable, noWorker, runFailed, runTimeout, stopping, workerLost } from '../errors.ts'
-import { countBytes } from '../tensors/bytes.ts'
-import { elementBytes, elementCount } from '../tensors/tensors.ts'
 import type { ModelIo } from '../tensors/tensors.ts'
 import { BufferPool, gather, scatter } from './batch-copy.ts'
-import { SLOT_BYTES, aligned } from './process-frames.ts'
+import { namelessFiles, readOutput, writeFully } from './process-files.ts'
+import { SLOT_BYTES, aligned, frameOf, frameReader } from './process-frames.ts'
 import type { ChildFrame, ParentFrame, TensorPlace } from './process-frames.ts'
 import type { Batch, BatchAnswer, Room, Runner, Runtime, RuntimeModel } from './runner.ts'
-import type { SessionModel, SessionTensor } from './session.ts'
+import type { SessionModel } from './session.ts'
 
 export interface ProcessRuntimeOptions {
   /** Longest a batch may run before its process is killed. */
@@ -109,13 +107,10 @@ const FIRST_DELAY_MS = 200
 const LONGEST_DELAY_MS = 3000
 /** Requests wait for a replacement so often; after that they are refused until there is one. */
 const PATIENT_FAILURES = 2
-const LONGEST_FRAME = 16 * 1024 * 1024
-const LARGEST_OUTPUT = 2 ** 31
 const SAID_CHARACTERS = 600
 /** Signals that a program causes itself. */
 const CRASHES = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGABRT', 'SIGTRAP']
 const HEAP_MB = 512
-const ROOMY_BYTES = 256 * 1024 * 1024
 /** What a GPU's libraries look for; nothing else of the service's environment is handed on. */
 const PASSED_ON = ['LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'CUDA_CACHE_PATH', 'VK_DRIVER_FILES', 'TZ']
 
@@ -233,7 +228,7 @@ class Processes implements ProcessRuntime {
 
   #takeBack(model: Model, child: Child, slot: number, batch: Batch, places: readonly TensorPlace[]): ReturnType<typeof scatter> {
     try {
-      const tensors = batch.outputs.map((name, i) => readOutput(model, child, slot, name, places[i]))
+      const tensors = batch.outputs.map((name, i) => readOutput(child.outputs, slot, model.io, name, places[i]))
       return scatter(model.io.outputs, tensors, batch, model.isBatched)
     } catch (error) {
       throw runFailed(model.label, (error as Error).message)
@@ -245,11 +240,7 @@ class Processes implements ProcessRuntime {
       if (child.end !== undefined) return reject(child.end.first)
       child.pending.push({ id: frame.id, isRun: frame.op === 'run', isAlone, resolve, reject })
       if (child.pending.length === 1) child.sinceMs = performance.now()
-      const text = Buffer.from(JSON.stringify(frame))
-      const bytes = Buffer.allocUnsafe(4 + text.byteLength)
-      bytes.writeUInt32LE(text.byteLength)
-      text.copy(bytes, 4)
-      child.frames.write(bytes)
+      child.frames.write(frameOf(frame))
       this.#watchSoon()
     })
   }
@@ -454,82 +445,6 @@ const tellRoom = (model: Model): void => {
   const inLine = model.inLine
   model.inLine = []
   for (const listener of inLine) listener()
-}
-
-/** What the process says about an output is checked like anything from outside. */
-const readOutput = (model: Model, { outputs }: Child, slot: number, name: string, place: TensorPlace | undefined): SessionTensor => {
-  const spec = model.io.outputs.find((each) => each.name === name)
-  if (place?.name !== name || spec === undefined) throw new Error(`output ${name} is not what its process answered`)
-  const { datatype, shape, at, bytes } = place
-  const isSound =
-    datatype === (spec.graphDatatype ?? spec.datatype) &&
-    Number.isSafeInteger(at) &&
-    at >= 0 &&
-    at < SLOT_BYTES / 2 &&
-    Number.isSafeInteger(bytes) &&
-    bytes >= 0 &&
-    bytes <= LARGEST_OUTPUT &&
-    shape.every((size) => Number.isSafeInteger(size) && size >= 0)
-  if (!isSound) throw new Error(`output ${name} cannot be what its process says it is`)
-  const content = new Uint8Array(bytes)
-  for (let read = 0; read < bytes;) {
-    const count = readSync(outputs, content, read, bytes - read, slot * SLOT_BYTES + at + read)
-    if (count === 0) throw new Error(`output ${name} ends after ${read} of ${bytes} bytes`)
-    read += count
-  }
-  const size = elementBytes(datatype)
-  const count = size === undefined ? countBytes(content).count : bytes / size
-  if (count !== elementCount(shape)) throw new Error(`output ${name} has ${count} elements, expected [${shape.join(', ')}]`)
-  return { name, datatype, shape, buffer: content.buffer, byteLength: bytes }
-}
-
-const writeFully = (fd: number, source: Uint8Array, position: number): void => {
-  for (let at = 0; at < source.byteLength;) at += writeSync(fd, source, at, source.byteLength - at, position + at)
-}
-
-/** Calls with every whole frame; with undefined where what comes is none. */
-const frameReader = (onFrame: (frame: ChildFrame | undefined) => void): ((chunk: Buffer) => void) => {
-  let rest: Buffer = Buffer.alloc(0)
-  return (chunk) => {
-    rest = rest.byteLength === 0 ? chunk : Buffer.concat([rest, chunk])
-    while (rest.byteLength >= 4) {
-      const length = rest.readUInt32LE()
-      if (length > LONGEST_FRAME) return onFrame(undefined)
-      if (rest.byteLength < 4 + length) return
-      const text = rest.toString('utf8', 4, 4 + length)
-      rest = rest.subarray(4 + length)
-      onFrame(parsed(text))
-    }
-  }
-}
-
-const parsed = (text: string): ChildFrame | undefined => {
-  try {
-    const frame = JSON.parse(text) as ChildFrame | null
-    return frame ?? undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** Two files without a name, in memory where there is room: only who has them open can read them, and they end with the last of them. */
-const namelessFiles = (): [number, number] => {
-  const folder = mkdtempSync(join(roomyFolder(), 'andon-'))
-  try {
-    return [openSync(join(folder, 'in'), 'wx+', 0o600), openSync(join(folder, 'out'), 'wx+', 0o600)]
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
-
-const roomyFolder = (): string => {
-  try {
-    // A container's own is 64 MB unless it is told otherwise.
-    const { bavail, bsize } = statfsSync('/dev/shm')
-    return bavail * bsize >= ROOMY_BYTES ? '/dev/shm' : tmpdir()
-  } catch {
-    return tmpdir()
-  }
 }
 
 /** 0 where the machine does not say. */

@@ -6,7 +6,7 @@ import { readSync, writeSync, writeFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { openSession } from './session.ts'
 import type { ModelSession, SessionOutput, SessionTensor } from './session.ts'
-import { FD, SLOT_BYTES, aligned } from './process-frames.ts'
+import { FD, SLOT_BYTES, aligned, frameOf } from './process-frames.ts'
 import type { ChildFrame, ParentFrame, TensorPlace } from './process-frames.ts'
 
 // A run blocks this thread, so another one waits for the end of the service. Killed rather than ended: nothing of the runtime's has to
@@ -49,13 +49,7 @@ const nextFrame = (): ParentFrame => {
   return JSON.parse(Buffer.from(bytes).toString('utf8')) as ParentFrame
 }
 
-const answer = (frame: ChildFrame): void => {
-  const text = Buffer.from(JSON.stringify(frame))
-  const bytes = Buffer.allocUnsafe(4 + text.byteLength)
-  bytes.writeUInt32LE(text.byteLength)
-  text.copy(bytes, 4)
-  writeFully(FD.frames, bytes, null)
-}
+const answer = (frame: ChildFrame): void => writeFully(FD.frames, frameOf(frame), null)
 
 /** A copy of its own of a part of the input file. */
 const fileBytes = (at: number, bytes: number): Uint8Array => {
