@@ -13,6 +13,9 @@ import type { Surroundings } from './parts/opened.ts'
 import { providersPart } from './parts/runtimes.ts'
 import { executionProvider } from './runtime/providers.ts'
 
+/** Threads that are in a run are waited for up to 10 s, calls in flight and the event path before them. */
+const STOP_WITHIN_MS = 20_000
+
 export interface InferenceService extends Service {
   /** Ports the doors have, once started. */
   readonly ports: DoorParts['ports']
@@ -34,6 +37,7 @@ export const createInferenceService = (config: InferenceConfig, given?: OpenLog)
     admin: { host: config.host, port: config.adminPort, setting: 'INFERENCE_ADMIN_PORT' },
     logger,
     metrics,
+    stopWithinMs: STOP_WITHIN_MS,
     ...(hasEventPath ? { replay: { parts: [log, providers, models, eventPath], finished: () => eventPath.ended!() } } : {}),
     about: () => ({
       role: config.role,

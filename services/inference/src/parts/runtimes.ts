@@ -2,6 +2,7 @@
 
 import type { Part } from '@andon/kit'
 import { remoteRunners } from '../backends/remote-runner.ts'
+import { endAroundThreads } from '../runtime/end-process.ts'
 import { executionProvider, openProviders } from '../runtime/providers.ts'
 import type { Providers } from '../runtime/providers.ts'
 import { processRuntime } from '../runtime/process-runtime.ts'
@@ -57,6 +58,12 @@ export const openRuntimes = ({ config, logger, metrics }: Surroundings, provider
     isReady: () => threads.isReady(),
     close: async () => {
       await Promise.all([threads.close(), processes.close(), others.close()])
+      if (threads.suspects === 0) return
+      logger.error(
+        { threads: threads.suspects },
+        'threads do not come back from their runs: the process is ended around them, with exit code 1',
+      )
+      endAroundThreads(() => threads.suspects > 0)
     },
   }
 }
