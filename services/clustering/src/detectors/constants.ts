@@ -65,7 +65,7 @@ export const multivariateDefaults: MultivariateConstants = {
     { kind: 'band', window: 40, scale: 4 },
     { kind: 'band', window: 40, scale: 8 },
   ],
-  bandMargin: 3,
+  bandMargin: 2,
   cycleMargin: 3,
   leastCycles: 20,
   cycleCorrelation: 0.3,

@@ -229,15 +229,17 @@ export const openLine = (
     }
   }
 
-  const learn = (earlier: readonly Float64Array[], mayLearn: boolean): void => {
+  const learn = (now: readonly Float64Array[], earlier: readonly Float64Array[], mayLearn: boolean): void => {
     for (let k = 0; k < K; k++) {
       const { noise, window } = members[k] as FittedFamily
       const wander = wanders[k] as Float64Array
       const F = earlier[k] as Float64Array
       const b = baseline[k] as Float64Array
       const P = uncertainty[k] as Float64Array
+      const current = now[k] as Float64Array
       const isFree = mayLearn && sinceClose > 2 * window
       for (let j = 0; j < d; j++) {
+        if (current[j] !== current[j]) continue // a missing value teaches nothing
         let p = (P[j] as number) + (wander[j] as number)
         const value = isFree ? (F[j] as number) : Number.NaN
         if (value === value) {
@@ -295,7 +297,7 @@ export const openLine = (
         widen(now)
         isProvisional = 1
       }
-      learn(earlier, open === 0 && muted === 0 && x <= 1)
+      learn(now, earlier, open === 0 && muted === 0 && x <= 1)
     },
     skip(rows) {
       isOpening = false
