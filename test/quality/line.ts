@@ -2,6 +2,7 @@
 
 import { canonicalJson, sha256Hex } from '@andon/kit'
 import { multivariateDefaults, univariateDefaults } from '@andon/clustering/detectors/constants'
+import { refitDefaults } from '@andon/clustering/modes/refit'
 
 export interface Figure {
   readonly name: string
@@ -32,7 +33,7 @@ export interface QualitySet {
 }
 
 /** One digest of every constant that decides: the same on every line. */
-export const configDigest = (): string => sha256Hex(canonicalJson({ multivariateDefaults, univariateDefaults })).slice(0, 16)
+export const configDigest = (): string => sha256Hex(canonicalJson({ multivariateDefaults, univariateDefaults, refitDefaults })).slice(0, 16)
 
 export const isMet = ({ value, atLeast, atMost }: Figure): boolean =>
   Number.isFinite(value) && (atLeast === undefined || value >= atLeast) && (atMost === undefined || value <= atMost)

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { repositoryRoot } from '@andon/platform'
 import { isMet, lineOf, tableOf } from './line.ts'
 import type { QualityResult, QualitySet } from './line.ts'
+import { identity } from './identity.ts'
 import { injection } from './injection.ts'
 import { nab } from './nab.ts'
 import { regimes } from './regimes.ts'
@@ -15,7 +16,7 @@ import { skab } from './skab.ts'
 import { steel } from './steel.ts'
 import { tep } from './tep.ts'
 
-const SETS: readonly QualitySet[] = [skab, nab, tep, steel, injection, regimes]
+const SETS: readonly QualitySet[] = [skab, nab, tep, steel, injection, regimes, identity]
 
 const usage = (problem: string): never => {
   console.error(
