@@ -60,6 +60,8 @@ class AdwinStream implements Adwin {
   private readonly bends = new Float64Array(LEVELS)
   /** Buckets on their way to the next level: totals and squares, read from one pair and written to the other in turn. */
   private readonly carried: readonly [Float64Array, Float64Array, Float64Array, Float64Array]
+  private glanceWidth = 0
+  private glance = 0
   private readonly pending: Float64Array
   private waiting = 0
   private levels = 1
@@ -157,14 +159,26 @@ class AdwinStream implements Adwin {
   /** The values that wait go into the histogram. Nothing between two checks depends on when they do. */
   private take(): void {
     const { pending, waiting } = this
-    let sum = 0
-    for (let i = 0; i < waiting; i++) sum += pending[i] as number
-    const mean = sum / waiting
-    let squares = 0
-    for (let i = 0; i < waiting; i++) {
-      const off = (pending[i] as number) - mean
-      squares += off * off
+    // Two sums side by side: one would wait for each addition.
+    let even = 0
+    let odd = 0
+    let i = 0
+    for (; i + 1 < waiting; i += 2) {
+      even += pending[i] as number
+      odd += pending[i + 1] as number
     }
+    const last = i < waiting ? (pending[i] as number) : 0
+    const sum = even + odd + last
+    const mean = sum / waiting
+    even = i < waiting ? (last - mean) * (last - mean) : 0
+    odd = 0
+    for (i = 0; i + 1 < waiting; i += 2) {
+      const off = (pending[i] as number) - mean
+      const next = (pending[i + 1] as number) - mean
+      even += off * off
+      odd += next * next
+    }
+    let squares = even + odd
     if (this.count > 0) {
       const off = mean - this.total / this.count
       squares += (off * off * this.count * waiting) / (this.count + waiting)
@@ -279,12 +293,14 @@ class AdwinStream implements Adwin {
   /** True when the means of the two sides of some cut differ by more than chance explains. */
   private hasCut(): boolean {
     const { counts, sums, bends, count: n, total } = this
-    // `delta` is shared by the cuts that a window of this width has.
-    const confidence = Math.log((2 * Math.log(n)) / this.delta)
-    const spread = (2 * this.squares * confidence) / n
+    // The bound grows slowly with the width: that of a width down to half as large is a little lower, and does for a first look.
+    if (n < this.glanceWidth || n > 2 * this.glanceWidth) {
+      this.glanceWidth = n
+      this.glance = this.confidence()
+    }
     const mean = total / n
     // How far the older part's total is from normal: `apart`. A cut passes only if apart² > spread · old · recent / n.
-    const least = (spread / n) * SLACK
+    const least = ((2 * this.squares * this.glance) / (n * n)) * SLACK
     let old = 0
     let apart = 0
     let size = 2 ** (this.levels - 1)
@@ -296,15 +312,24 @@ class AdwinStream implements Adwin {
       // No cut of the level is farther apart than its ends and its bend, nor has it less on its smaller side than its first or last.
       const most = Math.max(Math.abs(apart), Math.abs(apartAfter)) + (bends[level] as number)
       const sides = Math.min((old + size) * (n - old - size), oldAfter * (n - oldAfter))
-      if (most * most >= least * sides && this.hasCutIn(level, size, old, apart, confidence, spread, mean)) return true
+      if (most * most >= least * sides && this.hasCutIn(level, size, old, apart)) return true
       old = oldAfter
       apart = apartAfter
     }
     return false
   }
 
-  private hasCutIn(level: number, size: number, old: number, apart: number, confidence: number, spread: number, mean: number): boolean {
+  /** `delta` is shared by the cuts that a window of this width has. */
+  private confidence(): number {
+    return Math.log((2 * Math.log(this.count)) / this.delta)
+  }
+
+  private hasCutIn(level: number, size: number, old: number, apart: number): boolean {
     const { totals, maxBuckets, count: n, total, minWindow } = this
+    if (n - old - size < minWindow) return false
+    const confidence = this.confidence()
+    const spread = (2 * this.squares * confidence) / n
+    const mean = total / n
     const first = level * maxBuckets
     const end = first + (this.counts[level] as number)
     for (let at = first; at < end; at++) {
