@@ -67,11 +67,13 @@ after(async () => {
   await log?.close()
   await registry?.stop()
   await kafka?.stop()
-  for (const engine of engines) ask(engine, ['rmi', '--force', ...[TAG, other(TAG), bare(TAG)].filter((tag) => isThere(engine, tag))])
+  for (const engine of engines)
+    ask(engine, ['rmi', '--force', ...[seen(TAG), bare(TAG), other(TAG), TAG].filter((tag) => isThere(engine, tag))])
   rmSync(folder, { recursive: true, force: true })
 })
 
 const other = (tag: string): string => `${tag}-other`
+const seen = (tag: string): string => `${tag}-seen`
 const bare = (tag: string): string => `${tag}-bare`
 const ask = ({ program, environment: own }: Engine, args: readonly string[]): string =>
   execFileSync(program, args, { env: { ...process.env, ...own }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
@@ -186,20 +188,20 @@ for (const engine of engines) {
       process.exit(7)`,
     )
     writeFileSync(join(context, 'Dockerfile'), `FROM ${TAG}\nCOPY seen.mjs /seen.mjs\nCMD ["node", "/seen.mjs"]\n`)
-    ask(engine, ['build', '--tag', other(TAG), context])
+    ask(engine, ['build', '--tag', seen(TAG), context])
     const secrets = {
       ANDON_TOKEN: 'secret',
       AWS_SECRET_ACCESS_KEY: 'secret',
       http_proxy: 'http://u:secret@127.0.0.1:1',
       HTTPS_PROXY: 'secret',
     }
-    const args = ['replay', 'run', ...rangeOf(60, 70), '--as', run('seen'), '--jobs', '1', ...image(other(TAG))]
+    const args = ['replay', 'run', ...rangeOf(60, 70), '--as', run('seen'), '--jobs', '1', ...image(seen(TAG))]
     const { code, err } = await andon(args, { ...settingsOf(engine), ...secrets })
     assert.equal(code, 1)
     assert.match(err, /ended with code 7/)
-    const seen = readFileSync(join(folder, 'home/replay', run('seen'), 'features.json.seen'), 'utf8')
-    assert.doesNotMatch(seen, /secret/)
-    const { capabilities, root, tmp } = JSON.parse(seen) as { capabilities: string; root: string; tmp: string }
+    const told = readFileSync(join(folder, 'home/replay', run('seen'), 'features.json.seen'), 'utf8')
+    assert.doesNotMatch(told, /secret/)
+    const { capabilities, root, tmp } = JSON.parse(told) as { capabilities: string; root: string; tmp: string }
     assert.deepEqual({ capabilities: BigInt(`0x${capabilities}`), root, tmp }, { capabilities: 0n, root: 'EROFS', tmp: 'written' })
   })
 
