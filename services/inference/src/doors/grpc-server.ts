@@ -85,6 +85,8 @@ export const HEADROOM = FRAME_HEADER + 5
 const HELD_MESSAGES = 8
 /** Answers that a caller does not take, as a multiple of the largest message. */
 const UNREAD_MESSAGES = 2
+/** Many small ones may wait in any case. */
+const LEAST_UNREAD_BYTES = 16 * 1024 * 1024
 const HANDSHAKE_MS = 10_000
 const IDLE_MS = 600_000
 /** How often connections are looked at before they have been idle for too long. */
@@ -456,7 +458,7 @@ class Call implements StreamListener, GrpcCall {
       )
       return true
     }
-    if (this.#connection.pendingBytes > UNREAD_MESSAGES * maxMessageBytes) {
+    if (this.#connection.pendingBytes > Math.max(LEAST_UNREAD_BYTES, UNREAD_MESSAGES * maxMessageBytes)) {
       this.#fail(status.RESOURCE_EXHAUSTED, `Answers of ${this.#connection.pendingBytes} bytes wait to be read on this connection`)
       return true
     }

@@ -409,6 +409,25 @@ test('whoever does not speak HTTP/2 in time is cut off, and whoever asks for not
   assert.equal(await goAwayOf(port, PREFACE), 0)
 })
 
+test('answers that nobody reads are refused beyond a bound, and take no more memory', async (t) => {
+  const ANSWER = 1024 * 1024
+  const { port } = await open(t, { unary: { '/t.T/Large': () => Buffer.alloc(ANSWER) } }, ANSWER)
+  const session = http2.connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } })
+  session.on('error', () => {})
+  t.after(() => session.destroy())
+  const refused = await Promise.race(
+    Array.from({ length: 60 }, async () => {
+      const stream = session.request(http2Headers('/t.T/Large'))
+      stream.on('error', () => {})
+      stream.end(framed(Buffer.alloc(1)))
+      const [found] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
+      if (found['grpc-status'] === undefined) return new Promise<never>(() => {}) // it waits to be read
+      return found['grpc-status']
+    }),
+  )
+  assert.equal(refused, String(status.RESOURCE_EXHAUSTED))
+})
+
 test('a header list that is small on the wire and large when it is read takes no memory', () => {
   const decoder = new HpackDecoder(16 * 1024)
   const entry = Buffer.concat([Buffer.from([0x40, 1, 0x61, 0x7f, 0xa1, 0x1e]), Buffer.alloc(4000, 0x62)]) // a: 4000 times b, kept
