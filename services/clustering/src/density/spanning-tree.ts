@@ -61,14 +61,24 @@ export const spanningTree = (tree: KdTree, core: Float64Array, near: Neighbours)
   const bestFrom = new Int32Array(count)
   const bestTo = new Int32Array(count)
   const active = new Int32Array(count)
+  const sizes = new Int32Array(count)
+  const isSearching = new Uint8Array(count)
   const descent = newDescent()
   const state: Round = { component, nodeComponent, nodeCore, core, best, bestFrom, bestTo, active, most: new Float64Array(1) }
 
   while (edges < count - 1) {
+    sizes.fill(0)
     for (let p = 0; p < count; p++) {
-      component[p] = rootOf(p)
+      const root = rootOf(p)
+      component[p] = root
+      sizes[root] = (sizes[root] as number) + 1
       best[p] = Infinity
     }
+    // The larger half need not look for its shortest edges as long as the smaller one finds its own: all are joined in the end.
+    const ascending = sizes.filter((size) => size > 0).sort()
+    const mostPoints = ascending[(ascending.length - 1) >> 1] as number
+    for (let root = 0; root < count; root++)
+      isSearching[root] = Number((sizes[root] as number) > 0 && (sizes[root] as number) <= mostPoints)
     for (let node = nodes - 1; node >= 0; node--) {
       if (node < firstLeaf) {
         const left = nodeComponent[2 * node + 1] as number
@@ -115,7 +125,8 @@ export const spanningTree = (tree: KdTree, core: Float64Array, near: Neighbours)
     for (let leaf = firstLeaf; leaf < nodes; leaf++) {
       let waiting = 0
       for (let p = start[leaf] as number; p < (end[leaf] as number); p++) {
-        if ((target[p] as number) < 0 && (floor[p] as number) < (best[component[p] as number] as number)) active[waiting++] = p
+        const own = component[p] as number
+        if (isSearching[own] === 1 && (target[p] as number) < 0 && (floor[p] as number) < (best[own] as number)) active[waiting++] = p
       }
       if (waiting === 0) continue
       shorten(tree, state, leaf, leaf, waiting)
@@ -131,7 +142,7 @@ export const spanningTree = (tree: KdTree, core: Float64Array, near: Neighbours)
 
     const before = edges
     for (let root = 0; root < count; root++) {
-      if (component[root] === root) connect(bestFrom[root] as number, bestTo[root] as number, best[root] as number)
+      if (isSearching[root] === 1) connect(bestFrom[root] as number, bestTo[root] as number, best[root] as number)
     }
     if (edges === before) throw new Error('a component has no edge to another')
   }
@@ -228,6 +239,13 @@ const shorten = (tree: KdTree, round: Round, leaf: number, other: number, waitin
       best[own] = bound
       bestFrom[own] = p
       bestTo[own] = q
+      // The edge leads both ways: the other component need not look beyond it either.
+      const toward = component[q] as number
+      if (bound < (best[toward] as number)) {
+        best[toward] = bound
+        bestFrom[toward] = q
+        bestTo[toward] = p
+      }
     }
   }
   let largest = 0
