@@ -201,7 +201,7 @@ export const injection: QualitySet = {
         const shape = shapes.get(kind) as Tally
         if (measured === undefined) continue
         const here = (100 * shape.found) / shape.planted
-        figures.push({ name: `${set}.${kind}`, value: share, atLeast: Number(Math.min(measured, here).toFixed(1)), digits: 1 })
+        figures.push({ name: `${set}.${kind}`, value: share, atLeast: Math.floor(10 * Math.min(measured, here)) / 10, digits: 1 })
       }
     }
     return { figures: [{ name: 'channelFirst', value: first / found, atLeast: 0.9 }, ...figures], seeds, detail }

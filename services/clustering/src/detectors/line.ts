@@ -35,6 +35,8 @@ export interface Line {
   skip(rows: number): void
   /** An episode that another line led is over: for as long as this line's windows hold its rows, they are no evidence of their own. */
   mute(): void
+  /** Another line found an unknown regime: this one's line is not calibrated for it either. */
+  loosen(): void
   state(): LineState
 }
 
@@ -309,6 +311,9 @@ export const openLine = (
         const P = uncertainty[k] as Float64Array
         for (let j = 0; j < d; j++) P[j] = (P[j] as number) + rows * (wander[j] as number)
       }
+    },
+    loosen() {
+      isProvisional = 1
     },
     mute() {
       open = 0

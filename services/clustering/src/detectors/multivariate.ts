@@ -212,6 +212,7 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
           if (!isUnknownRegime) isNewRegime = true
           isUnknownRegime = true
         }
+        if (isNewRegime) for (const { line } of alarms) line.loosen()
         if (change !== undefined) {
           change.push(changeNow, changeEarlier)
           changed = change.isOpen !== wasChanging
