@@ -3,6 +3,8 @@
 
 /** Levels of the histogram: level k holds buckets of 2^k values. More values than a stream ever has. */
 const LEVELS = 48
+/** Levels below this change with nearly every check: what would sum them up costs more than it saves. */
+const SUMMED_FROM = 5
 /** Cuts are looked at closely when one of them could nearly pass the larger part of its bound; rounding is far below this. */
 const SLACK = 1 - 1e-6
 
@@ -222,7 +224,6 @@ class AdwinStream implements Adwin {
     for (let k = 2 * merged; k < kept; k++) totals[place++] = totals[k] as number
     for (; next < arriving; next++) totals[place++] = pending[next] as number
     this.counts[0] = place
-    this.summarise(0, 0, place)
     return merged
   }
 
@@ -292,7 +293,7 @@ class AdwinStream implements Adwin {
 
   /** True when the means of the two sides of some cut differ by more than chance explains. */
   private hasCut(): boolean {
-    const { counts, sums, bends, count: n, total } = this
+    const { totals, counts, sums, bends, maxBuckets, count: n, total, minWindow } = this
     // The bound grows slowly with the width: that of a width down to half as large is a little lower, and does for a first look.
     if (n < this.glanceWidth || n > 2 * this.glanceWidth) {
       this.glanceWidth = n
@@ -304,7 +305,8 @@ class AdwinStream implements Adwin {
     let old = 0
     let apart = 0
     let size = 2 ** (this.levels - 1)
-    for (let level = this.levels - 1; level >= 0; level--, size /= 2) {
+    let level = this.levels - 1
+    for (; level >= SUMMED_FROM; level--, size /= 2) {
       const count = counts[level] as number
       if (count === 0) continue
       const oldAfter = old + count * size
@@ -316,6 +318,17 @@ class AdwinStream implements Adwin {
       old = oldAfter
       apart = apartAfter
     }
+    for (; level >= 0; level--, size /= 2) {
+      const first = level * maxBuckets
+      const end = first + (counts[level] as number)
+      const normal = size * mean
+      for (let at = first; at < end; at++) {
+        old += size
+        apart += (totals[at] as number) - normal
+        if (n - old < minWindow) return false
+        if (apart * apart >= least * old * (n - old) && this.hasCutAt(old, apart)) return true
+      }
+    }
     return false
   }
 
@@ -325,29 +338,33 @@ class AdwinStream implements Adwin {
   }
 
   private hasCutIn(level: number, size: number, old: number, apart: number): boolean {
-    const { totals, maxBuckets, count: n, total, minWindow } = this
-    if (n - old - size < minWindow) return false
-    const confidence = this.confidence()
-    const spread = (2 * this.squares * confidence) / n
-    const mean = total / n
+    const { totals, maxBuckets } = this
+    const mean = this.total / this.count
     const first = level * maxBuckets
     const end = first + (this.counts[level] as number)
     for (let at = first; at < end; at++) {
       old += size
       apart += (totals[at] as number) - size * mean
-      const recent = n - old
-      if (old < minWindow) continue
-      if (recent < minWindow) return false
-      const inverse = 1 / (old - minWindow + 1) + 1 / (recent - minWindow + 1)
-      const bound = Math.sqrt(inverse * spread) + (2 / 3) * confidence * inverse
-      const oldTotal = apart + old * mean
-      if (Math.abs(oldTotal / old - (total - oldTotal) / recent) > bound) return true
+      if (this.hasCutAt(old, apart)) return true
     }
     return false
   }
 
+  /** The bound itself, between the `old` values and those after them. */
+  private hasCutAt(old: number, apart: number): boolean {
+    const { count: n, total, minWindow } = this
+    const recent = n - old
+    if (old < minWindow || recent < minWindow) return false
+    const confidence = this.confidence()
+    const inverse = 1 / (old - minWindow + 1) + 1 / (recent - minWindow + 1)
+    const bound = Math.sqrt((inverse * 2 * this.squares * confidence) / n) + (2 / 3) * confidence * inverse
+    const oldTotal = apart + (old * total) / n
+    return Math.abs(oldTotal / old - (total - oldTotal) / recent) > bound
+  }
+
   /** Of the places from `first` up to `end`. */
   private summarise(level: number, first: number, end: number): void {
+    if (level < SUMMED_FROM) return
     const { totals } = this
     let sum = 0
     for (let at = first; at < end; at++) sum += totals[at] as number
