@@ -71,7 +71,7 @@ test('members find their mode, strangers none, and far places are surer than tho
 test('looking at every member of every mode changes no answer', () => {
   fc.assert(
     fc.property(fc.nat(1000), fc.integer({ min: 1, max: 8 }), (seed, modes) => {
-      const { points, labels: of, modeIds } = blobs(seed, modes, 15, 3, 3)
+      const { points, labels: of, modeIds } = blobs(seed, modes, 40, 3, 2)
       const fitted = fitModes(points, of, modeIds)
       const eager: FittedModes = { ...fitted, modes: fitted.modes.map((mode) => ({ ...mode, extent: Number.MAX_VALUE })) }
       const [pruned, full] = [openAssigner(fitted), openAssigner(eager)]
