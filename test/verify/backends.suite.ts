@@ -1,6 +1,7 @@
 // Run by `npm run verify -- backends`: models on MLServer, KServe and BentoML as backends of ours, as real processes, JSON, binary and gRPC
 // apart. Where a server cannot do something, the rule is that we say so and answer nothing else.
 
+import '../../services/inference/src/runtime/no-telemetry.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -8,6 +8,7 @@ import { clients } from './clients.ts'
 import { conformance, conformanceTable } from './conformance.ts'
 import { docs } from './docs.ts'
 import { doors } from './doors.ts'
+import { images } from './images.ts'
 import { registry } from './registry.ts'
 
 interface Verification {
@@ -23,6 +24,7 @@ const CHECKS: Readonly<Record<string, Verification>> = {
   backends: { run: backends, table: tableOf },
   clients: { run: clients, table: tableOf },
   doors: { run: doors, table: tableOf },
+  images: { run: images, table: tableOf },
 }
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })

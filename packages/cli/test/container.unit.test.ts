@@ -1,4 +1,4 @@
-// What is asked of a container engine, seen by one that is a script: no image is run here (replay-image.int.test.ts runs real ones).
+// What is asked of a container engine, seen by one that is a script: no image is run here (replay-image.suite.ts runs real ones).
 
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

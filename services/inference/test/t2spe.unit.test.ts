@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import '../src/runtime/no-telemetry.ts'
 import { createHash } from 'node:crypto'
 import test from 'node:test'
 import * as ort from 'onnxruntime-node'

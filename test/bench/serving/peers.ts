@@ -2,6 +2,7 @@
 // on one thread as we do. The client is ghz, a program in Go that costs the shared cores little; it asks for one row at a time from many
 // callers, and each server has all its defaults.
 
+import '../../../services/inference/src/runtime/no-telemetry.ts'
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

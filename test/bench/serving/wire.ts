@@ -2,6 +2,7 @@
 // the door. P14g: one row after another, asked by a client of grpcio, against a server of grpcio that runs the model in its handler.
 // Client and server share the cores; the peer of P11 has one of them to itself.
 
+import '../../../services/inference/src/runtime/no-telemetry.ts'
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -153,9 +153,17 @@ const errorOfText = (text: string, target: string): Error =>
 
 const passing = new Set([
   'ANDON_BREAKER_OPEN',
-  ...['MODEL_NOT_READY', 'STORE_UNAVAILABLE', 'QUEUE_FULL', 'QUEUE_TIMEOUT', 'RUN_TIMEOUT', 'MODEL_SUSPENDED', 'NO_WORKER', 'WORKER_LOST', 'STOPPING'].map(
-    (code) => `ANDON_INFERENCE_${code}`,
-  ),
+  ...[
+    'MODEL_NOT_READY',
+    'STORE_UNAVAILABLE',
+    'QUEUE_FULL',
+    'QUEUE_TIMEOUT',
+    'RUN_TIMEOUT',
+    'MODEL_SUSPENDED',
+    'NO_WORKER',
+    'WORKER_LOST',
+    'STOPPING',
+  ].map((code) => `ANDON_INFERENCE_${code}`),
   ...['SERVER_TIMEOUT', 'SERVER_UNREACHABLE', 'SERVER_BUSY', 'DEADLINE_EXCEEDED'].map((code) => `ANDON_INFERENCE_${code}`),
 ])
 

@@ -295,7 +295,10 @@ class Processes implements ProcessRuntime {
     const program = this.#options.program ?? fileURLToPath(new URL('./process-worker.ts', import.meta.url))
     const spawned = spawn(process.execPath, [`--max-old-space-size=${HEAP_MB}`, program], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', inputs, outputs],
-      env: Object.fromEntries(PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
+      env: {
+        ...Object.fromEntries(PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
+        ORT_DISABLE_TELEMETRY: '1',
+      },
       cwd: tmpdir(),
     })
     const frames = spawned.stdio[3] as Socket

@@ -1,6 +1,7 @@
 // Tries one execution provider in a process of its own, since a broken driver may take the process with it: opens a session of one
 // matrix product, runs it with the runtime's profile on and writes which providers ran it. `node provider-worker.ts <provider>`.
 
+import './no-telemetry.ts'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

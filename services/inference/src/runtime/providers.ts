@@ -2,6 +2,7 @@
 // there. ONNX Runtime drops names it does not know and runs on the CPU instead, so a provider counts only after its own profile of a run
 // has named it.
 
+import './no-telemetry.ts'
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'

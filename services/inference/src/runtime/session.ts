@@ -1,6 +1,7 @@
 // One ONNX session, as a worker thread and an isolated process hold it: opened from bytes, run on typed buffers, released. Running
 // and opening block the thread they are called in, so neither happens where requests are answered.
 
+import './no-telemetry.ts'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { packBytes, unpackBytes } from '../tensors/bytes.ts'
 import { datatypeOf, elementCount, onnxType, viewOf } from '../tensors/tensors.ts'

@@ -2,6 +2,7 @@
 // replaced and gets its models again; one that does not come back from a run in time is suspected: its requests are answered without
 // it, another takes its place, and it ends by itself when it comes back. A thread is never terminated from outside.
 
+import './no-telemetry.ts'
 import { Worker } from 'node:worker_threads'
 import { modelUnloadable, noWorker, runFailed, runTimeout, workerLost } from '../errors.ts'
 import type { ModelIo } from '../tensors/tensors.ts'

@@ -1,6 +1,7 @@
 // Stands in the runtime of a worker thread: while the gate is shut, a run (or what else is said) stays in the thread as a hanging session
 // would.
 
+import '../../src/runtime/no-telemetry.ts'
 import { workerData } from 'node:worker_threads'
 import { InferenceSession } from 'onnxruntime-node'
 

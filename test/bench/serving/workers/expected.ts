@@ -1,5 +1,6 @@
 // What the reference model gives, by ONNX Runtime alone on one thread.
 
+import '../../../../services/inference/src/runtime/no-telemetry.ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'

@@ -1,5 +1,6 @@
 // `in-process.ts <folder> <rows>`: ONNX Runtime on the main thread of a process that does nothing else. A round is one run of so many rows.
 
+import '../../../../services/inference/src/runtime/no-telemetry.ts'
 import { Tensor } from 'onnxruntime-node'
 import { serveContender } from '../../../harness/bench-process.ts'
 import { REFERENCE, numbers } from '../../../../services/inference/test/onnx-models.ts'
