@@ -200,8 +200,9 @@ export const injection: QualitySet = {
         const measured = prototype[set]?.[kind]
         const shape = shapes.get(kind) as Tally
         if (measured === undefined) continue
-        const here = (100 * shape.found) / shape.planted
-        figures.push({ name: `${set}.${kind}`, value: share, atLeast: Math.floor(10 * Math.min(measured, here)) / 10, digits: 1 })
+        figures.push({ name: `${set}.${kind}`, value: share, atLeast: measured, digits: 1 })
+        // The shape of a row alone, on the same planted faults: what the lines beside it gain or cost.
+        figures.push({ name: `${set}.${kind}.shapeAlone`, value: (100 * shape.found) / shape.planted, digits: 1 })
       }
     }
     return { figures: [{ name: 'channelFirst', value: first / found, atLeast: 0.9 }, ...figures], seeds, detail }
