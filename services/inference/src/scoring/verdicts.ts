@@ -138,35 +138,37 @@ export const inputOf = async (scorer: Pick<Scorer, 'scores'>, vector: ScorableVe
   })
   if (left.length === 0 || left.length > MOST_IMPLIED) return arranged
   const scoresOf = (rows: readonly Float64Array[]): Promise<Float64Array> => scorer.scores(model, rows)
-  const key = `${model.digest} ${left.map(({ at }) => at).join()}`
-  let curvature = curvatures.get(key)
+  const key = left.map(({ at }) => at).join()
+  const known = curvatures.get(model) ?? new Map<string, Promise<Curvature>>()
+  curvatures.set(model, known)
+  let curvature = known.get(key)
   if (curvature === undefined) {
-    if (curvatures.size >= CURVATURES_KEPT) curvatures.clear()
+    if (known.size >= CURVATURES_KEPT) known.clear()
     const means = Float64Array.from(model.features, (name) => features.get(name)?.mean ?? 0)
     curvature = curvatureOf(means, left, scoresOf)
-    curvatures.set(key, curvature)
-    curvature.catch(() => curvatures.delete(key)) // the next vector tries again
+    known.set(key, curvature)
+    curvature.catch(() => known.delete(key)) // the next vector tries again
   }
   return { ...arranged, values: await implied(arranged.values, left, await curvature, scoresOf) }
 }
 
 /** Features that are implied at most; the score is asked for about half its square times, once. More than that keep their means. */
 const MOST_IMPLIED = 96
-/** By artefact and what is left out. */
-const curvatures = new Map<string, Promise<Curvature>>()
+/** By fact of the registry (artefact and card together) and what is left out. */
+const curvatures = new WeakMap<ActiveModel, Map<string, Promise<Curvature>>>()
 const CURVATURES_KEPT = 256
 const finite = (value: number): number => {
   if (!Number.isFinite(value)) throw notFinite(value)
   return value
 }
 
-/** Cards by artefact: parsed once. */
-const cards = new Map<string, ReadonlyMap<string, CardFeature>>()
+/** Cards by fact of the registry: parsed once. */
+const cards = new WeakMap<ActiveModel, ReadonlyMap<string, CardFeature>>()
 const featuresOf = (model: ActiveModel): ReadonlyMap<string, CardFeature> => {
-  let features = cards.get(model.digest)
+  let features = cards.get(model)
   if (features === undefined) {
     features = new Map((readCard(model.card)?.features ?? []).map((feature) => [feature.name, feature]))
-    cards.set(model.digest, features)
+    cards.set(model, features)
   }
   return features
 }
