@@ -1,5 +1,6 @@
 // ModelInfer and ModelStreamInfer: every scored row passes here, so bytes go to tensors and back by the codec of tensors/wire.ts.
 
+import { status } from '@grpc/grpc-js'
 import { deadlineExceeded } from '../errors.ts'
 import type { InferAnswer, InferRequest, Serving } from '../serving/serving.ts'
 import type { RequestTimes } from '../serving/triton-metrics.ts'
@@ -91,7 +92,9 @@ export const modelStreamInfer =
     const fail = (error: unknown, id: string): void => {
       if (isOver) return
       const refused = options.errorOf(error, call.path)
-      if (!wantsStatus) return peer.write(encodeStreamError(id, refused.message))
+      // The only deadline a request of a stream has is the stream's own: it ends as a whole, as it would a moment later.
+      const isStreamsEnd = refused.code === status.DEADLINE_EXCEEDED
+      if (!wantsStatus && !isStreamsEnd) return peer.write(encodeStreamError(id, refused.message))
       isOver = true
       peer.end(refused)
     }
