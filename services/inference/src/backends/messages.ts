@@ -6,8 +6,9 @@ import { ModelInferResponse, ModelStreamInferResponse } from '@andon/schemas/inf
 import { status } from '@grpc/grpc-js'
 import { cancelled, serverAnswerWrong, serverBusy, serverRefused, serverTimeout, serverUnreachable } from '../errors.ts'
 import type { InferAnswer, InferRequest, Parameters, TensorData } from '../serving/serving.ts'
-import { countBytes, packBytes } from '../tensors/bytes.ts'
-import { elementBytes, elementCount, isDatatype, pack } from '../tensors/tensors.ts'
+import { packBytes } from '../tensors/bytes.ts'
+import { sizeFault } from '../tensors/size.ts'
+import { isDatatype, pack } from '../tensors/tensors.ts'
 import type { Datatype } from '../tensors/tensors.ts'
 import { decodeInferResponse, decodeStreamResponse, encodeInferRequest } from '../tensors/wire.ts'
 
@@ -88,17 +89,8 @@ const answerOf = (response: ModelInferResponse, target: string): InferAnswer => 
 
 /** The tensor, whose bytes are what its shape and datatype say. */
 export const sized = (tensor: TensorData, target: string): TensorData => {
-  const { name, datatype, shape, bytes } = tensor
-  const wrong = (expected: string, got: string): Error => serverAnswerWrong(target, `output ${name}: expected ${expected}, got ${got}`)
-  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) throw wrong('dimensions of 0 and above', `[${shape.join(', ')}]`)
-  const count = elementCount(shape)
-  const perElement = elementBytes(datatype)
-  if (perElement === undefined) {
-    const found = countBytes(bytes)
-    if (found.brokenAt !== undefined || found.count !== count)
-      throw wrong(`${count} elements`, found.brokenAt === undefined ? `${found.count}` : `one that ends after the tensor`)
-  } else if (bytes.byteLength !== count * perElement)
-    throw wrong(`${count * perElement} bytes for shape [${shape.join(', ')}]`, `${bytes.byteLength} bytes`)
+  const fault = sizeFault(tensor)
+  if (fault !== undefined) throw serverAnswerWrong(target, `output ${tensor.name}: expected ${fault.expected}, got ${fault.got}`)
   return tensor
 }
 
