@@ -85,10 +85,13 @@ const supervise = async (
   const stop = (): void => {
     for (const child of children) child.kill('SIGTERM')
   }
+  let failed: number | undefined
   const ended = Promise.all(
-    children.map(async (child) => {
+    children.map(async (child, at) => {
       const exit = await endOf(child)
-      if (exit.code !== 0) stop() // the others' work is kept, and the same command goes on from there
+      if (exit.code === 0) return exit
+      failed ??= at // the first one says why: the others end because they are told to
+      stop() // their work is kept, and the same command goes on from there
       return exit
     }),
   )
@@ -103,11 +106,10 @@ const supervise = async (
       if (progress) onProgress(rate(progress))
     }
     const exits = await ended
-    const failed = exits.findIndex(({ code: exitCode }) => exitCode !== 0)
-    const isDone = failed < 0 && readProgress(shares)?.isDone === true
+    const isDone = failed === undefined && readProgress(shares)?.isDone === true
     // who was asked to stop may have left answers open, whatever it had read
     const status: HopStatus = signal.aborted ? 'stopped' : isDone ? 'finished' : 'failed'
-    const at = Math.max(0, failed)
+    const at = failed ?? 0
     const problem = status === 'failed' ? problemOf(exits[at]!, shares[at]!.files) : null
     // an abort from another terminal has had the last word already
     if (requireManifest(home, id).hops.find(({ service }) => service === hop.service)?.status !== 'aborted')

@@ -385,7 +385,7 @@ class Threads implements ThreadRuntime {
   #answered(seat: Seat, response: WorkerResponse): void {
     this.#takeAnswers(seat)
     const [first] = seat.pending
-    if (first?.id !== response.id) return // a late answer: whoever asked has been told something else
+    if (first === undefined || first.id !== response.id) return // a late answer: whoever asked has been told something else
     if (first.asked !== undefined) seat.slab.free(first.asked.slot)
     this.#settle(seat, first, response)
     this.#takeAnswers(seat)
