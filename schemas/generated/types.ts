@@ -30,6 +30,93 @@ export interface ContributionInput {
   readonly normalHigh?: number | null | undefined
 }
 
+/** One model or detector that was heard. */
+export interface FindingSource {
+  /** Model or detector name. */
+  readonly name: string
+  /** model or detector. */
+  readonly kind: string
+  /** Digest of its artefact. */
+  readonly digest: string
+  /** What it says: 1 is the line. */
+  readonly ratio: number
+}
+
+/** What a writer of FindingSource gives; a field left out takes its Avro default. */
+export interface FindingSourceInput {
+  readonly name: string
+  readonly kind: string
+  readonly digest: string
+  readonly ratio: number
+}
+
+/** An earlier episode that looked alike. */
+export interface NearestEpisode {
+  /** Episode. */
+  readonly episodeId: string
+  /** Its asset. */
+  readonly assetId: string
+  /** Its fault mode. */
+  readonly faultModeId: string | null
+  /** Distance of their patterns, in standard deviations of normal per root of dimension. */
+  readonly distance: number
+  /** Event time at which it opened. */
+  readonly openedUs: number
+  /** Event time at which it closed, microseconds UTC. */
+  readonly closedUs: number | null
+  /** What a person said of it. */
+  readonly verdict: string | null
+}
+
+/** What a writer of NearestEpisode gives; a field left out takes its Avro default. */
+export interface NearestEpisodeInput {
+  readonly episodeId: string
+  readonly assetId: string
+  readonly faultModeId?: string | null | undefined
+  readonly distance: number
+  readonly openedUs: number
+  readonly closedUs?: number | null | undefined
+  readonly verdict?: string | null | undefined
+}
+
+/** What followed earlier episodes of the fault mode. */
+export interface Precedent {
+  /** Earlier episodes that count. */
+  readonly episodes: number
+  /** Those that a failure followed within the horizon. */
+  readonly failures: number
+  /** Horizon, microseconds. */
+  readonly horizonUs: number
+  /** Lower bound of the chance of a failure within the horizon. */
+  readonly probabilityLow: number
+  /** Its posterior mean. */
+  readonly probability: number
+  /** Upper bound. */
+  readonly probabilityHigh: number
+  /** Lower bound of the chance against the asset class's base rate. */
+  readonly liftLow: number
+  /** Lower quartile of the time from opening to failure, microseconds. */
+  readonly leadTimeLowUs: number | null
+  /** Median of it. */
+  readonly leadTimeUs: number | null
+  /** Failures it rests on. */
+  readonly failureIds: readonly string[]
+}
+
+/** What a writer of Precedent gives; a field left out takes its Avro default. */
+export interface PrecedentInput {
+  readonly episodes: number
+  readonly failures: number
+  readonly horizonUs: number
+  readonly probabilityLow: number
+  readonly probability: number
+  readonly probabilityHigh: number
+  readonly liftLow: number
+  readonly leadTimeLowUs?: number | null | undefined
+  readonly leadTimeUs?: number | null | undefined
+  readonly failureIds?: readonly string[] | undefined
+}
+
 /** A judgement about one asset over an episode. */
 export interface Finding {
   /** UUIDv8 over (asset, detector set, opening vector, transition). */
@@ -84,6 +171,18 @@ export interface Finding {
   readonly title: string
   /** What is judged: machine; sensor (its signal is at fault); telemetry (none comes). Only a finding about the machine may propose to move or stop it. */
   readonly about: string
+  /** Stable id of the fault mode of the asset's class. */
+  readonly faultModeId: string | null
+  /** Share of held-out normal windows at least as far out, where calibrated. */
+  readonly pValue: number | null
+  /** Operating regime of the window. */
+  readonly regime: string | null
+  /** Who was heard, largest ratio first. */
+  readonly sources: readonly FindingSource[]
+  /** Nearest past episodes, nearest first. */
+  readonly nearest: readonly NearestEpisode[]
+  /** Present where the fault mode preceded failures. */
+  readonly precedent: Precedent | null
 }
 
 /** What a writer of Finding gives; a field left out takes its Avro default. */
@@ -114,6 +213,12 @@ export interface FindingInput {
   readonly recordedUs?: number | null | undefined
   readonly title: string
   readonly about?: string | undefined
+  readonly faultModeId?: string | null | undefined
+  readonly pValue?: number | null | undefined
+  readonly regime?: string | null | undefined
+  readonly sources?: readonly FindingSourceInput[] | undefined
+  readonly nearest?: readonly NearestEpisodeInput[] | undefined
+  readonly precedent?: PrecedentInput | null | undefined
 }
 
 /** What exactly would be done; the command hash covers all of it. */
@@ -363,9 +468,120 @@ export interface NotificationInput {
   readonly detail?: string | undefined
 }
 
+/** What people say of a fault mode; it stays with the stable id through every refit. */
+export interface FaultModeNote {
+  /** Asset class. */
+  readonly classId: string
+  /** Stable id. */
+  readonly modeId: string
+  /** Short name. */
+  readonly name: string | null
+  /** Free labels. */
+  readonly labels: readonly string[]
+  /** fault, normal (no alarm is wanted), known (accepted for now) or ignore. */
+  readonly standing: string
+  /** Root cause. */
+  readonly rootCause: string | null
+  /** What to do about it. */
+  readonly instruction: string | null
+  /** ISA-18.2 rationalisation: what leads to it. */
+  readonly cause: string | null
+  /** What happens if nobody responds. */
+  readonly consequence: string | null
+  /** What the operator does. */
+  readonly response: string | null
+  /** Time to respond, seconds. */
+  readonly timeToRespondS: number | null
+}
+
+/** What a writer of FaultModeNote gives; a field left out takes its Avro default. */
+export interface FaultModeNoteInput {
+  readonly classId: string
+  readonly modeId: string
+  readonly name?: string | null | undefined
+  readonly labels?: readonly string[] | undefined
+  readonly standing?: string | undefined
+  readonly rootCause?: string | null | undefined
+  readonly instruction?: string | null | undefined
+  readonly cause?: string | null | undefined
+  readonly consequence?: string | null | undefined
+  readonly response?: string | null | undefined
+  readonly timeToRespondS?: number | null | undefined
+}
+
+/** A failure or an intervention, with or without an incident. */
+export interface FailureRecord {
+  /** UUIDv8 over (asset, time, code, source), or given by the sender. */
+  readonly failureId: string
+  /** Asset. */
+  readonly assetId: string
+  /** failure, or intervention (maintenance that may have prevented one). */
+  readonly kind: string
+  /** Event time. */
+  readonly atUs: number
+  /** Event time of the restoration, microseconds UTC. */
+  readonly restoredUs: number | null
+  /** ISO 14224 failure mode code, e.g. VIB. */
+  readonly mode: string | null
+  /** ISO 14224 failure mechanism code, e.g. 2.4. */
+  readonly mechanism: string | null
+  /** ISO 14224 failure cause code. */
+  readonly cause: string | null
+  /** ISO 14224 detection method code. */
+  readonly detection: string | null
+  /** Component or subunit. */
+  readonly component: string | null
+  /** Work order. */
+  readonly workOrder: string | null
+  /** Free text. */
+  readonly note: string
+  /** True: it was recorded by mistake. */
+  readonly withdrawn: boolean
+}
+
+/** What a writer of FailureRecord gives; a field left out takes its Avro default. */
+export interface FailureRecordInput {
+  readonly failureId: string
+  readonly assetId: string
+  readonly kind: string
+  readonly atUs: number
+  readonly restoredUs?: number | null | undefined
+  readonly mode?: string | null | undefined
+  readonly mechanism?: string | null | undefined
+  readonly cause?: string | null | undefined
+  readonly detection?: string | null | undefined
+  readonly component?: string | null | undefined
+  readonly workOrder?: string | null | undefined
+  readonly note?: string | undefined
+  readonly withdrawn?: boolean | undefined
+}
+
+/** What a person found out about an episode. */
+export interface EpisodeVerdict {
+  /** Episode. */
+  readonly episodeId: string
+  /** Finding that the person saw. */
+  readonly findingId: string
+  /** confirmed, false-alarm, normal-now (the new level is wanted), planned or unsure. */
+  readonly verdict: string
+  /** Fault mode the person says it was. */
+  readonly modeId: string | null
+  /** Free text. */
+  readonly note: string
+}
+
+/** What a writer of EpisodeVerdict gives; a field left out takes its Avro default. */
+export interface EpisodeVerdictInput {
+  readonly episodeId: string
+  readonly findingId: string
+  readonly verdict: string
+  readonly modeId?: string | null | undefined
+  readonly note?: string | undefined
+}
+
 /** One record of topic actions: one fact or request about one incident, asset or line. Requests are appended by anybody (door), facts by the partition's owner alone. */
 export interface Actions {
-  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepExpired, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged. */
+  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepExpired, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged. Teaching: FaultModeNameRequested, FailureRecordRequested, VerdictRequested and their facts FaultModeNamed, FailureRecorded, FailureWithdrawn, VerdictRecorded. */
   readonly type: string
   /** Logical id: requests by what they ask, facts by what they decide; a repeat carries the same id. */
   readonly id: string
@@ -411,6 +627,12 @@ export interface Actions {
   readonly breaker: BreakerState | null
   /** Notified. */
   readonly notification: Notification | null
+  /** Requests and facts about a fault mode. */
+  readonly faultMode: FaultModeNote | null
+  /** Requests and facts about failures. */
+  readonly failure: FailureRecord | null
+  /** Requests and facts about verdicts. */
+  readonly episodeVerdict: EpisodeVerdict | null
   /** Anything else, JSON. */
   readonly detail: string | null
 }
@@ -440,17 +662,178 @@ export interface ActionsInput {
   readonly refusal?: RefusalInput | null | undefined
   readonly breaker?: BreakerStateInput | null | undefined
   readonly notification?: NotificationInput | null | undefined
+  readonly faultMode?: FaultModeNoteInput | null | undefined
+  readonly failure?: FailureRecordInput | null | undefined
+  readonly episodeVerdict?: EpisodeVerdictInput | null | undefined
   readonly detail?: string | null | undefined
+}
+
+/** What became of a fault mode of an asset class at a refit, or on an asset. */
+export interface FaultModeChange {
+  /** Asset class. */
+  readonly classId: string
+  /** Stable id; never used again. */
+  readonly modeId: string
+  /** emerged, split, absorbed, disappeared, drifted or reappeared. */
+  readonly change: string
+  /** Modes it came from. */
+  readonly fromModeIds: readonly string[]
+  /** Modes it went into. */
+  readonly toModeIds: readonly string[]
+  /** Share of the windows of the refit that are in it. */
+  readonly share: number
+  /** Drifted: how far its centre moved, in its radii. */
+  readonly distance: number
+  /** Digest of the cluster model. */
+  readonly modelDigest: string
+  /** Name that a person gave it. */
+  readonly name: string | null
+}
+
+/** What a writer of FaultModeChange gives; a field left out takes its Avro default. */
+export interface FaultModeChangeInput {
+  readonly classId: string
+  readonly modeId: string
+  readonly change: string
+  readonly fromModeIds?: readonly string[] | undefined
+  readonly toModeIds?: readonly string[] | undefined
+  readonly share: number
+  readonly distance?: number | undefined
+  readonly modelDigest: string
+  readonly name?: string | null | undefined
+}
+
+/** One number that no longer looks as in the reference. */
+export interface DriftedFeature {
+  /** Feature name. */
+  readonly name: string
+  /** Test, e.g. wasserstein or adwin. */
+  readonly statistic: string
+  /** Its value. */
+  readonly distance: number
+  /** Adjusted for the number of features. */
+  readonly pValue: number
+  /** Mean in the reference. */
+  readonly referenceMean: number
+  /** Mean now. */
+  readonly currentMean: number
+}
+
+/** What a writer of DriftedFeature gives; a field left out takes its Avro default. */
+export interface DriftedFeatureInput {
+  readonly name: string
+  readonly statistic: string
+  readonly distance: number
+  readonly pValue: number
+  readonly referenceMean: number
+  readonly currentMean: number
+}
+
+/** Behaviour moved away from the reference without being a fault, a sensor's or a regime's. */
+export interface Drift {
+  /** drift, sensor or regime; only drift may propose retraining. */
+  readonly cause: string
+  /** Most significant first. */
+  readonly features: readonly DriftedFeature[]
+  /** Event time from which it shows. */
+  readonly sinceUs: number
+  /** Digest of the reference. */
+  readonly referenceDigest: string
+  /** True: the asset's models should be learnt anew. */
+  readonly proposesRetraining: boolean
+  /** What proposes it. */
+  readonly trigger: string
+}
+
+/** What a writer of Drift gives; a field left out takes its Avro default. */
+export interface DriftInput {
+  readonly cause: string
+  readonly features: readonly DriftedFeatureInput[]
+  readonly sinceUs: number
+  readonly referenceDigest: string
+  readonly proposesRetraining?: boolean | undefined
+  readonly trigger?: string | undefined
+}
+
+/** When a limit is expected to be reached. */
+export interface Prognosis {
+  /** What runs towards what limit. */
+  readonly quantity: string
+  /** Lower bound of the remaining useful life, microseconds. */
+  readonly lowUs: number
+  /** Its median; null when the limit may never be reached. */
+  readonly medianUs: number | null
+  /** Its upper bound; null when unbounded. */
+  readonly highUs: number | null
+  /** Stated coverage of the interval, 0 to 1. */
+  readonly coverage: number
+  /** Model or rule it comes from. */
+  readonly basis: string
+}
+
+/** What a writer of Prognosis gives; a field left out takes its Avro default. */
+export interface PrognosisInput {
+  readonly quantity: string
+  readonly lowUs: number
+  readonly medianUs?: number | null | undefined
+  readonly highUs?: number | null | undefined
+  readonly coverage: number
+  readonly basis: string
+}
+
+/** One asset of a group. */
+export interface DisturbedAsset {
+  /** Asset. */
+  readonly assetId: string
+  /** Its open episode. */
+  readonly episodeId: string
+  /** Event time at which it opened. */
+  readonly openedUs: number
+  /** Its severity. */
+  readonly severity: number
+  /** 0 to 1: how likely the disturbance began here. */
+  readonly originScore: number
+}
+
+/** What a writer of DisturbedAsset gives; a field left out takes its Avro default. */
+export interface DisturbedAssetInput {
+  readonly assetId: string
+  readonly episodeId: string
+  readonly openedUs: number
+  readonly severity: number
+  readonly originScore: number
+}
+
+/** Several assets of a line at once. */
+export interface Disturbance {
+  /** Line. */
+  readonly line: string
+  /** Likely origin first. */
+  readonly assets: readonly DisturbedAsset[]
+}
+
+/** What a writer of Disturbance gives; a field left out takes its Avro default. */
+export interface DisturbanceInput {
+  readonly line: string
+  readonly assets: readonly DisturbedAssetInput[]
 }
 
 /** One record of topic anomalies: a finding. */
 export interface Anomalies {
-  /** EpisodeOpened, EpisodeUpdated, EpisodeClosed, FindingCorrected, SensorFault, AssetUnmonitored, LimitExceeded, FaultModeDiscovered, DriftDetected. */
+  /** EpisodeOpened, EpisodeUpdated, EpisodeClosed, FindingCorrected, SensorFault, AssetUnmonitored, LimitExceeded, RegimeNew, DriftDetected, PrognosisUpdated, FaultModeDiscovered, FaultModeSplit, FaultModeMerged, FaultModeDisappeared, FaultModeDrifted, FaultModeReappeared, LineDisturbed. */
   readonly type: string
   /** Asset, the record key. */
   readonly assetId: string
   /** Present for episode and correction types, SensorFault, AssetUnmonitored and LimitExceeded. */
   readonly finding: Finding | null
+  /** Fault mode types. */
+  readonly faultMode: FaultModeChange | null
+  /** DriftDetected. */
+  readonly drift: Drift | null
+  /** PrognosisUpdated. */
+  readonly prognosis: Prognosis | null
+  /** LineDisturbed. */
+  readonly disturbance: Disturbance | null
   /** Other types: plain words. */
   readonly detail: string | null
 }
@@ -460,6 +843,10 @@ export interface AnomaliesInput {
   readonly type: string
   readonly assetId: string
   readonly finding?: FindingInput | null | undefined
+  readonly faultMode?: FaultModeChangeInput | null | undefined
+  readonly drift?: DriftInput | null | undefined
+  readonly prognosis?: PrognosisInput | null | undefined
+  readonly disturbance?: DisturbanceInput | null | undefined
   readonly detail?: string | null | undefined
 }
 
@@ -806,17 +1193,17 @@ export interface FeaturesInput {
   readonly late?: LateInput | null | undefined
 }
 
-/** One record of topic models: a registry fact of a model, detector or cluster model. Versions are immutable. */
+/** One record of topic models: a registry fact of a model, detector or cluster model, or the request for one. Versions are immutable. */
 export interface Models {
-  /** ModelRegistered, ModelActivated, ModelRolledBack, ModelRetired. */
+  /** Requests: RegistrationRequested. Facts: ModelRegistered, ModelActivated, ModelRolledBack, ModelRetired, RegistrationRefused. */
   readonly type: string
   /** Model name, the record key, e.g. t2spe.press-1. */
   readonly model: string
   /** Version, 1, 2, ... */
   readonly version: number
-  /** onnx or detector. */
+  /** onnx; detector (of one asset, judged in clustering); clusters (fault modes of an asset class). */
   readonly kind: string
-  /** Asset the model is for. */
+  /** Asset the model is for; empty for the models of a class. */
   readonly assetId: string
   /** Feature set it reads. */
   readonly featureSet: string
@@ -838,6 +1225,12 @@ export interface Models {
   readonly by: string
   /** When. */
   readonly atUs: number
+  /** Asset class that a model of kind clusters is for; else empty. */
+  readonly assetClass: string
+  /** Requests: UUIDv8 over (request, model, digest). Facts: the request they answer. */
+  readonly requestId: string | null
+  /** Refusals: why. Requests: what they are for. */
+  readonly reason: string
 }
 
 /** What a writer of Models gives; a field left out takes its Avro default. */
@@ -857,6 +1250,9 @@ export interface ModelsInput {
   readonly effectiveFromUs: number
   readonly by: string
   readonly atUs: number
+  readonly assetClass?: string | undefined
+  readonly requestId?: string | null | undefined
+  readonly reason?: string | undefined
 }
 
 /** What one model version says about one vector. */

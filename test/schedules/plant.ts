@@ -42,6 +42,9 @@ const model: Models = {
   card: JSON.stringify({ features: [{ name: 'temperatureC.mean', mean: 20, std: 1, q01: 18, q99: 22, use: 'used' }] }),
   effectiveFromUs: 0,
   by: 'p-test',
+  assetClass: '',
+  requestId: null,
+  reason: '',
   atUs: 0,
 }
 

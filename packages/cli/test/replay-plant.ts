@@ -151,4 +151,10 @@ export const findingAt = (atUs: number): Finding => ({
   recordedUs: null,
   title: 'Oven 1 is 1.6 times its line',
   about: 'machine',
+  faultModeId: null,
+  pValue: null,
+  regime: null,
+  sources: [],
+  nearest: [],
+  precedent: null,
 })

@@ -25,6 +25,9 @@ const EMPTY = {
   refusal: null,
   breaker: null,
   notification: null,
+  faultMode: null,
+  failure: null,
+  episodeVerdict: null,
   detail: null,
 } as const
 

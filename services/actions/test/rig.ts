@@ -98,6 +98,12 @@ export const findingOf = (fields: Partial<Finding> = {}): Finding => ({
   recordedUs: null,
   title: 'Vibration of press-1 is 1.6 times its line',
   about: 'machine',
+  faultModeId: null,
+  pValue: null,
+  regime: null,
+  sources: [],
+  nearest: [],
+  precedent: null,
   ...fields,
 })
 

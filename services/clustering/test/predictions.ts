@@ -92,6 +92,9 @@ export const modelFact = (overrides: Partial<Models> = {}): Models => ({
   }),
   effectiveFromUs: 0,
   by: 'p-test',
+  assetClass: '',
+  requestId: null,
+  reason: '',
   atUs: 0,
   ...overrides,
 })

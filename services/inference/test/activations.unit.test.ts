@@ -37,6 +37,9 @@ const registered = (version: number): Models => ({
   card: '{}',
   effectiveFromUs: 0,
   by: 'test',
+  assetClass: '',
+  requestId: null,
+  reason: '',
   atUs: 0,
 })
 const VERSIONS = [1, 2, 3]

@@ -19,6 +19,9 @@ const fact = (type: string, changes: Partial<Models> = {}): Models => ({
   card: '{}',
   effectiveFromUs: 0,
   by: 'test',
+  assetClass: '',
+  requestId: null,
+  reason: '',
   atUs: 0,
   ...changes,
 })

@@ -71,6 +71,9 @@ export const putInForce = async (
     card: '{}',
     effectiveFromUs: 0,
     by: 'test',
+    assetClass: '',
+    requestId: null,
+    reason: '',
     atUs: 0,
     ...changes,
   }

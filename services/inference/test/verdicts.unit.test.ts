@@ -31,6 +31,9 @@ const registered = (changes: Partial<Models> = {}): Models => ({
   card: JSON.stringify(cardOf(trained, { fromUs: 0, toUs: 1, source: 'test' })),
   effectiveFromUs: 0,
   by: 'test',
+  assetClass: '',
+  requestId: null,
+  reason: '',
   atUs: 0,
   ...changes,
 })

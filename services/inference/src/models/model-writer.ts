@@ -65,6 +65,9 @@ export const modelWriter = ({ log, codec, blobs, registry, caughtUp, nowUs }: Mo
         effectiveFromUs: draft.effectiveFromUs,
         by: draft.by,
         atUs: nowUs(),
+        assetClass: '',
+        requestId: null,
+        reason: '',
       }
       const types = [...(same === undefined ? ['ModelRegistered'] : []), ...(toActivate ? ['ModelActivated'] : [])]
       await publish(
