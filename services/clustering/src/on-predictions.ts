@@ -18,6 +18,7 @@ import { contributionsOf } from './finding.ts'
 import { readDoubles } from '@andon/schemas/packed'
 import { featureParts, maskedNames } from '@andon/schemas/feature-names'
 import type { AssetWords, WindowFacts, WindowWords } from './finding.ts'
+import type { Judged, Outcome } from './judged.ts'
 import { judgeLimit, quietLimit } from './limit.ts'
 import type { Card } from './model-cards.ts'
 import { correction, discovery, transitionFinding } from './outputs.ts'
@@ -28,17 +29,7 @@ import { beginSilence, endSilence } from './telemetry-watch.ts'
 /** Share of the score from which a number counts as one that leads an episode. */
 const LEADING_SHARE = 0.1
 
-export type Outcome =
-  | 'judged'
-  | 'learning'
-  | 'machine-off'
-  | 'young'
-  | 'unscored'
-  | 'unmonitored'
-  | 'repeated'
-  | 'revised'
-  | 'out-of-order'
-  | 'no-score'
+export type { Outcome } from './judged.ts'
 
 export interface PredictionsDependencies {
   readonly memory: PartitionMemory
@@ -51,18 +42,45 @@ export interface PredictionsDependencies {
   readonly settled: () => Promise<void>
   readonly countPrediction: (outcome: Outcome) => void
   readonly countFinding: (type: string) => void
+  /** Told every window as it was judged, in order: for whoever streams a recording. */
+  readonly judged?: (judged: Judged) => void
 }
 
-export const onPredictions =
-  (dependencies: PredictionsDependencies): Handler<Predictions> =>
-  async (batch) => {
-    const out = emitter()
+/** Judges windows without a log: what the handler does with a batch, in steps. */
+export interface Judge {
+  /** Before a batch: resolves when everything its judgement needs is at hand. */
+  prepare(inputs: readonly Input<Predictions>[]): Promise<void>
+  judge(input: Input<Predictions>, out: Emitter): Outcome
+  /** After a batch, before anything of it is published: resolves when what it learnt is stored. */
+  stored(): Promise<void>
+}
+
+export const openJudge = (dependencies: PredictionsDependencies): Judge => ({
+  async prepare(inputs) {
     // A verdict may overtake the fact that registered its model: judged without its card, a replay would differ.
     const isUnknown = ({ value }: Input<Predictions>) => value.verdicts.some(({ digest }) => dependencies.cardOf(digest) === undefined)
-    if (batch.inputs.some(isUnknown)) await dependencies.settled()
-    for (const input of batch.inputs) dependencies.countPrediction(new WindowJudgement(dependencies, out, input).run())
+    if (inputs.some(isUnknown)) await dependencies.settled()
+  },
+  judge(input, out) {
+    const judgement = new WindowJudgement(dependencies, out, input)
+    const outcome = judgement.run()
+    dependencies.countPrediction(outcome)
+    dependencies.judged?.(judgement.judged(outcome))
+    return outcome
+  },
+  stored: () => Promise.resolve(),
+})
+
+export const onPredictions = (dependencies: PredictionsDependencies): Handler<Predictions> => {
+  const judge = openJudge(dependencies)
+  return async (batch) => {
+    const out = emitter()
+    await judge.prepare(batch.inputs)
+    for (const input of batch.inputs) judge.judge(input, out)
+    await judge.stored()
     return out
   }
+}
 
 /** One prediction, one window. */
 class WindowJudgement {
@@ -70,6 +88,7 @@ class WindowJudgement {
   private readonly out: Emitter
   private readonly input: Input<Predictions>
   private readonly prediction: Predictions
+  private seen: { readonly facts: WindowFacts; readonly machine: Machine; readonly transition: Transition | undefined } | undefined
 
   constructor(given: PredictionsDependencies, out: Emitter, input: Input<Predictions>) {
     this.given = given
@@ -110,6 +129,36 @@ class WindowJudgement {
     return outcome
   }
 
+  judged(outcome: Outcome): Judged {
+    const { assetId, featureSet, vectorId, windowEndUs } = this.prediction
+    const { seen } = this
+    const verdict = seen?.facts.evidence.verdict
+    const machine = seen?.machine ?? this.given.memory.assets.get(assetId)?.machine
+    const episode = seen?.transition?.episode ?? machine?.episode ?? null
+    return {
+      outcome,
+      assetId,
+      featureSet,
+      vectorId,
+      windowEndUs,
+      ratio: seen?.facts.evidence.ratio ?? null,
+      pValue: null,
+      sources: verdict === undefined ? [] : [{ name: verdict.model, kind: 'model', digest: verdict.digest, ratio: verdict.ratio }],
+      isOpen: machine !== undefined && machine.episode !== null,
+      isOpening: seen?.transition?.kind === 'opened',
+      isClosing: seen?.transition?.kind === 'closed',
+      episodeId: episode?.episodeId ?? null,
+      severity: episode?.severity ?? null,
+      changed: false,
+      isNewRegime: false,
+      clusterId: seen?.facts.cluster?.clusterId ?? null,
+      faultModeId: null,
+      faultMode: null,
+      isNovel: seen?.facts.cluster?.isNovel ?? false,
+      contributions: () => seen?.facts.contributions ?? [],
+    }
+  }
+
   /** The machine's part. A machine that is off or a young window is not judged: nothing opens, and what is open neither grows nor closes. */
   private judgeMachine(state: AssetState, kept: KeptWindow, evidence: Evidence | undefined, values: Float64Array): Outcome {
     const { set, detectorSet, cardOf } = this.given
@@ -123,6 +172,7 @@ class WindowJudgement {
     const standard = standardOf(prediction, cardOf)
     const pattern = assignWindow(state.space, step.machine, prediction, values, evidence.ratio, standard, set, detectorSet)
     const facts = this.factsOf(evidence, values, pattern)
+    this.seen = { facts, machine: step.machine, transition: step.transition }
     if (step.transition !== undefined) this.tell(state, kept, facts, step.transition)
     if (pattern?.isDiscovered === true) this.send(discovery(facts, pattern.cluster))
     return 'judged'
