@@ -9,6 +9,7 @@ import type { DoorParts } from './parts/doors-part.ts'
 import { baselinesPart, eventPathPart, shadowPart } from './parts/event-path-part.ts'
 import { logPart } from './parts/log-part.ts'
 import { modelsPart } from './parts/models-part.ts'
+import { registrarPart } from './parts/registrar-part.ts'
 import type { Surroundings } from './parts/opened.ts'
 import { providersPart } from './parts/runtimes.ts'
 import { executionProvider } from './runtime/providers.ts'
@@ -51,7 +52,7 @@ export const createInferenceService = (config: InferenceConfig, given?: OpenLog)
       models,
       ...(hasEventPath ? [baselinesPart(surroundings)] : []),
       ...(hasDoors ? doors.parts : []),
-      ...(hasEventPath ? [eventPath, shadowPart(surroundings)] : []),
+      ...(hasEventPath ? [eventPath, registrarPart(surroundings), shadowPart(surroundings)] : []),
     ],
   }
 }

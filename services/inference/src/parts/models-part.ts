@@ -6,6 +6,7 @@ import type { Follow, Part } from '@andon/kit'
 import type { Models } from '@andon/schemas'
 import { ModelRegistry } from '../models/model-registry.ts'
 import { modelWriter } from '../models/model-writer.ts'
+import { Registrations } from '../models/registrations.ts'
 import { openCatalogue } from '../serving/catalogue.ts'
 import { openRuntimes } from './runtimes.ts'
 import type { Runtimes } from './runtimes.ts'
@@ -23,6 +24,7 @@ export const modelsPart = (surroundings: Surroundings): Part => {
       const [log, codec] = [opened.log!, opened.codec!]
       const blobs = await openBlobs(config.blobDir)
       const registry = new ModelRegistry()
+      const registrations = new Registrations()
       runtimes = openRuntimes(surroundings, opened.providers!, Math.max(1, config.workers))
       const { open, defaults } = runtimes
       const { modelRepository: path, modelControl: control, repositoryPollMs: pollMs, modelUploads } = config
@@ -47,6 +49,7 @@ export const modelsPart = (surroundings: Surroundings): Part => {
         'models',
         ({ value }) => {
           registry.apply(value)
+          registrations.apply(value)
           active.set(registry.current().length)
           if (value.kind !== 'onnx' || value.type !== 'ModelActivated') return
           if (value.role === 'shadow') tellOfShadows()
@@ -62,9 +65,11 @@ export const modelsPart = (surroundings: Surroundings): Part => {
       const writer = modelWriter({ log, codec, blobs, registry, caughtUp: settled, nowUs: () => Date.now() * 1000 })
       models = {
         registry,
+        registrations,
         catalogue,
         writer,
         settled,
+        hasArtefact: (uri) => blobs.has(uri),
         whenShadowed: (listener) => {
           awaitingShadows.push(listener)
           tellOfShadows()
