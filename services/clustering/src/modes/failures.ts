@@ -78,9 +78,10 @@ export interface ModeFailures {
   readonly failures: number
   readonly censored: number
   readonly pending: number
-  /** Share of trials followed by a failure: posterior mean and lower bound, weighted by age. */
+  /** Share of trials followed by a failure: posterior mean and bounds, weighted by age. */
   readonly rate: number
   readonly rateLow: number
+  readonly rateHigh: number
   /** Share of all watched moments of the class that a failure follows within the horizon. */
   readonly baseRate: number
   readonly lift: number
@@ -89,7 +90,7 @@ export interface ModeFailures {
   /** Adjusted over all modes with a trial. */
   readonly adjustedPValue: number
   readonly hasPrecededFailures: boolean
-  readonly lead: { readonly medianUs: number; readonly leastUs: number; readonly mostUs: number } | null
+  readonly lead: { readonly medianUs: number; readonly leastUs: number; readonly mostUs: number; readonly lowUs: number } | null
   /** What it stands on, oldest first. */
   readonly evidence: readonly Trial[]
 }
@@ -108,6 +109,7 @@ export const correlateFailures = (history: FailureHistory, options: FailureOptio
     const [a, b] = [0.5 + weightHits, 0.5 + weightAll - weightHits] as const
     const rate = a / (a + b)
     const rateLow = betaQuantile(1 - options.confidence, a, b)
+    const rateHigh = betaQuantile(options.confidence, a, b)
     // The chance of so many hits and more when the mode says nothing; with weights, the binomial tail continued between whole numbers.
     const pValue = weightHits > 0 && Number.isFinite(base) ? betaCdf(base, weightHits, weightAll - weightHits + 1) : 1
     const leads = hits.map(({ leadUs }) => leadUs as number).toSorted((x, y) => x - y)
@@ -120,11 +122,15 @@ export const correlateFailures = (history: FailureHistory, options: FailureOptio
       pending: evidence.filter(({ outcome }) => outcome === 'pending').length,
       rate,
       rateLow,
+      rateHigh,
       baseRate: base,
       lift: isBaseKnown ? rate / base : Number.NaN,
       liftLow: isBaseKnown ? rateLow / base : Number.NaN,
       pValue,
-      lead: leads.length === 0 ? null : { medianUs: median(leads), leastUs: leads[0] as number, mostUs: leads.at(-1) as number },
+      lead:
+        leads.length === 0
+          ? null
+          : { medianUs: quantile(leads, 0.5), leastUs: leads[0] as number, mostUs: leads.at(-1) as number, lowUs: quantile(leads, 0.25) },
       evidence,
     }
   })
@@ -226,7 +232,9 @@ const groups = <T>(items: readonly T[], keyOf: (item: T) => string): [string, T[
   return [...of].toSorted(([a], [b]) => (a < b ? -1 : 1))
 }
 
-const median = (sorted: readonly number[]): number => {
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] as number) + (sorted[Math.ceil(middle)] as number)) / 2
+/** Between the neighbours in linear proportion. */
+const quantile = (sorted: readonly number[], q: number): number => {
+  const place = q * (sorted.length - 1)
+  const low = sorted[Math.floor(place)] as number
+  return low + (place - Math.floor(place)) * ((sorted[Math.ceil(place)] as number) - low)
 }

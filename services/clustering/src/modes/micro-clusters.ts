@@ -34,8 +34,9 @@ const HEADER = 8
 const MOST_HALVINGS = 256
 /** Room is made for this share of clusters at once, so that a stream of strangers does not pay for a search with every point. */
 const ROOM = 1 / 16
-/** weight, scatter, opened, last */
-const FACTS = 4
+/** weight, scatter, opened, last, number */
+const FACTS = 5
+const NUMBER = 4
 
 export class MicroClusters {
   readonly options: Required<MicroClusterOptions>
@@ -47,6 +48,7 @@ export class MicroClusters {
   /** Relative to the reference, like all weights. */
   #dropped = 0
   #points = 0
+  #opened = 0
   #newestUs = Number.NEGATIVE_INFINITY
   #weighedUs = Number.NaN
   #weight = 1
@@ -93,7 +95,7 @@ export class MicroClusters {
     if (this.#count === this.options.most) this.#makeRoom(Math.max(1, Math.floor(this.options.most * ROOM)))
     const place = this.#count++
     this.#centres.set(row, place * width)
-    this.#facts.set([weight, 0, timeUs, timeUs], place * FACTS)
+    this.#facts.set([weight, 0, timeUs, timeUs, ++this.#opened], place * FACTS)
     return place
   }
 
@@ -106,6 +108,11 @@ export class MicroClusters {
       place,
       distance: place < 0 ? Number.POSITIVE_INFINITY : Math.sqrt(squaredDistance(this.#centres, place * row.length, row, 0, row.length)),
     }
+  }
+
+  /** The number of a cluster among all that were opened here, and when: what tells it from others as long as nothing is merged in. */
+  opening(place: number): { readonly number: number; readonly openedUs: number } {
+    return { number: this.#facts[place * FACTS + NUMBER] as number, openedUs: this.#facts[place * FACTS + 2] as number }
   }
 
   /** Takes another summary of the same kind in; `mergeAll` says what the result does not depend on. The other stays as it is. */
@@ -130,7 +137,19 @@ export class MicroClusters {
   /** All of it, little-endian: continuing from these bytes gives the same bits as never having stopped. */
   toBytes(): Uint8Array {
     const { width, most, radius, halfLifeUs, faint } = this.options
-    const numbers = [width, most, radius, halfLifeUs, faint, this.#count, this.#reference, this.#dropped, this.#points, this.#newestUs]
+    const numbers = [
+      width,
+      most,
+      radius,
+      halfLifeUs,
+      faint,
+      this.#count,
+      this.#reference,
+      this.#dropped,
+      this.#points,
+      this.#newestUs,
+      this.#opened,
+    ]
     const length = HEADER + 8 * (numbers.length + this.#count * (FACTS + width))
     const bytes = new Uint8Array(length)
     const view = new DataView(bytes.buffer)
@@ -149,7 +168,7 @@ export class MicroClusters {
 
   static fromBytes(bytes: Uint8Array): MicroClusters {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    const header = HEADER + 8 * 10
+    const header = HEADER + 8 * 11
     if (bytes.byteLength < header || view.getUint32(0, true) !== MAGIC) throw new RangeError('these bytes are no micro-clusters')
     const version = view.getUint32(4, true)
     if (version !== VERSION) throw new RangeError(`micro-clusters of version ${version}, expected ${VERSION}`)
@@ -159,7 +178,7 @@ export class MicroClusters {
       return view.getFloat64(at - 8, true)
     }
     const [width, most, radius, halfLifeUs, faint] = [next(), next(), next(), next(), next()] as const
-    const [count, reference, dropped, points, newestUs] = [next(), next(), next(), next(), next()] as const
+    const [count, reference, dropped, points, newestUs, opened] = [next(), next(), next(), next(), next(), next()] as const
     if (!(count >= 0 && count <= most) || bytes.byteLength !== header + 8 * count * (FACTS + width)) {
       throw new RangeError(`${bytes.byteLength} bytes do not hold ${count} micro-clusters of ${width} numbers`)
     }
@@ -169,6 +188,7 @@ export class MicroClusters {
     clusters.#dropped = dropped
     clusters.#points = points
     clusters.#newestUs = newestUs
+    clusters.#opened = opened
     for (let i = 0; i < count * FACTS; i++) clusters.#facts[i] = next()
     for (let i = 0; i < count * width; i++) clusters.#centres[i] = next()
     return clusters
@@ -194,6 +214,7 @@ export class MicroClusters {
     for (const summary of used) {
       const scale = 2 ** (summary.#reference - reference)
       merged.#points += summary.#points
+      merged.#opened = Math.max(merged.#opened, summary.#opened)
       merged.#newestUs = Math.max(merged.#newestUs, summary.#newestUs)
       dropped.push(summary.#dropped * scale)
       for (let i = 0; i < summary.#count; i++) {
@@ -204,7 +225,9 @@ export class MicroClusters {
       }
     }
     for (const weight of dropped.toSorted((a, b) => a - b)) merged.#dropped += weight
-    all.sort((a, b) => firstDifference(a.facts, b.facts) || firstDifference(a.centre, b.centre))
+    all.sort(
+      (a, b) => firstDifference(a.facts, b.facts, NUMBER) || firstDifference(a.centre, b.centre) || firstDifference(a.facts, b.facts),
+    )
     const room = Math.max(most, all.length)
     merged.#centres = new Float64Array(room * width)
     merged.#facts = new Float64Array(room * FACTS)
@@ -227,6 +250,7 @@ export class MicroClusters {
     this.#reference = other.#reference
     this.#dropped = other.#dropped
     this.#points = other.#points
+    this.#opened = other.#opened
     this.#newestUs = other.#newestUs
     this.#weighedUs = Number.NaN
   }
@@ -389,6 +413,7 @@ export class MicroClusters {
     facts[a + 1] = (facts[a + 1] as number) + (facts[b + 1] as number) + before * share * squares
     facts[a + 2] = Math.min(facts[a + 2] as number, facts[b + 2] as number)
     facts[a + 3] = Math.max(facts[a + 3] as number, facts[b + 3] as number)
+    facts[a + NUMBER] = Math.min(facts[a + NUMBER] as number, facts[b + NUMBER] as number)
   }
 
   #move(from: number, to: number): void {
@@ -430,9 +455,9 @@ const squaredDistance = (
   return sum
 }
 
-/** Orders arrays of equal length by their first different number. */
-const firstDifference = (left: Float64Array, right: Float64Array): number => {
-  for (let i = left.length - 1; i >= 0; i--) if (left[i] !== right[i]) return (left[i] as number) - (right[i] as number)
+/** Orders arrays of equal length by their first different number from the end, or from a place, on. */
+const firstDifference = (left: Float64Array, right: Float64Array, end = left.length): number => {
+  for (let i = end - 1; i >= 0; i--) if (left[i] !== right[i]) return (left[i] as number) - (right[i] as number)
   return 0
 }
 
