@@ -9,6 +9,7 @@ import { conformance, conformanceTable } from './conformance.ts'
 import { docs } from './docs.ts'
 import { doors } from './doors.ts'
 import { images } from './images.ts'
+import { model } from './model.ts'
 import { registry } from './registry.ts'
 
 interface Verification {
@@ -25,6 +26,7 @@ const CHECKS: Readonly<Record<string, Verification>> = {
   clients: { run: clients, table: tableOf },
   doors: { run: doors, table: tableOf },
   images: { run: images, table: tableOf },
+  model: { run: model, table: tableOf },
 }
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean', default: false } }, allowPositionals: true })

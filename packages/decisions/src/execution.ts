@@ -7,7 +7,7 @@ import type { State, Step } from './types.ts'
 
 /** A send must start this soon after the high watermark was asked for. */
 export const READ_BACK_FRESH_MS = 500
-/** Relative rate error allowed between two monotonic clocks. */
+/** Relative rate error allowed of a monotonic clock against real time. */
 const CLOCK_DRIFT = 1e-3
 /** Wall and monotonic clock may differ by this much since the intent; more means the machine was suspended or the clock set. */
 const CLOCK_JUMP_MS = 1_000
@@ -92,14 +92,18 @@ export const objectionToSend = (check: SendCheck): string | null => {
   if (!step?.open || step.open.offset !== check.intentOffset) return 'the intent is not live'
   if (isHeld(state, step.line)) return 'a hold is active'
   if (step.revokeAsked) return 'the approval was revoked'
-  if (check.monoSinceIntentMs > check.allowedMs) return 'the command window is over'
+  // at the very end it is over: an approval does not hold at its expiry either
+  if (check.monoSinceIntentMs >= check.allowedMs) return 'the command window is over'
   if (Math.abs(check.wallSinceIntentMs - check.monoSinceIntentMs) > CLOCK_JUMP_MS) return 'the clock jumped since the intent'
   return check.monoSinceReadMs > READ_BACK_FRESH_MS ? 'stale' : null
 }
 
-/** How long after first reading an intent, on the settler's own monotonic clock, its effect must be visible or will never come. */
-export const settleWaitMs = (windowMs: number, maxLatencyMs: number, maxStopMs: number): number =>
-  (windowMs + maxLatencyMs) * (1 + 2 * CLOCK_DRIFT) + maxStopMs
+/**
+ * How long after first reading an intent, on the settler's own monotonic clock, its effect must be visible or will never come.
+ * The sender's clock may run slow while it measures the window, the settler's fast over all that comes after: see ADR 13.
+ */
+export const settleWaitMs = (windowMs: number, maxLatencyMs: number, maxStopMs: number, drift = CLOCK_DRIFT): number =>
+  (windowMs / (1 - drift) + maxStopMs + maxLatencyMs) * (1 + drift)
 
 export type Outcome = 'Executed' | 'RejectedByTarget' | 'ExecutionAbandoned' | 'NotExecuted' | 'NotObserved'
 
