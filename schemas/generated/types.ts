@@ -247,6 +247,34 @@ export interface CommandInput {
   readonly commandHash: string
 }
 
+/** So many distinct people with one role. */
+export interface QuorumRole {
+  /** Role. */
+  readonly role: string
+  /** Distinct people needed. */
+  readonly people: number
+}
+
+/** What a writer of QuorumRole gives; a field left out takes its Avro default. */
+export interface QuorumRoleInput {
+  readonly role: string
+  readonly people: number
+}
+
+/** Who is told when nobody has decided. */
+export interface Rung {
+  /** When. */
+  readonly atUs: number
+  /** Role, or schedule on call. */
+  readonly tell: string
+}
+
+/** What a writer of Rung gives; a field left out takes its Avro default. */
+export interface RungInput {
+  readonly atUs: number
+  readonly tell: string
+}
+
 /** A step an incident's plan proposes. */
 export interface Proposal {
   /** What would be done. */
@@ -267,6 +295,14 @@ export interface Proposal {
   readonly policyDigest: string
   /** Target is a simulator. */
   readonly simulated: boolean
+  /** People who cannot approve: the owner of the model that found it, whoever changed the command. */
+  readonly exclude: readonly string[]
+  /** Roles that have to be among the approvals; one person stands for one role. */
+  readonly quorum: readonly QuorumRole[]
+  /** Approving needs a strong sign-in of its own. */
+  readonly stepUp: boolean
+  /** Escalations after the first, in order. */
+  readonly ladder: readonly Rung[]
 }
 
 /** What a writer of Proposal gives; a field left out takes its Avro default. */
@@ -280,16 +316,28 @@ export interface ProposalInput {
   readonly policy: string
   readonly policyDigest: string
   readonly simulated?: boolean | undefined
+  readonly exclude?: readonly string[] | undefined
+  readonly quorum?: readonly QuorumRoleInput[] | undefined
+  readonly stepUp?: boolean | undefined
+  readonly ladder?: readonly RungInput[] | undefined
 }
 
 /** One person's word on one step. */
 export interface Decision {
-  /** approve, reject or revoke. */
+  /** approve, reject, revoke, withdraw, abstain, delegate, modify or shelve. */
   readonly verdict: string
   /** Reason given. */
   readonly reason: string
   /** Hash of the command the person saw. */
   readonly commandHash: string
+  /** How the person signed in for this word: strong, or nothing said. */
+  readonly strength: string | null
+  /** Delegations: who decides instead. */
+  readonly to: string | null
+  /** Delegations and shelving: until when. */
+  readonly untilUs: number | null
+  /** Modifications: the parameters wanted, JSON. */
+  readonly params: string | null
 }
 
 /** What a writer of Decision gives; a field left out takes its Avro default. */
@@ -297,6 +345,10 @@ export interface DecisionInput {
   readonly verdict: string
   readonly reason?: string | undefined
   readonly commandHash: string
+  readonly strength?: string | null | undefined
+  readonly to?: string | null | undefined
+  readonly untilUs?: number | null | undefined
+  readonly params?: string | null | undefined
 }
 
 /** One attempt to bring a command to its target. */
@@ -581,7 +633,7 @@ export interface EpisodeVerdictInput {
 
 /** One record of topic actions: one fact or request about one incident, asset or line. Requests are appended by anybody (door), facts by the partition's owner alone. */
 export interface Actions {
-  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepExpired, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged. Teaching: FaultModeNameRequested, FailureRecordRequested, VerdictRequested and their facts FaultModeNamed, FailureRecorded, FailureWithdrawn, VerdictRecorded. */
+  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, WithdrawRequested, AbstainRequested, DelegateRequested, ModifyRequested, ShelveRequested, EvidenceChecked, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepWithdrawn, StepSuperseded, StepDelegated, StepExpired, IncidentShelved, IncidentUnshelved, EvidenceVerified, EvidenceDisproved, OutcomeUnknown, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged. Teaching: FaultModeNameRequested, FailureRecordRequested, VerdictRequested and their facts FaultModeNamed, FailureRecorded, FailureWithdrawn, VerdictRecorded. */
   readonly type: string
   /** Logical id: requests by what they ask, facts by what they decide; a repeat carries the same id. */
   readonly id: string
