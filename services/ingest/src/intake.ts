@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { AndonError, Log, Logger } from '@andon/kit'
 import type { Plant } from '@andon/schemas'
-import type { Delivery, Intake } from './adapters/source.ts'
+import type { Delivery, Intake, Receipt } from './adapters/source.ts'
 import type { DeviceRates } from './adapters/device-rates.ts'
 import type { Disk } from './adapters/disk.ts'
 import type { SeenJournal } from './adapters/seen-journal.ts'
@@ -171,23 +171,29 @@ export const wireIntake = async (deps: IntakeDeps): Promise<IntakeWiring> => {
     if (refused !== undefined) throw refused
     return take(delivery)
   }
-  const intake = async (delivery: Delivery) => {
+  const intake = (delivery: Delivery): Promise<Receipt> => {
     const startedMs = clock.monotonicMs()
     const bytes = 'payload' in delivery ? delivery.payload.length : delivery.bytes
     const asked = refusingOne(delivery, bytes)
     const taken = asked === undefined ? take(delivery) : letIn(delivery, asked)
     pressure.enter(bytes)
     inHand++
-    try {
-      return await taken
-    } catch (error) {
-      metrics.refused(delivery.door)
-      throw error
-    } finally {
+    const answer = () => {
       inHand--
       pressure.leave(bytes)
       metrics.acknowledged(delivery.door, (clock.monotonicMs() - startedMs) / 1000)
     }
+    return taken.then(
+      (receipt) => {
+        answer()
+        return receipt
+      },
+      (error: unknown) => {
+        metrics.refused(delivery.door)
+        answer()
+        throw error
+      },
+    )
   }
 
   return {

@@ -1,7 +1,7 @@
 // device reading → telemetry (and telemetry.ingest.quarantine). Checks each reading, gives it its place in a block, and answers
 // when everything the delivery brought is safe. A bad reading never takes a good one with it: its number is withheld from the block.
 //
-// Up to the first await everything happens in one turn, so receive times and places in the lanes have the same order.
+// All but the receipt happens in one turn, so receive times and places in the lanes have the same order.
 
 import { AndonError, uuid8 } from '@andon/kit'
 import type { Correction } from './amendments.ts'
@@ -25,23 +25,33 @@ export interface ReadingDeps extends TakingDeps {
 
 export const onReading = (deps: ReadingDeps): Intake => {
   let leftOutBefore = 0
-  return async (delivery) => {
+  const take = (delivery: Delivery): Promise<Receipt> => {
     const refused = deps.refusing()
     if (refused !== undefined) throw refused
     const taking = new Taking(delivery, deps)
     if (delivery.isOwn === true && 'readings' in delivery) {
       const quarantined = refusalsOf(taking, delivery)
       const isTaken = quarantined.length === 0
-      if (!isTaken || delivery.isTrial === true) return { accepted: isTaken ? delivery.readings.length : 0, duplicates: 0, quarantined }
+      if (!isTaken || delivery.isTrial === true)
+        return Promise.resolve({ accepted: isTaken ? delivery.readings.length : 0, duplicates: 0, quarantined })
     }
     if ('columns' in delivery) for (const columns of delivery.columns) takeColumns(taking, columns, delivery.idempotencyKey)
     else takeReadings(taking, delivery)
-    await taking.safe()
-    const receipt = taking.receipt()
-    const leftOut = deps.blocks.leftOut - leftOutBefore
-    leftOutBefore += leftOut
-    deps.observe(delivery.door, receipt, { rows: taking.rows, historical: taking.historical, leftOut })
-    return receipt
+    return taking.safe().then(() => {
+      const receipt = taking.receipt()
+      const leftOut = deps.blocks.leftOut - leftOutBefore
+      leftOutBefore += leftOut
+      deps.observe(delivery.door, receipt, { rows: taking.rows, historical: taking.historical, leftOut })
+      return receipt
+    })
+  }
+  // One promise per delivery: an async function would make several.
+  return (delivery) => {
+    try {
+      return take(delivery)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 }
 

@@ -38,12 +38,56 @@ export interface OpenBlocksDeps {
   readonly schedule: (afterMs: number, callback: () => void) => void
 }
 
-interface Open extends OpenBlock {
+class Open implements OpenBlock {
+  readonly lane: Lane
   readonly builder: BlockBuilder
-  readonly settle: PromiseWithResolvers<void>
   readonly openedMs: number
+  readonly safe: Promise<void>
   /** Rows at the last look, to tell a burst that has ended. */
-  seenCount: number
+  seenCount = 0
+  #traces: Traces | undefined
+  #resolve: (() => void) | undefined
+  #reject: ((error: unknown) => void) | undefined
+
+  constructor(lane: Lane, builder: BlockBuilder, openedMs: number) {
+    this.lane = lane
+    this.builder = builder
+    this.openedMs = openedMs
+    this.safe = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  /** Made for rows without numbers only. */
+  get traces(): Traces {
+    return (this.#traces ??= new Traces())
+  }
+
+  closed(): ClosedBlock {
+    return { builder: this.builder, identities: this.#traces?.texts() ?? none }
+  }
+
+  kept(): void {
+    this.lane.unsafe--
+    this.#resolve!()
+  }
+
+  failed(error: unknown): void {
+    this.lane.unsafe--
+    this.lane.sampler = undefined // the rows it measured from are not there
+    this.safe.catch(ignore) // every sender of its rows awaits it; none is left unheard
+    this.#reject!(error)
+  }
+}
+
+const none: readonly string[] = []
+const ignore = (): void => undefined
+
+/** Closed blocks that become safe with one promise, and hear of it with one callback. */
+interface Together {
+  readonly safe: Promise<void>
+  readonly blocks: { readonly open: Open; readonly closed: ClosedBlock }[]
 }
 
 /** At so many sources those without an open block are forgotten, or at twice as many as have one. */
@@ -72,6 +116,7 @@ export class OpenBlocks {
   #mostLanes = fewestLanes
   readonly #soon = new Set<Lane>()
   readonly #later = new Set<Lane>()
+  #together: Together | undefined
   /** The lane of the row before: rows of a source mostly follow each other. */
   #last: Lane | undefined
   /** The values of a row of columns that is looked at by itself. */
@@ -192,17 +237,8 @@ export class OpenBlocks {
   #start(lane: Lane, origin: Origin, seq: number, rows = lane.lastRows): Open {
     const openedMs = this.#deps.monotonicMs()
     const gapMs = openedMs - lane.lastRowMs
-    const settle = Promise.withResolvers<void>()
-    settle.promise.catch(() => undefined) // every sender of its rows awaits it; none is left unheard
     const room = Math.min(rows, this.#deps.limits.maxRows)
-    const open = {
-      builder: new BlockBuilder(origin, seq, room),
-      traces: new Traces(),
-      safe: settle.promise,
-      settle,
-      openedMs,
-      seenCount: 0,
-    }
+    const open = new Open(lane, new BlockBuilder(origin, seq, room), openedMs)
     lane.open = open
     this.#open.add(lane)
     const isAwaited = origin.sender.isAwaited && lane.unsafe === 0
@@ -242,22 +278,36 @@ export class OpenBlocks {
     lane.lastRowMs = this.#deps.monotonicMs()
     lane.lastRows = open.builder.count
     lane.unsafe++
-    const closed = { builder: open.builder, identities: open.traces.texts() }
-    const kept = () => {
-      lane.unsafe--
-      open.settle.resolve()
-    }
-    const failed = (error: unknown) => {
-      lane.unsafe--
-      lane.sampler = undefined // the rows it measured from are not there
-      this.#deps.lost(closed)
-      open.settle.reject(error)
-    }
+    const closed = open.closed()
     try {
-      this.#deps.keep(closed).then(kept, failed)
+      const safe = this.#deps.keep(closed)
+      if (this.#together?.safe === safe) this.#together.blocks.push({ open, closed })
+      else this.#keepTogether(safe, open, closed)
     } catch (error) {
-      failed(error)
+      this.#failed(open, closed, error)
     }
+  }
+
+  #keepTogether(safe: Promise<void>, open: Open, closed: ClosedBlock): void {
+    const together: Together = { safe, blocks: [{ open, closed }] }
+    const settled = () => {
+      if (this.#together === together) this.#together = undefined
+      return together.blocks
+    }
+    this.#together = together
+    safe.then(
+      () => {
+        for (const kept of settled()) kept.open.kept()
+      },
+      (error: unknown) => {
+        for (const lost of settled()) this.#failed(lost.open, lost.closed, error)
+      },
+    )
+  }
+
+  #failed(open: Open, closed: ClosedBlock, error: unknown): void {
+    this.#deps.lost(closed)
+    open.failed(error)
   }
 }
 

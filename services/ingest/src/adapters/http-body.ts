@@ -1,7 +1,7 @@
 // The body of a request in one buffer, decompressed. Nothing larger than the limit is ever held, whatever the headers say, and the
 // bytes of all bodies on their way together stay within another.
 
-import type { IncomingMessage } from 'node:http'
+import { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from 'node:zlib'
 import { AndonError, codeOf, messageOf } from '@andon/kit'
@@ -15,6 +15,53 @@ export interface BodyLimits {
 
 /** The sender went away: there is nobody to answer. */
 export class Gone extends Error {}
+
+/** Told of a body as the parser finds it, in the turn in which it does. */
+interface BodySink {
+  chunk(bytes: Buffer): void
+  end(): void
+  /** The sender left before the end. */
+  gone(): void
+}
+
+/**
+ * A request whose body can be handed over without the events and turns of a stream, which cost more than most bodies. Whoever does not
+ * ask for that finds an ordinary stream.
+ */
+export class BodyRequest extends IncomingMessage {
+  #sink: BodySink | undefined
+
+  /** To be called in the turn in which the request comes in, before any of its body does. */
+  handTo(sink: BodySink): void {
+    this.#sink = sink
+  }
+
+  /** What the sink was not told yet goes the way of a stream. */
+  takeBack(): void {
+    this.#sink = undefined
+  }
+
+  /** Node's parser gives all parts of a body to this, and null behind them. */
+  override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+    const sink = this.#sink
+    if (sink === undefined) return super.push(chunk, encoding)
+    if (chunk !== null) {
+      sink.chunk(chunk)
+      return true
+    }
+    this.#sink = undefined
+    const isWanted = super.push(null)
+    sink.end()
+    return isWanted
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    super._destroy(error, callback)
+    sink?.gone()
+  }
+}
 
 type Inflate = (
   body: Buffer,
@@ -33,7 +80,7 @@ const inflateZstd = promisify(zstdDecompress) as unknown as (body: Buffer, optio
 
 export class Bodies {
   readonly #limits: BodyLimits
-  #receivingBytes = 0
+  readonly #all = { bytes: 0 }
 
   constructor(limits: BodyLimits) {
     this.#limits = limits
@@ -56,7 +103,7 @@ export class Bodies {
         status: 400,
       })
     }
-    if (Number(announced) > this.#limits.maxBytes) throw this.#tooLarge(`${announced} bytes`)
+    if (Number(announced) > this.#limits.maxBytes) throw tooLarge(this.#limits, `${announced} bytes`)
     if (encoding !== undefined && encoding !== 'identity' && !Object.hasOwn(inflaters, encoding.toLowerCase())) {
       throw new AndonError(
         'ANDON_INGEST_BAD_CONTENT_ENCODING',
@@ -68,36 +115,16 @@ export class Bodies {
 
   /** The body, decompressed. Rejects with Gone when the sender left before its end. Call `check` first. */
   read(request: IncomingMessage): Promise<Buffer> {
-    const encoding = request.headers['content-encoding']?.toLowerCase()
-    const body = this.#receive(request)
-    return encoding === undefined || encoding === 'identity' ? body : body.then((bytes) => this.#inflate(encoding, bytes))
+    return new Promise((resolve, reject) => this.take(request, resolve, reject))
   }
 
-  #receive(request: IncomingMessage): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = []
-      let bytes = 0
-      let isSettled = false
-      const settle = (error?: Error) => {
-        if (isSettled) return
-        isSettled = true
-        this.#receivingBytes -= bytes
-        if (error !== undefined) reject(error)
-        else if (bytes === 0) reject(noBody())
-        else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes))
-      }
-      request.on('data', (chunk: Buffer) => {
-        if (isSettled) return
-        bytes += chunk.length
-        this.#receivingBytes += chunk.length
-        if (bytes > this.#limits.maxBytes) settle(this.#tooLarge('more'))
-        else if (this.#receivingBytes > this.#limits.maxReceivingBytes) settle(busy())
-        else chunks.push(chunk)
-      })
-      const left = () => void (isSettled || settle(new Gone())) // an error is costly to make
-      request.on('end', () => settle())
-      request.on('close', left)
-    })
+  /** As `read`, with callbacks: a body that is not compressed is there in the turn in which its last byte comes in. */
+  take(request: IncomingMessage, whole: (body: Buffer) => void, failed: (error: unknown) => void): void {
+    if (!(request instanceof BodyRequest)) throw new TypeError('The server makes other requests than BodyRequest')
+    const encoding = request.headers['content-encoding']?.toLowerCase()
+    const isPlain = encoding === undefined || encoding === 'identity'
+    const received = isPlain ? whole : (body: Buffer) => void this.#inflate(encoding, body).then(whole, failed)
+    request.handTo(new Receiving(request, this.#limits, this.#all, received, failed))
   }
 
   async #inflate(encoding: string, body: Buffer): Promise<Buffer> {
@@ -107,20 +134,71 @@ export class Bodies {
       throw badCompression(encoding, `${body.length - engine.bytesWritten} bytes after its end`)
     } catch (error) {
       if (error instanceof AndonError) throw error
-      if (codeOf(error) === 'ERR_BUFFER_TOO_LARGE') throw this.#tooLarge('more once decompressed')
+      if (codeOf(error) === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(this.#limits, 'more once decompressed')
       throw badCompression(encoding, messageOf(error), error)
     }
   }
+}
 
-  #tooLarge(found: string): AndonError {
-    const { maxBytes } = this.#limits
-    return new AndonError(
-      'ANDON_INGEST_TOO_LARGE',
-      `Body: found ${found}, expected at most ${maxBytes} bytes (INGEST_BODY_MAX_BYTES), compressed or not. Send smaller batches, or upload a file.`,
-      { status: 413, fields: { maxBytes } },
-    )
+/** One body on its way. */
+class Receiving implements BodySink {
+  readonly #request: BodyRequest
+  readonly #limits: BodyLimits
+  /** Bytes of all bodies on their way. */
+  readonly #all: { bytes: number }
+  readonly #whole: (body: Buffer) => void
+  readonly #failed: (error: unknown) => void
+  #first: Buffer | undefined
+  #others: Buffer[] | undefined
+  #bytes = 0
+
+  constructor(
+    request: BodyRequest,
+    limits: BodyLimits,
+    all: { bytes: number },
+    whole: (body: Buffer) => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#request = request
+    this.#limits = limits
+    this.#all = all
+    this.#whole = whole
+    this.#failed = failed
+  }
+
+  chunk(bytes: Buffer): void {
+    this.#bytes += bytes.length
+    this.#all.bytes += bytes.length
+    if (this.#bytes > this.#limits.maxBytes) this.#refuse(tooLarge(this.#limits, 'more'))
+    else if (this.#all.bytes > this.#limits.maxReceivingBytes) this.#refuse(busy())
+    else if (this.#first === undefined) this.#first = bytes
+    else (this.#others ??= [this.#first]).push(bytes)
+  }
+
+  end(): void {
+    this.#all.bytes -= this.#bytes
+    if (this.#first === undefined) this.#failed(noBody())
+    else this.#whole(this.#others === undefined ? this.#first : Buffer.concat(this.#others, this.#bytes))
+  }
+
+  gone(): void {
+    this.#all.bytes -= this.#bytes
+    this.#failed(new Gone())
+  }
+
+  #refuse(error: AndonError): void {
+    this.#all.bytes -= this.#bytes
+    this.#request.takeBack()
+    this.#failed(error)
   }
 }
+
+const tooLarge = ({ maxBytes }: BodyLimits, found: string): AndonError =>
+  new AndonError(
+    'ANDON_INGEST_TOO_LARGE',
+    `Body: found ${found}, expected at most ${maxBytes} bytes (INGEST_BODY_MAX_BYTES), compressed or not. Send smaller batches, or upload a file.`,
+    { status: 413, fields: { maxBytes } },
+  )
 
 const noBody = () => new AndonError('ANDON_INGEST_NO_BODY', 'The body is empty; expected readings', { status: 400 })
 

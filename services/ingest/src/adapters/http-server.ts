@@ -9,6 +9,7 @@ import { AndonError, codeOf, listen, messageOf } from '@andon/kit'
 import type { Logger } from '@andon/kit'
 import type { Devices } from '../devices.ts'
 import { answerProblem, rawProblem } from './http-answers.ts'
+import { BodyRequest } from './http-body.ts'
 
 export interface ServerOptions {
   readonly host: string
@@ -46,6 +47,7 @@ export const doorServer = (options: ServerOptions, onRequest: RequestListener, o
     keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: Math.min(1000, options.requestTimeoutMs),
     noDelay: true,
+    IncomingMessage: BodyRequest,
   }
   const server: Server =
     tls === undefined

@@ -26,13 +26,22 @@ export interface TelemetryRoute {
 const allow = 'POST, OPTIONS'
 const keyForm = /^[\u0021-\u007e]{1,255}$/
 
-/** `expectsContinue`: the sender waits for our word before it sends the body. */
-export const takeTelemetry = async (
+/**
+ * `expectsContinue`: the sender waits for our word before it sends the body. To be called in the turn in which the request comes in.
+ * Callbacks, not promises: one reading per request is what many devices send.
+ */
+export const takeTelemetry = (
   { senders, bodies, mapped, intake, refusing, logger }: TelemetryRoute,
   request: IncomingMessage,
   response: ServerResponse,
   expectsContinue: boolean,
-): Promise<void> => {
+): void => {
+  const refuse = (error: unknown): void => {
+    if (error instanceof Gone) return
+    // Back-pressure is the normal course of things: it is counted, not logged.
+    if (problemOf(error).status === 500) logger.error({ err: error }, 'telemetry request failed')
+    answerProblem(request, response, error)
+  }
   try {
     if (request.method !== 'POST') return answerOther(request, response)
     const sender = senders.of(request)
@@ -42,19 +51,30 @@ export const takeTelemetry = async (
     bodies.check(request)
     const decode = mapped.decoderOf(request.url!) ?? decoderOf(request.headers['content-type'])
     const key = idempotencyKeyOf(request)
+    const idempotencyKey = key === undefined ? undefined : `${id} ${key}`
     if (expectsContinue) response.writeContinue()
-    const content = decode(await bodies.read(request), sender)
-    const who = { door: 'http', principal: id, device, idempotencyKey: key === undefined ? undefined : `${id} ${key}` } as const
-    const { bytes } = content
-    const receipt = await intake(
-      'columns' in content ? { ...who, bytes, columns: content.columns } : { ...who, bytes, readings: content.readings },
-    )
-    answerReceipt(response, receipt, content.indexOf)
+    const takeBody = (body: Buffer): void => {
+      try {
+        const content = decode(body, sender)
+        const { bytes, indexOf } = content
+        const delivery =
+          'columns' in content
+            ? ({ door: 'http', principal: id, device, idempotencyKey, bytes, columns: content.columns } as const)
+            : ({ door: 'http', principal: id, device, idempotencyKey, bytes, readings: content.readings } as const)
+        void intake(delivery).then((receipt) => {
+          try {
+            answerReceipt(response, receipt, indexOf)
+          } catch (error) {
+            refuse(error)
+          }
+        }, refuse)
+      } catch (error) {
+        refuse(error)
+      }
+    }
+    bodies.take(request, takeBody, refuse)
   } catch (error) {
-    if (error instanceof Gone) return
-    // Back-pressure is the normal course of things: it is counted, not logged.
-    if (problemOf(error).status === 500) logger.error({ err: error }, 'telemetry request failed')
-    answerProblem(request, response, error)
+    refuse(error)
   }
 }
 

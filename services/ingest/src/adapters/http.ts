@@ -84,7 +84,7 @@ export const httpDoor = (options: HttpDoorOptions): Source & { port(): number } 
         (expectsContinue: boolean): RequestListener =>
         (request, response) => {
           const path = pathOf(request.url ?? '')
-          if (path === telemetryPath) return void takeTelemetry(route, request, response, expectsContinue) // cannot reject
+          if (path === telemetryPath) return takeTelemetry(route, request, response, expectsContinue)
           if (expectsContinue) response.writeContinue()
           return (routes.find(path) ?? app)(request, response)
         }
