@@ -1,14 +1,11 @@
 // A recording from a CSV or Parquet file: columns of numbers over time, and the blocks that ingest would have made of them.
 
-import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { createGunzip } from 'node:zlib'
-import { parse } from 'csv-parse'
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { AndonError, messageOf } from '@andon/kit/errors'
 import { nearest } from '@andon/schemas'
 import type { Block } from '@andon/schemas'
 import { usualStepUs } from './plot.ts'
+import { type Cell, type Table, fault, openTable, valueOf } from './table.ts'
+import { TIME_NAME, timeFormOf } from './times.ts'
 
 export interface RecordedColumn {
   readonly name: string
@@ -41,16 +38,12 @@ export interface ReadingOptions {
 /** Reads the file; a name that ends in .gz is unpacked. Throws ANDON_FEATURES_FILE with what is wrong and where. */
 export const readRecording = async (file: string, options: ReadingOptions = {}): Promise<Recording> => {
   try {
-    const table = file.endsWith('.parquet') ? await readParquetFile(file) : await readCsvFile(file)
-    return recordingOf(file, table, options)
+    return recordingOf(file, await readTable(await openTable(file)), options)
   } catch (error) {
     if (error instanceof AndonError) throw error
     throw fault(`${file}: ${messageOf(error)}`, error)
   }
 }
-
-const fault = (message: string, cause?: unknown): AndonError =>
-  new AndonError('ANDON_FEATURES_FILE', message, { status: 400, ...(cause === undefined ? {} : { cause }) })
 
 /** Numbers, or texts where something else than a number is in a column. */
 interface RawColumn {
@@ -77,81 +70,22 @@ class Growing {
 
 const rawColumn = (name: string): RawColumn => ({ name, numbers: new Growing(), texts: [], hasTexts: false })
 
-const MISSING = new Set(['', 'nan', 'na', 'null', 'none', '-'])
-
-const add = (column: RawColumn, text: string, hasDecimalComma: boolean): void => {
-  const word = text.trim()
-  const value = MISSING.has(word.toLowerCase()) ? Number.NaN : Number(hasDecimalComma ? word.replace(',', '.') : word)
-  if (Number.isNaN(value) && !MISSING.has(word.toLowerCase())) {
-    column.hasTexts = true
-    column.texts[column.numbers.length] = word
-  }
-  column.numbers.push(value)
-}
-
-const readCsvFile = async (file: string): Promise<RawColumn[]> => {
-  const isPacked = file.endsWith('.gz')
-  const head = isPacked ? '' : await firstLine(file)
-  const delimiter = isPacked ? [';', '\t', ','] : [delimiterOf(head)]
-  const source = createReadStream(file)
-  const bytes = isPacked ? source.pipe(createGunzip()) : source
-  source.once('error', (error: Error) => bytes.destroy(error))
-  const rows = bytes.pipe(parse({ bom: true, delimiter, skipEmptyLines: true, relaxColumnCount: true, info: true }))
-  bytes.once('error', (error: Error) => rows.destroy(error))
-  let columns: RawColumn[] | undefined
-  const hasDecimalComma = !delimiter.includes(',')
-  for await (const { record, info } of rows as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
-    if (columns === undefined) {
-      const isHead = record.some((field) => field.trim() !== '' && Number.isNaN(Number(field.replace(',', '.'))))
-      columns = record.map((field, i) => rawColumn(isHead ? field.trim() || `column${i + 1}` : `column${i + 1}`))
-      if (isHead) continue
-    }
-    if (record.length !== columns.length)
-      throw fault(`${file}:${info.lines}: expected ${columns.length} fields as in the first line, found ${record.length}.`)
-    for (let i = 0; i < columns.length; i++) add(columns[i] as RawColumn, record[i] as string, hasDecimalComma)
-  }
-  if (columns === undefined || columns[0]?.numbers.length === 0) throw fault(`${file} has no rows.`)
+/** Reads all chunks of a table into columns. */
+const readTable = async (table: Table): Promise<RawColumn[]> => {
+  const columns = table.names.map(rawColumn)
+  for await (const { rows } of table.chunks())
+    for (const row of rows) for (let i = 0; i < columns.length; i++) add(columns[i] as RawColumn, row[i], table.hasDecimalComma)
+  if (columns[0]?.numbers.length === 0) throw fault(`${table.file} has no rows.`)
   return columns
 }
 
-const firstLine = async (file: string): Promise<string> => {
-  const handle = await open(file)
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(64 * 1024), 0, 64 * 1024, 0)
-    return buffer.toString('utf8', 0, bytesRead).split('\n', 1)[0] ?? ''
-  } finally {
-    await handle.close()
-  }
-}
-
-const delimiterOf = (head: string): string => [';', '\t', ','].toSorted((a, b) => head.split(b).length - head.split(a).length)[0] as string
-
-const readParquetFile = async (path: string): Promise<RawColumn[]> => {
-  const file = await asyncBufferFromFile(path)
-  const metadata = await parquetMetadataAsync(file)
-  const columns = new Map<string, RawColumn>()
-  let rowStart = 0
-  for (const group of metadata.row_groups) {
-    const rowEnd = rowStart + Number(group.num_rows)
-    for (const row of await parquetReadObjects({ file, metadata, rowStart, rowEnd }))
-      for (const [name, value] of Object.entries(row)) {
-        const column = columns.get(name) ?? rawColumn(name)
-        columns.set(name, column)
-        addValue(column, value)
-      }
-    rowStart = rowEnd
-  }
-  if (columns.size === 0) throw fault(`${path} has no rows.`)
-  return [...columns.values()]
-}
-
-const addValue = (column: RawColumn, value: unknown): void => {
-  if (typeof value === 'number' || typeof value === 'bigint') column.numbers.push(Number(value))
-  else if (value instanceof Date) {
+const add = (column: RawColumn, cell: Cell, hasDecimalComma: boolean): void => {
+  const value = valueOf(cell, hasDecimalComma)
+  if (typeof value === 'string') {
     column.hasTexts = true
-    column.texts[column.numbers.length] = value.toISOString()
+    column.texts[column.numbers.length] = value.trim()
     column.numbers.push(Number.NaN)
-  } else add(column, typeof value === 'string' ? value : '', false)
+  } else column.numbers.push(value)
 }
 
 const recordingOf = (file: string, table: readonly RawColumn[], options: ReadingOptions): Recording => {
@@ -176,12 +110,10 @@ const recordingOf = (file: string, table: readonly RawColumn[], options: Reading
 }
 
 /** `Pressure [bar]` and `Pressure (bar)` name their unit. */
-const nameAndUnit = (text: string): { name: string; unit: string } => {
+export const nameAndUnit = (text: string): { name: string; unit: string } => {
   const [, name, unit] = /^(.+?)\s*[[(]([^\])]+)[\])]$/.exec(text) ?? []
   return name === undefined || unit === undefined ? { name: text, unit: '1' } : { name, unit: unit === '°C' ? 'Cel' : unit }
 }
-
-const TIME_NAME = /^(time|timestamp|datetime|date[ _-]?time|date|ts|t|zeit|zeitstempel|epoch)([ _-]?(us|ms|ns|s|utc))?$/i
 
 /** By --time, else by its name, else the first column that holds dates. */
 const timeColumnOf = (file: string, table: readonly RawColumn[], { timeColumn }: ReadingOptions): RawColumn | undefined => {
@@ -193,41 +125,22 @@ const timeColumnOf = (file: string, table: readonly RawColumn[], { timeColumn }:
   }
   return (
     table.find(({ name }) => TIME_NAME.test(name.trim())) ??
-    table.find((column) => column.hasTexts && parseDate(column.texts[0] ?? '') !== undefined)
+    table.find((column) => column.hasTexts && timeFormOf(column.name, [column.texts[0] ?? '']) !== undefined)
   )
-}
-
-/** ISO 8601 with or without a zone (UTC then), with T or a space. */
-const parseDate = (text: string): number | undefined => {
-  const found = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?)? ?(Z|[+-]\d\d:?\d\d)?$/.exec(text)
-  if (found === null) return undefined
-  const [, date, clock = '00:00:00', fraction = '', zone = 'Z'] = found
-  const ms = Date.parse(`${date}T${clock.length === 5 ? `${clock}:00` : clock}${zone}`)
-  return Number.isNaN(ms) ? undefined : ms * 1000 + Math.round(Number(`0.${fraction || '0'}`) * 1e6)
 }
 
 const timesOf = (file: string, { name, numbers, texts, hasTexts }: RawColumn): Float64Array => {
   const times = new Float64Array(numbers.length)
-  const factor = hasTexts ? 1 : microsecondsOf(name, numbers)
+  const cellOf = (row: number): string | number => (hasTexts ? (texts[row] ?? '') : (numbers.values[row] as number))
+  const first = Array.from({ length: Math.min(numbers.length, 1000) }, (_, row) => cellOf(row))
+  const parse = timeFormOf(name, hasTexts ? first : [...first, cellOf(numbers.length - 1)])?.parse
   for (let row = 0; row < numbers.length; row++) {
-    const timeUs = hasTexts ? parseDate(texts[row] ?? '') : Math.round((numbers.values[row] as number) * factor)
+    const timeUs = parse?.(cellOf(row))
     if (timeUs === undefined || !Number.isFinite(timeUs))
       throw fault(`${file}: row ${row + 1}: expected a time in ${name} (2026-11-23T08:00:00Z, or a number), found "${texts[row] ?? ''}".`)
     times[row] = timeUs
   }
   return times
-}
-
-/** By the ending of the name, else by size: a date in ns, us, ms or s; small numbers are seconds. */
-const microsecondsOf = (name: string, { values, length }: Growing): number => {
-  const ending = /(?:us|ms|ns)$/i.exec(name.trim())?.[0].toLowerCase()
-  if (ending === 'us') return 1
-  if (ending === 'ms') return 1000
-  if (ending === 'ns') return 0.001
-  const largest = Math.abs(values[length - 1] as number)
-  if (largest > 1e17) return 0.001
-  if (largest > 1e14) return 1
-  return largest > 1e11 ? 1000 : 1e6
 }
 
 const counted = (file: string, names: readonly string[], rows: number, { sampleRateHz, startUs = 0 }: ReadingOptions): Float64Array => {
