@@ -41,7 +41,7 @@ export {
 } from '../lineage.ts'
 export type { Cause, DedupeEntry } from '../lineage.ts'
 export { DEAD_LETTER_HEADER, deadLetterTopic } from '../dead-letters.ts'
-export { changelogTopic } from '../snapshots.ts'
+export { changelogSpec, changelogTopic } from '../snapshots.ts'
 export { holds, newestRecord } from '../marks.ts'
 export type { Mark } from '../marks.ts'
 export { openKafkaLog } from './kafka/log.ts'
