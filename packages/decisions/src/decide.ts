@@ -5,9 +5,12 @@ import type { Actions } from '@andon/schemas'
 import { approve, reject, revoke } from './approvals.ts'
 import { decideEvidenceRequest, decideEvidenceResult } from './evidence.ts'
 import { fact, refused } from './facts.ts'
+import { decideFailure } from './failures.ts'
+import { decideModeName } from './fault-modes.ts'
 import { decideHold, decideLift } from './holds.ts'
 import { decideCall, decideFinding } from './incidents.ts'
 import type { DecideContext, Facts, State } from './types.ts'
+import { decideVerdict } from './verdicts.ts'
 
 type Rule = (request: Actions, state: State, context: DecideContext) => Facts
 
@@ -40,6 +43,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   EvidenceStored: decideEvidenceResult,
   EvidenceFailed: decideEvidenceResult,
   ConfigApplyRequested: decideDocument,
+  FaultModeNameRequested: decideModeName,
+  FailureRecordRequested: decideFailure,
+  VerdictRequested: decideVerdict,
 }
 
 /** The facts that answer a request. A request that cannot be decided is refused, and the log goes on. */

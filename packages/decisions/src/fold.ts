@@ -3,6 +3,7 @@
 
 import type { Actions } from '@andon/schemas'
 import { foldStep } from './fold-steps.ts'
+import { TEACHING_REQUESTS, emptyTeaching, evolveTeaching } from './teaching.ts'
 import type { Entry, Incident, State, Verdict } from './types.ts'
 
 /** A fact stamped further than this from its append time counts for nobody: a wrong clock never decides. */
@@ -23,6 +24,7 @@ const REQUESTS = new Set([
   'EvidenceStored',
   'EvidenceFailed',
   'ConfigApplyRequested',
+  ...TEACHING_REQUESTS,
 ])
 
 export const isRequest = (record: Actions): boolean => REQUESTS.has(record.type)
@@ -42,6 +44,7 @@ export const emptyState = (): State => ({
   steps: new Map(),
   documents: new Map(),
   breakers: new Map(),
+  teaching: emptyTeaching(),
 })
 
 /** State after all these records. */
@@ -154,7 +157,7 @@ const applyFact = (state: State, record: Actions, offset: number): Verdict => {
     case 'StepCompleted':
       return 'counted'
     default:
-      return foldStep(state, record, offset)
+      return evolveTeaching(state.teaching, record) ?? foldStep(state, record, offset)
   }
 }
 

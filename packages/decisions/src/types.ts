@@ -3,6 +3,7 @@
 
 import type { Actions, BreakerState, Evidence, Finding, Proposal } from '@andon/schemas'
 import type { CommandDefinition } from '@andon/schemas/documents/commands'
+import type { TeachingPlant, TeachingState } from './teaching.ts'
 
 /** A record of `actions` where the log put it. */
 export interface Entry {
@@ -153,6 +154,8 @@ export interface State {
   readonly steps: Map<string, Step>
   readonly documents: Map<string, AcceptedDocument>
   readonly breakers: Map<string, BreakerState>
+  /** What people said of fault modes, failures and episodes. */
+  readonly teaching: TeachingState
 }
 
 /** What the kernel needs to know about a command of the catalogue. */
@@ -191,6 +194,8 @@ export interface DecideContext {
   readonly commands: ReadonlyMap<string, CommandRule>
   /** Steps for a finding or a call; null when no policy is known. */
   readonly plan: Plan | null
+  /** Assets and classes of the plant; without it they are not checked. Only asked for what people teach. */
+  readonly plant?: TeachingPlant | undefined
   /** Why a document may not be published; null when it may. Only asked for ConfigApplyRequested. */
   readonly documentProblem?:
     | ((document: { readonly name: string; readonly kind: string; readonly body: string }) => string | null)

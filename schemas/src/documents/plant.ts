@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { readDocument } from './read.ts'
 import type { Fault, ReadOptions } from './read.ts'
+import { equipmentClasses } from '../iso-14224.ts'
 
 /** Lower-case words joined by hyphens. */
 export const idShape = z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id of lower-case letters, digits and hyphens')
@@ -103,6 +104,8 @@ const plantShape = z.strictObject({
       featureSet: z.string().regex(/^features\//, 'a name that starts with features/'),
       /** What decides about stops: its data still gets in when ingest is nearly full, and goes out first. */
       control: z.boolean().optional(),
+      /** Equipment class of ISO 14224: says which failure modes its assets can show. */
+      equipmentClass: z.enum(Object.keys(equipmentClasses)).optional(),
     }),
   ),
   assets: z.array(
