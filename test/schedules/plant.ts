@@ -10,6 +10,7 @@ import type { Config, Features, Models, Predictions } from '@andon/schemas'
 import { packDoubles, readDoubles } from '@andon/schemas/packed'
 import { keyedState, newMemory } from '../../services/clustering/src/asset-state.ts'
 import type { KeptWindow } from '../../services/clustering/src/asset-state.ts'
+import { openArtefacts } from '../../services/clustering/src/detector-artefacts.ts'
 import { defaultDetectorSet, detectorSetDigest } from '../../services/clustering/src/detector-set.ts'
 import { assetWords } from '../../services/clustering/src/finding.ts'
 import { ModelCards } from '../../services/clustering/src/model-cards.ts'
@@ -131,6 +132,7 @@ export class Plant {
         set,
         detectorSet: detectorSetDigest(set),
         cardOf: (digest) => cards.of(digest),
+        artefacts: openArtefacts(),
         wordsOf: (assetId) => assetWords(undefined, assetId),
         settled: async () => {},
         countPrediction: (outcome) => void this.outcomes.push(outcome),

@@ -2,6 +2,8 @@
 // clusters and closed episodes are capped.
 
 import type { KeyedState, Order } from '@andon/kit'
+import { AssetDetector } from './asset-detector.ts'
+import type { SavedDetector } from './asset-detector.ts'
 import { quietMachine } from './episode.ts'
 import type { Episode, Machine, TransitionKind } from './episode.ts'
 import { emptySpace } from './micro-clusters.ts'
@@ -20,7 +22,7 @@ export interface KeptWindow {
   vectorId: string
   order: Order
   /** What was published because of it. */
-  told: { readonly kind: TransitionKind; readonly severity: number; readonly episode: Episode } | null
+  told: { readonly kind: TransitionKind; readonly severity: number; readonly episode: Episode; readonly byDetector: boolean } | null
 }
 
 export interface ClosedEpisode {
@@ -34,6 +36,10 @@ export interface AssetState {
   before: Machine
   /** Numbers that led what was told of the open episode. */
   led: string[]
+  /** By feature set. */
+  detectors: Record<string, AssetDetector>
+  /** Artefact by which an unknown regime was told last. */
+  regimeTold: string | null
   space: ClusterSpace
   /** Ascending by end; the last is the newest judged. */
   windows: KeptWindow[]
@@ -55,6 +61,8 @@ export const newAssetState = (): AssetState => ({
   machine: quietMachine,
   before: quietMachine,
   led: [],
+  detectors: {},
+  regimeTold: null,
   space: emptySpace(),
   windows: [],
   sensors: {},
@@ -85,8 +93,35 @@ export const beginEpoch = (state: AssetState, epochUs: number | null): void => {
   if (epochUs === null || (state.epochUs !== null && epochUs <= state.epochUs)) return
   state.epochUs = epochUs
   state.space = emptySpace()
-  state.machine = { ...state.machine, above: 0, settling: 0, smoothed: state.machine.episode === null ? null : state.machine.smoothed }
+  state.detectors = {}
+  state.machine = { ...state.machine, above: 0, settling: 0, smoothed: state.machine.level === null ? null : state.machine.smoothed }
   forgetCounts(state.sensors)
+}
+
+/** Feature sets of an asset whose detectors are kept. */
+const DETECTORS_KEPT = 4
+
+/** The detector for a window, a new one where the feature set or the baseline's epoch is another. */
+export const detectorOf = (state: AssetState, featureSet: string, featureSetDigest: string): AssetDetector => {
+  const known = state.detectors[featureSet]
+  if (known?.featureSetDigest === featureSetDigest && known.epochUs === state.epochUs) return known
+  const created = new AssetDetector(featureSetDigest, state.epochUs)
+  state.detectors[featureSet] = created
+  const kept = Object.entries(state.detectors)
+  if (kept.length > DETECTORS_KEPT) {
+    // A feature set that no window comes of any more.
+    const [oldest] = kept
+      .filter(([name]) => name !== featureSet)
+      .toSorted(([a, one], [b, other]) => (one.newestUs ?? 0) - (other.newestUs ?? 0) || (a < b ? -1 : 1))
+    if (oldest !== undefined) delete state.detectors[oldest[0]]
+  }
+  return created
+}
+
+/** A detector of the asset is in an episode of its own. */
+export const isDetectorOpen = ({ detectors }: AssetState): boolean => {
+  for (const name in detectors) if ((detectors[name] as AssetDetector).isOpen) return true
+  return false
 }
 
 /** All memory of one partition. */
@@ -107,8 +142,8 @@ export const assetOf = (memory: PartitionMemory, assetId: string): AssetState =>
   return created
 }
 
-/** 2: windows are known by their end; version 1 knew them by their start. The kit reads no other version: it builds the state again. */
-const VERSION = 2
+/** 3: assets have detectors. 2: windows are known by their end. The kit reads no other version: it builds the state again. */
+const VERSION = 3
 
 export const keyedState = (memory: PartitionMemory): KeyedState => ({
   version: VERSION,
@@ -119,7 +154,11 @@ export const keyedState = (memory: PartitionMemory): KeyedState => ({
   },
   restore(key, state, version) {
     if (version !== VERSION) throw new RangeError(`clustering state of ${key} has version ${version}, expected ${VERSION}`)
-    memory.assets.set(key, JSON.parse(Buffer.from(state).toString('utf8')) as AssetState)
+    const saved = JSON.parse(Buffer.from(state).toString('utf8')) as AssetState & { readonly detectors: Record<string, SavedDetector> }
+    const detectors = Object.entries(saved.detectors).map(
+      ([featureSet, detector]) => [featureSet, AssetDetector.restored(detector)] as const,
+    )
+    memory.assets.set(key, { ...saved, detectors: Object.fromEntries(detectors) })
   },
   describe: (key) => memory.assets.get(key),
 })

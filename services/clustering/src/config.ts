@@ -1,6 +1,6 @@
 // Environment variables → typed settings of the clustering service, and the detector set they make.
 
-import { env, portDefault, readConfig, sharedSettings } from '@andon/kit'
+import { AndonError, env, portDefault, readConfig, sharedSettings } from '@andon/kit'
 import type { Environment } from '@andon/kit'
 import { defaultDetectorSet } from './detector-set.ts'
 import type { DetectorSet } from './detector-set.ts'
@@ -8,12 +8,19 @@ import type { DetectorSet } from './detector-set.ts'
 export type ClusteringConfig = ReturnType<typeof loadConfig>
 
 const defaults = defaultDetectorSet
+/** Fewer rows no detector takes; more no snapshot carries. */
+const LEARNING_WINDOWS = { least: 100, most: 10_000 }
 
 export const loadConfig = (source: Environment) =>
   readConfig(source, {
     ...sharedSettings,
     adminPort: env.port('CLUSTERING_ADMIN_PORT', 'Port of /livez /readyz /metrics /version', portDefault('clustering', 'admin')),
     httpPort: env.port('CLUSTERING_HTTP_PORT', 'Port of the read door', portDefault('clustering', 'http')),
+    learningWindows: env.integer(
+      'CLUSTERING_LEARNING_WINDOWS',
+      "Healthy windows an asset's own detector learns from",
+      defaults.detector.learningWindows,
+    ),
     hysteresisOn: env.integer('CLUSTERING_HYSTERESIS_ON', 'Consecutive windows above the line that open an episode', defaults.episode.on),
     hysteresisOff: env.integer('CLUSTERING_HYSTERESIS_OFF', 'Consecutive quiet windows that close an episode', defaults.episode.off),
     ewmaAlpha: env.number('CLUSTERING_EWMA_ALPHA', 'Weight of the newest ratio in the running one, 1 = no smoothing', defaults.ewmaAlpha),
@@ -28,10 +35,18 @@ export const loadConfig = (source: Environment) =>
 
 /** The detector set in force: the measured one with what the settings say. */
 export const detectorSetOf = (
-  config: Pick<ClusteringConfig, 'hysteresisOn' | 'hysteresisOff' | 'ewmaAlpha' | 'stuckWindows'>,
+  config: Pick<ClusteringConfig, 'learningWindows' | 'hysteresisOn' | 'hysteresisOff' | 'ewmaAlpha' | 'stuckWindows'>,
 ): DetectorSet => ({
   ...defaults,
+  detector: { ...defaults.detector, learningWindows: learningWindowsOf(config) },
   ewmaAlpha: config.ewmaAlpha,
   episode: { ...defaults.episode, on: config.hysteresisOn, off: config.hysteresisOff },
   stuckWindows: config.stuckWindows,
 })
+
+const learningWindowsOf = ({ learningWindows }: Pick<ClusteringConfig, 'learningWindows'>): number => {
+  const { least, most } = LEARNING_WINDOWS
+  if (learningWindows >= least && learningWindows <= most) return learningWindows
+  const expected = `CLUSTERING_LEARNING_WINDOWS: expected ${least} to ${most} windows, found ${learningWindows}. Correct it and start again.`
+  throw new AndonError('ANDON_SETTING_INVALID', expected)
+}

@@ -2,9 +2,26 @@
 // known pattern. Its digest is part of every id, so findings of different settings never mix.
 
 import { canonicalJson, sha256Hex } from '@andon/kit'
+import { multivariateDefaults, univariateDefaults } from './detectors/constants.ts'
+import type { MultivariateConstants, UnivariateConstants } from './detectors/constants.ts'
 
 export interface DetectorSet {
-  readonly version: 1
+  readonly version: 2
+  /** The asset's own detector, learned in the stream. */
+  readonly detector: {
+    /** Healthy windows it learns from. */
+    readonly learningWindows: number
+    /** Numbers of a window it looks at, at most. */
+    readonly mostColumns: number
+    /** Windows to learn from per number. */
+    readonly windowsPerColumn: number
+    /** Windows after which those numbers are chosen, where there are more. */
+    readonly chooseAfter: number
+    /** Numbers of all windows it learns from together: what a snapshot can carry. */
+    readonly mostNumbers: number
+    readonly multivariate: MultivariateConstants
+    readonly univariate: UnivariateConstants
+  }
   /** Weight of the newest ratio in the running one; 1 = no smoothing. */
   readonly ewmaAlpha: number
   readonly episode: {
@@ -50,7 +67,16 @@ export interface DetectorSet {
 
 /** Measured on public recordings (episodes), see the constants' docs for what each decides. */
 export const defaultDetectorSet: DetectorSet = {
-  version: 1,
+  version: 2,
+  detector: {
+    learningWindows: 400,
+    mostColumns: 64,
+    windowsPerColumn: 5,
+    chooseAfter: 64,
+    mostNumbers: 80_000,
+    multivariate: multivariateDefaults,
+    univariate: univariateDefaults,
+  },
   ewmaAlpha: 1,
   episode: { on: 3, off: 10, closeBelow: 0.7, armAfter: 30, goneBelow: 0.1, levelWindows: 90, settle: 20 },
   severity: { one: 36, two: 4 },

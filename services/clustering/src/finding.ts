@@ -36,17 +36,21 @@ export const assetWords = (plant: Plant | undefined, assetId: string): AssetWord
   }
 }
 
-/** The largest contributions of a verdict, largest first. */
+/** What a model says each number adds to its score. */
+export const sharesOf = (verdict: Verdict): { readonly name: string; readonly share: number }[] => {
+  const shares = readDoubles(verdict.contributions)
+  return verdict.contributionNames.map((name, i) => ({ name, share: shares[i] ?? 0 }))
+}
+
+/** The largest contributions, largest first. */
 export const contributionsOf = (
-  verdict: Verdict,
+  shares: readonly { readonly name: string; readonly share: number }[],
   names: readonly string[],
   values: ArrayLike<number>,
   card: Card | undefined,
   asset: AssetWords,
 ): ContributionInput[] => {
-  const shares = readDoubles(verdict.contributions)
-  return verdict.contributionNames
-    .map((name, i) => ({ name, share: shares[i] ?? 0 }))
+  return shares
     .filter(({ share }) => Number.isFinite(share) && share > 0)
     .toSorted((a, b) => b.share - a.share || (a.name < b.name ? -1 : 1))
     .slice(0, CONTRIBUTIONS_TOLD)
@@ -99,10 +103,10 @@ export const findingBase = ({ assetId, prediction, evidence, detectorSet }: Wind
   atUs: prediction.windowEndUs,
   vectorId: prediction.vectorId,
   predictionId: prediction.predictionId,
-  model: evidence?.verdict.model ?? '',
-  modelVersion: evidence?.verdict.version ?? 0,
-  modelDigest: evidence?.verdict.digest ?? '',
-  modelRole: evidence?.verdict.role ?? '',
+  model: evidence?.verdict?.model ?? '',
+  modelVersion: evidence?.verdict?.version ?? 0,
+  modelDigest: evidence?.verdict?.digest ?? '',
+  modelRole: evidence?.verdict?.role ?? '',
   detectorSet,
   clusterId: null,
   clusterIsNovel: false,
@@ -110,6 +114,9 @@ export const findingBase = ({ assetId, prediction, evidence, detectorSet }: Wind
   doubts: evidence?.doubts ?? [],
   historical: prediction.historical,
   recordedUs: prediction.recordedStartUs,
+  regime: prediction.regime,
+  pValue: evidence?.detector?.pValue ?? null,
+  sources: [...(evidence?.sources ?? [])],
 })
 
 /** Name, then the signal that stands out most, and how far. Ratios are of squared distances; people are told distances. */

@@ -4,24 +4,27 @@
 
 import { compareOrders, emitter, episodeId } from '@andon/kit'
 import type { Emitter, Handler, Input, Order, Output } from '@andon/kit'
-import type { AnomaliesInput, Predictions } from '@andon/schemas'
-import { assetOf, beginEpoch, keepClosed, keepWindow } from './asset-state.ts'
+import type { AnomaliesInput, ContributionInput, Predictions } from '@andon/schemas'
+import type { DetectorSays } from './asset-detector.ts'
+import { assetOf, beginEpoch, detectorOf, isDetectorOpen, keepClosed, keepWindow } from './asset-state.ts'
 import type { AssetState, KeptWindow, PartitionMemory } from './asset-state.ts'
 import { combine } from './combine.ts'
 import type { Evidence } from './combine.ts'
+import type { DetectorArtefacts } from './detector-artefacts.ts'
 import type { DetectorSet } from './detector-set.ts'
 import { judge, severityOf } from './episode.ts'
 import type { Machine, Step, Transition } from './episode.ts'
 import { assignWindow, standardOf } from './fault-modes.ts'
 import type { Pattern } from './fault-modes.ts'
-import { contributionsOf } from './finding.ts'
+import { contributionsOf, sharesOf } from './finding.ts'
 import { readDoubles } from '@andon/schemas/packed'
 import { featureParts, maskedNames } from '@andon/schemas/feature-names'
 import type { AssetWords, WindowFacts, WindowWords } from './finding.ts'
-import type { Judged, Outcome } from './judged.ts'
+import type { FittedAsset } from './fitted-asset.ts'
+import type { Judged, LearntPrefix, Outcome } from './judged.ts'
 import { judgeLimit, quietLimit } from './limit.ts'
 import type { Card } from './model-cards.ts'
-import { correction, discovery, transitionFinding } from './outputs.ts'
+import { correction, discovery, regimeFinding, registrationRequest, transitionFinding } from './outputs.ts'
 import { watchSensors } from './sensor-fault.ts'
 import { limitFinding, sensorFinding, telemetryFinding, velocityOf } from './state-findings.ts'
 import { beginSilence, endSilence } from './telemetry-watch.ts'
@@ -37,11 +40,16 @@ export interface PredictionsDependencies {
   /** Digest of the set. */
   readonly detectorSet: string
   readonly cardOf: (digest: string) => Card | undefined
+  /** Fitted detectors; without a store of blobs they live in memory alone. */
+  readonly artefacts: DetectorArtefacts
+  /** What the drift watch learns from the windows a detector learns from; goes into its artefact. */
+  readonly fitDrift?: (prefix: LearntPrefix) => unknown
   readonly wordsOf: (assetId: string, timeUs: number) => AssetWords
   /** Resolves when every fact about models that is on the log by now has been read. */
   readonly settled: () => Promise<void>
   readonly countPrediction: (outcome: Outcome) => void
   readonly countFinding: (type: string) => void
+  readonly countDetector?: (kind: FittedAsset['detector']['kind']) => void
   /** Told every window as it was judged, in order: for whoever streams a recording. */
   readonly judged?: (judged: Judged) => void
 }
@@ -57,6 +65,16 @@ export interface Judge {
 
 export const openJudge = (dependencies: PredictionsDependencies): Judge => ({
   async prepare(inputs) {
+    const { memory, artefacts } = dependencies
+    const missing = new Set<string>()
+    for (const { value } of inputs) {
+      const detectors = memory.assets.get(value.assetId)?.detectors
+      for (const featureSet in detectors) {
+        const digest = detectors[featureSet]?.digest
+        if (digest !== undefined && artefacts.of(digest) === undefined) missing.add(digest)
+      }
+    }
+    for (const digest of missing) await artefacts.load(digest)
     // A verdict may overtake the fact that registered its model: judged without its card, a replay would differ.
     const isUnknown = ({ value }: Input<Predictions>) => value.verdicts.some(({ digest }) => dependencies.cardOf(digest) === undefined)
     if (inputs.some(isUnknown)) await dependencies.settled()
@@ -68,7 +86,7 @@ export const openJudge = (dependencies: PredictionsDependencies): Judge => ({
     dependencies.judged?.(judgement.judged(outcome))
     return outcome
   },
-  stored: () => Promise.resolve(),
+  stored: () => dependencies.artefacts.stored(),
 })
 
 export const onPredictions = (dependencies: PredictionsDependencies): Handler<Predictions> => {
@@ -122,17 +140,31 @@ class WindowJudgement {
     if (newest !== undefined && newest.windowEndUs > windowEndUs) return 'out-of-order'
     beginEpoch(state, prediction.baselineEpochUs)
     state.before = state.machine
-    const evidence = this.evidence()
     const values = readDoubles(prediction.values)
-    const outcome = this.judgeMachine(state, kept, evidence, values)
+    const idle = this.unjudged()
+    const evidence = this.evidence(idle === undefined ? this.detect(state, state.machine, values) : undefined)
+    const outcome = idle ?? this.judgeMachine(state, kept, evidence, values)
     this.watch(state, evidence, values)
     return outcome
+  }
+
+  /** The window before the asset's own detector; `before` is the machine before it. What models hold for abnormal is not learnt from. */
+  private detect(state: AssetState, before: Machine, values: Float64Array): DetectorSays | undefined {
+    const { assetId, featureSet, featureSetDigest, names, health, regime, windowEndUs } = this.prediction
+    const { set, artefacts, fitDrift } = this.given
+    const detector = detectorOf(state, featureSet, featureSetDigest)
+    const seen = { names, values: believed(values, names, health), regime, windowEndUs, isHealthy: before.level === null }
+    const learnt = (digest: string, fitted: FittedAsset): void => {
+      this.given.countDetector?.(fitted.detector.kind)
+      this.out.emit(this.input, registrationRequest(digest, fitted))
+    }
+    return detector.take(seen, { assetId, featureSet, set: set.detector, artefacts, fitDrift, learnt })
   }
 
   judged(outcome: Outcome): Judged {
     const { assetId, featureSet, vectorId, windowEndUs } = this.prediction
     const { seen } = this
-    const verdict = seen?.facts.evidence.verdict
+    const evidence = seen?.facts.evidence
     const machine = seen?.machine ?? this.given.memory.assets.get(assetId)?.machine
     const episode = seen?.transition?.episode ?? machine?.episode ?? null
     return {
@@ -141,16 +173,16 @@ class WindowJudgement {
       featureSet,
       vectorId,
       windowEndUs,
-      ratio: seen?.facts.evidence.ratio ?? null,
-      pValue: null,
-      sources: verdict === undefined ? [] : [{ name: verdict.model, kind: 'model', digest: verdict.digest, ratio: verdict.ratio }],
+      ratio: evidence?.ratio ?? null,
+      pValue: evidence?.detector?.pValue ?? null,
+      sources: evidence?.sources ?? [],
       isOpen: machine !== undefined && machine.episode !== null,
       isOpening: seen?.transition?.kind === 'opened',
       isClosing: seen?.transition?.kind === 'closed',
       episodeId: episode?.episodeId ?? null,
       severity: episode?.severity ?? null,
-      changed: false,
-      isNewRegime: false,
+      changed: evidence?.detector?.changed ?? false,
+      isNewRegime: evidence?.detector?.isNewRegime ?? false,
       clusterId: seen?.facts.cluster?.clusterId ?? null,
       faultModeId: null,
       faultMode: null,
@@ -163,11 +195,12 @@ class WindowJudgement {
   private judgeMachine(state: AssetState, kept: KeptWindow, evidence: Evidence | undefined, values: Float64Array): Outcome {
     const { set, detectorSet, cardOf } = this.given
     const { prediction } = this
-    const idle = this.unjudged()
-    if (idle !== undefined) return idle
-    if (evidence === undefined) return 'no-score'
-
-    const step = this.step(state.machine, state.led, evidence)
+    if (evidence === undefined) {
+      if (isHeld(state)) return this.outcomeWithoutEvidence()
+      // Its detector went with the epoch that a service ended, and no model has a say.
+      evidence = nothingHeard
+    }
+    const step = this.step(state, state.machine, evidence)
     state.machine = step.machine
     const standard = standardOf(prediction, cardOf)
     const pattern = assignWindow(state.space, step.machine, prediction, values, evidence.ratio, standard, set, detectorSet)
@@ -175,15 +208,28 @@ class WindowJudgement {
     this.seen = { facts, machine: step.machine, transition: step.transition }
     if (step.transition !== undefined) this.tell(state, kept, facts, step.transition)
     if (pattern?.isDiscovered === true) this.send(discovery(facts, pattern.cluster))
+    this.tellRegime(state, facts)
     return 'judged'
   }
 
   private unjudged(): Outcome | undefined {
     const { machineOff, type } = this.prediction
     if (machineOff) return 'machine-off'
-    if (type === 'verdicts') return undefined
-    if (type === 'unscored') return 'unscored' // neither normal nor abnormal: nothing opens, nothing closes
-    return type === 'young' ? 'young' : 'learning'
+    return type === 'young' ? 'young' : undefined
+  }
+
+  /** Neither normal nor abnormal: nothing opens, nothing closes. */
+  private outcomeWithoutEvidence(): Outcome {
+    const { type } = this.prediction
+    if (type === 'verdicts') return 'no-score'
+    return type === 'unscored' ? 'unscored' : 'learning'
+  }
+
+  private tellRegime(state: AssetState, facts: WindowFacts): void {
+    const { detector } = facts.evidence
+    if (detector?.isNewRegime !== true || state.regimeTold === detector.digest) return
+    state.regimeTold = detector.digest
+    this.send(regimeFinding(facts, detector.digest))
   }
 
   /** Beside the machine: sensors and absolute limits, whether a model is there or not. */
@@ -191,7 +237,7 @@ class WindowJudgement {
     const { set, cardOf } = this.given
     const { names, health, machineOff, vectorId, windowEndUs: atUs } = this.prediction
     const words = this.words(evidence)
-    const card = evidence && cardOf(evidence.verdict.digest)
+    const card = this.normalOf(evidence)
     // A sensor is flagged for as long as an episode takes to open, and well for as long.
     const { on, off } = set.episode
     const rules = { stuckWindows: set.stuckWindows, flaggedWindows: on, clearWindows: on }
@@ -226,13 +272,22 @@ class WindowJudgement {
     if (silence !== undefined) this.send(telemetryFinding(this.words(undefined), 'closed', silence, false))
   }
 
-  private evidence(): Evidence | undefined {
+  private evidence(detector?: DetectorSays): Evidence | undefined {
     const { prediction } = this
     const { baselineEpochUs } = prediction
-    return combine(prediction, (digest) => {
+    const isStale = (digest: string): boolean => {
       const learntUntilUs = this.given.cardOf(digest)?.learntUntilUs ?? null
       return baselineEpochUs !== null && learntUntilUs !== null && learntUntilUs < baselineEpochUs
-    })
+    }
+    return combine(prediction, isStale, detector)
+  }
+
+  /** Normal as the source that leads learnt it. */
+  private normalOf(evidence: Evidence | undefined): Card | undefined {
+    if (evidence === undefined) return undefined
+    const { detector, verdict, isLedByDetector } = evidence
+    if (detector !== undefined && (isLedByDetector || verdict === undefined)) return this.given.artefacts.cardOf(detector.digest)
+    return verdict && this.given.cardOf(verdict.digest)
   }
 
   private words(evidence: Evidence | undefined): WindowWords {
@@ -245,10 +300,12 @@ class WindowJudgement {
   private revise(state: AssetState, kept: KeptWindow): Outcome {
     const idle = this.unjudged()
     if (idle !== undefined) return idle
-    const evidence = this.evidence()
-    if (evidence === undefined) return 'no-score'
-    const facts = this.factsOf(evidence, readDoubles(this.prediction.values), undefined)
-    if (state.windows.at(-1) === kept) this.reviseNewest(state, kept, facts)
+    const values = readDoubles(this.prediction.values)
+    const isNewest = state.windows.at(-1) === kept
+    const evidence = this.evidence(isNewest ? this.detect(state, state.before, values) : undefined)
+    if (evidence === undefined) return this.outcomeWithoutEvidence()
+    const facts = this.factsOf(evidence, values, undefined)
+    if (isNewest) this.reviseNewest(state, kept, facts)
     else this.reviseOlder(kept, facts)
     return 'revised'
   }
@@ -256,9 +313,11 @@ class WindowJudgement {
   private reviseNewest(state: AssetState, kept: KeptWindow, facts: WindowFacts): void {
     const { told } = kept
     const { ratio } = facts.evidence
-    const step = sameEpisode(this.step(state.before, state.led, facts.evidence), told)
+    const step = sameEpisode(this.step(state, state.before, facts.evidence), told)
     const { transition, machine } = step
     state.machine = machine
+    this.seen = { facts, machine, transition }
+    this.tellRegime(state, facts)
     const isSame = told !== null && transition?.kind === told.kind && transition.episode.severity === told.severity
     if (isSame) return
     if (told !== null) {
@@ -270,14 +329,15 @@ class WindowJudgement {
       kept.told = null
     }
     if (transition === undefined) return
-    if (told?.kind === transition.kind) kept.told = toldOf(transition)
+    if (told?.kind === transition.kind) kept.told = toldOf(transition, facts)
     else this.tell(state, kept, facts, transition)
   }
 
   /** Windows after it were judged already: the machine stays, what was told because of this window is set right. */
   private reviseOlder(kept: KeptWindow, facts: WindowFacts): void {
     const { told } = kept
-    if (told === null) return
+    // A detector judges what many windows say together: a model's word on one of them does not set that right.
+    if (told === null || told.byDetector) return
     const { ratio } = facts.evidence
     const { set } = this.given
     const severity = ratio > 1 ? severityOf(ratio, set) : null
@@ -287,29 +347,39 @@ class WindowJudgement {
     kept.told = severity === null ? null : { ...told, severity }
   }
 
-  private step(machine: Machine, led: readonly string[], evidence: Evidence): Step {
+  private step(state: AssetState, machine: Machine, evidence: Evidence): Step {
     const { set, detectorSet } = this.given
     const { assetId, vectorId, windowEndUs, historical } = this.prediction
     const masked = maskedNames(this.prediction.names, this.prediction.health)
-    const mayQuieten = !led.some((name) => masked.has(name))
-    const window = { ratio: evidence.ratio, vectorId, atUs: windowEndUs, historical, mayQuieten }
+    const mayQuieten = !state.led.some((name) => masked.has(name))
+    const detector = { ratio: evidence.detector?.ratio, isOpen: isDetectorOpen(state) }
+    const window = { ratio: evidence.verdict?.ratio, detector, vectorId, atUs: windowEndUs, historical, mayQuieten }
     return judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
   }
 
   private factsOf(evidence: Evidence, values: Float64Array, pattern: Pattern | undefined): WindowFacts {
     const words = this.words(evidence)
-    const card = this.given.cardOf(evidence.verdict.digest)
+    const { detector, verdict, isLedByDetector } = evidence
+    const card = this.normalOf(evidence)
+    let told: readonly ContributionInput[] | undefined
+    const contributions = (): readonly ContributionInput[] => {
+      const shares = isLedByDetector ? detector?.contributions() : verdict && sharesOf(verdict)
+      return contributionsOf(shares ?? [], this.prediction.names, values, card, words.asset)
+    }
     return {
       ...words,
       evidence,
       promotion: this.input.order?.promotion ?? 0,
-      contributions: contributionsOf(evidence.verdict, this.prediction.names, values, card, words.asset),
+      // Most windows are told to nobody.
+      get contributions() {
+        return (told ??= contributions())
+      },
       cluster: pattern && { clusterId: pattern.cluster.clusterId, isNovel: pattern.isNovel, isKnownFault: pattern.isKnownFault },
     }
   }
 
   private tell(state: AssetState, kept: KeptWindow, facts: WindowFacts, transition: Transition): void {
-    kept.told = toldOf(transition)
+    kept.told = toldOf(transition, facts)
     const leading = facts.contributions.filter(({ share }) => share >= LEADING_SHARE).map(({ name }) => name)
     state.led = [...new Set([...(transition.kind === 'opened' ? [] : state.led), ...leading])]
     if (transition.kind === 'closed') keepClosed(state, { episode: transition.episode, closedUs: this.prediction.windowEndUs })
@@ -322,7 +392,24 @@ class WindowJudgement {
   }
 }
 
-const toldOf = ({ kind, episode }: Transition): NonNullable<KeptWindow['told']> => ({ kind, severity: episode.severity, episode })
+const toldOf = ({ kind, episode }: Transition, { evidence }: WindowFacts): NonNullable<KeptWindow['told']> => ({
+  kind,
+  severity: episode.severity,
+  episode,
+  byDetector: evidence.isLedByDetector || evidence.verdict === undefined,
+})
+
+/** Of a suspected sensor nothing is believed. */
+const believed = (values: Float64Array, names: readonly string[], health: Predictions['health']): Float64Array => {
+  if (health.length === 0) return values
+  const masked = maskedNames(names, health)
+  return values.map((value, at) => (masked.has(names[at] as string) ? Number.NaN : value))
+}
+
+/** No window without evidence can be the end of what is open. */
+const isHeld = (state: AssetState): boolean => state.machine.episode === null || state.machine.level !== null || isDetectorOpen(state)
+
+const nothingHeard: Evidence = { ratio: 0, verdict: undefined, detector: undefined, isLedByDetector: false, sources: [], doubts: [] }
 
 /** An episode that was opened by an earlier revision of the window keeps its identity. */
 const sameEpisode = (step: Step, told: KeptWindow['told']): Step => {

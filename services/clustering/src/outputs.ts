@@ -2,10 +2,12 @@
 
 import { findingId, uuid8 } from '@andon/kit'
 import type { Output } from '@andon/kit'
-import type { AnomaliesInput, FindingInput } from '@andon/schemas'
+import type { AnomaliesInput, FindingInput, ModelsInput } from '@andon/schemas'
 import type { KeptWindow } from './asset-state.ts'
+import { detectorName } from './combine.ts'
 import type { Episode, Transition } from './episode.ts'
 import { featureWords } from '@andon/schemas/feature-names'
+import type { FittedAsset } from './fitted-asset.ts'
 import { anomalyTitle, closedTitle, findingBase } from './finding.ts'
 import type { WindowFacts, WindowWords } from './finding.ts'
 import type { MicroCluster } from './micro-clusters.ts'
@@ -75,4 +77,62 @@ export const discovery = (facts: WindowFacts, cluster: MicroCluster): Output<Ano
   const detail = `${facts.asset.name}: new fault mode ${cluster.clusterId}${signals.length > 0 ? `, led by ${signals.join(', ')}` : ''}`
   const id = uuid8('fault-mode', cluster.clusterId)
   return record(facts, 'FaultModeDiscovered', id, { type: 'FaultModeDiscovered', assetId: facts.assetId, detail })
+}
+
+/** What the asset does was never learnt, small and steady: told once per artefact, as a proposal. */
+export const regimeFinding = (facts: WindowFacts, digest: string): Output<AnomaliesInput> => {
+  const signals = facts.contributions.slice(0, 3).map(({ name }) => featureWords(name))
+  const led = signals.length > 0 ? `, led by ${signals.join(', ')}` : ''
+  const detail = `${facts.asset.name}: steady in a state that was not learnt${led}; if it is normal, record a service so that its normal is learnt anew`
+  const id = uuid8('regime', facts.assetId, facts.detectorSet, digest)
+  return record(facts, 'RegimeNew', id, { type: 'RegimeNew', assetId: facts.assetId, detail })
+}
+
+/** Asks for the registration of a detector that has just learnt. Nothing waits for the answer. */
+export const registrationRequest = (digest: string, fitted: FittedAsset): Output<ModelsInput> => {
+  const model = detectorName(fitted.assetId)
+  const requestId = uuid8('registration', model, digest)
+  const { names, normal, detector } = fitted
+  const card = {
+    detector: detector.kind,
+    training: {
+      fromUs: fitted.learntFromUs,
+      toUs: fitted.learntUntilUs,
+      windows: fitted.windows,
+      isShort: detector.fitted.isShortLearning,
+    },
+    offered: fitted.offered,
+    features: names.flatMap((name, at) => {
+      const [mean, std, q01, q99] = [normal.mean, normal.std, normal.low, normal.high].map((of) => of[at] as number)
+      return Number.isFinite(mean) ? [{ name, mean, std, q01, q99, use: std === 0 ? 'constant' : 'used' }] : []
+    }),
+  }
+  return {
+    topic: 'models',
+    key: model,
+    value: {
+      type: 'RegistrationRequested',
+      model,
+      version: 0,
+      kind: 'detector',
+      assetId: fitted.assetId,
+      featureSet: fitted.featureSet,
+      featureSetDigest: fitted.featureSetDigest,
+      digest,
+      uri: `sha256:${digest}`,
+      role: 'advisory',
+      features: [...names],
+      card: JSON.stringify(card),
+      effectiveFromUs: fitted.learntUntilUs,
+      by: 'clustering',
+      atUs: fitted.learntUntilUs,
+      assetClass: '',
+      requestId,
+      reason: `learnt from ${fitted.windows} windows`,
+    },
+    id: requestId,
+    type: 'RegistrationRequested',
+    subject: fitted.assetId,
+    timeUs: fitted.learntUntilUs,
+  }
 }

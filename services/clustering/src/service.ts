@@ -8,16 +8,18 @@ import {
   followTopic,
   httpPart,
   loadPrincipals,
+  openBlobs,
   openLog,
   retainedHistory,
   runProcess,
 } from '@andon/kit'
-import type { Codec, Documents, Follow, Log, Metrics, OpenLog, Part, Principals, Run, Service } from '@andon/kit'
+import type { Blobs, Codec, Documents, Follow, Log, Metrics, OpenLog, Part, Principals, Run, Service } from '@andon/kit'
 import type { Models, Plant, Predictions } from '@andon/schemas'
 import { keyedState, newMemory } from './asset-state.ts'
 import type { PartitionMemory } from './asset-state.ts'
 import { detectorSetOf } from './config.ts'
 import type { ClusteringConfig } from './config.ts'
+import { openArtefacts } from './detector-artefacts.ts'
 import { detectorSetDigest } from './detector-set.ts'
 import { assetWords } from './finding.ts'
 import { ModelCards } from './model-cards.ts'
@@ -36,6 +38,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   let codec: Codec
   let documents: Documents
   let models: Follow
+  let blobs: Blobs
   let principals: Principals
   let run: Run | undefined
 
@@ -43,6 +46,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
     name: 'log',
     async start() {
       ;({ log, codec } = await open())
+      blobs = await openBlobs(config.blobDir)
       documents = await followDocuments(log, codec, { logger })
       models = await followTopic<Models>(log, codec, 'models', ({ value }) => cards.apply(value))
       await Promise.all([documents.caughtUp(), models.caughtUp()])
@@ -58,7 +62,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
     await Promise.all([models.caughtUp(), documents.caughtUp()])
   }
   const wordsOf = (assetId: string, timeUs: number) => assetWords(documents.at<Plant>('plant', timeUs)?.value, assetId)
-  const { countPrediction, countFinding } = countsOf(metrics)
+  const { countPrediction, countFinding, countDetector } = countsOf(metrics)
 
   const processing: Part = {
     name: 'predictions',
@@ -68,7 +72,12 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
         const memory = newMemory()
         memories.set(partition, memory)
         const cardOf = (digest: string) => cards.of(digest)
-        const handle = onPredictions({ memory, set, detectorSet, cardOf, wordsOf, settled, countPrediction, countFinding })
+        const artefacts = openArtefacts(blobs, (digest, error) => {
+          countDetector('lost')
+          logger.warn({ digest, err: error, partition }, 'the blob store has lost what a detector learnt; its asset is learnt anew')
+        })
+        const counts = { countPrediction, countFinding, countDetector }
+        const handle = onPredictions({ memory, set, detectorSet, cardOf, artefacts, wordsOf, settled, ...counts })
         return { handle, state: keyedState(memory) }
       }
       const { snapshotEveryRecords, snapshotEveryMs } = config
@@ -115,7 +124,13 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
 const countsOf = (metrics: Metrics) => {
   const predictions = metrics.counter('andon_clustering_predictions_total', 'Predictions by what became of them', ['outcome'])
   const findings = metrics.counter('andon_clustering_findings_total', 'Findings emitted by type', ['type'])
+  const detectors = metrics.counter(
+    'andon_clustering_detectors_total',
+    'Detectors of assets that learnt, by kind, and such that were lost',
+    ['outcome'],
+  )
   return {
+    countDetector: (outcome: 'multivariate' | 'univariate' | 'lost') => detectors.inc({ outcome }),
     countPrediction: (outcome: Outcome) => predictions.inc({ outcome }),
     countFinding: (type: string) => findings.inc({ type }),
   }

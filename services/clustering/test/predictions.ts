@@ -4,6 +4,7 @@ import type { Input, Order, Output } from '@andon/kit'
 import type { Anomalies, Finding, Models, Predictions, Verdict } from '@andon/schemas'
 import { newMemory } from '../src/asset-state.ts'
 import type { PartitionMemory } from '../src/asset-state.ts'
+import { openArtefacts } from '../src/detector-artefacts.ts'
 import { defaultDetectorSet, detectorSetDigest } from '../src/detector-set.ts'
 import type { DetectorSet } from '../src/detector-set.ts'
 import type { AssetWords } from '../src/finding.ts'
@@ -124,6 +125,7 @@ export class Clustering {
   readonly emitted: Emitted[] = []
   readonly outcomes: Outcome[] = []
   readonly cards = new ModelCards()
+  artefacts = openArtefacts()
   readonly set: DetectorSet
   words: AssetWords = { name: 'Press 1 main drive', unitOf: () => 'g', sources: ['press-1-vib'], isControl: false, zoneLimitsMmS: null }
 
@@ -138,6 +140,7 @@ export class Clustering {
       set: this.set,
       detectorSet: detectorSetDigest(this.set),
       cardOf: (digest) => this.cards.of(digest),
+      artefacts: this.artefacts,
       wordsOf: () => this.words,
       settled: async () => {},
       countPrediction: (outcome) => this.outcomes.push(outcome),

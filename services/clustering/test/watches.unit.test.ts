@@ -273,7 +273,7 @@ test('windows that begin together are told apart by their end, and one whose beg
 })
 
 test('a snapshot of state that knew windows by their start is refused', () => {
-  assert.throws(() => keyedState(newMemory()).restore('press-1', Buffer.from('{}'), 1), /version 1, expected 2/)
+  assert.throws(() => keyedState(newMemory()).restore('press-1', Buffer.from('{}'), 1), /version 1, expected 3/)
 })
 
 const happening = fc.constantFrom('good', 'stuck', 'gap', 'off', 'silent', 'zone')
