@@ -19,6 +19,8 @@ const MOST_VERDICTS = 20_000
 
 export interface Taught<T> {
   readonly what: T
+  /** Control group in whose partition it was said. */
+  readonly line: string
   readonly by: string
   readonly atUs: number
   /** Counts changes of what was said of the same subject; a repeat does not count. */
@@ -70,7 +72,14 @@ const remember = <T>(all: Map<string, Taught<T>>, key: string | undefined, what:
   // an answer to a repeated request says the same again: who said it first, and when, stays
   if (before !== undefined && isSame(before.what, what)) return 'counted'
   all.delete(key)
-  all.set(key, { what, by: record.by, atUs: record.atUs, revision: (before?.revision ?? 0) + 1, incidentId: record.incidentId })
+  all.set(key, {
+    what,
+    line: record.line,
+    by: record.by,
+    atUs: record.atUs,
+    revision: (before?.revision ?? 0) + 1,
+    incidentId: record.incidentId,
+  })
   const [oldest] = all.keys()
   if (all.size > most && oldest !== undefined) all.delete(oldest)
   return 'counted'

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { EpisodeVerdict, FailureRecord, FaultModeNote } from '@andon/schemas'
-import { fact, fold, record } from '../src/index.ts'
+import { fold, outcome, record } from '../src/index.ts'
 import type { TeachingPlant } from '../src/index.ts'
 import { copied, LINE, MINUTE, T0 } from './fixtures.ts'
 import { codeOf, Partition, typesOf } from './partition.ts'
@@ -167,8 +167,7 @@ describe('failures', () => {
     partition.intend('inspection')
     const step = partition.step('inspection')
     const readback = JSON.stringify({ status: 201, location: '/jobs/WO-17', body: '{}' })
-    const execution = { attempt: 1, commandRequestId: 'c', notAfterUs: T0, readback, circumstances: null }
-    partition.write([fact('Executed', LINE, T0, [step.id], { stepId: step.id, incidentId: step.incidentId, execution })])
+    partition.write([outcome(step, 'Executed', 'Job accepted', readback, null, T0)])
     const ask = (workOrder: string, assetId = 'press-1') =>
       partition.ask(recording({ failureId: `of ${workOrder} ${assetId}`, assetId, workOrder }))[0]?.incidentId
     assert.equal(ask('WO-17'), step.incidentId)

@@ -11,5 +11,6 @@ export const decideContext =
     atUs,
     commands: view.commands,
     plan: request?.type === 'FindingCopied' || request?.type === 'CallRequested' ? planFor(request, state, view) : null,
+    plant: { placeOf: (assetId) => view.placeOf(assetId), hasClass: (classId) => view.homeOf(classId) !== undefined },
     documentProblem: (document) => documentProblem(document, view),
   })

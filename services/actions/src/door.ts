@@ -12,6 +12,7 @@ import type { ActionsLog } from './actions-log.ts'
 import type { Board } from './board.ts'
 import { bodies } from './bodies.ts'
 import { checkTogether } from './documents.ts'
+import { decideContext } from './decide-context.ts'
 import { streamEvents } from './events.ts'
 import { openApi } from './openapi.ts'
 import type { PlantView } from './plant-view.ts'
@@ -27,6 +28,7 @@ import {
   requestIdFor,
 } from './requests.ts'
 import type { Verb } from './requests.ts'
+import { teachingRoutes } from './teaching-door.ts'
 import { holdView, incidentSummary, incidentView, stepView } from './views.ts'
 
 const SECOND_US = 1_000_000
@@ -211,6 +213,20 @@ export const createDoor = (options: DoorOptions): Express => {
     })
   })
 
+  const contextOf = decideContext(plant)
+  teachingRoutes(app, {
+    board,
+    plant,
+    principals,
+    nowUs: options.nowUs,
+    parse,
+    principalOf,
+    idOf,
+    param,
+    answer: (response, request) => answer(options, response, request),
+    context: (state, atUs) => contextOf(undefined, state, atUs),
+  })
+
   app.use(notFoundHandler)
   app.use(problemHandler(options.logger))
   return app
@@ -269,6 +285,7 @@ const answer = async (options: DoorOptions, response: Response, request: Actions
     incidentId: decided.incidentId,
     stepId: decided.stepId,
     ...(request.hold ? { holdId: request.hold.holdIds[0] } : {}),
+    ...(request.failure ? { failureId: request.failure.failureId } : {}),
     ...(step ? { step: stepView(step.step, step.state) } : {}),
   })
 }

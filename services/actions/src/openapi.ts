@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { bodies } from './bodies.ts'
+import { teachingBodies } from './teaching-bodies.ts'
 
 const json = (schema: object) => ({ 'application/json': { schema } })
 const problem = (description: string) => ({
@@ -57,6 +58,55 @@ const ask = (operationId: string, summary: string, body: z.ZodType, parameters: 
 
 const stepId = parameter('stepId', 'path', 'Step')
 const incidentId = parameter('incidentId', 'path', 'Incident')
+const modeId = parameter('modeId', 'path', 'Stable id of the fault mode')
+const failureId = parameter('failureId', 'path', 'Failure')
+const episodeId = parameter('episodeId', 'path', 'Episode, as findings name it')
+
+/** What people teach: fault modes, failures, verdicts. */
+const teaching = {
+  '/v1/fault-modes': {
+    get: read('listFaultModes', 'What people have said of fault modes', [parameter('class', 'query', 'Only those of an asset class')]),
+  },
+  '/v1/fault-modes/{modeId}': {
+    get: read('getFaultMode', 'What people have said of one', [modeId]),
+    post: ask('nameFaultMode', 'Name a fault mode, or say what it stands for; what is left out stays', teachingBodies.mode, [modeId]),
+  },
+  '/v1/failures': {
+    get: read('listFailures', 'Recorded failures and interventions, newest first', [
+      parameter('asset', 'query', 'Only those of an asset'),
+      parameter('class', 'query', 'Only those of an asset class'),
+      parameter('withdrawn', 'query', 'true: withdrawn ones too'),
+      parameter('limit', 'query', 'Most failures in one answer, 1 to 1000; default 200'),
+      parameter('before', 'query', 'Only failures before this event time, microseconds UTC: `next` of the answer before'),
+    ]),
+    post: ask('recordFailure', 'Record a failure or an intervention; the same id again replaces what was said', teachingBodies.failure),
+  },
+  '/v1/failures/check': {
+    post: {
+      operationId: 'checkFailures',
+      summary: 'What recording these failures would do, one answer each; changes nothing',
+      requestBody: { required: true, content: json(schemaOf(teachingBodies.failures)) },
+      responses: {
+        '200': { description: 'recorded, changed, unchanged or refused, each with its code', content: json(anyObject) },
+        '400': problem('Body is not valid'),
+        '401': problem('No or unknown bearer token'),
+        '403': problem('Role'),
+      },
+    },
+  },
+  '/v1/failures/{failureId}/withdraw': {
+    post: ask('withdrawFailure', 'Take back a failure that was recorded by mistake', teachingBodies.withdrawal, [failureId]),
+  },
+  '/v1/verdicts': {
+    get: read('listVerdicts', 'What people said of episodes, newest first', [
+      parameter('episode', 'query', 'Only this one'),
+      parameter('limit', 'query', 'Most verdicts in one answer, 1 to 1000; default 200'),
+    ]),
+  },
+  '/v1/episodes/{episodeId}/verdict': {
+    post: ask('judgeEpisode', 'Say what an episode was', teachingBodies.verdict, [episodeId]),
+  },
+}
 
 /** The document; every object in it is fresh. */
 export const openApi = (version: string): object => ({
@@ -100,6 +150,7 @@ export const openApi = (version: string): object => ({
         { 'text/event-stream': { schema: { type: 'string' } } },
       ),
     },
+    ...teaching,
     '/v1/status': { get: read('getStatus', 'Partitions and their owners, breakers, active holds') },
   },
   components: {

@@ -1,6 +1,7 @@
 // The plant's documents on `config`, as this service needs them: lines, commands, policies, cameras, where notices go.
 
 import { followTopic } from '@andon/kit'
+import type { TeachingPlace } from '@andon/decisions'
 import type { Codec, Follow, Log, Logger, Part } from '@andon/kit'
 import { parseCommands, parsePlant, parsePolicy } from '@andon/schemas'
 import type { CommandDefinition, Commands, Config, Line, Plant, Policy } from '@andon/schemas'
@@ -51,6 +52,20 @@ export class PlantView {
     } else if (name.startsWith('policies/')) {
       this.policies.set(name, { policy: parsePolicy(JSON.parse(body)), digest })
     }
+  }
+
+  /** Key of `actions` for what is said of an asset class: the control group of its first asset by id. One place per class. */
+  homeOf(classId: string): string | undefined {
+    const assets = (this.plant?.assets ?? []).filter((asset) => asset.class === classId).map(({ id }) => id)
+    const [first] = assets.toSorted()
+    return first === undefined ? undefined : this.controlGroupOf(first)
+  }
+
+  /** Class of an asset, and what ISO 14224 calls its equipment. */
+  placeOf(assetId: string): TeachingPlace | undefined {
+    const asset = this.plant?.assets.find(({ id }) => id === assetId)
+    const ofPlant = this.plant?.assetClasses.find(({ id }) => id === asset?.class)
+    return asset && { classId: asset.class, equipmentClass: ofPlant?.equipmentClass }
   }
 
   /** Key of `actions` for everything about this asset. */

@@ -317,7 +317,13 @@ describe('the door', () => {
     assert.deepEqual(Object.keys(body.paths).toSorted(), [
       '/v1/calls',
       '/v1/config',
+      '/v1/episodes/{episodeId}/verdict',
       '/v1/events',
+      '/v1/failures',
+      '/v1/failures/check',
+      '/v1/failures/{failureId}/withdraw',
+      '/v1/fault-modes',
+      '/v1/fault-modes/{modeId}',
       '/v1/holds',
       '/v1/holds/{holdId}/lift',
       '/v1/incidents',
@@ -328,6 +334,7 @@ describe('the door', () => {
       '/v1/steps/{stepId}/approve',
       '/v1/steps/{stepId}/reject',
       '/v1/steps/{stepId}/revoke',
+      '/v1/verdicts',
     ])
   })
 })
