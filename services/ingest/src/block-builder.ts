@@ -9,7 +9,7 @@ import type { Correction } from './amendments.ts'
 import type { ReadingColumns } from './columns.ts'
 import { isWithin } from './layout.ts'
 import type { Layout } from './layout.ts'
-import { columnBytes, packInt64 } from './packed-columns.ts'
+import { packDoubles, packInt64 } from './packed-columns.ts'
 import type { Burst, Reading } from './reading.ts'
 
 /** What a block is filled under; one builder serves one of these. */
@@ -247,7 +247,7 @@ export class BlockBuilder {
       units,
       dtype: shape.sampleRateHz === null ? 'f64' : 'f32',
       width: shape.width,
-      samples: shape.sampleRateHz === null ? this.#packScalars(ids.length) : Buffer.concat(this.#snippets),
+      samples: shape.sampleRateHz === null ? packDoubles(this.#scalars, ids.length, this.#room, rows) : Buffer.concat(this.#snippets),
       timesUs: packInt64(this.#timesUs, rows),
       qualities: this.#packQualities(),
       sampleRateHz: shape.sampleRateHz,
@@ -269,15 +269,6 @@ export class BlockBuilder {
     }
     const id = uuid8('block', sourceId, epoch, this.#seqFrom, seqTo, withheldDigest(this.#withheld))
     return { id, block, timeUs: rows === 0 ? this.#newestReceivedUs : this.#newestTimeUs, receivedUs: this.#newestReceivedUs }
-  }
-
-  #packScalars(width: number): Uint8Array {
-    const [rows, room] = [this.#rows, this.#room]
-    const bytes = columnBytes(width * rows * 8)
-    const packed = new Float64Array(bytes.buffer, bytes.byteOffset, width * rows)
-    if (rows === room) packed.set(this.#scalars)
-    else for (let i = 0; i < width; i++) packed.set(this.#scalars.subarray(i * room, i * room + rows), i * rows)
-    return bytes
   }
 
   #packQualities(): Uint8Array {

@@ -1,7 +1,7 @@
 // Outgoing record → safe. Takes a place in the spool and in its lane, wakes the pump, and tells when a sender may be acknowledged:
 // on one node once the spool has it on disk, with three or more brokers once the brokers have it (DESIGN §3.1).
 
-import { fromEntry, headOf } from './outgoing.ts'
+import { entryBytes, fromEntry, putEntry } from './outgoing.ts'
 import type { Outgoing } from './outgoing.ts'
 import type { Held, HeldEntry } from './held.ts'
 import type { Spool, SpoolGroup } from './adapters/spool.ts'
@@ -31,7 +31,7 @@ export const keeper = ({ held, spool, acknowledgeWhen, wake }: KeeperDeps): Keep
   let gathering: SpoolGroup | undefined
   return {
     keep: (record) => {
-      const ref = spool.append(headOf(record), record.value)
+      const ref = spool.append(entryBytes(record), (into, at) => putEntry(record, into, at))
       const { group } = ref
       if (group !== gathering) {
         gathering = group

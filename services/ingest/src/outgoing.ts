@@ -24,27 +24,40 @@ const hasKey = 1
 const control = 2
 const none: readonly string[] = []
 
-/** What goes into the spool before the value. */
-export const headOf = ({ topic, partition, key, headers, timestampMs, oldestReceivedUs, identities, isControl }: Outgoing): Buffer => {
-  const remembered = identities.length === 0 ? '' : identities.join('\n')
+/** Bytes of a record's entry. */
+export const entryBytes = ({ topic, key, value, headers, identities }: Outgoing): number =>
+  fixedBytes + topic.length + keyBytes(key) + headers.to - headers.from + rememberedBytes(identities) + value.length
+
+/** Writes the entry of a record into `into`, which has room for it. */
+export const putEntry = (
+  { topic, partition, key, value, headers, timestampMs, oldestReceivedUs, identities, isControl }: Outgoing,
+  into: Buffer,
+  from: number,
+): void => {
   const headerBytes = headers.to - headers.from
-  const keyBytes = key === null ? 0 : Buffer.byteLength(key)
-  const head = Buffer.allocUnsafe(fixedBytes + topic.length + keyBytes + headerBytes + remembered.length)
-  head.writeDoubleLE(timestampMs, 0)
-  head.writeDoubleLE(oldestReceivedUs, 8)
-  head.writeUInt16LE(partition, 16)
-  head[18] = (key === null ? 0 : hasKey) | (isControl ? control : 0)
-  head[19] = topic.length
-  head.writeUInt16LE(keyBytes, 20)
-  head.writeUInt32LE(headerBytes, 22)
-  head.writeUInt32LE(remembered.length, 26)
-  let at = fixedBytes
-  at += head.write(topic, at, 'latin1')
-  if (key !== null) at += head.write(key, at)
-  at += headers.bytes.copy(head, at, headers.from, headers.to)
-  head.write(remembered, at, 'latin1')
-  return head
+  const ofKey = keyBytes(key)
+  const ofRemembered = rememberedBytes(identities)
+  into.writeDoubleLE(timestampMs, from)
+  into.writeDoubleLE(oldestReceivedUs, from + 8)
+  into.writeUInt16LE(partition, from + 16)
+  into[from + 18] = (key === null ? 0 : hasKey) | (isControl ? control : 0)
+  into[from + 19] = topic.length
+  into.writeUInt16LE(ofKey, from + 20)
+  into.writeUInt32LE(headerBytes, from + 22)
+  into.writeUInt32LE(ofRemembered, from + 26)
+  let at = from + fixedBytes
+  at += into.write(topic, at, 'latin1')
+  if (key !== null) at += into.write(key, at)
+  at += headers.bytes.copy(into, at, headers.from, headers.to)
+  if (ofRemembered > 0) at += into.write(identities.join('\n'), at, 'latin1')
+  into.set(value, at)
 }
+
+const keyBytes = (key: string | null): number => (key === null ? 0 : Buffer.byteLength(key))
+
+/** Identities are ASCII, one a line. */
+const rememberedBytes = (identities: readonly string[]): number =>
+  identities.reduce((sum, identity) => sum + identity.length + 1, 0) - (identities.length === 0 ? 0 : 1)
 
 /** The record of an entry; `value` and `headers` are views into it. */
 export const fromEntry = (entry: Buffer): Outgoing => {

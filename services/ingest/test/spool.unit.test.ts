@@ -13,11 +13,18 @@ import { openInstanceFolder } from '../src/adapters/instance-folder.ts'
 import { openSeenJournal } from '../src/adapters/seen-journal.ts'
 import { frameHeadBytes, segmentHeader } from '../src/adapters/spool-frames.ts'
 import { openSpool } from '../src/adapters/spool.ts'
-import type { SpoolLimits, SpoolRef } from '../src/adapters/spool.ts'
-import { fromEntry, headOf } from '../src/outgoing.ts'
+import type { Spool, SpoolLimits, SpoolRef } from '../src/adapters/spool.ts'
+import { entryBytes, fromEntry, putEntry } from '../src/outgoing.ts'
+import type { Outgoing } from '../src/outgoing.ts'
 import { limits, MemoryDisk } from './rig.ts'
 
-const nothing = Buffer.alloc(0)
+const keptIn = (spool: Spool, body: Buffer): SpoolRef => spool.append(body.length, (into, at) => into.set(body, at))
+
+const entryOf = (record: Outgoing): Buffer => {
+  const entry = Buffer.alloc(entryBytes(record))
+  putEntry(record, entry, 0)
+  return entry
+}
 
 const open = async (disk: Disk, own: Partial<SpoolLimits> = {}) => {
   const found: string[] = []
@@ -32,7 +39,7 @@ const open = async (disk: Disk, own: Partial<SpoolLimits> = {}) => {
   })
   /** Resolves when the entry is safe. */
   const put = async (text: string) => {
-    const ref = spool.append(Buffer.from(text.slice(0, 2)), Buffer.from(text.slice(2)))
+    const ref = keptIn(spool, Buffer.from(text))
     await ref.group.safe
     return ref
   }
@@ -144,7 +151,7 @@ test('an entry inside a payload is not taken for one when the disk damages what 
   const forged = disk.files.get(name!)!.bytes.subarray(segmentHeader.length)
   const other = new MemoryDisk()
   const device = await open(other, oneSegment)
-  const ref = device.spool.append(Buffer.from('head '), forged)
+  const ref = keptIn(device.spool, Buffer.concat([Buffer.from('head '), forged]))
   await ref.group.safe
   const [segment] = await other.list()
   other.files.get(segment!)!.bytes[segmentHeader.length + frameHeadBytes]! ^= 1
@@ -179,7 +186,7 @@ test('entries that wait together share one sync, and become safe in order', asyn
 test('an entry is safe only once its group is synced', async () => {
   const disk = new MemoryDisk()
   const { spool, put } = await open(disk)
-  const ref = spool.append(Buffer.from('early'), nothing)
+  const ref = keptIn(spool, Buffer.from('early'))
   assert.equal(ref.group.isSafe, false)
   await put('later')
   assert.equal(ref.group.isSafe, true)
@@ -267,7 +274,7 @@ test('a record comes back from its entry as it went in', () => {
       }),
       (record) => {
         const outgoing = { ...record, headers: encodeHeaders(record.headers) }
-        const { headers, ...rest } = fromEntry(Buffer.concat([headOf(outgoing), record.value]))
+        const { headers, ...rest } = fromEntry(entryOf(outgoing))
         assert.deepEqual({ ...rest, headers: headers.toMap() }, outgoing.headers && { ...record, headers: outgoing.headers.toMap() })
       },
     ),

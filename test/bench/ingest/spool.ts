@@ -69,7 +69,12 @@ const spooling = async (parent: string): Promise<Contender> => {
   const { spool } = await openSpool(disk, limits, () => performance.now(), { found: () => undefined, damaged: () => undefined })
   const head = Buffer.alloc(HEAD_BYTES, 'h')
   const value = Buffer.alloc(VALUE_BYTES, 'v')
-  const first = spool.append(head, value)
+  const append = (): SpoolRef =>
+    spool.append(HEAD_BYTES + VALUE_BYTES, (into, at) => {
+      into.set(head, at)
+      into.set(value, at + HEAD_BYTES)
+    })
+  const first = append()
   await first.group.safe
   const found = await spool.read(first)
   if (found.length !== HEAD_BYTES + VALUE_BYTES || found[HEAD_BYTES] !== value[0]) throw new Error('the spool read back something else')
@@ -78,7 +83,7 @@ const spooling = async (parent: string): Promise<Contender> => {
     let bytes = 0
     for (let round = 0; round < rounds; round++) {
       const refs: SpoolRef[] = []
-      for (let i = 0; i < GROUP; i++) refs.push(spool.append(head, value))
+      for (let i = 0; i < GROUP; i++) refs.push(append())
       await refs[0]!.group.safe
       for (const { length } of refs) bytes += length
       held.push(refs)

@@ -26,10 +26,11 @@ interface BodySink {
 
 /**
  * A request whose body can be handed over without the events and turns of a stream, which cost more than most bodies. Whoever does not
- * ask for that finds an ordinary stream.
+ * ask for that finds an ordinary stream; one whose body was handed over whole stays silent: it has nothing left to end.
  */
 export class BodyRequest extends IncomingMessage {
   #sink: BodySink | undefined
+  #isHandedOver = false
 
   /** To be called in the turn in which the request comes in, before any of its body does. */
   handTo(sink: BodySink): void {
@@ -50,9 +51,14 @@ export class BodyRequest extends IncomingMessage {
       return true
     }
     this.#sink = undefined
-    const isWanted = super.push(null)
+    this.#isHandedOver = true
     sink.end()
-    return isWanted
+    return true
+  }
+
+  /** Node's server throws away like this what nobody has read. */
+  override resume(): this {
+    return this.#isHandedOver ? this : super.resume()
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

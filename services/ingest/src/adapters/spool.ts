@@ -31,9 +31,9 @@ export interface SpoolRef {
 }
 
 export interface Spool {
-  /** Takes an entry, head before value, into the group that is being gathered; copies both. Order of calls is order on disk. */
-  append(head: Uint8Array, value: Uint8Array): SpoolRef
-  /** Head and value as one. Rejects with ANDON_INGEST_SPOOL_DAMAGED when the disk no longer holds what was written. */
+  /** Takes an entry of `length` bytes, which `put` writes at once, into the group that is being gathered. Order of calls is order on disk. */
+  append(length: number, put: (into: Buffer, at: number) => void): SpoolRef
+  /** The entry. Rejects with ANDON_INGEST_SPOOL_DAMAGED when the disk no longer holds what was written. */
   read(ref: SpoolRef): Promise<Buffer>
   /** Whatever lies where the entry was written; nothing when it cannot be read at all. */
   raw(ref: SpoolRef): Promise<Buffer>
@@ -252,13 +252,11 @@ const spoolOf = (disk: Disk, limits: SpoolLimits, segments: Segment[], monotonic
     return grown
   }
 
-  const append = (head: Uint8Array, value: Uint8Array): SpoolRef => {
+  const append = (length: number, put: (into: Buffer, at: number) => void): SpoolRef => {
     const group = (gathering ??= new Group(slabs.pop() ?? Buffer.allocUnsafeSlow(firstSlabBytes)))
     const at = group.bytes + frameHeadBytes
-    const length = head.length + value.length
     const slab = roomFor(group, at + length)
-    slab.set(head, at)
-    slab.set(value, at + head.length)
+    put(slab, at)
     putFrameHead(slab, mark, at, at + length)
     group.bytes = at + length
     group.entries++
@@ -295,7 +293,7 @@ const spoolOf = (disk: Disk, limits: SpoolLimits, segments: Segment[], monotonic
     },
     drop,
     probe: async () => {
-      const ref = append(probeBody, nothing)
+      const ref = append(probeBody.length, (into, at) => into.set(probeBody, at))
       await ref.group.safe.then(() => drop(ref)).catch(() => undefined) // a failure is kept in failure()
     },
     bytes: () => bytesOnDisk + pendingBytes,
