@@ -39,12 +39,14 @@ export const planted = (
   }
 }
 
+/** Mean and standard deviation of what is there of a channel. */
 export const momentsOf = ({ values, rows, width }: Matrix, channel: number): { mean: number; std: number } => {
+  const present = Float64Array.from({ length: rows }, (_, t) => values[t * width + channel] as number).filter((x) => x === x)
   let mean = 0
-  for (let t = 0; t < rows; t++) mean += (values[t * width + channel] as number) / rows
+  for (const x of present) mean += x / present.length
   let squares = 0
-  for (let t = 0; t < rows; t++) squares += ((values[t * width + channel] as number) - mean) ** 2
-  return { mean, std: Math.sqrt(squares / rows) }
+  for (const x of present) squares += (x - mean) ** 2
+  return { mean, std: Math.sqrt(squares / present.length) }
 }
 
 export interface Finding {

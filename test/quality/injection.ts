@@ -65,19 +65,23 @@ interface Tally {
   found: number
   first: number
   delays: number[]
+  misses: Map<number, number>
 }
 
 const plantAll = (places: readonly Place[], random: Random): Map<string, Tally> => {
   const tallies = new Map<string, Tally>()
   for (const kind of faultKinds) {
     for (const sigma of kind === 'stuck' ? [0] : sizes) {
-      const tally: Tally = { planted: 0, found: 0, first: 0, delays: [] }
+      const tally: Tally = { planted: 0, found: 0, first: 0, delays: [], misses: new Map() }
       for (const { fitted, prefix, state, after } of places) {
         for (let channel = 0; channel < after.width; channel++) {
           const values = Float64Array.from({ length: after.rows }, (_, t) => rowOf(after, t)[channel] as number)
           const found = findFault(fitted, state, after, channel, planted(values, kind, sigma, momentsOf(prefix, channel), random))
           tally.planted++
-          if (!found.isFound) continue
+          if (!found.isFound) {
+            tally.misses.set(channel, (tally.misses.get(channel) ?? 0) + 1)
+            continue
+          }
           tally.found++
           tally.delays.push(found.delayRows)
           if (found.channel === channel) tally.first++
@@ -90,7 +94,7 @@ const plantAll = (places: readonly Place[], random: Random): Map<string, Tally> 
 }
 
 /** The first design: the shape of a row alone. What it finds of the same faults is what is required at least. */
-const shapeAlone: MultivariateConstants = { ...multivariateDefaults, bands: [], leastCycles: Number.POSITIVE_INFINITY }
+const shapeAlone: MultivariateConstants = { ...multivariateDefaults, bands: [], slow: [], leastCycles: Number.POSITIVE_INFINITY }
 
 /**
  * What the first design found when it was first measured, in percent of 24 to 31 faults, in part of the channels and, for tep, with a
@@ -194,7 +198,13 @@ export const injection: QualitySet = {
         const share = (100 * tally.found) / tally.planted
         told[kind] =
           `${share.toFixed(0)} % (${median(tally.delays)} rows, first ${((100 * tally.first) / Math.max(1, tally.found)).toFixed(0)} %) of ${tally.planted}`
-        note(`${set} ${kind} ${told[kind]}`)
+        note(
+          `${set} ${kind} ${told[kind]}; missed in ${[...tally.misses]
+            .sort((a, b) => b[1] - a[1])
+            .slice(0, 12)
+            .map(([channel, count]) => `${channel}: ${count}`)
+            .join(', ')}`,
+        )
         found += tally.found
         first += tally.first
         const measured = prototype[set]?.[kind]

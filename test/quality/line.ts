@@ -29,6 +29,8 @@ export interface QualityOptions {
 export interface QualitySet {
   readonly name: string
   readonly title: string
+  /** False of a set that needs no recordings. */
+  readonly needsData?: boolean
   readonly run: (options: QualityOptions) => QualityResult | Promise<QualityResult>
 }
 

@@ -13,10 +13,11 @@ import { injection } from './injection.ts'
 import { nab } from './nab.ts'
 import { regimes } from './regimes.ts'
 import { skab } from './skab.ts'
+import { strangersSet } from './strangers.ts'
 import { steel } from './steel.ts'
 import { tep } from './tep.ts'
 
-const SETS: readonly QualitySet[] = [skab, nab, tep, steel, injection, regimes, identity]
+const SETS: readonly QualitySet[] = [skab, nab, tep, steel, injection, regimes, identity, strangersSet]
 
 const usage = (problem: string): never => {
   console.error(
@@ -41,11 +42,12 @@ const parse = () => {
 
 const { values, positionals } = parse()
 const data = values.data === undefined ? join(repositoryRoot, '..', 'shared', 'data') : resolve(values.data)
-if (!existsSync(data)) usage(`${data} is not there: name the folder of the recordings with --data`)
 const unknown = positionals.filter((name) => name !== 'all' && !SETS.some((set) => set.name === name))
 if (unknown.length > 0) usage(`${unknown.join(', ')}: no such set`)
 if (positionals.length === 0) usage('which set?')
 const chosen = positionals.includes('all') ? SETS : SETS.filter(({ name }) => positionals.includes(name))
+if (chosen.some(({ needsData }) => needsData !== false) && !existsSync(data))
+  usage(`${data} is not there: name the folder of the recordings with --data`)
 
 const results: { set: string; result: QualityResult | Error }[] = []
 for (const set of chosen) {

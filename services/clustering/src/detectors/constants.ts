@@ -15,6 +15,13 @@ export interface MultivariateConstants {
   readonly families: readonly FamilySpec[]
   /** Power of octave bands per channel, judged on a line of its own: oscillations. */
   readonly bands: readonly FamilySpec[]
+  /** Longer windows, on a line of their own: small offsets, drifts and noise. Only where the prefix has `shortRows`. */
+  readonly slow: readonly FamilySpec[]
+  readonly slowMargin: number
+  /** A line that m independent windows taught lies 1 + this/m higher: the square of Student's against the normal quantile. */
+  readonly fewWindows: number
+  /** The other constants hold from so many rows on; a shorter prefix raises every line by the rule before. */
+  readonly shortRows: number
   /** The lines of bands and cycles lie so many times higher: they are further looks at the same rows. */
   readonly bandMargin: number
   readonly cycleMargin: number
@@ -65,6 +72,13 @@ export const multivariateDefaults: MultivariateConstants = {
     { kind: 'band', window: 40, scale: 4 },
     { kind: 'band', window: 40, scale: 8 },
   ],
+  slow: [
+    { kind: 'level', window: 40 },
+    { kind: 'rough', window: 60 },
+  ],
+  slowMargin: 1.5,
+  fewWindows: 10,
+  shortRows: 400,
   bandMargin: 2,
   cycleMargin: 3,
   leastCycles: 20,

@@ -3,6 +3,7 @@
 
 import type { MultivariateConstants } from './constants.ts'
 import type { FittedFamily, FittedLine } from './multivariate-fit.ts'
+import { quadraticForm } from './numeric.ts'
 import { firstUsable } from './windows.ts'
 
 export interface LineState {
@@ -33,10 +34,13 @@ export interface Line {
   push(now: readonly Float64Array[], earlier: readonly Float64Array[]): void
   /** Rows nobody saw: the baseline knows less by so much. */
   skip(rows: number): void
-  /** An episode that another line led is over: for as long as this line's windows hold its rows, they are no evidence of their own. */
+  /**
+   * An episode that another line led is over: for as long as this line's windows hold its rows, they are no evidence of their own. A
+   * slow line then begins at the level it finds: what remains was told.
+   */
   mute(): void
-  /** Another line found an unknown regime: this one's line is not calibrated for it either. */
-  loosen(): void
+  /** Another line found an unknown regime: this one's line is not calibrated for it either, and its episode is over. */
+  loosen(now: readonly Float64Array[]): void
   state(): LineState
 }
 
@@ -65,8 +69,11 @@ export const openLine = (
   const weightedSignature = copies(from?.weightedSignature, zeros)
   const errors = members.map(zeros)
   const weighted = members.map(zeros)
+  /** Me is asked for in episodes only. */
+  const isWeighted = new Uint8Array(K).fill(1)
   const lineAt = members.map(({ line }) => line)
   const { correction } = fitted
+  const isSlow = fitted.name === 'slow'
 
   let [open = 0, count = 0, level = 0, episodeRows = 0, sinceClose = never, isSettling = 0, muted = 0, rowsSeen = 0, isProvisional = 0] =
     from?.counters ?? []
@@ -83,22 +90,14 @@ export const openLine = (
       const { precision, single } = members[k] as FittedFamily
       const F = now[k] as Float64Array
       const e = errors[k] as Float64Array
-      const v = weighted[k] as Float64Array
       const b = baseline[k] as Float64Array
       const P = uncertainty[k] as Float64Array
+      isWeighted[k] = 0
       for (let j = 0; j < d; j++) {
         const value = F[j] as number
         e[j] = value === value ? (value - (b[j] as number)) / Math.sqrt(1 + (P[j] as number)) : 0
       }
-      let s = 0
-      for (let i = 0; i < d; i++) {
-        let sum = 0
-        const at = i * d
-        for (let j = 0; j < d; j++) sum += (precision[at + j] as number) * (e[j] as number)
-        v[i] = sum
-        s += sum * (e[i] as number)
-      }
-      s /= lineAt[k] as number
+      let s = quadraticForm(precision, e) / (lineAt[k] as number)
       for (let j = 0; j < d; j++) {
         const alone = (e[j] as number) * (e[j] as number) * (single[j] as number)
         if (alone > s) s = alone
@@ -109,6 +108,21 @@ export const openLine = (
         winner = k
       }
     }
+  }
+
+  const weightedOf = (k: number): Float64Array => {
+    const v = weighted[k] as Float64Array
+    if (isWeighted[k] === 1) return v
+    isWeighted[k] = 1
+    const { precision } = members[k] as FittedFamily
+    const e = errors[k] as Float64Array
+    for (let i = 0; i < d; i++) {
+      let sum = 0
+      const at = i * d
+      for (let j = 0; j < d; j++) sum += (precision[at + j] as number) * (e[j] as number)
+      v[i] = sum
+    }
+    return v
   }
 
   /** The baseline jumps along while an episode that ended at a new level settles. */
@@ -134,7 +148,7 @@ export const openLine = (
     for (let k = 0; k < K; k++) {
       const sig = signature[k] as Float64Array
       const sigv = weightedSignature[k] as Float64Array
-      const v = weighted[k] as Float64Array
+      const v = weightedOf(k)
       let now = 0
       let then = 0
       for (let j = 0; j < d; j++) {
@@ -154,7 +168,7 @@ export const openLine = (
       const sig = signature[k] as Float64Array
       const sigv = weightedSignature[k] as Float64Array
       const e = errors[k] as Float64Array
-      const v = weighted[k] as Float64Array
+      const v = weightedOf(k)
       for (let j = 0; j < d; j++) {
         sig[j] = (sig[j] as number) + ((e[j] as number) - (sig[j] as number)) * gain
         sigv[j] = (sigv[j] as number) + ((v[j] as number) - (sigv[j] as number)) * gain
@@ -277,7 +291,7 @@ export const openLine = (
       return episodeRows
     },
     error: (family) => errors[family] as Float64Array,
-    weighted: (family) => weighted[family] as Float64Array,
+    weighted: weightedOf,
     push(now, earlier) {
       isOpening = false
       isClosing = false
@@ -292,6 +306,7 @@ export const openLine = (
       if (muted > 0) {
         muted--
         x = 0
+        if (isSlow) settle(now)
       }
       judge(x)
       rowsSeen++
@@ -312,8 +327,10 @@ export const openLine = (
         for (let j = 0; j < d; j++) P[j] = (P[j] as number) + rows * (wander[j] as number)
       }
     },
-    loosen() {
+    loosen(now) {
+      if (isProvisional === 0) widen(now)
       isProvisional = 1
+      if (open === 1) end(true)
     },
     mute() {
       open = 0

@@ -32,7 +32,7 @@ export interface FittedFamily extends FamilySpec {
 
 /** Families that are judged together by the largest of their ratios, and have one episode at a time. */
 export interface FittedLine {
-  readonly name: 'shape' | 'band' | 'cycle' | 'change'
+  readonly name: 'shape' | 'slow' | 'band' | 'cycle' | 'change'
   readonly families: readonly number[]
   /** Corrects for taking the largest of several. */
   readonly correction: number
@@ -114,6 +114,7 @@ export const fitMultivariate = (prefix: Matrix, constants: MultivariateConstants
     families = [...families, ...specs]
   }
   add('shape', constants.families)
+  if (prefix.rows >= constants.shortRows) add('slow', constants.slow)
   add('band', constants.bands)
   add('cycle', cycleFamily)
   fitted = fitKept(cleaned, kept, constants, families)
@@ -155,6 +156,9 @@ const rowsAboveOf = ({ kind, window }: FamilySpec, { rowsAbove }: MultivariateCo
 
 const baseQuantile = (rows: number, rowsAbove: number): number => Math.max(0.9, 1 - rowsAbove / rows)
 
+/** Means that overlap are worth one and a half times as many that do not. */
+const fewFactor = (window: number, rows: number, { fewWindows }: MultivariateConstants): number => 1 + (fewWindows * window) / (1.5 * rows)
+
 /** Where the largest of several families' ratios would lie if each were alone. */
 const lineOf = (
   name: FittedLine['name'],
@@ -177,7 +181,14 @@ const lineOf = (
     }
   }
   const rowsAbove = Math.max(...members.map((k) => rowsAboveOf(families[k] as FittedFamily, constants)))
-  const margin = name === 'band' ? constants.bandMargin : name === 'cycle' ? constants.cycleMargin : 1
+  const window = Math.max(...members.map((k) => (families[k] as FittedFamily).window))
+  const margins = { shape: 1, change: 1, slow: constants.slowMargin, band: constants.bandMargin, cycle: constants.cycleMargin }
+  const few = fewFactor(window, rows, constants)
+  const margin =
+    name === 'slow'
+      ? Math.max(margins.slow, few)
+      : (margins[name] * Math.max(few, fewFactor(window, constants.shortRows, constants))) /
+        fewFactor(window, constants.shortRows, constants)
   const correction = margin * Math.max(quantile(largest, baseQuantile(rows, rowsAbove)), 0.1)
   const sorted = sortedNumbers(judged)
   const ranks = Math.min(heldOutRanks, sorted.length)

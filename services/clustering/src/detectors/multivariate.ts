@@ -207,12 +207,12 @@ export const openMultivariate = (fitted: FittedMultivariate, from?: Multivariate
         }
         isOpening = isOpen && !wasOpen
         isClosing = wasOpen && !isOpen
-        for (const { line } of alarms) {
-          if (!line.isNewRegime) continue
-          if (!isUnknownRegime) isNewRegime = true
+        // Other lines may find that they wander in one; that is theirs alone.
+        if (first.line.isNewRegime) {
+          isNewRegime = !isUnknownRegime
           isUnknownRegime = true
+          if (isNewRegime) for (const { line, now: values } of alarms) if (line !== first.line) line.loosen(values)
         }
-        if (isNewRegime) for (const { line } of alarms) line.loosen()
         if (change !== undefined) {
           change.push(changeNow, changeEarlier)
           changed = change.isOpen !== wasChanging

@@ -76,3 +76,30 @@ export const inverse = (matrix: Float64Array, width: number): Float64Array => {
   }
   return out
 }
+
+/** e'Me of a symmetric matrix (row-major): each pair is looked at once, in four sums side by side. */
+export const quadraticForm = (matrix: Float64Array, e: Float64Array): number => {
+  const width = e.length
+  let diagonal = 0
+  let twice = 0
+  for (let i = 0; i < width; i++) {
+    const at = i * width
+    const own = e[i] as number
+    if (own === 0) continue
+    diagonal += (matrix[at + i] as number) * own * own
+    let a = 0
+    let b = 0
+    let c = 0
+    let d = 0
+    let j = i + 1
+    for (; j + 3 < width; j += 4) {
+      a += (matrix[at + j] as number) * (e[j] as number)
+      b += (matrix[at + j + 1] as number) * (e[j + 1] as number)
+      c += (matrix[at + j + 2] as number) * (e[j + 2] as number)
+      d += (matrix[at + j + 3] as number) * (e[j + 3] as number)
+    }
+    for (; j < width; j++) a += (matrix[at + j] as number) * (e[j] as number)
+    twice += own * (a + b + (c + d))
+  }
+  return diagonal + 2 * twice
+}

@@ -16,7 +16,7 @@ import { goldenRows, sliceOf } from './golden-input.ts'
 const rows = goldenRows()
 const learned = 400
 /** The design the golden numbers are of: the shape of a row alone. */
-const shapeAlone = { ...multivariateDefaults, bands: [], leastCycles: Number.POSITIVE_INFINITY }
+const shapeAlone = { ...multivariateDefaults, bands: [], slow: [], leastCycles: Number.POSITIVE_INFINITY }
 const shape = fitMultivariate(sliceOf(rows, 0, learned), shapeAlone)
 const fitted = fitMultivariate(sliceOf(rows, 0, learned))
 
@@ -86,6 +86,22 @@ test('what comes later changes nothing that was said, and a state saved anywhere
   )
 })
 
+test('the same with missing values in both parts, and a wild value among them', () => {
+  const random = randomFrom(61)
+  const holes = { ...rows, values: rows.values.map((x) => (random.uniform() < 0.1 ? Number.NaN : x)) }
+  holes.values[620 * 4] = 1e15
+  holes.values[621 * 4] = 1e15
+  const learnt = fitMultivariate(sliceOf(holes, 0, learned))
+  const stream = sliceOf(holes, learned)
+  const whole = said(openMultivariate(learnt), stream)
+  for (const cut of [0, 1, 19, 20, 57, 219, 222, 300, 499]) {
+    const first = openMultivariate(learnt)
+    const before = said(first, sliceOf(stream, 0, cut))
+    const state = unpacked(packed(first.state())) as MultivariateState
+    assert.deepEqual([...before, ...said(openMultivariate(learnt, state), sliceOf(stream, cut))], whole, `cut at ${cut}`)
+  }
+})
+
 test('equal rows give equal fits', () => {
   assert.equal(packed(fitMultivariate(sliceOf(rows, 0, learned))), packed(fitted))
 })
@@ -134,6 +150,35 @@ test('an oscillation that keeps level and roughness is found by its band, and no
   assert.equal(opens(shapeAlone), -1)
 })
 
+test('small offsets that short windows do not tell from memory are found by longer ones, and not without them', () => {
+  const soon = (constants: typeof multivariateDefaults): number => {
+    let found = 0
+    for (const seed of [44, 45, 46, 47, 48]) {
+      const random = randomFrom(seed)
+      const values = new Float64Array(1800 * 4)
+      for (let t = 0; t < 1800; t++)
+        for (let j = 0; j < 4; j++) values[t * 4 + j] = 0.8 * (t === 0 ? 0 : (values[(t - 1) * 4 + j] as number)) + 0.6 * random.normal() // of variance 1
+      for (let t = 1400; t < 1600; t++) values[t * 4 + 2] = (values[t * 4 + 2] as number) + 2.4
+      const remembering: Matrix = { values, rows: 1800, width: 4 }
+      const learnt = fitMultivariate(sliceOf(remembering, 0, 1000), constants)
+      const at = judgeAll(openMultivariate(learnt), sliceOf(remembering, 1000)).open.indexOf(1)
+      if (at >= 400 && at < 460) found++
+    }
+    return found
+  }
+  assert.equal(soon({ ...shapeAlone, slow: multivariateDefaults.slow }), 5)
+  assert.equal(soon(shapeAlone), 0)
+})
+
+test('few rows raise the line: normal rows after a short prefix seldom open an episode', () => {
+  let open = 0
+  for (const seed of [51, 52, 53, 54, 55]) {
+    const calm = normal(2150, 4, seed)
+    open += judgeAll(openMultivariate(fitMultivariate(sliceOf(calm, 0, 150))), sliceOf(calm, 150)).open.reduce((a, b) => a + b, 0)
+  }
+  assert.ok(open < 0.06 * 5 * 2000, `${open} rows`)
+})
+
 test('a shift that a daily cycle hides from short windows is found by the mean of whole cycles', () => {
   const cycle = 60
   const random = randomFrom(3)
@@ -146,7 +191,7 @@ test('a shift that a daily cycle hides from short windows is found by the mean o
   assert.equal(learnt.families.at(-1)?.window, cycle)
   assert.deepEqual(
     learnt.alarms.map(({ name }) => name),
-    ['shape', 'band', 'cycle'],
+    ['shape', 'slow', 'band', 'cycle'],
   )
   const at = judgeAll(openMultivariate(learnt), sliceOf(series, 1500)).open.indexOf(1)
   assert.ok(at >= 700 && at < 760, `row ${at}`)
