@@ -1,8 +1,8 @@
 // How a command and the tool of a service that it starts hand records to each other over a pipe: 4 bytes of length (little-endian), one
 // byte that says what it is, the body.
 
-/** An encoded record, or JSON about the work. */
-export const FRAME = { record: 0, about: 1 } as const
+/** An encoded record, JSON about the work, or rows of a recording (row-frames.ts). */
+export const FRAME = { record: 0, about: 1, rows: 2 } as const
 
 export interface Frame {
   readonly kind: number

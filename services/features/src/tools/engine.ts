@@ -10,7 +10,7 @@ import { newMemory } from '../state.ts'
 export type EmittedVector = Required<NonNullable<FeaturesInput['vector']>>
 export type EmittedLate = NonNullable<FeaturesInput['late']>
 
-export type Emitted = { readonly vector: EmittedVector } | { readonly late: EmittedLate }
+export type Emitted = { readonly assetId: string } & ({ readonly vector: EmittedVector } | { readonly late: EmittedLate })
 
 const BATCH = 200
 /** As many missing ranges as a file may have. */
@@ -19,7 +19,7 @@ const GAPS_KEPT = 1 << 16
 /** What the service would write for these records, with this plan throughout; `servicedUs`: rows before it join no window that ends after it. */
 export async function* emittedFrom(
   plan: AssetPlan,
-  records: Iterable<Telemetry>,
+  records: Iterable<Telemetry> | AsyncIterable<Telemetry>,
   servicedUs: number | null = null,
 ): AsyncGenerator<Emitted> {
   const handle = onTelemetry({
@@ -36,12 +36,12 @@ export async function* emittedFrom(
     const out = await handle({ topic: 'telemetry', partition: 0, inputs })
     inputs = []
     return out.outputs.flatMap(({ output }): Emitted[] => {
-      const { vector, late } = output.value as FeaturesInput
-      if (vector) return [{ vector: vector as EmittedVector }]
-      return late ? [{ late }] : []
+      const { assetId, vector, late } = output.value as FeaturesInput
+      if (vector) return [{ assetId, vector: vector as EmittedVector }]
+      return late ? [{ assetId, late }] : []
     })
   }
-  for (const value of records) {
+  for await (const value of records) {
     inputs.push(inputOf(value, offset++))
     if (inputs.length >= BATCH) yield* await flush()
   }

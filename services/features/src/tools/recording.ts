@@ -182,7 +182,13 @@ export const blocksOf = (recording: Recording, { channels, width, sampleRateHz, 
   return blocks
 }
 
-const blockOf = (recording: Recording, { channels, width, sampleRateHz, sourceId }: BlockLayout, from: number, to: number): Block => {
+/** Rows `from` … `to` - 1 as a block. */
+export const blockOf = (
+  recording: Pick<Recording, 'timesUs'>,
+  { channels, width, sampleRateHz, sourceId }: BlockLayout,
+  from: number,
+  to: number,
+): Block => {
   const rows = to - from
   const samples = new Float64Array(channels.length * rows * width)
   channels.forEach(({ values }, at) => samples.set(values.subarray(from * width, to * width), at * rows * width))
