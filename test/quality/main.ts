@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { repositoryRoot } from '@andon/platform'
 import { isMet, lineOf, tableOf } from './line.ts'
 import type { QualityResult, QualitySet } from './line.ts'
+import { cwru } from './cwru.ts'
 import { identity } from './identity.ts'
 import { injection } from './injection.ts'
 import { nab } from './nab.ts'
@@ -17,7 +18,7 @@ import { strangersSet } from './strangers.ts'
 import { steel } from './steel.ts'
 import { tep } from './tep.ts'
 
-const SETS: readonly QualitySet[] = [skab, nab, tep, steel, injection, regimes, identity, strangersSet]
+const SETS: readonly QualitySet[] = [skab, nab, tep, cwru, steel, injection, regimes, identity, strangersSet]
 
 const usage = (problem: string): never => {
   console.error(
