@@ -30,7 +30,12 @@ const copyOf = (state: State): State => ({
     [...state.incidents].map(([id, one]) => [id, { ...one, stepIds: [...one.stepIds], evidence: [...one.evidence], timeline: [] }]),
   ),
   openIncidents: new Set(state.openIncidents),
-  steps: new Map([...state.steps].map(([id, step]) => [id, { ...step, approvals: [...step.approvals] }])),
+  steps: new Map(
+    [...state.steps].map(([id, step]) => [
+      id,
+      { ...step, approvals: [...step.approvals], delegations: [...step.delegations], open: step.open && { ...step.open } },
+    ]),
+  ),
   documents: new Map(state.documents),
   breakers: new Map(state.breakers),
 })

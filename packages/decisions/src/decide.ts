@@ -2,13 +2,15 @@
 
 import { sha256Hex } from '@andon/kit/ids'
 import type { Actions } from '@andon/schemas'
-import { approve, reject, revoke } from './approvals.ts'
-import { decideEvidenceRequest, decideEvidenceResult } from './evidence.ts'
+import { abstain, approve, delegate, reject, revoke, withdraw } from './approvals.ts'
+import { decideEvidenceCheck, decideEvidenceRequest, decideEvidenceResult } from './evidence.ts'
 import { fact, refused } from './facts.ts'
 import { decideFailure } from './failures.ts'
 import { decideModeName } from './fault-modes.ts'
 import { decideHold, decideLift } from './holds.ts'
 import { decideCall, decideFinding } from './incidents.ts'
+import { modify } from './modify.ts'
+import { shelve } from './shelving.ts'
 import type { DecideContext, Facts, State } from './types.ts'
 import { decideVerdict } from './verdicts.ts'
 
@@ -37,6 +39,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   ApproveRequested: approve,
   RejectRequested: reject,
   RevokeRequested: revoke,
+  WithdrawRequested: withdraw,
+  AbstainRequested: abstain,
+  DelegateRequested: delegate,
+  ModifyRequested: modify,
+  ShelveRequested: shelve,
+  EvidenceChecked: decideEvidenceCheck,
   HoldRequested: decideHold,
   HoldLiftRequested: decideLift,
   EvidenceRequested: decideEvidenceRequest,

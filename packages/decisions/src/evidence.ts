@@ -48,3 +48,20 @@ export const decideEvidenceResult = (request: Actions, state: State, context: De
   const fields = { by: request.by, requestId: request.id, incidentId: incident.id, assetId: incident.assetId, evidence }
   return [fact('EvidenceAttached', request.line, context.atUs, [request.id], fields)]
 }
+
+/** Who verifies evidence. */
+const VERIFIERS: readonly string[] = ['video', 'actions', 'sealer']
+
+/** Evidence was verified, or found false: then nothing but telling people goes on in its incident. It has blocked since it was said. */
+export const decideEvidenceCheck = (request: Actions, state: State, context: DecideContext): Facts => {
+  const { evidence } = request
+  const no = (code: string, message: string): Facts => [{ ...refused(request, context.atUs, code, message), evidence }]
+  if (!evidence) return no('ANDON_ACTIONS_MALFORMED', 'EvidenceChecked carries no evidence')
+  const incident = request.incidentId === null ? undefined : state.incidents.get(request.incidentId)
+  if (!incident?.evidence.some((one) => one.orderId === evidence.orderId))
+    return no('ANDON_ACTIONS_UNKNOWN_ORDER', `No evidence order ${evidence.orderId} is known on ${request.line}`)
+  if (!VERIFIERS.includes(request.by)) return no('ANDON_ACTIONS_ROLE', 'Evidence is verified by the services that keep it')
+  const type = evidence.failure === null ? 'EvidenceVerified' : 'EvidenceDisproved'
+  const fields = { by: request.by, requestId: request.id, incidentId: incident.id, assetId: incident.assetId, evidence }
+  return [fact(type, request.line, context.atUs, [request.id], { ...fields, title: evidence.failure })]
+}

@@ -2,7 +2,7 @@
 
 import type { Actions } from '@andon/schemas'
 import { commandRequestIdOf, fact } from './facts.ts'
-import { isExecutable, isHeld } from './fold-steps.ts'
+import { isExecutable, isHeld, isOnBadEvidence } from './fold-steps.ts'
 import type { State, Step } from './types.ts'
 
 /** A send must start this soon after the high watermark was asked for. */
@@ -90,7 +90,9 @@ export const objectionToSend = (check: SendCheck): string | null => {
   const step = state.steps.get(check.stepId)
   if (state.epoch !== check.epoch || state.owner !== check.owner) return 'another owner has taken the partition'
   if (!step?.open || step.open.offset !== check.intentOffset) return 'the intent is not live'
+  if (state.isReplayed) return 'this is a replay'
   if (isHeld(state, step.line)) return 'a hold is active'
+  if (isOnBadEvidence(state, step)) return 'the evidence was found false'
   if (step.revokeAsked) return 'the approval was revoked'
   // at the very end it is over: an approval does not hold at its expiry either
   if (check.monoSinceIntentMs >= check.allowedMs) return 'the command window is over'
@@ -111,6 +113,17 @@ export type Outcome = 'Executed' | 'RejectedByTarget' | 'ExecutionAbandoned' | '
 export const settledOutcome = (commandClass: string, isDone: boolean): Outcome => {
   if (isDone) return 'Executed'
   return commandClass === 'iii' ? 'NotObserved' : 'NotExecuted'
+}
+
+/** Nobody knows what came of the command: the step stays under way until its target was read back. */
+export const outcomeUnknown = (step: Step, title: string, atUs: number): Actions => {
+  if (!step.open) throw new Error(`Step ${step.id} has no open intent`)
+  const { attempt, commandRequestId, notAfterUs } = step.open
+  return fact('OutcomeUnknown', step.line, atUs, [step.id, attempt], {
+    ...about(step),
+    title,
+    execution: { attempt, commandRequestId, notAfterUs, outcome: 'OutcomeUnknown', readback: null, by: null },
+  })
 }
 
 /** The outcome of a step's open intent. */

@@ -1,9 +1,27 @@
 // Builders of records on `actions`, and the logical ids they carry.
 
 import { canonicalJson, sha256Hex, stepAttemptId, stepId, uuid8 } from '@andon/kit/ids'
-import type { Actions } from '@andon/schemas'
+import type { Actions, Decision, DecisionInput, Proposal, ProposalInput } from '@andon/schemas'
 
-type Fields = Partial<Omit<Actions, 'type' | 'id' | 'line' | 'atUs'>>
+interface Fields extends Partial<Omit<Actions, 'type' | 'id' | 'line' | 'atUs' | 'decision' | 'proposal'>> {
+  readonly decision?: DecisionInput | null
+  readonly proposal?: ProposalInput | null
+}
+
+const DECISION = { reason: '', strength: null, to: null, untilUs: null, params: null } as const
+const PROPOSAL = {
+  roles: [],
+  fourEyes: false,
+  escalateUs: null,
+  simulated: false,
+  exclude: [],
+  quorum: [],
+  stepUp: false,
+  ladder: [],
+} as const
+
+/** As it comes back from the log: what is left out has its default. */
+const completed = <T>(defaults: object, given: object | null | undefined): T | null => (given ? ({ ...defaults, ...given } as T) : null)
 
 const EMPTY = {
   by: 'actions',
@@ -39,6 +57,8 @@ export const record = (type: string, id: string, line: string, atUs: number, fie
   atUs,
   ...EMPTY,
   ...fields,
+  decision: completed<Decision>(DECISION, fields.decision),
+  proposal: completed<Proposal>(PROPOSAL, fields.proposal),
 })
 
 /** A fact whose id follows from what it decides: `parts` say which decision it is. */

@@ -18,6 +18,12 @@ const REQUESTS = new Set([
   'ApproveRequested',
   'RejectRequested',
   'RevokeRequested',
+  'WithdrawRequested',
+  'AbstainRequested',
+  'DelegateRequested',
+  'ModifyRequested',
+  'ShelveRequested',
+  'EvidenceChecked',
   'EvidenceRequested',
   'HoldRequested',
   'HoldLiftRequested',
@@ -29,7 +35,8 @@ const REQUESTS = new Set([
 
 export const isRequest = (record: Actions): boolean => REQUESTS.has(record.type)
 
-export const emptyState = (): State => ({
+/** `isReplayed`: of a replay run, in which nothing ever executes. */
+export const emptyState = (isReplayed = false): State => ({
   epoch: 0,
   owner: null,
   highestEpoch: 0,
@@ -44,6 +51,7 @@ export const emptyState = (): State => ({
   steps: new Map(),
   documents: new Map(),
   breakers: new Map(),
+  isReplayed,
   teaching: emptyTeaching(),
 })
 
@@ -59,6 +67,8 @@ export const evolve = (state: State, entry: Entry): Verdict => {
   const { record, offset } = entry
   if (offset < state.nextOffset) return 'repeat'
   state.nextOffset = offset + 1
+  // what a replay run wrote counts in that run alone
+  if (entry.isReplayed && !state.isReplayed) return 'void-replay'
   if (record.type === 'OwnershipTaken') return takeOwnership(state, entry)
   if (isRequest(record)) return addRequest(state, entry)
   if (record.epoch !== state.epoch || record.owner !== state.owner) return 'void-owner'
@@ -89,13 +99,29 @@ const addRequest = (state: State, { record, offset }: Entry): Verdict => {
   state.answers.set(record.id, null)
   state.pending.set(record.id, { record, offset })
   if (record.type === 'HoldRequested') addHolds(state, record, offset)
-  if (record.type === 'RevokeRequested') {
+  if (TAKES_BACK.has(record.type)) {
     const step = record.stepId === null ? undefined : state.steps.get(record.stepId)
     if (step) step.revokeAsked = true
   }
+  if (record.type === 'EvidenceChecked' && record.evidence?.failure) doubtEvidence(state, record)
   if (state.answers.size > REMEMBERED_REQUESTS) forgetOldestAnswer(state)
   return 'counted'
 }
+
+/** Block by their own position, before anybody decides them. */
+const TAKES_BACK = new Set(['RevokeRequested', 'WithdrawRequested', 'ModifyRequested'])
+
+/** Said to be false evidence: nothing moves on it, before anybody decides. */
+const doubtEvidence = (state: State, record: Actions): void => {
+  const incident = incidentOf(state, record)
+  const { orderId } = record.evidence ?? {}
+  if (!incident || orderId === undefined) return
+  const isProved = record.type === 'EvidenceDisproved' || isDisproved(incident, orderId)
+  incident.badEvidence = [...incident.badEvidence.filter((one) => one.orderId !== orderId), { orderId, isProved }]
+}
+
+const isDisproved = (incident: Incident, orderId: string): boolean =>
+  incident.badEvidence.some((one) => one.orderId === orderId && one.isProved)
 
 /** A hold works from its own position on, before anybody decides anything; one that was lifted never comes back. */
 const addHolds = (state: State, record: Actions, offset: number): void => {
@@ -145,11 +171,19 @@ const applyFact = (state: State, record: Actions, offset: number): Verdict => {
     case 'HoldLifted':
       return liftHolds(state, record)
     case 'RequestRefused':
-      return forgetRefusedRevoke(state, record)
+      return forgetRefused(state, record)
+    case 'EvidenceDisproved':
+      doubtEvidence(state, record)
+      return 'counted'
+    case 'EvidenceVerified':
+      return trustEvidence(state, record)
+    case 'IncidentShelved':
+    case 'IncidentUnshelved':
+      return shelve(state, record)
     case 'ConfigApplied':
       return acceptDocument(state, record)
     case 'BreakerChanged':
-      if (record.breaker) state.breakers.set(record.breaker.executor, record.breaker)
+      if (record.breaker) state.breakers.set(breakerOf(record.breaker.executor, record.line), record.breaker)
       return 'counted'
     case 'HoldActivated':
     case 'OwnershipRestated':
@@ -178,6 +212,8 @@ const openIncident = (state: State, record: Actions): Verdict => {
     isHistorical: finding?.historical ?? false,
     episodeClosed: false,
     closedUs: null,
+    shelvedUntilUs: null,
+    badEvidence: [],
     policy: about.policy ?? null,
     runbook: about.runbook ?? null,
     notes: about.notes ?? [],
@@ -237,6 +273,7 @@ const proposeStep = (state: State, record: Actions): Verdict => {
     proposedUs: record.atUs,
     status: 'awaiting-approval',
     approvals: [],
+    delegations: [],
     round: 1,
     revokeAsked: false,
     isRevoked: false,
@@ -244,6 +281,9 @@ const proposeStep = (state: State, record: Actions): Verdict => {
     attempts: 0,
     retryAtUs: 0,
     escalated: false,
+    rungs: 0,
+    isVerified: null,
+    isReconciled: false,
     reviewUs: null,
     endedUs: null,
     note: '',
@@ -280,13 +320,43 @@ const liftHolds = (state: State, record: Actions): Verdict => {
   return 'counted'
 }
 
-/** A refused revocation stops blocking, unless another one is still undecided. */
-const forgetRefusedRevoke = (state: State, record: Actions): Verdict => {
+/** What was refused stops blocking, unless another one is still undecided. */
+const forgetRefused = (state: State, record: Actions): Verdict => {
   const step = record.stepId === null ? undefined : state.steps.get(record.stepId)
-  if (step?.revokeAsked && !step.isRevoked)
-    step.revokeAsked = [...state.pending.values()].some((one) => one.record.type === 'RevokeRequested' && one.record.stepId === step.id)
+  const pending = [...state.pending.values()].map((one) => one.record)
+  if (step?.revokeAsked && !step.isRevoked) step.revokeAsked = pending.some((one) => TAKES_BACK.has(one.type) && one.stepId === step.id)
+  const incident = incidentOf(state, record)
+  const { orderId } = record.evidence ?? {}
+  // a claim that was refused leaves what was proved before as it is
+  if (incident && orderId !== undefined && !isDisproved(incident, orderId)) clearEvidence(state, incident, orderId)
   return 'counted'
 }
+
+/** Trusted again, unless somebody says the contrary and waits for an answer. */
+const clearEvidence = (state: State, incident: Incident, orderId: string): void => {
+  const isStillSaid = [...state.pending.values()].some(
+    ({ record: one }) => one.type === 'EvidenceChecked' && one.evidence?.failure && one.evidence.orderId === orderId,
+  )
+  const others = incident.badEvidence.filter((one) => one.orderId !== orderId)
+  incident.badEvidence = isStillSaid ? [...others, { orderId, isProved: false }] : others
+}
+
+const trustEvidence = (state: State, record: Actions): Verdict => {
+  const incident = incidentOf(state, record)
+  if (!incident || !record.evidence) return 'dead'
+  clearEvidence(state, incident, record.evidence.orderId)
+  return 'counted'
+}
+
+const shelve = (state: State, record: Actions): Verdict => {
+  const incident = incidentOf(state, record)
+  if (!incident || incident.closedUs !== null) return 'dead'
+  incident.shelvedUntilUs = record.type === 'IncidentShelved' ? (record.decision?.untilUs ?? null) : null
+  return 'counted'
+}
+
+/** One breaker stands before one executor of one line. */
+export const breakerOf = (executor: string, line: string): string => `${executor}/${line}`
 
 const acceptDocument = (state: State, record: Actions): Verdict => {
   const document = JSON.parse(record.detail ?? 'null') as { name: string; kind: string; body: string; digest: string } | null

@@ -84,7 +84,7 @@ const updateIncident = (request: Actions, finding: Finding, incident: Incident, 
     const isDone = incident.stepIds.every((id) => isSettled(state.steps.get(id)))
     return isDone ? [updated, closedFact(incident, context.atUs, request.id)] : [updated]
   }
-  const mayPropose = context.plan && !finding.historical && finding.transition !== 'corrected'
+  const mayPropose = context.plan && incident.shelvedUntilUs === null && !finding.historical && finding.transition !== 'corrected'
   const planned =
     mayPropose && context.plan ? proposePlan(state, subjectOf(request, finding, incident.id), context.plan, context).facts : []
   const needsEvidence = planned.length > 0 && incident.evidence.length === 0

@@ -3,8 +3,9 @@
 import { canonicalJson } from '@andon/kit/ids'
 import { actsOnPlant, checkParams } from '@andon/schemas/documents/commands'
 import type { Actions, Finding, Proposal } from '@andon/schemas'
+import { peopleNeeded } from './ballot.ts'
 import { commandHash, fact, stepIdOf } from './facts.ts'
-import type { CommandRule, DecideContext, Facts, Plan, PlanStep, State } from './types.ts'
+import type { CommandRule, DecideContext, Facts, Incident, Plan, PlanStep, State } from './types.ts'
 
 const MINUTE_US = 60_000_000
 const HOUR_US = 60 * MINUTE_US
@@ -27,7 +28,7 @@ export interface Subject {
 /** Distinct humans a step needs: the policy's number, raised by the risk floor and by doubt. */
 export const approvalsNeeded = (step: PlanStep, command: CommandRule, doubts: readonly string[]): number => {
   const floor = actsOnPlant(command) || (doubts.length > 0 && !onlyTells(command.effect)) ? 1 : 0
-  return Math.max(step.approvals, floor)
+  return Math.max(floor, peopleNeeded({ needed: step.approvals, quorum: step.quorum ?? [] }))
 }
 
 /** Why a person has to look: the finding's own doubts, the gate's, and a model that is not the champion (a limit has none). */
@@ -49,6 +50,11 @@ export const proposePlan = (state: State, subject: Subject, plan: Plan, context:
   const notes: string[] = []
   if (isOverBudget(state, subject, plan, context.atUs))
     return { facts, notes: [`the line's budget of ${plan.budgetPerHour ?? 0} planned incidents per hour is used up: nothing is proposed`] }
+  if (isAssetOverBudget(state, subject, plan, context.atUs))
+    return {
+      facts,
+      notes: [`the asset's budget of ${plan.assetBudgetPerHour ?? 0} planned incidents per hour is used up: nothing is proposed`],
+    }
   const doubts = doubtsOf(subject.finding, plan)
   for (const step of plan.steps) {
     if (state.steps.has(stepIdOf(subject.incidentId, step.step))) continue
@@ -60,14 +66,21 @@ export const proposePlan = (state: State, subject: Subject, plan: Plan, context:
 }
 
 /** Incidents with a plan on this line in the hour before, this one left out. */
-const isOverBudget = (state: State, subject: Subject, plan: Plan, atUs: number): boolean => {
-  if (plan.budgetPerHour === null) return false
+const isOverBudget = (state: State, subject: Subject, plan: Plan, atUs: number): boolean =>
+  plan.budgetPerHour !== null && plannedLately(state, subject, atUs, (incident) => incident.line === subject.line) >= plan.budgetPerHour
+
+const isAssetOverBudget = (state: State, subject: Subject, plan: Plan, atUs: number): boolean => {
+  const budget = plan.assetBudgetPerHour ?? null
+  return budget !== null && plannedLately(state, subject, atUs, (incident) => incident.assetId === subject.assetId) >= budget
+}
+
+const plannedLately = (state: State, subject: Subject, atUs: number, isAlike: (incident: Incident) => boolean): number => {
   let planned = 0
   for (const incident of state.incidents.values()) {
-    const isRecent = incident.line === subject.line && atUs - incident.openedUs < HOUR_US
+    const isRecent = isAlike(incident) && atUs - incident.openedUs < HOUR_US
     if (isRecent && incident.id !== subject.incidentId && incident.kind === 'finding' && incident.stepIds.length > 0) planned += 1
   }
-  return planned >= plan.budgetPerHour
+  return planned
 }
 
 /** The facts that propose one step, or why it cannot be proposed. */
@@ -134,6 +147,10 @@ const proposalOf = (
   policy: plan.policy,
   policyDigest: plan.policyDigest,
   simulated: command.simulated,
+  exclude: plan.modelOwner ? [plan.modelOwner] : [],
+  quorum: [...(step.quorum ?? [])],
+  stepUp: step.stepUp ?? false,
+  ladder: (step.ladder ?? []).map(({ afterMinutes, tell }) => ({ atUs: atUs + afterMinutes * MINUTE_US, tell })),
 })
 
 /** Proposes a further notice, if the catalogue has a command that tells people. Used when a deadline came. */

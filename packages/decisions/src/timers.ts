@@ -1,6 +1,6 @@
 // Deadlines → facts. Due ones are written before any other decision, so that log order decides who was late.
 
-import type { Actions } from '@andon/schemas'
+import type { Actions, Rung } from '@andon/schemas'
 import { fact } from './facts.ts'
 import { hasEnded } from './fold-steps.ts'
 import { CALL_REVIEW_US, closedFact, isSettled } from './incidents.ts'
@@ -34,6 +34,8 @@ const earliest = (state: State): Deadline | undefined => {
 const deadlinesOf = (state: State, incident: Incident): Deadline[] => {
   const steps = incident.stepIds.map((id) => state.steps.get(id)).filter((step) => step !== undefined)
   const deadlines = steps.flatMap((step) => stepDeadlines(incident, step))
+  const { shelvedUntilUs } = incident
+  if (shelvedUntilUs !== null) deadlines.push({ dueUs: shelvedUntilUs, facts: (context) => unshelve(incident, shelvedUntilUs, context) })
   const isOver = steps.every(isSettled)
   if (incident.kind === 'finding' && incident.episodeClosed && isOver)
     deadlines.push({ dueUs: 0, facts: ({ atUs }) => [closedFact(incident, atUs, null)] })
@@ -46,7 +48,10 @@ const stepDeadlines = (incident: Incident, step: Step): Deadline[] => {
   const { expiresUs, escalateUs } = step.proposal
   const deadlines: Deadline[] = []
   if (!hasEnded(step) && step.open === null) deadlines.push({ dueUs: expiresUs, facts: (context) => expire(step, context) })
-  const isWaiting = step.status === 'awaiting-approval' || step.status === 'unsure'
+  const isWaiting = (step.status === 'awaiting-approval' || step.status === 'unsure') && incident.shelvedUntilUs === null
+  const rung = step.proposal.ladder[step.rungs]
+  if (isWaiting && rung && rung.atUs < expiresUs)
+    deadlines.push({ dueUs: rung.atUs, facts: (context) => climb(incident, step, rung, context) })
   if (isWaiting && escalateUs !== null && escalateUs < expiresUs && !step.escalated)
     deadlines.push({ dueUs: escalateUs, facts: (context) => escalate(incident, step, context) })
   const { reviewUs } = step
@@ -81,6 +86,24 @@ const tellAgain = (incident: Incident, step: Step, name: string, context: Decide
 const escalate = (incident: Incident, step: Step, context: DecideContext): Facts => [
   fired(step, 'escalate', step.proposal.escalateUs ?? 0, context.atUs, 'Nobody has decided yet'),
   ...tellAgain(incident, step, 'escalate', context),
+]
+
+/** The next rung of the ladder: its role or schedule is told. */
+const climb = (incident: Incident, step: Step, rung: Rung, context: DecideContext): Facts => {
+  const name = `escalate-${step.rungs + 2}`
+  return [
+    fired(step, name, rung.atUs, context.atUs, `Nobody has decided yet: ${rung.tell} is told`),
+    ...tellAgain(incident, step, name, context),
+  ]
+}
+
+const unshelve = (incident: Incident, dueUs: number, { atUs }: DecideContext): Facts => [
+  fact('TimerFired', incident.line, atUs, [incident.id, 'unshelve', dueUs], {
+    incidentId: incident.id,
+    title: 'The time on the shelf is over',
+    timer: { name: 'unshelve', dueUs },
+  }),
+  fact('IncidentUnshelved', incident.line, atUs, [incident.id, dueUs], { incidentId: incident.id, title: 'Back from the shelf' }),
 ]
 
 /** A latched effect stays; only people end it. */

@@ -11,10 +11,12 @@ export interface Entry {
   readonly offset: number
   /** Broker append time, microseconds UTC (the topic is LogAppendTime). */
   readonly appendedUs: number
+  /** Written by a replay run: counts in that run alone. */
+  readonly isReplayed?: boolean
 }
 
 /** What folding one record did: `void` facts are not the owner's or badly stamped, `dead` ones came too late to change anything. */
-export type Verdict = 'counted' | 'repeat' | 'void-owner' | 'void-stamp' | 'dead'
+export type Verdict = 'counted' | 'repeat' | 'void-owner' | 'void-stamp' | 'void-replay' | 'dead'
 
 export type StepStatus =
   | 'awaiting-approval'
@@ -24,6 +26,10 @@ export type StepStatus =
   | 'executed'
   | 'rejected'
   | 'revoked'
+  /** Taken back by whoever proposed it. */
+  | 'withdrawn'
+  /** Another step took its place: somebody changed the command. */
+  | 'superseded'
   | 'expired'
   | 'refused-by-target'
   | 'not-executed'
@@ -36,6 +42,16 @@ export interface OpenIntent {
   readonly notAfterUs: number
   readonly epoch: number
   readonly owner: string
+  /** The owner that sent it got no answer: only reading back can tell. */
+  isUnknown: boolean
+}
+
+/** Somebody lent the right to decide on one step to somebody else. */
+export interface Delegation {
+  readonly from: string
+  readonly to: string
+  readonly roles: readonly string[]
+  readonly untilUs: number
 }
 
 export interface Step {
@@ -49,7 +65,15 @@ export interface Step {
   readonly proposedUs: number
   status: StepStatus
   /** Distinct people who approved in this round. */
-  approvals: { readonly by: string; readonly reason: string; readonly atUs: number }[]
+  approvals: {
+    readonly by: string
+    readonly reason: string
+    readonly atUs: number
+    /** Null where the log does not say them. */
+    readonly roles: readonly string[] | null
+    readonly strength: string | null
+  }[]
+  delegations: Delegation[]
   /** Rises when a new human decision is needed after NotObserved. */
   round: number
   /** Somebody asked to revoke: blocks by the request's own position, before it is decided. */
@@ -60,6 +84,12 @@ export interface Step {
   /** No new attempt before this stamp. */
   retryAtUs: number
   escalated: boolean
+  /** Rungs of the ladder told so far. */
+  rungs: number
+  /** The effect was read back; null before it is executed. */
+  isVerified: boolean | null
+  /** Its outcome was unknown and was settled by reading back. */
+  isReconciled: boolean
   /** When a latched effect is to be looked at again; null once it was. */
   reviewUs: number | null
   endedUs: number | null
@@ -81,6 +111,10 @@ export interface Incident {
   isHistorical: boolean
   episodeClosed: boolean
   closedUs: number | null
+  /** Nobody is told and nothing is proposed until then. */
+  shelvedUntilUs: number | null
+  /** Evidence orders whose verification failed, or is said to have failed and not yet decided. */
+  badEvidence: { readonly orderId: string; readonly isProved: boolean }[]
   /** Policy that planned, its runbook and what a person should know about the plan. */
   policy: string | null
   runbook: string | null
@@ -153,7 +187,10 @@ export interface State {
   readonly openIncidents: Set<string>
   readonly steps: Map<string, Step>
   readonly documents: Map<string, AcceptedDocument>
+  /** By executor and line. */
   readonly breakers: Map<string, BreakerState>
+  /** The state of a replay run: nothing executes on it. */
+  isReplayed: boolean
   /** What people said of fault modes, failures and episodes. */
   readonly teaching: TeachingState
 }
@@ -173,6 +210,11 @@ export interface PlanStep {
   readonly fourEyes?: boolean | undefined
   readonly expireMinutes?: number | undefined
   readonly escalateMinutes?: number | undefined
+  /** Roles that have to be among the approvals. */
+  readonly quorum?: readonly { readonly role: string; readonly people: number }[] | undefined
+  readonly stepUp?: boolean | undefined
+  /** Who is told after how long, beside the first escalation. */
+  readonly ladder?: readonly { readonly afterMinutes: number; readonly tell: string }[] | undefined
 }
 
 /** The policy that matched a finding, already evaluated. */
@@ -185,6 +227,10 @@ export interface Plan {
   /** Doubts of the gate itself, beside those of the finding. */
   readonly doubts: readonly string[]
   readonly budgetPerHour: number | null
+  /** Planned incidents of one asset per hour; no limit where it is left out. */
+  readonly assetBudgetPerHour?: number | null | undefined
+  /** Owner of the model that found it: cannot approve. */
+  readonly modelOwner?: string | null | undefined
   readonly runbook: string | null
 }
 

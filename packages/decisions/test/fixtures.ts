@@ -1,6 +1,6 @@
 // A press line, its commands and a policy's plan, for tests of the kernel.
 
-import type { Actions, Decision, Finding } from '@andon/schemas'
+import type { Actions, DecisionInput, Finding } from '@andon/schemas'
 import { record } from '../src/index.ts'
 import type { CommandRule, DecideContext, Plan } from '../src/index.ts'
 
@@ -118,7 +118,7 @@ export const deciding = (
   by = 'p-operator',
   fields: { id?: string; roles?: string[]; atUs?: number; reason?: string } = {},
 ): Actions => {
-  const decision: Decision = { verdict, reason: fields.reason ?? 'looked at it', commandHash: hash }
+  const decision: DecisionInput = { verdict, reason: fields.reason ?? 'looked at it', commandHash: hash }
   const type = { approve: 'ApproveRequested', reject: 'RejectRequested', revoke: 'RevokeRequested' }[verdict]
   return record(type, fields.id ?? `${verdict}-${stepId}-${by}`, LINE, fields.atUs ?? T0, {
     by,

@@ -52,7 +52,7 @@ export class Board {
       this.onUnfoldable(partition, entry, error)
       return
     }
-    if (verdict === 'void-owner' || verdict === 'void-stamp') {
+    if (verdict.startsWith('void-')) {
       const voids = this.voids.get(partition) ?? new Set()
       this.voids.set(partition, voids.add(entry.offset))
     }

@@ -1,7 +1,7 @@
 // At most once: the intent is on the log, the log is read back to its end, the last objection is asked for, and only then
 // the bytes leave. What nobody knows is settled by asking the target, never by sending again.
 
-import { executing, fact, objectionToSend, openIntents, outcome, settledOutcome, settleWaitMs } from '@andon/decisions'
+import { executing, fact, objectionToSend, openIntents, outcome, outcomeUnknown, settledOutcome, settleWaitMs } from '@andon/decisions'
 import type { Outcome, Step } from '@andon/decisions'
 import type { Logger } from '@andon/kit'
 import type { Actions, Notification } from '@andon/schemas'
@@ -103,7 +103,9 @@ export class Execution {
       await this.record(term, attempt, answer.kind, answer)
     } catch (error) {
       if (error instanceof NotSent) return await this.abandon(term, attempt, error.message)
-      if (!(error instanceof TermEnded)) logger.error({ ...fields, err: error }, 'outcome unknown: it will be read back')
+      if (error instanceof TermEnded) return
+      logger.error({ ...fields, err: error }, 'outcome unknown: it will be read back')
+      await this.noteUnknown(term, attempt)
     } finally {
       term.underWay.delete(attempt.intentOffset)
       this.deps.wake()
@@ -162,6 +164,18 @@ export class Execution {
         // the next take reads the target back
         if (!(error instanceof TermEnded)) throw error
       })
+  }
+
+  /** For people who watch: the intent stays open until its target was read back. */
+  private async noteUnknown(term: Term, attempt: Attempt): Promise<void> {
+    await this.deps.turns
+      .run(async () => {
+        const step = this.openStep(term, attempt.stepId, attempt.intentOffset)
+        if (!step) return
+        const facts = [outcomeUnknown(step, 'The target gave no answer: it will be asked what it did', this.deps.log.stampUs())]
+        await this.deps.log.append(term, facts)
+      })
+      .catch((error: unknown) => this.deps.logger.warn({ err: error, stepId: attempt.stepId }, 'an unknown outcome could not be noted'))
   }
 
   private openStep(term: Term, stepId: string, intentOffset: number): Step | undefined {

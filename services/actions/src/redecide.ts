@@ -60,7 +60,7 @@ const DOCUMENTS_EARLY_US = 1_000_000
 
 const OUTCOMES = new Set<string>(['Executed', 'RejectedByTarget', 'ExecutionAbandoned', 'NotExecuted', 'NotObserved'] satisfies Outcome[])
 /** Told by executors, breakers and the owner itself: they follow from no request and no deadline. */
-const NOTED = new Set(['Notified', 'BreakerChanged', 'OwnershipRestated'])
+const NOTED = new Set(['Notified', 'BreakerChanged', 'OwnershipRestated', 'OutcomeUnknown'])
 /** What a deadline's decision begins with. */
 const BEGINS_DEADLINE = new Set(['TimerFired', 'IncidentClosed'])
 

@@ -13,6 +13,9 @@ const statusOf = (step: Step): StepView['status'] => {
   switch (step.status) {
     case 'unsure':
       return 'asks-again'
+    case 'withdrawn':
+    case 'superseded':
+      return 'revoked'
     case 'refused-by-target':
       return 'refused'
     case 'not-executed':
