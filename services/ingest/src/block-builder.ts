@@ -215,7 +215,7 @@ export class BlockBuilder {
     const scalars = new Float64Array(width * room)
     for (let i = 0; i < width && !isNew; i++) scalars.set(this.#scalars.subarray(i * old, i * old + this.#rows), i * room)
     this.#scalars = scalars
-    this.#timesUs = grown(this.#timesUs, new Float64Array(room))
+    this.#timesUs = isNew ? new Float64Array(room) : grown(this.#timesUs, new Float64Array(room))
     if (this.#qualities !== undefined) this.#qualities = grown(this.#qualities, new Uint8Array(room))
   }
 

@@ -105,6 +105,7 @@ class InHand {
       const { socket } = request
       const responses = this.#responses.get(socket)
       if (responses === undefined) this.#responses.set(socket, [response])
+      else if (responses.length === 1 && responses[0]!.closed) responses[0] = response
       else {
         while (responses.length > 0 && responses[0]!.closed) responses.shift() // answered in order
         if (responses.length >= maxPipelined) return answerProblem(request, response, tooManyPipelined())
