@@ -6,8 +6,10 @@ import { AssetDetector } from './asset-detector.ts'
 import type { SavedDetector } from './asset-detector.ts'
 import { quietMachine } from './episode.ts'
 import type { Episode, Machine, TransitionKind } from './episode.ts'
-import { emptySpace } from './micro-clusters.ts'
-import type { ClusterSpace } from './micro-clusters.ts'
+import { ClassState } from './class-summaries.ts'
+import { classOfKey } from './fault-modes.ts'
+import { noModes } from './mode-assignment.ts'
+import type { AssetModes } from './mode-assignment.ts'
 import type { LimitWatch } from './limit.ts'
 import { forgetCounts } from './sensor-fault.ts'
 import type { ChannelWatch } from './sensor-fault.ts'
@@ -40,7 +42,8 @@ export interface AssetState {
   detectors: Record<string, AssetDetector>
   /** Artefact by which an unknown regime was told last. */
   regimeTold: string | null
-  space: ClusterSpace
+  /** Patterns that its episodes showed. */
+  modes: AssetModes
   /** Ascending by end; the last is the newest judged. */
   windows: KeptWindow[]
   /** By channel. */
@@ -63,7 +66,7 @@ export const newAssetState = (): AssetState => ({
   led: [],
   detectors: {},
   regimeTold: null,
-  space: emptySpace(),
+  modes: noModes(),
   windows: [],
   sensors: {},
   limits: {},
@@ -92,7 +95,7 @@ export const keepClosed = (state: AssetState, closed: ClosedEpisode): void => {
 export const beginEpoch = (state: AssetState, epochUs: number | null): void => {
   if (epochUs === null || (state.epochUs !== null && epochUs <= state.epochUs)) return
   state.epochUs = epochUs
-  state.space = emptySpace()
+  state.modes = noModes()
   state.detectors = {}
   state.machine = { ...state.machine, above: 0, settling: 0, smoothed: state.machine.level === null ? null : state.machine.smoothed }
   forgetCounts(state.sensors)
@@ -127,10 +130,12 @@ export const isDetectorOpen = ({ detectors }: AssetState): boolean => {
 /** All memory of one partition. */
 export interface PartitionMemory {
   readonly assets: Map<string, AssetState>
+  /** This partition's part of each asset class. */
+  readonly classes: Map<string, ClassState>
   readonly changed: Set<string>
 }
 
-export const newMemory = (): PartitionMemory => ({ assets: new Map(), changed: new Set() })
+export const newMemory = (): PartitionMemory => ({ assets: new Map(), classes: new Map(), changed: new Set() })
 
 /** The asset's state, created when new; counts as changed. */
 export const assetOf = (memory: PartitionMemory, assetId: string): AssetState => {
@@ -145,20 +150,39 @@ export const assetOf = (memory: PartitionMemory, assetId: string): AssetState =>
 /** 3: assets have detectors. 2: windows are known by their end. The kit reads no other version: it builds the state again. */
 const VERSION = 3
 
-export const keyedState = (memory: PartitionMemory): KeyedState => ({
-  version: VERSION,
-  dirty: () => memory.changed,
-  snapshot(key) {
-    memory.changed.delete(key)
-    return Buffer.from(JSON.stringify(memory.assets.get(key) ?? newAssetState()))
-  },
-  restore(key, state, version) {
-    if (version !== VERSION) throw new RangeError(`clustering state of ${key} has version ${version}, expected ${VERSION}`)
-    const saved = JSON.parse(Buffer.from(state).toString('utf8')) as AssetState & { readonly detectors: Record<string, SavedDetector> }
-    const detectors = Object.entries(saved.detectors).map(
-      ([featureSet, detector]) => [featureSet, AssetDetector.restored(detector)] as const,
-    )
-    memory.assets.set(key, { ...saved, detectors: Object.fromEntries(detectors) })
-  },
-  describe: (key) => memory.assets.get(key),
-})
+export const keyedState = (memory: PartitionMemory): KeyedState => {
+  /** Rows whose class is not restored yet. */
+  const waiting = new Map<string, string>()
+  const restoreClass = (classId: string, isRows: boolean, text: string): void => {
+    if (!isRows) memory.classes.set(classId, ClassState.restore(classId, text))
+    else waiting.set(classId, text)
+    const rows = waiting.get(classId)
+    if (rows === undefined || !memory.classes.has(classId)) return
+    waiting.delete(classId)
+    memory.classes.get(classId)?.restoreRows(rows)
+  }
+  return {
+    version: VERSION,
+    dirty: () => memory.changed,
+    snapshot(key) {
+      memory.changed.delete(key)
+      const ofClass = classOfKey(key)
+      if (ofClass !== undefined) {
+        const state = memory.classes.get(ofClass.classId) ?? new ClassState(ofClass.classId)
+        return Buffer.from(ofClass.isRows ? state.rows() : state.state())
+      }
+      return Buffer.from(JSON.stringify(memory.assets.get(key) ?? newAssetState()))
+    },
+    restore(key, state, version) {
+      if (version !== VERSION) throw new RangeError(`clustering state of ${key} has version ${version}, expected ${VERSION}`)
+      const ofClass = classOfKey(key)
+      if (ofClass !== undefined) return restoreClass(ofClass.classId, ofClass.isRows, Buffer.from(state).toString('utf8'))
+      const saved = JSON.parse(Buffer.from(state).toString('utf8')) as AssetState & { readonly detectors: Record<string, SavedDetector> }
+      const detectors = Object.entries(saved.detectors).map(
+        ([featureSet, detector]) => [featureSet, AssetDetector.restored(detector)] as const,
+      )
+      memory.assets.set(key, { ...newAssetState(), ...saved, detectors: Object.fromEntries(detectors) })
+    },
+    describe: (key) => memory.assets.get(key),
+  }
+}

@@ -2,6 +2,7 @@
 // length of stream. At each full hour of event time it is written down whole, so that the newest summaries of all partitions are all that a
 // fit needs; merged in partition order they give the same whatever order they arrived in. Pure.
 
+import { uuid8 } from '@andon/kit/ids'
 import { type MicroClusterOptions, MicroClusters, mergeAll } from './modes/micro-clusters.ts'
 import { fromPackedJson, toPackedJson } from './modes/packed.ts'
 import { NOVEL } from './modes/refit.ts'
@@ -75,6 +76,8 @@ const microOptions = (width: number): MicroClusterOptions => ({
 
 export class ClassState {
   readonly classId: string
+  /** Of predictions; names the micro-clusters. */
+  readonly partition: number
   space: ClassSpace | undefined
   /** All windows, and those of episodes alone. */
   micro: MicroClusters | undefined
@@ -90,8 +93,9 @@ export class ClassState {
   assets = new Map<string, AssetInClass>()
   episodes: PlacedEpisode[] = []
 
-  constructor(classId: string) {
+  constructor(classId: string, partition = 0) {
     this.classId = classId
+    this.partition = partition
   }
 
   /**
@@ -106,8 +110,10 @@ export class ClassState {
 
   /** Whether rows of this feature set belong here; a newer one begins the class anew, what is left of an older one is passed over. */
   enter(space: ClassSpace, windowEndUs: number): boolean {
-    if (this.space?.featureSetDigest === space.featureSetDigest) return true
-    if (this.space !== undefined && windowEndUs <= this.newestUs) return false
+    if (this.space !== undefined && isSameSpace(this.space, space)) return true
+    // Other names of the same set come from the model that holds for the class: the partitions agree on its.
+    const isOlder = this.space !== undefined && this.space.featureSetDigest !== space.featureSetDigest && windowEndUs <= this.newestUs
+    if (isOlder) return false
     this.space = space
     this.micro = new MicroClusters(microOptions(space.names.length))
     this.anomalous = new MicroClusters(microOptions(space.names.length))
@@ -133,6 +139,11 @@ export class ClassState {
     this.newestUs = Math.max(this.newestUs, windowEndUs)
     this.watch(assetId, windowEndUs)
     return opening
+  }
+
+  /** Name of a micro-cluster of this partition. */
+  clusterId(number: number): string {
+    return uuid8('cluster', this.classId, this.partition, this.space?.featureSetDigest ?? '', number)
   }
 
   keepEpisode(episode: PlacedEpisode): void {
@@ -188,7 +199,7 @@ export class ClassState {
   static restore(classId: string, text: string): ClassState {
     const head = fromPackedJson(text) as Head
     if (head.version !== 1) throw new RangeError(`state of class ${classId} has version ${String(head.version)}, expected 1`)
-    const state = new ClassState(classId)
+    const state = new ClassState(classId, head.partition)
     const { space } = head
     state.windows = head.windows
     state.anomalousWindows = head.anomalousWindows
@@ -217,6 +228,7 @@ export class ClassState {
     return {
       version: 1,
       classId: this.classId,
+      partition: this.partition,
       space: this.space,
       windows: this.windows,
       anomalousWindows: this.anomalousWindows,
@@ -233,6 +245,7 @@ export class ClassState {
 interface Head {
   readonly version: 1
   readonly classId: string
+  readonly partition: number
   readonly space: ClassSpace | undefined
   readonly windows: number
   readonly anomalousWindows: number
@@ -254,7 +267,6 @@ interface Rows {
 /** What one partition knew of a class at a full hour. */
 export interface ClassSummary extends Omit<Head, 'space' | 'hourUs'>, Pick<Rows, 'sample' | 'episodes'> {
   readonly space: ClassSpace
-  readonly partition: number
   readonly hourUs: number
 }
 
@@ -285,7 +297,7 @@ export const mergeSummaries = (summaries: readonly ClassSummary[]): MergedClass 
   const newest = ordered.reduce<ClassSummary | undefined>((a, b) => (a === undefined || b.hourUs > a.hourUs ? b : a), undefined)
   if (newest === undefined) throw new RangeError('no summaries to merge')
   const { space, classId } = newest
-  const merged = ordered.filter((summary) => summary.space.featureSetDigest === space.featureSetDigest)
+  const merged = ordered.filter((summary) => isSameSpace(summary.space, space))
   const sample = new Sample(sampleOptions(space.names.length))
   for (const { sample: state } of merged) if (state !== undefined) sample.merge(new Sample(sample.options, state))
   const micro = (of: (summary: ClassSummary) => string | undefined): MicroClusters =>
@@ -314,6 +326,9 @@ export const mergeSummaries = (summaries: readonly ClassSummary[]): MergedClass 
     assets,
   }
 }
+
+const isSameSpace = (a: ClassSpace, b: ClassSpace): boolean =>
+  a.featureSetDigest === b.featureSetDigest && a.names.length === b.names.length && a.names.every((name, i) => name === b.names[i])
 
 const rowIdOf = (assetId: string, vectorId: string): string => `${assetId}/${vectorId}`
 

@@ -16,6 +16,13 @@ export const loadConfig = (source: Environment) =>
     ...sharedSettings,
     adminPort: env.port('CLUSTERING_ADMIN_PORT', 'Port of /livez /readyz /metrics /version', portDefault('clustering', 'admin')),
     httpPort: env.port('CLUSTERING_HTTP_PORT', 'Port of the read door', portDefault('clustering', 'http')),
+    role: env.oneOf(
+      ['all', 'assigner', 'fitter'],
+      'CLUSTERING_ROLE',
+      'Judge windows, fit the fault modes of asset classes, or both',
+      'all',
+    ),
+    refitEveryMs: env.integer('CLUSTERING_REFIT_EVERY_MS', 'Event time between two fits of the fault modes of a class, ms', 3_600_000),
     learningWindows: env.integer(
       'CLUSTERING_LEARNING_WINDOWS',
       "Healthy windows an asset's own detector learns from",

@@ -6,6 +6,7 @@ import { readDoubles } from '@andon/schemas/packed'
 import { zoneLimitsMmS } from '@andon/schemas/iso-zones'
 import type { Evidence } from './combine.ts'
 import type { Episode } from './episode.ts'
+import type { NamedMode } from './fault-modes.ts'
 import type { Card } from './model-cards.ts'
 import { figure, signalWords } from './words.ts'
 
@@ -94,7 +95,7 @@ export interface WindowFacts extends WindowWords {
   readonly promotion: number
   readonly evidence: Evidence
   readonly contributions: readonly ContributionInput[]
-  readonly cluster: { readonly clusterId: string; readonly isNovel: boolean; readonly isKnownFault: boolean } | undefined
+  readonly cluster: NamedMode | undefined
 }
 
 /** A finding about the window, without what the transition says. */
@@ -124,7 +125,7 @@ export const anomalyTitle = ({ asset, contributions, cluster }: WindowFacts, rat
   const top = contributions[0]
   const signal = top === undefined ? 'unusual behaviour' : signalWords(definedOf(top))
   const isPlain = top === undefined || signal === featureWords(top.name)
-  const known = cluster?.isKnownFault === true ? ' (pattern seen before)' : ''
+  const known = cluster?.name != null ? ` (${cluster.name})` : cluster?.isKnownFault === true ? ' (pattern seen before)' : ''
   return `${asset.name}: ${signal}${isPlain ? ` stands out, evidence ${figure(Math.sqrt(ratio))} × the line` : ''}${known}`
 }
 

@@ -2,11 +2,11 @@
 // class's model in force, by event time, assigns the window or calls it novel; its partition's part of the class takes the window in.
 // Nothing here reads a clock: the same windows and activations in the same order give the same answers.
 
-import { uuid8 } from '@andon/kit/ids'
 import type { Predictions, Verdict } from '@andon/schemas'
 import { maskedNames } from '@andon/schemas/feature-names'
 import type { ModePrecedent } from './class-model.ts'
 import { ClassState } from './class-summaries.ts'
+import type { ClassSpace } from './class-summaries.ts'
 import type { LoadedModel } from './class-models.ts'
 import type { Episode } from './episode.ts'
 import type { Card } from './model-cards.ts'
@@ -42,6 +42,7 @@ export const noModes = (): AssetModes => ({ earlier: [], runSinceUs: null, open:
 /** Where a window lies, before anything is decided about it. */
 export interface PlacedWindow {
   readonly classId: string
+  readonly space: ClassSpace
   readonly point: Float64Array
   readonly modeId: string | null
   readonly loaded: LoadedModel | undefined
@@ -77,29 +78,44 @@ export const normalOfModels = (prediction: Predictions, cardOf: (digest: string)
  * Standard deviations from normal, compressed (asinh) so that a fault that doubles in size stays near itself. What is missing, masked, or
  * never moved while normal was learnt counts as normal.
  */
-export const coordinates = (prediction: Predictions, values: ArrayLike<number>, normal: Normal): Float64Array => {
+export const coordinates = (
+  prediction: Predictions,
+  values: ArrayLike<number>,
+  normal: Normal,
+  names: readonly string[] = prediction.names,
+): Float64Array => {
   const masked = maskedNames(prediction.names, prediction.health)
-  return Float64Array.from(prediction.names, (name, at) => {
+  return Float64Array.from(names, (name, at) => {
     const axis = normal.get(name)
-    const value = values[at]
+    const value = values[prediction.names[at] === name ? at : prediction.names.indexOf(name)]
     if (axis === undefined || !axis.isUsed || !(axis.std > 0) || masked.has(name)) return 0
     if (value === undefined || !Number.isFinite(value)) return 0
     return Math.max(-FARTHEST, Math.min(FARTHEST, Math.asinh((value - axis.mean) / axis.std)))
   })
 }
 
-/** Places a window by the model in force; changes nothing. */
+/** Places a window by the model in force; changes nothing. `known`: what the class's coordinates on this partition mean so far. */
 export const placeWindow = (
   classId: string,
   prediction: Predictions,
   values: ArrayLike<number>,
   normal: Normal | undefined,
   loaded: LoadedModel | undefined,
+  known: ClassSpace | undefined,
 ): PlacedWindow | undefined => {
   if (normal === undefined || prediction.names.length === 0) return undefined
-  const point = coordinates(prediction, values, normal)
-  const isComparable = loaded?.model.space.featureSetDigest === prediction.featureSetDigest
-  return { classId, point, loaded: isComparable ? loaded : undefined, modeId: (isComparable ? loaded?.modeOf(point) : undefined) ?? null }
+  const { featureSet, featureSetDigest } = prediction
+  const isComparable = loaded?.model.space.featureSetDigest === featureSetDigest
+  const names =
+    (isComparable ? loaded?.model.space : known?.featureSetDigest === featureSetDigest ? known : undefined)?.names ?? prediction.names
+  const point = coordinates(prediction, values, normal, names)
+  return {
+    classId,
+    space: { featureSet, featureSetDigest, names },
+    point,
+    loaded: isComparable ? loaded : undefined,
+    modeId: (isComparable ? loaded?.modeOf(point) : undefined) ?? null,
+  }
 }
 
 export interface Recording {
@@ -122,25 +138,25 @@ export interface JudgedPlace {
 export const recordWindow = (
   { classes, partition, summarised }: Recording,
   modes: AssetModes,
-  { classId, point, modeId, loaded }: PlacedWindow,
+  { classId, space, point, modeId, loaded }: PlacedWindow,
   { prediction, isAbove, episode, isClosing }: JudgedPlace,
 ): ShownMode | undefined => {
-  const { assetId, vectorId, windowEndUs, featureSet, featureSetDigest, names } = prediction
-  const state = classes.get(classId) ?? new ClassState(classId)
+  const { assetId, vectorId, windowEndUs } = prediction
+  const state = classes.get(classId) ?? new ClassState(classId, partition)
   classes.set(classId, state)
   const hourUs = state.hourBefore(windowEndUs)
   if (hourUs !== undefined) {
     summarised(state, hourUs)
     state.hourUs = hourUs
   }
-  if (!state.enter({ featureSet, featureSetDigest, names }, windowEndUs)) return undefined
+  if (!state.enter(space, windowEndUs)) return undefined
   if (loaded !== undefined) state.regroup(loaded.digest, loaded.modeOf)
 
   if (!isAbove && (episode === null || isClosing)) modes.runSinceUs = null
   else modes.runSinceUs ??= windowEndUs
   const isAnomalous = episode !== null && isAbove
   const { number, openedUs } = state.absorb({ assetId, vectorId, windowEndUs, point, isAnomalous, modeId: modeId ?? undefined })
-  const clusterId = uuid8('cluster', classId, partition, featureSetDigest, number)
+  const clusterId = state.clusterId(number)
   const facts = modeId === null ? undefined : loaded?.factsOf(modeId)
   const shows = modeId ?? clusterId
   const isKnownFault = facts?.isFault === true || modes.earlier.includes(shows)

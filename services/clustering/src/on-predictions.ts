@@ -14,8 +14,8 @@ import type { DetectorArtefacts } from './detector-artefacts.ts'
 import type { DetectorSet } from './detector-set.ts'
 import { judge, severityOf } from './episode.ts'
 import type { Machine, Step, Transition } from './episode.ts'
-import { assignWindow, standardOf } from './fault-modes.ts'
-import type { Pattern } from './fault-modes.ts'
+import { openFaultModes } from './fault-modes.ts'
+import type { FaultModes, NamedMode } from './fault-modes.ts'
 import { contributionsOf, sharesOf } from './finding.ts'
 import { readDoubles } from '@andon/schemas/packed'
 import { featureParts, maskedNames } from '@andon/schemas/feature-names'
@@ -24,13 +24,16 @@ import type { FittedAsset } from './fitted-asset.ts'
 import type { Judged, LearntPrefix, Outcome } from './judged.ts'
 import { judgeLimit, quietLimit } from './limit.ts'
 import type { Card } from './model-cards.ts'
-import { correction, discovery, regimeFinding, registrationRequest, transitionFinding } from './outputs.ts'
+import { normalOfModels } from './mode-assignment.ts'
+import type { PlacedWindow } from './mode-assignment.ts'
+import { correction, reappearance, regimeFinding, registrationRequest, transitionFinding } from './outputs.ts'
 import { watchSensors } from './sensor-fault.ts'
 import { limitFinding, sensorFinding, telemetryFinding, velocityOf } from './state-findings.ts'
 import { beginSilence, endSilence } from './telemetry-watch.ts'
 
 /** Share of the score from which a number counts as one that leads an episode. */
 const LEADING_SHARE = 0.1
+const LOWEST_SEVERITY = 4
 
 export type { Outcome } from './judged.ts'
 
@@ -44,6 +47,8 @@ export interface PredictionsDependencies {
   readonly artefacts: DetectorArtefacts
   /** What the drift watch learns from the windows a detector learns from; goes into its artefact. */
   readonly fitDrift?: (prefix: LearntPrefix) => unknown
+  /** Default: no model and no teaching; patterns are told apart within the partition. */
+  readonly faultModes?: FaultModes
   readonly wordsOf: (assetId: string, timeUs: number) => AssetWords
   /** Resolves when every fact about models that is on the log by now has been read. */
   readonly settled: () => Promise<void>
@@ -63,31 +68,35 @@ export interface Judge {
   stored(): Promise<void>
 }
 
-export const openJudge = (dependencies: PredictionsDependencies): Judge => ({
-  async prepare(inputs) {
-    const { memory, artefacts } = dependencies
-    const missing = new Set<string>()
-    for (const { value } of inputs) {
-      const detectors = memory.assets.get(value.assetId)?.detectors
-      for (const featureSet in detectors) {
-        const digest = detectors[featureSet]?.digest
-        if (digest !== undefined && artefacts.of(digest) === undefined) missing.add(digest)
+export const openJudge = (given: PredictionsDependencies): Judge => {
+  const dependencies = { ...given, faultModes: given.faultModes ?? openFaultModes({ memory: given.memory }) }
+  return {
+    async prepare(inputs) {
+      const { memory, artefacts, faultModes } = dependencies
+      await faultModes.prepare(inputs)
+      const missing = new Set<string>()
+      for (const { value } of inputs) {
+        const detectors = memory.assets.get(value.assetId)?.detectors
+        for (const featureSet in detectors) {
+          const digest = detectors[featureSet]?.digest
+          if (digest !== undefined && artefacts.of(digest) === undefined) missing.add(digest)
+        }
       }
-    }
-    for (const digest of missing) await artefacts.load(digest)
-    // A verdict may overtake the fact that registered its model: judged without its card, a replay would differ.
-    const isUnknown = ({ value }: Input<Predictions>) => value.verdicts.some(({ digest }) => dependencies.cardOf(digest) === undefined)
-    if (inputs.some(isUnknown)) await dependencies.settled()
-  },
-  judge(input, out) {
-    const judgement = new WindowJudgement(dependencies, out, input)
-    const outcome = judgement.run()
-    dependencies.countPrediction(outcome)
-    dependencies.judged?.(judgement.judged(outcome))
-    return outcome
-  },
-  stored: () => dependencies.artefacts.stored(),
-})
+      for (const digest of missing) await artefacts.load(digest)
+      // A verdict may overtake the fact that registered its model: judged without its card, a replay would differ.
+      const isUnknown = ({ value }: Input<Predictions>) => value.verdicts.some(({ digest }) => dependencies.cardOf(digest) === undefined)
+      if (inputs.some(isUnknown)) await dependencies.settled()
+    },
+    judge(input, out) {
+      const judgement = new WindowJudgement(dependencies, out, input)
+      const outcome = judgement.run()
+      dependencies.countPrediction(outcome)
+      dependencies.judged?.(judgement.judged(outcome))
+      return outcome
+    },
+    stored: () => dependencies.artefacts.stored(),
+  }
+}
 
 export const onPredictions = (dependencies: PredictionsDependencies): Handler<Predictions> => {
   const judge = openJudge(dependencies)
@@ -100,15 +109,17 @@ export const onPredictions = (dependencies: PredictionsDependencies): Handler<Pr
   }
 }
 
+type Given = PredictionsDependencies & { readonly faultModes: FaultModes }
+
 /** One prediction, one window. */
 class WindowJudgement {
-  private readonly given: PredictionsDependencies
+  private readonly given: Given
   private readonly out: Emitter
   private readonly input: Input<Predictions>
   private readonly prediction: Predictions
   private seen: { readonly facts: WindowFacts; readonly machine: Machine; readonly transition: Transition | undefined } | undefined
 
-  constructor(given: PredictionsDependencies, out: Emitter, input: Input<Predictions>) {
+  constructor(given: Given, out: Emitter, input: Input<Predictions>) {
     this.given = given
     this.out = out
     this.input = input
@@ -184,8 +195,8 @@ class WindowJudgement {
       changed: evidence?.detector?.changed ?? false,
       isNewRegime: evidence?.detector?.isNewRegime ?? false,
       clusterId: seen?.facts.cluster?.clusterId ?? null,
-      faultModeId: null,
-      faultMode: null,
+      faultModeId: seen?.facts.cluster?.modeId ?? null,
+      faultMode: seen?.facts.cluster?.name ?? null,
       isNovel: seen?.facts.cluster?.isNovel ?? false,
       contributions: () => seen?.facts.contributions ?? [],
     }
@@ -193,21 +204,22 @@ class WindowJudgement {
 
   /** The machine's part. A machine that is off or a young window is not judged: nothing opens, and what is open neither grows nor closes. */
   private judgeMachine(state: AssetState, kept: KeptWindow, evidence: Evidence | undefined, values: Float64Array): Outcome {
-    const { set, detectorSet, cardOf } = this.given
-    const { prediction } = this
     if (evidence === undefined) {
       if (isHeld(state)) return this.outcomeWithoutEvidence()
       // Its detector went with the epoch that a service ended, and no model has a say.
       evidence = nothingHeard
     }
-    const step = this.step(state, state.machine, evidence)
+    const placed = this.place(state, values)
+    const step = this.step(state, state.machine, evidence, placed)
     state.machine = step.machine
-    const standard = standardOf(prediction, cardOf)
-    const pattern = assignWindow(state.space, step.machine, prediction, values, evidence.ratio, standard, set, detectorSet)
-    const facts = this.factsOf(evidence, values, pattern)
+    const isClosing = step.transition?.kind === 'closed'
+    const episode = isClosing ? (step.transition?.episode ?? null) : step.machine.episode
+    const judged = { isAbove: evidence.ratio > 1, episode, isClosing }
+    const shown = placed && this.given.faultModes.record(this.input, state.modes, placed, judged)
+    const facts = this.factsOf(evidence, values, shown)
     this.seen = { facts, machine: step.machine, transition: step.transition }
     if (step.transition !== undefined) this.tell(state, kept, facts, step.transition)
-    if (pattern?.isDiscovered === true) this.send(discovery(facts, pattern.cluster))
+    if (shown?.reappeared != null && episode !== null && !isClosing) this.send(reappearance(facts, episode, shown))
     this.tellRegime(state, facts)
     return 'judged'
   }
@@ -347,17 +359,30 @@ class WindowJudgement {
     kept.told = severity === null ? null : { ...told, severity }
   }
 
-  private step(state: AssetState, machine: Machine, evidence: Evidence): Step {
+  /** Beside the asset's own normal: its detector's, which knows best, else its models'. */
+  private place(state: AssetState, values: Float64Array): PlacedWindow | undefined {
+    const { artefacts, cardOf, faultModes } = this.given
+    const digest = state.detectors[this.prediction.featureSet]?.digest
+    const learnt = digest === undefined ? undefined : artefacts.cardOf(digest)?.features
+    return faultModes.place(this.input, values, learnt ?? normalOfModels(this.prediction, cardOf))
+  }
+
+  private step(state: AssetState, machine: Machine, evidence: Evidence, placed?: PlacedWindow): Step {
     const { set, detectorSet } = this.given
     const { assetId, vectorId, windowEndUs, historical } = this.prediction
     const masked = maskedNames(this.prediction.names, this.prediction.health)
     const mayQuieten = !state.led.some((name) => masked.has(name))
-    const detector = { ratio: evidence.detector?.ratio, isOpen: isDetectorOpen(state) }
-    const window = { ratio: evidence.verdict?.ratio, detector, vectorId, atUs: windowEndUs, historical, mayQuieten }
-    return judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
+    const standing = this.given.faultModes.standing(this.input, placed)
+    // People call the mode normal, or want nothing said about it.
+    const isAccepted = standing === 'normal' || standing === 'ignore'
+    const heard = (ratio: number | undefined) => (isAccepted && ratio !== undefined ? 0 : ratio)
+    const detector = { ratio: heard(evidence.detector?.ratio), isOpen: !isAccepted && isDetectorOpen(state) }
+    const window = { ratio: heard(evidence.verdict?.ratio), detector, vectorId, atUs: windowEndUs, historical, mayQuieten }
+    const step = judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
+    return standing === 'known' ? lowest(step) : step
   }
 
-  private factsOf(evidence: Evidence, values: Float64Array, pattern: Pattern | undefined): WindowFacts {
+  private factsOf(evidence: Evidence, values: Float64Array, shown: NamedMode | undefined): WindowFacts {
     const words = this.words(evidence)
     const { detector, verdict, isLedByDetector } = evidence
     const card = this.normalOf(evidence)
@@ -374,7 +399,7 @@ class WindowJudgement {
       get contributions() {
         return (told ??= contributions())
       },
-      cluster: pattern && { clusterId: pattern.cluster.clusterId, isNovel: pattern.isNovel, isKnownFault: pattern.isKnownFault },
+      cluster: shown,
     }
   }
 
@@ -404,6 +429,15 @@ const believed = (values: Float64Array, names: readonly string[], health: Predic
   if (health.length === 0) return values
   const masked = maskedNames(names, health)
   return values.map((value, at) => (masked.has(names[at] as string) ? Number.NaN : value))
+}
+
+/** A mode that people know and accept for now: its episodes have the lowest severity and are not told again while they last. */
+const lowest = ({ machine, transition }: Step): Step => {
+  const low = <T extends { readonly severity: number }>(episode: T): T => ({ ...episode, severity: LOWEST_SEVERITY })
+  return {
+    machine: machine.episode === null ? machine : { ...machine, episode: low(machine.episode) },
+    transition: transition === undefined || transition.kind === 'updated' ? undefined : { ...transition, episode: low(transition.episode) },
+  }
 }
 
 /** No window without evidence can be the end of what is open. */

@@ -10,7 +10,8 @@ import { featureWords } from '@andon/schemas/feature-names'
 import type { FittedAsset } from './fitted-asset.ts'
 import { anomalyTitle, closedTitle, findingBase } from './finding.ts'
 import type { WindowFacts, WindowWords } from './finding.ts'
-import type { MicroCluster } from './micro-clusters.ts'
+import type { ModePrecedent } from './class-model.ts'
+import type { NamedMode } from './fault-modes.ts'
 
 const TYPES = { opened: 'EpisodeOpened', updated: 'EpisodeUpdated', closed: 'EpisodeClosed' } as const
 /** Severity of an episode that a correction withdraws. */
@@ -40,6 +41,8 @@ const episodeFields = (facts: WindowFacts, episode: Episode, transition: string)
   contributions: facts.contributions,
   clusterId: facts.cluster?.clusterId ?? null,
   clusterIsNovel: facts.cluster?.isNovel ?? false,
+  faultModeId: facts.cluster?.modeId ?? null,
+  faultMode: facts.cluster?.name ?? null,
   findingId: transitionId(facts, episode.openingVectorId, transition),
   episodeId: episode.episodeId,
   transition,
@@ -71,12 +74,29 @@ export const correction = (
   })
 }
 
-/** A pattern that only episodes show; told once. */
-export const discovery = (facts: WindowFacts, cluster: MicroCluster): Output<AnomaliesInput> => {
-  const signals = facts.contributions.slice(0, 3).map(({ name }) => featureWords(name))
-  const detail = `${facts.asset.name}: new fault mode ${cluster.clusterId}${signals.length > 0 ? `, led by ${signals.join(', ')}` : ''}`
-  const id = uuid8('fault-mode', cluster.clusterId)
-  return record(facts, 'FaultModeDiscovered', id, { type: 'FaultModeDiscovered', assetId: facts.assetId, detail })
+/**
+ * A mode that preceded failures is back: graver than the episode it shows in, with what followed before. Told once per episode and mode.
+ */
+export const reappearance = (facts: WindowFacts, episode: Episode, { modeId, name, reappeared }: NamedMode): Output<AnomaliesInput> => {
+  const { asset, assetId, detectorSet } = facts
+  const mode = name ?? `fault mode ${modeId}`
+  const days = (us: number): string => `${Math.max(1, Math.round(us / 86_400_000_000))} days`
+  const lead = reappeared?.leadTimeUs == null ? '' : `, ${days(reappeared.leadTimeUs)} after it began`
+  const followed = `a failure followed ${reappeared?.failures ?? 0} of ${reappeared?.episodes ?? 0} earlier episodes${lead}`
+  return findingRecord(facts, 'FaultModeReappeared', {
+    ...episodeFields(facts, episode, 'updated'),
+    findingId: findingId(assetId, detectorSet, episode.openingVectorId, `reappeared:${modeId}`),
+    severity: Math.max(1, episode.severity - 1),
+    ratio: facts.evidence.ratio,
+    title: `${asset.name}: ${mode} is back; ${followed}`,
+    precedent: reappeared && precedentOf(reappeared),
+  })
+}
+
+const precedentOf = ({ episodes, failures, horizonUs, probabilityLow, probability, probabilityHigh, ...rest }: ModePrecedent) => {
+  const { liftLow, leadTimeLowUs, leadTimeUs, failureIds } = rest
+  const chances = { probabilityLow, probability, probabilityHigh, liftLow }
+  return { episodes, failures, horizonUs, ...chances, leadTimeLowUs, leadTimeUs, failureIds: [...failureIds] }
 }
 
 /** What the asset does was never learnt, small and steady: told once per artefact, as a proposal. */

@@ -19,13 +19,21 @@ import { keyedState, newMemory } from './asset-state.ts'
 import type { PartitionMemory } from './asset-state.ts'
 import { detectorSetOf } from './config.ts'
 import type { ClusteringConfig } from './config.ts'
+import { ACTIVATION_DELAY_US, openClassModels } from './class-models.ts'
+import type { ClassState } from './class-summaries.ts'
 import { openArtefacts } from './detector-artefacts.ts'
 import { detectorSetDigest } from './detector-set.ts'
+import { openFaultModes } from './fault-modes.ts'
 import { assetWords } from './finding.ts'
+import { openFitter } from './fitter/fitter.ts'
+import type { Fitter } from './fitter/fitter.ts'
+import { summaryRecord } from './fitter/summary-records.ts'
 import { ModelCards } from './model-cards.ts'
 import { onPredictions } from './on-predictions.ts'
 import type { Outcome } from './on-predictions.ts'
 import { readDoor } from './read-door.ts'
+import { Teachings, followTeachings } from './teachings.ts'
+import type { KnownFailure, TeachingsFollow } from './teachings.ts'
 
 export const createClusteringService = (config: ClusteringConfig, open: OpenLog = () => openLog(config, 'clustering')): Service => {
   const logger = createLogger({ service: 'clustering', level: config.logLevel })
@@ -33,12 +41,19 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   const set = detectorSetOf(config)
   const detectorSet = detectorSetDigest(set)
   const cards = new ModelCards()
+  const [isAssigner, isFitter] = [config.role !== 'fitter', config.role !== 'assigner' && config.replayPlan === null]
+  const classModels = openClassModels({
+    blobs: async () => blobs,
+    onMissing: (digest, reason) => logger.error({ digest, reason }, 'fault modes in force cannot be read; their class is judged without'),
+  })
   const memories = new Map<number, PartitionMemory>()
   let log: Log
   let codec: Codec
   let documents: Documents
   let models: Follow
   let blobs: Blobs
+  let taught: TeachingsFollow | undefined
+  let fitter: Fitter | undefined
   let principals: Principals
   let run: Run | undefined
 
@@ -48,21 +63,62 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
       ;({ log, codec } = await open())
       blobs = await openBlobs(config.blobDir)
       documents = await followDocuments(log, codec, { logger })
-      models = await followTopic<Models>(log, codec, 'models', ({ value }) => cards.apply(value))
-      await Promise.all([documents.caughtUp(), models.caughtUp()])
+      taught = await followTeachings(log, codec, { logger, classOf: (assetId) => classOf(assetId) })
+      if (isFitter) fitter = openFitter({ ...fitterDeps(), log, codec, blobs })
+      models = await followTopic<Models>(log, codec, 'models', ({ value, timestampMs }) => {
+        cards.apply(value)
+        classModels.apply(value, timestampMs * 1000)
+        fitter?.apply(value)
+      })
+      await Promise.all([documents.caughtUp(), models.caughtUp(), taught.caughtUp()])
     },
     async stop() {
       await models?.stop()
+      await taught?.stop()
       await documents?.stop()
       await log?.close()
     },
-    ended: () => models.ended,
+    ended: async () => {
+      await Promise.race([models.ended, taught?.ended ?? models.ended])
+    },
   }
   const settled = async () => {
     await Promise.all([models.caughtUp(), documents.caughtUp()])
   }
+  /** As of records of a time: activations and words hold a little later than they came onto the log. */
+  let readUntilUs = 0
+  const settledFor = async (recordUs: number): Promise<void> => {
+    await taught?.settled(recordUs)
+    if (recordUs - ACTIVATION_DELAY_US <= readUntilUs) return
+    const askedUs = Date.now() * 1000
+    await models.caughtUp()
+    readUntilUs = Math.max(readUntilUs, askedUs)
+  }
+  const teachings = (): Teachings => taught?.teachings ?? noTeachings
+  const plantAt = (timeUs: number) => documents.at<Plant>('plant', timeUs)?.value
+  const classOf = (assetId: string, timeUs = Number.MAX_SAFE_INTEGER): string =>
+    plantAt(timeUs)?.assets.find(({ id }) => id === assetId)?.class ?? assetId
+  const fitterDeps = () => ({
+    models: classModels,
+    settled: () => models.caughtUp(),
+    taughtOf: async (classId: string, episodeIds: readonly string[]) => {
+      await taught?.caughtUp()
+      return taughtAbout(teachings(), classId, episodeIds)
+    },
+    nameOf: (modeId: string) => teachings().nameOf(modeId),
+    refitEveryUs: config.refitEveryMs * 1000,
+    logger,
+    metrics,
+    nowUs: () => Date.now() * 1000,
+  })
   const wordsOf = (assetId: string, timeUs: number) => assetWords(documents.at<Plant>('plant', timeUs)?.value, assetId)
-  const { countPrediction, countFinding, countDetector } = countsOf(metrics)
+  const { countPrediction, countFinding, countDetector, countAssignment } = countsOf(metrics)
+  let partitions = 0
+  /** Cumulative, so nothing waits for it: the next full hour brings what a lost one had. */
+  const summarise = (state: ClassState, partition: number, hourUs: number): void => {
+    const record = summaryRecord(codec, state.classId, partition, partitions, state.summary(partition, hourUs))
+    log.append([record]).catch((error: unknown) => logger.warn({ err: error, classId: state.classId }, 'a class summary was not written'))
+  }
 
   const processing: Part = {
     name: 'predictions',
@@ -77,9 +133,20 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
           logger.warn({ digest, err: error, partition }, 'the blob store has lost what a detector learnt; its asset is learnt anew')
         })
         const counts = { countPrediction, countFinding, countDetector }
-        const handle = onPredictions({ memory, set, detectorSet, cardOf, artefacts, wordsOf, settled, ...counts })
+        const faultModes = openFaultModes({
+          memory,
+          partition,
+          classOf,
+          models: classModels,
+          settled: settledFor,
+          teachings,
+          summarised: (state, hourUs) => summarise(state, partition, hourUs),
+          count: countAssignment,
+        })
+        const handle = onPredictions({ memory, set, detectorSet, cardOf, artefacts, faultModes, wordsOf, settled, ...counts })
         return { handle, state: keyedState(memory) }
       }
+      partitions = await log.admin.partitions('predictions')
       const { snapshotEveryRecords, snapshotEveryMs } = config
       const history = retainedHistory(config, logger)
       const options = {
@@ -99,9 +166,18 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
     ended: () => run?.ended ?? Promise.resolve(),
   }
 
+  const fitting: Part = {
+    name: 'fitter',
+    start: async () => fitter?.start(),
+    stop: async () => fitter?.stop(),
+    ended: () => fitter?.ended ?? Promise.resolve(),
+  }
+
   /** Only partitions that are ours now: a memory left over from before a rebalance is stale. */
   const assigned = () => (run?.assigned() ?? []).flatMap(({ partition }) => memories.get(partition) ?? [])
-  const app = readDoor({ principals: () => principals, memories: assigned, set, detectorSet, logger })
+  const refusalOf = (classId: string): string | null => fitter?.refusalOf(classId) ?? null
+  const ofModes = { models: classModels, teachings, classOf: (assetId: string) => classOf(assetId), refusalOf }
+  const app = readDoor({ principals: () => principals, memories: assigned, detectorSet, logger, ...ofModes })
   const listening = httpPart({ name: 'read-door', host: config.host, port: config.httpPort, app, setting: 'CLUSTERING_HTTP_PORT' })
   const door: Part = {
     ...listening,
@@ -116,12 +192,31 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
     metrics,
     admin: { host: config.host, port: config.adminPort, setting: 'CLUSTERING_ADMIN_PORT' },
     about: () => ({ detectorSet }),
-    parts: [inputs, processing, door],
+    parts: [inputs, ...(isAssigner ? [processing] : []), ...(isFitter ? [fitting] : []), door],
     replay: { parts: [inputs, processing], finished: () => processing.ended!() },
   }
 }
 
+const noTeachings = new Teachings()
+
+const taughtAbout = (teachings: Teachings, classId: string, episodeIds: readonly string[]) => {
+  const events = (known: readonly KnownFailure[]) => known.map(({ failureId, assetId, atUs }) => ({ eventId: failureId, assetId, atUs }))
+  return {
+    failures: events(teachings.failuresOf({ classId })),
+    interventions: events(teachings.interventionsOf({ classId })),
+    verdicts: Object.fromEntries(
+      episodeIds.flatMap((episodeId) => {
+        const verdict = teachings.verdictOf(episodeId)
+        return verdict === undefined ? [] : [[episodeId, verdict]]
+      }),
+    ),
+  }
+}
+
 const countsOf = (metrics: Metrics) => {
+  const assignments = metrics.counter('andon_clustering_windows_assigned_total', 'Windows placed among the modes of their class', [
+    'outcome',
+  ])
   const predictions = metrics.counter('andon_clustering_predictions_total', 'Predictions by what became of them', ['outcome'])
   const findings = metrics.counter('andon_clustering_findings_total', 'Findings emitted by type', ['type'])
   const detectors = metrics.counter(
@@ -130,6 +225,7 @@ const countsOf = (metrics: Metrics) => {
     ['outcome'],
   )
   return {
+    countAssignment: (outcome: 'mode' | 'novel' | 'no-model') => assignments.inc({ outcome }),
     countDetector: (outcome: 'multivariate' | 'univariate' | 'lost') => detectors.inc({ outcome }),
     countPrediction: (outcome: Outcome) => predictions.inc({ outcome }),
     countFinding: (type: string) => findings.inc({ type }),

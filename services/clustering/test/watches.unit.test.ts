@@ -139,9 +139,9 @@ test('a sensor that had no part in an episode does not keep it open', async () =
 
 test('numbers of a suspected sensor form no pattern', async () => {
   const clustering = await new Clustering().near(20, 0.3, 0, [0.1, -0.2, 0.1])
-  const count = clustering.memory.assets.get('press-1')!.space.clusters.length
+  const count = clustering.memory.classes.get('press-1')?.micro?.count
   await clustering.ratios(times(8, 0.3), 20, { ...suspected('stuck'), values: valuesAt(500, 900, 700) })
-  assert.equal(clustering.memory.assets.get('press-1')!.space.clusters.length, count)
+  assert.equal(clustering.memory.classes.get('press-1')?.micro?.count, count)
 })
 
 test('a machine that is off opens nothing, and what is open neither grows nor closes', async () => {
@@ -185,7 +185,7 @@ test('after a service a model that learnt before it is in doubt, and patterns an
   await clustering.near(20, 0.5, 20, [1, 1, 1])
   await clustering.ratios(times(2, 3), 48)
   await clustering.ratios(times(2, 3), 50, serviced)
-  assert.deepEqual([clustering.types(), clustering.memory.assets.get('press-1')?.space.clusters.length], [[], 1])
+  assert.deepEqual([clustering.types(), clustering.memory.assets.get('press-1')?.modes.earlier], [[], []])
   await clustering.ratios([3], 52, serviced)
   assert.deepEqual(clustering.findings()[0]?.doubts, ['stale-calibration'])
 

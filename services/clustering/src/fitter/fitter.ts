@@ -25,7 +25,7 @@ export interface FitterDeps {
   readonly models: ClassModels
   /** Resolves when every fact that is on `models` by now has been read. */
   readonly settled: () => Promise<void>
-  readonly taughtOf: (classId: string) => Promise<Taught>
+  readonly taughtOf: (classId: string, episodeIds: readonly string[]) => Promise<Taught>
   readonly nameOf: (modeId: string) => string | null
   readonly refitEveryUs: number
   readonly logger: Logger
@@ -35,9 +35,14 @@ export interface FitterDeps {
   readonly fit?: (request: PackedRequest, signal: AbortSignal) => Promise<PackedResult>
 }
 
+interface Known {
+  readonly space: ClassSummary['space']
+  readonly episodeIds: readonly string[]
+}
+
 interface OwnedClass {
   /** By partition of predictions: the newest summary as it lies on the log. */
-  readonly summaries: Map<number, { readonly head: SummaryHead; readonly text: string; readonly summary: Pick<ClassSummary, 'space'> }>
+  readonly summaries: Map<number, { readonly head: SummaryHead; readonly text: string; readonly summary: Known }>
   told: string | undefined
 }
 
@@ -113,14 +118,17 @@ export const openFitter = (deps: FitterDeps): Fitter => {
     if (digest !== null && newest === undefined) throw new Error(`the model in force ${digest} cannot be read`)
     const inForce = digest === null ? null : { digest, artefact: new Uint8Array(await deps.blobs.get(`sha256:${digest}`)) }
     const summaries = [...found.summaries].toSorted(([a], [b]) => a - b).map(([, { text }]) => text)
-    const taught = await deps.taughtOf(classId)
+    const taught = await deps.taughtOf(
+      classId,
+      [...found.summaries.values()].flatMap(({ summary }) => summary.episodeIds),
+    )
     const endOf = meters.time()
     const result = await (deps.fit ?? fitInWorker)({ summaries, hourUs, inForce, taught }, stopping.signal)
     endOf()
     if (stopping.signal.aborted || ownedClass(classId) !== found) return // somebody else's by now: it fits what we did
     const windows = heads.reduce((sum, head) => sum + head.windows, 0)
-    const space = heads.reduce((a, b) => (b.hourUs > a.hourUs ? b : a), heads[0] as SummaryHead).partition
-    const { featureSet, featureSetDigest, names } = (found.summaries.get(space) as { summary: Pick<ClassSummary, 'space'> }).summary.space
+    const newestPartition = heads.reduce((a, b) => (b.hourUs > a.hourUs ? b : a), heads[0] as SummaryHead).partition
+    const { featureSet, featureSetDigest, names } = (found.summaries.get(newestPartition) as { summary: Known }).summary.space
     const base: Models = {
       type: '',
       model: modelName(classId),
@@ -220,7 +228,11 @@ export const openFitter = (deps: FitterDeps): Fitter => {
     if (hourUs < (of.summaries.get(record.partition)?.head.hourUs ?? Number.NEGATIVE_INFINITY)) return
     const anomalous = summary.anomalousWindows
     const head = { partition: record.partition, hourUs, windows, anomalous }
-    of.summaries.set(record.partition, { head, text: record.text, summary: { space: summary.space } })
+    of.summaries.set(record.partition, {
+      head,
+      text: record.text,
+      summary: { space: summary.space, episodeIds: summary.episodes.map(({ episodeId }) => episodeId) },
+    })
   }
 
   return {
