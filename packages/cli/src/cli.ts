@@ -28,6 +28,7 @@ import { up, upFailure } from './commands/up.ts'
 import { type Context, CommandError, PRINCIPALS, loadContext } from './context.ts'
 import { EXIT } from './exit.ts'
 import { TABLE_FORMATS } from './features/export.ts'
+import { teachingCommands } from './commands/teaching.ts'
 
 const json = () => new Option('--json', 'one JSON object per result, for programs')
 const as = (principal: string) =>
@@ -438,6 +439,8 @@ const program = (context: () => Context): Command => {
     .addOption(as('shift-lead'))
     .addOption(json())
     .action((id: string, options: Parameters<typeof liftHold>[2]) => liftHold(context(), id, options))
+
+  teachingCommands(andon, context, { json, as })
 
   const devices = andon.command('devices').description('who devices are, and who let them in (secure mode)')
   devices

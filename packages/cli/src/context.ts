@@ -16,6 +16,7 @@ export interface Context {
   /** Base URLs of the HTTP doors. */
   readonly doors: {
     readonly actions: string
+    readonly clustering: string
     readonly video: string
     readonly console: string
     readonly ingest: string
@@ -57,9 +58,11 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
       env.string('ANDON_CONTAINER_ENGINE', 'Program that runs images: docker, podman or one with their commands'),
     ),
     actionsUrl: env.optional(env.url('ANDON_ACTIONS_URL', 'Door of the actions service')),
+    clusteringUrl: env.optional(env.url('ANDON_CLUSTERING_URL', 'Read door of clustering')),
     ingestUrl: env.optional(env.url('ANDON_INGEST_URL', 'HTTP door of ingest')),
     caFile: env.optional(env.path('ANDON_CA_FILE', 'Authorities to trust beside those of the system, PEM')),
     actions: port('ACTIONS_HTTP_PORT', portDefault('actions', 'http')),
+    clustering: port('CLUSTERING_HTTP_PORT', portDefault('clustering', 'http')),
     video: port('VIDEO_HTTP_PORT', portDefault('video', 'http')),
     console: port('CONSOLE_HTTP_PORT', portDefault('console', 'http')),
     ingest: port('INGEST_HTTP_PORT', portDefault('ingest', 'http')),
@@ -76,6 +79,7 @@ export const loadContext = (given: NodeJS.ProcessEnv): Context => {
     portOffset: config.portOffset,
     doors: {
       actions: config.actionsUrl ?? at(config.actions),
+      clustering: config.clusteringUrl ?? at(config.clustering),
       video: at(config.video),
       console: at(config.console),
       ingest: config.ingestUrl ?? (isSecure(home) ? `https://localhost:${config.ingest}` : at(config.ingest)),

@@ -167,7 +167,7 @@ describe('failures', () => {
     partition.intend('inspection')
     const step = partition.step('inspection')
     const readback = JSON.stringify({ status: 201, location: '/jobs/WO-17', body: '{}' })
-    partition.write([outcome(step, 'Executed', 'Job accepted', readback, null, T0)])
+    partition.write([outcome(step, 'Executed', 'answer', readback, null, T0)])
     const ask = (workOrder: string, assetId = 'press-1') =>
       partition.ask(recording({ failureId: `of ${workOrder} ${assetId}`, assetId, workOrder }))[0]?.incidentId
     assert.equal(ask('WO-17'), step.incidentId)
