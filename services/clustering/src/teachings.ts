@@ -155,10 +155,12 @@ export class Teachings {
   }
 }
 
-/** Adds a word at the end of its subject's list, and moves the subject to the end. */
+/** Adds a word to its subject's list, in the order of the log, and moves the subject to the end. */
 const say = <T>(all: Map<string, Said<T>[]>, key: string, said: Said<T>): void => {
   const words = all.get(key) ?? []
-  words.push(said)
+  // partitions are read side by side, and a class's home moves with its first asset: the time on the log decides
+  const after = words.findLastIndex(({ saidUs }) => saidUs <= said.saidUs)
+  words.splice(after + 1, 0, said)
   if (words.length > MOST_NOTES_OF_A_MODE) words.shift()
   all.delete(key)
   all.set(key, words)
