@@ -159,7 +159,7 @@ export const remainingUntil = (
   const ends = new Float64Array(BOOTSTRAPS)
   const curvedOnes = Math.round(likely * BOOTSTRAPS)
   let unproven = 0
-  const drawn = new Array<number>(x.length)
+  const drawn = new Float64Array(x.length)
   for (let b = 0; b < BOOTSTRAPS; b++) {
     const curve = b < curvedOnes ? exponential : straight
     const again = redrawn(curve, x, random, drawn)
@@ -215,7 +215,7 @@ const curveOf = (x: readonly number[], y: readonly number[], goal: number): Curv
 }
 
 /** The line of least squares through the fitted line and redrawn noise: noise is clipped, so that nothing robust is needed here. */
-const redrawn = ({ line, left, blockLength, widen }: Curve, x: readonly number[], random: Random, drawn: number[]): Line => {
+const redrawn = ({ line, left, blockLength, widen }: Curve, x: readonly number[], random: Random, drawn: Float64Array): Line => {
   const n = x.length
   for (let i = 0; i < n; i += blockLength) {
     const start = random.below(n)

@@ -109,7 +109,7 @@ export const sensorFinding = (
 const clock = (us: number): string => `${new Date(us / 1000).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
 /** 754 s → "13 min". */
-const lengthWords = (us: number): string => {
+export const lengthWords = (us: number): string => {
   const s = us / 1e6
   if (s < 90) return `${Math.round(s)} s`
   if (s < 5400) return `${Math.round(s / 60)} min`

@@ -1,0 +1,135 @@
+// What clustering publishes of drift and of limits ahead. Ids follow from what was judged.
+
+import { episodeId, findingId } from '@andon/kit'
+import type { Output } from '@andon/kit'
+import type { AnomaliesInput, FindingInput } from '@andon/schemas'
+import { channelWords, featureParts, featureWords } from '@andon/schemas/feature-names'
+import type { DriftTold } from './drift-watch.ts'
+import { findingBase } from './finding.ts'
+import type { WindowWords } from './finding.ts'
+import { findingRecord } from './outputs.ts'
+import type { TrendTransition } from './prognosis.ts'
+import { lengthWords } from './state-findings.ts'
+import { figure } from './words.ts'
+
+/** Seen by whoever plans, paged to nobody; a proposal is a little more. */
+const DRIFT_SEVERITY = 4
+const PROPOSAL_SEVERITY = 3
+const PROGNOSIS_SEVERITY = 3
+const FEATURES_TOLD = 20
+
+export const driftEpisodeId = (assetId: string, detectorSet: string, openingVectorId: string): string =>
+  episodeId(assetId, `${detectorSet}/drift`, openingVectorId)
+
+const causeWords = {
+  drift: 'has drifted from what was learnt as normal',
+  sensor: 'has changed as its sensor did',
+  regime: 'has changed with an unknown regime',
+}
+const endWords: Readonly<Record<string, string>> = {
+  over: 'is as it was learnt again',
+  renewed: 'drift is over: its normal is learnt anew',
+  accepted: 'drift is over: a person said that it is normal now',
+}
+
+/** `names`: what the reference compares. */
+export const driftFinding = (
+  given: WindowWords,
+  told: DriftTold,
+  referenceDigest: string,
+  names: readonly string[],
+): Output<AnomaliesInput> => {
+  const { assetId, prediction, detectorSet, asset } = given
+  const { kind, standing, cause, proposesRetraining, reason, trigger } = told
+  const { event, openingVectorId, openedUs } = standing
+  const [first] = event.features
+  const relation = event.relation === null ? undefined : event.relation.features.map(featureWords).join(' and ')
+  const what = first !== undefined ? featureWords(first.name) : (relation ?? 'all numbers together')
+  const moved =
+    first === undefined
+      ? ''
+      : ` (mean ${figure(first.current.mean)}, learnt ${figure(first.reference.mean)}; ${event.features.length} of ${Math.max(names.length, event.features.length)} numbers)`
+  const title =
+    kind === 'closed'
+      ? `${asset.name}: ${endWords[reason] ?? 'drift is over'}`
+      : `${asset.name}: ${what} ${causeWords[cause]}${moved}${proposesRetraining ? '; its models should be learnt anew' : ''}`
+  const shares = event.features.reduce((sum, { distance }) => sum + distance, 0) || 1
+  const base = { ...given, evidence: undefined }
+  const output = findingRecord(base, 'DriftDetected', {
+    ...findingBase(base),
+    findingId: findingId(assetId, `${detectorSet}/drift`, openingVectorId, kind === 'opened' ? kind : `${kind}:${prediction.vectorId}`),
+    episodeId: driftEpisodeId(assetId, detectorSet, openingVectorId),
+    transition: kind,
+    openedUs,
+    openingVectorId,
+    severity: proposesRetraining ? PROPOSAL_SEVERITY : DRIFT_SEVERITY,
+    ratio: event.evidence / event.line,
+    peakRatio: event.evidence / event.line,
+    contributions: event.features
+      .slice(0, 5)
+      .map(({ name, distance, current, reference }): NonNullable<FindingInput['contributions']>[number] => ({
+        name,
+        channel: featureParts(name).channel,
+        share: distance / shares,
+        value: current.mean,
+        unit: '',
+        normalLow: reference.low,
+        normalHigh: reference.high,
+      })),
+    about: cause === 'sensor' ? 'sensor' : 'machine',
+    regime: event.regime,
+    title,
+  })
+  const drift = {
+    cause,
+    features: event.features.slice(0, FEATURES_TOLD).map(({ name, distance, adjustedPValue, reference, current }) => ({
+      name,
+      statistic: 'wasserstein',
+      distance,
+      pValue: adjustedPValue,
+      referenceMean: reference.mean,
+      currentMean: current.mean,
+    })),
+    sinceUs: event.sinceUs,
+    referenceDigest,
+    proposesRetraining,
+    trigger,
+  }
+  return { ...output, value: { ...output.value, drift } }
+}
+
+/** A limit of zone C or D that is ahead. */
+export const prognosisFinding = (
+  given: WindowWords,
+  name: string,
+  { kind, told, remaining }: TrendTransition,
+  value: number,
+  [, c]: readonly [number, number, number],
+): Output<AnomaliesInput> => {
+  const { assetId, prediction, detectorSet, asset } = given
+  const place = `${detectorSet}/prognosis/${name}`
+  const zone = told.limit === c ? 'C' : 'D'
+  const quantity = `${channelWords(featureParts(name).channel)} velocity towards zone ${zone} of ISO 20816 (${figure(told.limit)} mm/s RMS)`
+  const title =
+    remaining === undefined || remaining.medianUs === null
+      ? `${asset.name}: no prognosis any more for ${quantity}`
+      : `${asset.name}: ${quantity} expected in ${lengthWords(remaining.medianUs)}, ${Math.round(100 * remaining.coverage)} % between ${lengthWords(remaining.lowUs)} and ${remaining.highUs === null ? 'never' : lengthWords(remaining.highUs)}`
+  const base = { ...given, evidence: undefined }
+  const output = findingRecord(base, 'PrognosisUpdated', {
+    ...findingBase(base),
+    findingId: findingId(assetId, place, told.openingVectorId, kind === 'opened' ? kind : `${kind}:${prediction.vectorId}`),
+    episodeId: episodeId(assetId, place, told.openingVectorId),
+    transition: kind,
+    openedUs: told.openedUs,
+    openingVectorId: told.openingVectorId,
+    severity: PROGNOSIS_SEVERITY,
+    ratio: value / told.limit,
+    peakRatio: value / told.limit,
+    contributions: [{ name, channel: featureParts(name).channel, share: 1, value, unit: 'mm/s', normalLow: null, normalHigh: told.limit }],
+    about: 'machine',
+    title,
+  })
+  if (remaining === undefined) return output
+  const { lowUs, medianUs, highUs, coverage, basis } = remaining
+  return { ...output, value: { ...output.value, prognosis: { quantity, lowUs, medianUs, highUs, coverage, basis } } }
+}
