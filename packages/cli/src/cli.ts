@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { AndonError, messageOf } from '@andon/kit/errors'
 import { serviceNames } from '@andon/schemas'
+import { type BacktestOptions, runBacktest } from './commands/backtest.ts'
 import { call, decideStep, listActions, listHolds, liftHold, placeHold, showAction, watchActions } from './commands/actions.ts'
 import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
 import { approveDevice, DEVICE_MOVES, enrollDevice, listDevices, moveDevice, showDevice } from './commands/devices.ts'
@@ -485,6 +486,26 @@ const program = (context: () => Context): Command => {
     if (verb === 'revoke') command.option('--certificate <sha256>', 'only this one of its certificates')
     command.action((id: string, options: Parameters<typeof moveDevice>[3]) => moveDevice(context(), verb, id, options))
   }
+
+  andon
+    .command('backtest')
+    .description('your own recording through the code that runs live: what would have been found, when and by what; needs no mesh')
+    .requiredOption('--input <file>', 'CSV (any dialect, .gz too) or Parquet; or a folder as Amazon Lookout for Equipment takes it')
+    .option('--time <column>', 'column of times; default: found by its name or form')
+    .option('--zone <zone>', 'of times that name none: Europe/Berlin, +02:00 (default: UTC)')
+    .option('--asset <id>', 'what to call the asset (default: the name of the file)')
+    .option('--asset-column <column>', 'each asset of this column is learned and judged by itself')
+    .option('--train-rows <count>', 'rows of normal operation at the beginning; default: 15 %, at least 200')
+    .option('--train-until <time>', 'or: rows before this time')
+    .option('--channels <names>', 'judge only these columns')
+    .option('--exclude <names>', 'leave these columns out')
+    .option('--set <file>', 'feature set (YAML); default: the rows as they are')
+    .option('--labels <file>', 'known faults: start and end per line, or times with a column of 0 and 1')
+    .option('--label-column <column>', 'the column of the input that has them')
+    .option('--lookout', 'also writes results.jsonl, the result lines of Amazon Lookout for Equipment')
+    .option('--out <folder>', 'where to', 'backtest')
+    .addOption(json())
+    .action((options: BacktestOptions) => runBacktest(options))
 
   const plant = andon.command('plant').description('plant documents')
   plant
