@@ -37,19 +37,18 @@ export interface ClassModels {
   classes(): string[]
 }
 
-/** An activation holds for records that came to the log so much later: by then it has been read everywhere. It has the time of its request. */
-export const ACTIVATION_DELAY_US = 30_000_000
-
 /** Artefacts that stay in memory: the newest of each class are asked for again and again. */
 const MOST_LOADED = 256
 
 export interface ClassModelsDeps {
   readonly blobs: () => Promise<Pick<Blobs, 'get'>>
+  /** An activation holds for records that came to the log so much later: by then it has been read everywhere. It has the time of its request. */
+  readonly delayUs: number
   /** Told when an artefact cannot be read: its class is judged without modes. */
   readonly onMissing: (digest: string, reason: string) => void
 }
 
-export const openClassModels = ({ blobs, onMissing }: ClassModelsDeps): ClassModels => {
+export const openClassModels = ({ blobs, delayUs, onMissing }: ClassModelsDeps): ClassModels => {
   /** Facts that change what holds, in log order, by class. */
   const timelines = new Map<string, { readonly fact: Models; readonly heldFromUs: number }[]>()
   const loaded = new Map<string, LoadedModel | null>()
@@ -84,7 +83,7 @@ export const openClassModels = ({ blobs, onMissing }: ClassModelsDeps): ClassMod
       if (fact.type !== 'ModelActivated' && fact.type !== 'ModelRolledBack' && fact.type !== 'ModelRetired') return
       const timeline = timelines.get(fact.assetClass) ?? []
       timelines.set(fact.assetClass, timeline)
-      timeline.push({ fact, heldFromUs: appendedUs + ACTIVATION_DELAY_US })
+      timeline.push({ fact, heldFromUs: appendedUs + delayUs })
     },
     at(classId, windowEndUs, recordUs) {
       const fact = factAt(classId, windowEndUs, recordUs)

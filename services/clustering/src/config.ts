@@ -23,6 +23,11 @@ export const loadConfig = (source: Environment) =>
       'all',
     ),
     refitEveryMs: env.integer('CLUSTERING_REFIT_EVERY_MS', 'Event time between two fits of the fault modes of a class, ms', 3_600_000),
+    activationDelayMs: env.integer(
+      'CLUSTERING_ACTIVATION_DELAY_MS',
+      'Fault modes hold for records that came to the log so much later than their activation, ms; the same on every instance',
+      30_000,
+    ),
     learningWindows: env.integer(
       'CLUSTERING_LEARNING_WINDOWS',
       "Healthy windows an asset's own detector learns from",

@@ -19,7 +19,7 @@ import { keyedState, newMemory } from './asset-state.ts'
 import type { PartitionMemory } from './asset-state.ts'
 import { detectorSetOf } from './config.ts'
 import type { ClusteringConfig } from './config.ts'
-import { ACTIVATION_DELAY_US, openClassModels } from './class-models.ts'
+import { openClassModels } from './class-models.ts'
 import type { ClassState } from './class-summaries.ts'
 import { openArtefacts } from './detector-artefacts.ts'
 import { detectorSetDigest } from './detector-set.ts'
@@ -44,6 +44,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   const [isAssigner, isFitter] = [config.role !== 'fitter', config.role !== 'assigner' && config.replayPlan === null]
   const classModels = openClassModels({
     blobs: async () => blobs,
+    delayUs: config.activationDelayMs * 1000,
     onMissing: (digest, reason) => logger.error({ digest, reason }, 'fault modes in force cannot be read; their class is judged without'),
   })
   const memories = new Map<number, PartitionMemory>()
@@ -89,7 +90,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   let readUntilUs = 0
   const settledFor = async (recordUs: number): Promise<void> => {
     await taught?.settled(recordUs)
-    if (recordUs - ACTIVATION_DELAY_US <= readUntilUs) return
+    if (recordUs - config.activationDelayMs * 1000 <= readUntilUs) return
     const askedUs = Date.now() * 1000
     await models.caughtUp()
     readUntilUs = Math.max(readUntilUs, askedUs)
