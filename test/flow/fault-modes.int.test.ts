@@ -169,7 +169,7 @@ const later = async (): Promise<number> => {
 }
 const opened = (assetId: string, fromMinute: number, count: number) => () => {
   const of = findings.filter(({ value }) => value.type === 'EpisodeOpened' && value.assetId === assetId)
-  return of.filter(({ timestampMs: _, value }) => (value.finding?.atUs ?? 0) > fromMinute * MINUTE_US).length >= count ? true : undefined
+  return of.filter(({ value }) => (value.finding?.atUs ?? 0) > fromMinute * MINUTE_US).length >= count ? true : undefined
 }
 
 test('a mode emerges, both instances name it alike, and its id outlives who fitted it', async () => {

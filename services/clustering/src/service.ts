@@ -144,7 +144,18 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
           summarised: (state, hourUs) => summarise(state, partition, hourUs),
           count: countAssignment,
         })
-        const handle = onPredictions({ memory, set, detectorSet, cardOf, artefacts, faultModes, wordsOf, settled, ...counts })
+        const handle = onPredictions({
+          memory,
+          set,
+          detectorSet,
+          cardOf,
+          artefacts,
+          faultModes,
+          isReplay: config.replayPlan !== null,
+          wordsOf,
+          settled,
+          ...counts,
+        })
         return { handle, state: keyedState(memory) }
       }
       partitions = await log.admin.partitions('predictions')
