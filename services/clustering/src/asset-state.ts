@@ -1,6 +1,7 @@
 // What clustering remembers per asset, and its encoding: one self-contained JSON snapshot per asset. Bounded: windows,
 // clusters and closed episodes are capped.
 
+import type { AcceptedLevel } from './accepted-level.ts'
 import type { KeyedState, Order } from '@andon/kit'
 import { AssetDetector } from './asset-detector.ts'
 import type { SavedDetector } from './asset-detector.ts'
@@ -44,6 +45,8 @@ export interface AssetState {
   regimeTold: string | null
   /** Patterns that its episodes showed. */
   modes: AssetModes
+  /** Level that a person called normal, while it is kept; absent in older snapshots. */
+  accepted?: AcceptedLevel | null
   /** Ascending by end; the last is the newest judged. */
   windows: KeptWindow[]
   /** By channel. */
@@ -100,6 +103,7 @@ export const beginEpoch = (state: AssetState, epochUs: number | null): void => {
   state.machine = { ...state.machine, above: 0, settling: 0, smoothed: state.machine.level === null ? null : state.machine.smoothed }
   forgetCounts(state.sensors)
 }
+  state.accepted = null
 
 /** Feature sets of an asset whose detectors are kept. */
 const DETECTORS_KEPT = 4

@@ -31,6 +31,8 @@ export interface FaultModes {
   record(input: Input<Predictions>, modes: AssetModes, placed: PlacedWindow, judged: Omit<JudgedPlace, 'prediction'>): NamedMode | undefined
   /** What people want to hear about the mode of a window. */
   standing(input: Input<Predictions>, placed: PlacedWindow | undefined): Standing
+  /** Whether a person has said that the level of this episode is normal now. */
+  isNormalNow(input: Input<Predictions>, episodeId: string): boolean
 }
 
 export interface FaultModesDeps {
@@ -79,6 +81,7 @@ export const openFaultModes = (deps: FaultModesDeps): FaultModes => {
       const name = shown.modeId === null ? null : (teachings?.().nameOf(shown.modeId, timestampMs * 1000) ?? null)
       return { ...shown, name }
     },
+    isNormalNow: ({ timestampMs }, episodeId) => teachings?.().verdictOf(episodeId, timestampMs * 1000) === 'normal-now',
     standing({ timestampMs }, placed) {
       const modeId = placed?.modeId ?? null
       return modeId === null ? 'fault' : (teachings?.().standingOf(modeId, timestampMs * 1000) ?? 'fault')

@@ -4,7 +4,8 @@
 
 import { compareOrders, emitter, episodeId } from '@andon/kit'
 import type { Emitter, Handler, Input, Order, Output } from '@andon/kit'
-import type { AnomaliesInput, ContributionInput, Predictions } from '@andon/schemas'
+import type { AnomaliesInput, ContributionInput, NearestEpisodeInput, Predictions } from '@andon/schemas'
+import { acceptEpisode, beyondAccepted, followAccepted } from './accepted-level.ts'
 import type { DetectorSays } from './asset-detector.ts'
 import { assetOf, beginEpoch, detectorOf, isDetectorOpen, keepClosed, keepWindow } from './asset-state.ts'
 import type { AssetState, KeptWindow, PartitionMemory } from './asset-state.ts'
@@ -375,9 +376,22 @@ class WindowJudgement {
     const standing = this.given.faultModes.standing(this.input, placed)
     // People call the mode normal, or want nothing said about it.
     const isAccepted = standing === 'normal' || standing === 'ignore'
-    const heard = (ratio: number | undefined) => (isAccepted && ratio !== undefined ? 0 : ratio)
-    const detector = { ratio: heard(evidence.detector?.ratio), isOpen: !isAccepted && isDetectorOpen(state) }
-    const window = { ratio: heard(evidence.verdict?.ratio), detector, vectorId, atUs: windowEndUs, historical, mayQuieten }
+    const { episode } = machine
+    if (episode !== null && this.given.faultModes.isNormalNow(this.input, episode.episodeId)) {
+      const accepting = acceptEpisode(machine, evidence.ratio, set)
+      state.accepted = accepting?.accepted ?? null
+      if (accepting !== undefined) return accepting.step
+    }
+    if (state.accepted) state.accepted = followAccepted(state.accepted, evidence.ratio, set)
+    const level = state.accepted ?? null
+    const heard = (ratio: number | undefined) => {
+      if (ratio === undefined) return undefined
+      return isAccepted ? 0 : level === null ? ratio : beyondAccepted(ratio, level)
+    }
+    // At an accepted level the detector's own episode goes on: the run of windows beyond that level decides.
+    const models = heard(level === null ? evidence.verdict?.ratio : evidence.ratio)
+    const detector = level === null ? { ratio: heard(evidence.detector?.ratio), isOpen: !isAccepted && isDetectorOpen(state) } : undefined
+    const window = { ratio: models, vectorId, atUs: windowEndUs, historical, mayQuieten, ...(detector && { detector }) }
     const step = judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
     return standing === 'known' ? lowest(step) : step
   }
