@@ -4,6 +4,8 @@
 import type { AcceptedLevel } from './accepted-level.ts'
 import type { KeyedState, Order } from '@andon/kit'
 import { AssetDetector } from './asset-detector.ts'
+import { Beside } from './beside-episodes.ts'
+import type { SavedBeside } from './beside-episodes.ts'
 import type { SavedDetector } from './asset-detector.ts'
 import { quietMachine } from './episode.ts'
 import type { Episode, Machine, TransitionKind } from './episode.ts'
@@ -43,10 +45,10 @@ export interface AssetState {
   detectors: Record<string, AssetDetector>
   /** Artefact by which an unknown regime was told last. */
   regimeTold: string | null
-  /** Patterns that its episodes showed. */
-  modes: AssetModes
   /** Level that a person called normal, while it is kept; absent in older snapshots. */
   accepted?: AcceptedLevel | null
+  /** Patterns that its episodes showed. */
+  modes: AssetModes
   /** Ascending by end; the last is the newest judged. */
   windows: KeptWindow[]
   /** By channel. */
@@ -58,6 +60,8 @@ export interface AssetState {
   epochUs: number | null
   /** Newest last. */
   closed: ClosedEpisode[]
+  /** Drift, limits ahead, what past episodes looked like. */
+  beside: Beside
 }
 
 const WINDOWS_KEPT = 64
@@ -76,6 +80,7 @@ export const newAssetState = (): AssetState => ({
   telemetry: newTelemetryWatch(),
   epochUs: null,
   closed: [],
+  beside: new Beside(),
 })
 
 /** Keeps a window in its place; the oldest one falls out over the bound. */
@@ -98,12 +103,13 @@ export const keepClosed = (state: AssetState, closed: ClosedEpisode): void => {
 export const beginEpoch = (state: AssetState, epochUs: number | null): void => {
   if (epochUs === null || (state.epochUs !== null && epochUs <= state.epochUs)) return
   state.epochUs = epochUs
+  state.accepted = null
   state.modes = noModes()
   state.detectors = {}
+  state.beside.forgetTrends()
   state.machine = { ...state.machine, above: 0, settling: 0, smoothed: state.machine.level === null ? null : state.machine.smoothed }
   forgetCounts(state.sensors)
 }
-  state.accepted = null
 
 /** Feature sets of an asset whose detectors are kept. */
 const DETECTORS_KEPT = 4
@@ -154,6 +160,11 @@ export const assetOf = (memory: PartitionMemory, assetId: string): AssetState =>
 /** 3: assets have detectors. 2: windows are known by their end. The kit reads no other version: it builds the state again. */
 const VERSION = 3
 
+type SavedState = Omit<AssetState, 'detectors' | 'beside'> & {
+  readonly detectors: Record<string, SavedDetector>
+  readonly beside?: SavedBeside
+}
+
 export const keyedState = (memory: PartitionMemory): KeyedState => {
   /** Rows whose class is not restored yet. */
   const waiting = new Map<string, string>()
@@ -181,11 +192,11 @@ export const keyedState = (memory: PartitionMemory): KeyedState => {
       if (version !== VERSION) throw new RangeError(`clustering state of ${key} has version ${version}, expected ${VERSION}`)
       const ofClass = classOfKey(key)
       if (ofClass !== undefined) return restoreClass(ofClass.classId, ofClass.isRows, Buffer.from(state).toString('utf8'))
-      const saved = JSON.parse(Buffer.from(state).toString('utf8')) as AssetState & { readonly detectors: Record<string, SavedDetector> }
+      const saved = JSON.parse(Buffer.from(state).toString('utf8')) as SavedState
       const detectors = Object.entries(saved.detectors).map(
         ([featureSet, detector]) => [featureSet, AssetDetector.restored(detector)] as const,
       )
-      memory.assets.set(key, { ...newAssetState(), ...saved, detectors: Object.fromEntries(detectors) })
+      memory.assets.set(key, { ...newAssetState(), ...saved, detectors: Object.fromEntries(detectors), beside: new Beside(saved.beside) })
     },
     describe: (key) => memory.assets.get(key),
   }

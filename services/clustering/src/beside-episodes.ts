@@ -15,7 +15,7 @@ import { noTrend, trendAfter } from './prognosis.ts'
 import type { TrendState } from './prognosis.ts'
 import { velocityOf } from './state-findings.ts'
 
-interface SavedBeside {
+export interface SavedBeside {
   readonly drifts: Readonly<Record<string, SavedDrift>>
   readonly trends: Readonly<Record<string, TrendState>>
   readonly patterns: PatternState

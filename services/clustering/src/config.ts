@@ -4,6 +4,7 @@ import { AndonError, env, portDefault, readConfig, sharedSettings } from '@andon
 import type { Environment } from '@andon/kit'
 import { defaultDetectorSet } from './detector-set.ts'
 import type { DetectorSet } from './detector-set.ts'
+import { defaultDriftRules } from './drift-watch.ts'
 
 export type ClusteringConfig = ReturnType<typeof loadConfig>
 
@@ -37,6 +38,11 @@ export const loadConfig = (source: Environment) =>
     hysteresisOff: env.integer('CLUSTERING_HYSTERESIS_OFF', 'Consecutive quiet windows that close an episode', defaults.episode.off),
     ewmaAlpha: env.number('CLUSTERING_EWMA_ALPHA', 'Weight of the newest ratio in the running one, 1 = no smoothing', defaults.ewmaAlpha),
     stuckWindows: env.integer('CLUSTERING_STUCK_WINDOWS', 'Windows without movement that make a sensor fault', defaults.stuckWindows),
+    driftRunWindows: env.integer(
+      'CLUSTERING_DRIFT_RUN_WINDOWS',
+      'Windows of an asset between two false DriftDetected that are expected at least',
+      defaultDriftRules.expectedRunWindows,
+    ),
     snapshotEveryRecords: env.integer('CLUSTERING_SNAPSHOT_EVERY', 'Records between two snapshots of a partition', 5_000),
     snapshotEveryMs: env.integer(
       'CLUSTERING_SNAPSHOT_EVERY_MS',

@@ -1,6 +1,6 @@
 // What a finding says: contributing signals with their normal ranges, and one plain sentence.
 
-import type { ContributionInput, Plant, Predictions, Verdict } from '@andon/schemas'
+import type { ContributionInput, NearestEpisodeInput, Plant, Predictions, Verdict } from '@andon/schemas'
 import { featureChannels, featureParts, featureUnit, featureWords } from '@andon/schemas/feature-names'
 import { readDoubles } from '@andon/schemas/packed'
 import { zoneLimitsMmS } from '@andon/schemas/iso-zones'
@@ -15,6 +15,8 @@ const CONTRIBUTIONS_TOLD = 5
 /** The plant's words for an asset. */
 export interface AssetWords {
   readonly name: string
+  /** Its asset class; the asset itself where the plant file names none. */
+  readonly classId: string
   readonly unitOf: (channel: string) => string
   /** Sources that the plant file names for it. */
   readonly sources: readonly string[]
@@ -30,6 +32,7 @@ export const assetWords = (plant: Plant | undefined, assetId: string): AssetWord
   const assetClass = plant?.assetClasses.find(({ id }) => id === asset?.class)
   return {
     name: asset?.name ?? assetId,
+    classId: asset?.class ?? assetId,
     unitOf: (channel) => asset?.channels.find(({ id }) => id === channel)?.unit ?? '',
     sources: asset?.sources ?? [],
     isControl: asset?.priority === 'control' || assetClass?.control === true,
@@ -96,6 +99,8 @@ export interface WindowFacts extends WindowWords {
   readonly evidence: Evidence
   readonly contributions: readonly ContributionInput[]
   readonly cluster: NamedMode | undefined
+  /** Past episodes that looked alike. */
+  readonly nearest: readonly NearestEpisodeInput[]
 }
 
 /** A finding about the window, without what the transition says. */

@@ -9,12 +9,13 @@ import { acceptEpisode, beyondAccepted, followAccepted } from './accepted-level.
 import type { DetectorSays } from './asset-detector.ts'
 import { assetOf, beginEpoch, detectorOf, isDetectorOpen, keepClosed, keepWindow } from './asset-state.ts'
 import type { AssetState, KeptWindow, PartitionMemory } from './asset-state.ts'
+import { nearestTo } from './beside-episodes.ts'
 import { combine } from './combine.ts'
 import type { Evidence } from './combine.ts'
 import type { DetectorArtefacts } from './detector-artefacts.ts'
 import type { DetectorSet } from './detector-set.ts'
 import { judge, severityOf } from './episode.ts'
-import type { Machine, Step, Transition } from './episode.ts'
+import type { Episode, Machine, Step, Transition } from './episode.ts'
 import { openFaultModes } from './fault-modes.ts'
 import type { FaultModes, NamedMode } from './fault-modes.ts'
 import { contributionsOf, sharesOf } from './finding.ts'
@@ -48,9 +49,13 @@ export interface PredictionsDependencies {
   readonly artefacts: DetectorArtefacts
   /** What the drift watch learns from the windows a detector learns from; goes into its artefact. */
   readonly fitDrift?: (prefix: LearntPrefix) => unknown
+  /** A replay asks for nothing: what it learns was registered when it was learnt first. */
+  readonly isReplay?: boolean
   /** Default: no model and no teaching; patterns are told apart within the partition. */
   readonly faultModes?: FaultModes
   readonly wordsOf: (assetId: string, timeUs: number) => AssetWords
+  /** What a person said of an episode, as of a record; none without. */
+  readonly verdictOf?: (episodeId: string, input: Input<Predictions>) => string | null
   /** Resolves when every fact about models that is on the log by now has been read. */
   readonly settled: () => Promise<void>
   readonly countPrediction: (outcome: Outcome) => void
@@ -150,13 +155,16 @@ class WindowJudgement {
     keepWindow(state, kept)
     // An older window seen for the first time would have to be judged before those that followed: it is kept, not judged.
     if (newest !== undefined && newest.windowEndUs > windowEndUs) return 'out-of-order'
+    const { detectors } = state
     beginEpoch(state, prediction.baselineEpochUs)
+    if (state.detectors !== detectors) for (const { digest } of Object.values(detectors)) this.forget(digest)
     state.before = state.machine
     const values = readDoubles(prediction.values)
     const idle = this.unjudged()
     const evidence = this.evidence(idle === undefined ? this.detect(state, state.machine, values) : undefined)
     const outcome = idle ?? this.judgeMachine(state, kept, evidence, values)
     this.watch(state, evidence, values)
+    this.watchBeside(state, evidence, values)
     return outcome
   }
 
@@ -164,13 +172,19 @@ class WindowJudgement {
   private detect(state: AssetState, before: Machine, values: Float64Array): DetectorSays | undefined {
     const { assetId, featureSet, featureSetDigest, names, health, regime, windowEndUs } = this.prediction
     const { set, artefacts, fitDrift } = this.given
+    const known = state.detectors[featureSet]
     const detector = detectorOf(state, featureSet, featureSetDigest)
+    if (known !== undefined && known !== detector) this.forget(known.digest)
     const seen = { names, values: believed(values, names, health), regime, windowEndUs, isHealthy: before.level === null }
     const learnt = (digest: string, fitted: FittedAsset): void => {
       this.given.countDetector?.(fitted.detector.kind)
-      this.out.emit(this.input, registrationRequest(digest, fitted))
+      if (this.given.isReplay !== true) this.out.emit(this.input, registrationRequest(digest, fitted))
     }
     return detector.take(seen, { assetId, featureSet, set: set.detector, artefacts, fitDrift, learnt })
+  }
+
+  private forget(digest: string | undefined): void {
+    if (digest !== undefined) this.given.artefacts.forget(digest)
   }
 
   judged(outcome: Outcome): Judged {
@@ -219,7 +233,10 @@ class WindowJudgement {
     const shown = placed && this.given.faultModes.record(this.input, state.modes, placed, judged)
     const facts = this.factsOf(evidence, values, shown)
     this.seen = { facts, machine: step.machine, transition: step.transition }
+    // Quiet windows at the end would make every pattern look like normal.
+    if (episode !== null && evidence.ratio > 1) this.compare(state, evidence, values, episode, shown)
     if (step.transition !== undefined) this.tell(state, kept, facts, step.transition)
+    if (isClosing && episode !== null) state.beside.close(episode.episodeId, this.prediction.windowEndUs)
     if (shown?.reappeared != null && episode !== null && !isClosing) this.send(reappearance(facts, episode, shown))
     this.tellRegime(state, facts)
     return 'judged'
@@ -272,6 +289,48 @@ class WindowJudgement {
     })
   }
 
+  /** Drift of what is normal, and limits that are ahead. */
+  private watchBeside(state: AssetState, evidence: Evidence | undefined, values: Float64Array): void {
+    const { names, health, featureSet } = this.prediction
+    const digest = state.detectors[featureSet]?.digest
+    const fitted = digest === undefined ? undefined : this.given.artefacts.of(digest)
+    const window = {
+      words: this.words(evidence),
+      values: believed(values, names, health),
+      detector: digest === undefined || fitted === undefined ? undefined : { digest, fitted },
+      isEpisodeOpen: state.machine.episode !== null,
+      isNewRegime: evidence?.detector?.isNewRegime === true,
+      faultyChannels: new Set(Object.entries(state.sensors).flatMap(([channel, { fault }]) => (fault === null ? [] : [channel]))),
+      verdictOf: (episode: string) => this.verdictOf(episode),
+    }
+    for (const output of state.beside.watch(window)) this.send(output)
+  }
+
+  /** A window of the open episode goes into what later ones are compared with. */
+  private compare(state: AssetState, evidence: Evidence, values: Float64Array, episode: Episode, shown: NamedMode | undefined): void {
+    const { names, health, featureSet, windowEndUs } = this.prediction
+    const { classId } = this.given.wordsOf(this.prediction.assetId, windowEndUs)
+    const card = this.normalOf(evidence)
+    const { episodeId: id, openedUs } = episode
+    const seen = { names, values: believed(values, names, health), normalOf: (name: string) => card?.features.get(name) }
+    state.beside.see({ ...seen, episodeId: id, classId, featureSet, openedUs, faultModeId: shown?.modeId ?? null })
+  }
+
+  /** Past episodes like the open one, of the class's assets on this partition. */
+  private nearest(): readonly NearestEpisodeInput[] {
+    const { assets } = this.given.memory
+    const state = assets.get(this.prediction.assetId)
+    if (state === undefined) return []
+    const others = function* () {
+      for (const [assetId, { beside }] of assets) yield [assetId, beside] as const
+    }
+    return nearestTo(state.beside, others(), (episode) => this.verdictOf(episode))
+  }
+
+  private verdictOf(episode: string): string | null {
+    return this.given.verdictOf?.(episode, this.input) ?? null
+  }
+
   /** No telemetry: the asset is watched by nobody. What is open stays as it is. */
   private fallSilent(state: AssetState, order: Order): Outcome {
     const silence = beginSilence(state.telemetry, this.prediction, order)
@@ -292,7 +351,10 @@ class WindowJudgement {
       const learntUntilUs = this.given.cardOf(digest)?.learntUntilUs ?? null
       return baselineEpochUs !== null && learntUntilUs !== null && learntUntilUs < baselineEpochUs
     }
-    return combine(prediction, isStale, detector)
+    const evidence = combine(prediction, isStale, detector)
+    if (evidence === undefined || this.given.memory.assets.get(prediction.assetId)?.beside.standing === undefined) return evidence
+    // What is judged by a normal that has drifted is for people.
+    return { ...evidence, doubts: [...new Set([...evidence.doubts, 'drift'])].toSorted() }
   }
 
   /** Normal as the source that leads learnt it. */
@@ -400,6 +462,7 @@ class WindowJudgement {
     const words = this.words(evidence)
     const { detector, verdict, isLedByDetector } = evidence
     const card = this.normalOf(evidence)
+    const nearest = (): readonly NearestEpisodeInput[] => this.nearest()
     let told: readonly ContributionInput[] | undefined
     const contributions = (): readonly ContributionInput[] => {
       const shares = isLedByDetector ? detector?.contributions() : verdict && sharesOf(verdict)
@@ -414,6 +477,9 @@ class WindowJudgement {
         return (told ??= contributions())
       },
       cluster: shown,
+      get nearest() {
+        return nearest()
+      },
     }
   }
 

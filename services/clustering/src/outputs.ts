@@ -39,6 +39,7 @@ const transitionId = ({ assetId, detectorSet, prediction, promotion }: WindowFac
 const episodeFields = (facts: WindowFacts, episode: Episode, transition: string) => ({
   ...findingBase(facts),
   contributions: facts.contributions,
+  nearest: transition === 'closed' ? [] : facts.nearest,
   clusterId: facts.cluster?.clusterId ?? null,
   clusterIsNovel: facts.cluster?.isNovel ?? false,
   faultModeId: facts.cluster?.modeId ?? null,

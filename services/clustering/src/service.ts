@@ -24,6 +24,7 @@ import type { ClassState } from './class-summaries.ts'
 import { openArtefacts } from './detector-artefacts.ts'
 import { detectorSetDigest } from './detector-set.ts'
 import { openFaultModes } from './fault-modes.ts'
+import { fitDriftWatch } from './drift-watch.ts'
 import { assetWords } from './finding.ts'
 import { openFitter } from './fitter/fitter.ts'
 import type { Fitter } from './fitter/fitter.ts'
@@ -154,6 +155,8 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
           isReplay: config.replayPlan !== null,
           wordsOf,
           settled,
+          fitDrift: (prefix) => fitDriftWatch(prefix, { expectedRunWindows: config.driftRunWindows }),
+          verdictOf: (episodeId, { timestampMs }) => teachings().verdictOf(episodeId, timestampMs * 1000) ?? null,
           ...counts,
         })
         return { handle, state: keyedState(memory) }

@@ -11,6 +11,7 @@ import { defaultDetectorSet, detectorSetDigest } from '../src/detector-set.ts'
 import type { DetectorSet } from '../src/detector-set.ts'
 import type { Judged } from '../src/judged.ts'
 import { openJudge } from '../src/on-predictions.ts'
+import type { PredictionsDependencies } from '../src/on-predictions.ts'
 import { randomFrom } from '../src/random.ts'
 import { SECOND_US, inputOf, predictionOf } from './predictions.ts'
 
@@ -74,8 +75,12 @@ export class Plant {
   readonly #changelog = new Map<string, Buffer>()
   #judge
 
-  constructor(set: DetectorSet = defaultDetectorSet) {
+  readonly #more: Partial<PredictionsDependencies>
+
+  /** `more`: what else it is given, or instead. */
+  constructor(set: DetectorSet = defaultDetectorSet, more: Partial<PredictionsDependencies> = {}) {
     this.set = set
+    this.#more = more
     this.#judge = this.#open()
   }
 
@@ -86,11 +91,12 @@ export class Plant {
       detectorSet: detectorSetDigest(this.set),
       cardOf: () => undefined,
       artefacts: this.artefacts,
-      wordsOf: () => ({ name: 'Press 1', unitOf: () => '', sources: [], isControl: false, zoneLimitsMmS: null }),
+      wordsOf: () => ({ name: 'Press 1', classId: 'press', unitOf: () => '', sources: [], isControl: false, zoneLimitsMmS: null }),
       settled: async () => {},
       countPrediction: () => {},
       countFinding: () => {},
       judged: (judged) => this.judged.push(judged),
+      ...this.#more,
     })
   }
 

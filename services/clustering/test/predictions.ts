@@ -127,7 +127,14 @@ export class Clustering {
   readonly cards = new ModelCards()
   artefacts = openArtefacts()
   readonly set: DetectorSet
-  words: AssetWords = { name: 'Press 1 main drive', unitOf: () => 'g', sources: ['press-1-vib'], isControl: false, zoneLimitsMmS: null }
+  words: AssetWords = {
+    name: 'Press 1 main drive',
+    unitOf: () => 'g',
+    sources: ['press-1-vib'],
+    isControl: false,
+    classId: 'pump',
+    zoneLimitsMmS: null,
+  }
 
   constructor(overrides: Partial<DetectorSet> = {}, facts: readonly Models[] = [modelFact()]) {
     this.set = { ...defaultDetectorSet, ...overrides }
