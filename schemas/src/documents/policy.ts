@@ -16,6 +16,12 @@ const step = z.strictObject({
   fourEyes: z.boolean().default(false),
   expireMinutes: z.number().positive().default(15),
   escalateMinutes: z.number().positive().optional(),
+  /** Roles that have to be among the approvals, each with people of its own. */
+  quorum: z.array(z.strictObject({ role: z.string().min(1), people: z.int().positive() })).optional(),
+  /** Approving needs a strong sign-in of its own. */
+  stepUp: z.boolean().optional(),
+  /** Who is told after the first escalation, and when. */
+  ladder: z.array(z.strictObject({ afterMinutes: z.number().positive(), tell: z.string().min(1) })).optional(),
 })
 
 const policyShape = z.strictObject({
@@ -25,7 +31,7 @@ const policyShape = z.strictObject({
   when: z.string().min(1),
   plan: z.array(step).min(1),
   evidence: z.strictObject({ beforeS: z.number().min(0).max(600), afterS: z.number().min(0).max(600) }).nullable(),
-  budget: z.strictObject({ perLinePerHour: z.int().positive() }),
+  budget: z.strictObject({ perLinePerHour: z.int().positive(), perAssetPerHour: z.int().positive().optional() }),
   runbook: z.string().min(1),
 })
 
@@ -46,6 +52,13 @@ const faults = (policy: Policy): Fault[] => {
     if (each.escalateMinutes !== undefined && each.escalateMinutes >= each.expireMinutes) {
       found.push({ path: ['plan', i, 'escalateMinutes'], expected: 'less than expireMinutes' })
     }
+    const roles = each.quorum?.findIndex(({ role }) => each.roles.length > 0 && !each.roles.includes(role)) ?? -1
+    if (roles >= 0) found.push({ path: ['plan', i, 'quorum', roles, 'role'], expected: `one of roles: ${each.roles.join(', ')}` })
+    each.ladder?.forEach(({ afterMinutes }, rung) => {
+      const after = rung === 0 ? (each.escalateMinutes ?? 0) : (each.ladder?.[rung - 1]?.afterMinutes ?? 0)
+      if (afterMinutes <= after || afterMinutes >= each.expireMinutes)
+        found.push({ path: ['plan', i, 'ladder', rung, 'afterMinutes'], expected: `more than ${after} and less than expireMinutes` })
+    })
     return found
   })
 }

@@ -84,5 +84,6 @@ const planOf = ({ policy, digest }: LoadedPolicy, lineId: string, doubts: string
   evidence: policy.evidence ? { cameraIds, beforeS: policy.evidence.beforeS, afterS: policy.evidence.afterS } : null,
   doubts,
   budgetPerHour: policy.budget.perLinePerHour,
+  assetBudgetPerHour: policy.budget.perAssetPerHour,
   runbook: policy.runbook,
 })

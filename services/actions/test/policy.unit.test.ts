@@ -59,3 +59,39 @@ test('a condition that CEL cannot read is refused with the policy, before it is 
   assert.match(documentProblem({ name: policy.name, kind: 'policy', body }, viewOf()) ?? '', /when: expected a CEL condition/)
   assert.equal(documentProblem(policy, viewOf()), null)
 })
+
+test('quorums by role, step-up, ladders and budgets per asset reach the plan', () => {
+  const quorum = [{ role: 'shift-lead', people: 1 }]
+  const ladder = [{ afterMinutes: 12, tell: 'maintenance-manager' }]
+  const view = viewOf((name, value) => {
+    if (name !== 'policies/press-vibration') return
+    Object.assign((value['plan'] as Record<string, unknown>[]).at(-1) ?? {}, {
+      quorum,
+      ladder,
+      stepUp: true,
+      escalateMinutes: 5,
+      expireMinutes: 15,
+    })
+    value['budget'] = { perLinePerHour: 6, perAssetPerHour: 2 }
+  })
+  const plan = planned(view)
+  const step = plan?.steps.at(-1)
+  assert.deepEqual([step?.quorum, step?.ladder, step?.stepUp, plan?.assetBudgetPerHour], [quorum, ladder, true, 2])
+})
+
+for (const [what, fields, expected] of [
+  ['a rung that comes before the one below it', { ladder: [{ afterMinutes: 1, tell: 'x' }], escalateMinutes: 5 }, /ladder.*more than 5/s],
+  [
+    'a quorum of a role that may not decide',
+    { roles: ['operator'], quorum: [{ role: 'shift-lead', people: 1 }] },
+    /quorum.*one of roles: operator/s,
+  ],
+] as const)
+  test(`a policy with ${what} is refused, with its path`, () => {
+    const policy = plantDocuments().find((one) => one.name === 'policies/press-vibration')
+    assert.ok(policy)
+    const value = JSON.parse(policy.body) as { plan: object[] }
+    const plan = value.plan.map((step, i) => (i === value.plan.length - 1 ? { ...step, expireMinutes: 15, ...fields } : step))
+    const body = JSON.stringify({ ...value, plan })
+    assert.match(documentProblem({ name: policy.name, kind: 'policy', body }, viewOf()) ?? '', expected)
+  })
