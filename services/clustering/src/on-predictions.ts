@@ -455,7 +455,9 @@ class WindowJudgement {
     const detector = level === null ? { ratio: heard(evidence.detector?.ratio), isOpen: !isAccepted && isDetectorOpen(state) } : undefined
     const window = { ratio: models, vectorId, atUs: windowEndUs, historical, mayQuieten, ...(detector && { detector }) }
     const step = judge(machine, window, set, (opening) => episodeId(assetId, detectorSet, opening))
-    return standing === 'known' ? lowest(step) : step
+    // Quiet windows of such an episode say nothing that is graver.
+    const isKnown = standing === 'known' || (machine.episode?.severity === LOWEST_SEVERITY && evidence.ratio <= 1)
+    return isKnown ? lowest(step) : step
   }
 
   private factsOf(evidence: Evidence, values: Float64Array, shown: NamedMode | undefined): WindowFacts {

@@ -44,8 +44,14 @@ const plant = async (t: TestContext) => {
   const listeners = new Set<() => void>()
   const heard = (): void => listeners.forEach((listener) => listener())
   const follows = [
-    await followTopic<Models>(log, codec, 'models', ({ value }) => void (facts.push({ ...value }), heard())),
-    await followTopic<Anomalies>(log, codec, 'anomalies', (input) => void (findings.push({ ...input }), heard())),
+    await followTopic<Models>(log, codec, 'models', ({ value }) => {
+      facts.push({ ...value })
+      heard()
+    }),
+    await followTopic<Anomalies>(log, codec, 'anomalies', (input) => {
+      findings.push({ ...input })
+      heard()
+    }),
   ]
   t.after(() => Promise.all(follows.map((follow) => follow.stop())))
   /** Resolves as soon as something is so. */
