@@ -1,6 +1,7 @@
 // FindingCopied, CallRequested → incidents and what they propose. One incident per (line, asset, episode).
 
 import type { Actions, Finding } from '@andon/schemas'
+import { findingTypeOf, isForReview } from './finding-types.ts'
 import { callIncidentIdOf, evidenceOrderIdOf, fact, incidentIdOf, refused } from './facts.ts'
 import { hasEnded } from './fold-steps.ts'
 import { proposeNotice, proposePlan } from './planning.ts'
@@ -20,6 +21,9 @@ export const decideFinding = (request: Actions, state: State, context: DecideCon
   if (incident) return updateIncident(request, finding, incident, state, context)
   if (finding.transition === 'closed' || finding.transition === 'corrected')
     return [refused(request, context.atUs, 'ANDON_ACTIONS_UNKNOWN_INCIDENT', `No incident knows episode ${finding.episodeId}`)]
+  const type = findingTypeOf(request)
+  if (isForReview(type) && context.plan === null)
+    return [refused(request, context.atUs, 'ANDON_ACTIONS_REVIEW_ONLY', `${type} is for review: no policy names it`)]
   return openIncident(request, finding, incidentId, state, context)
 }
 

@@ -16,7 +16,7 @@ export const onAnomalies =
   (batch) => {
     const out = emitter()
     for (const input of batch.inputs) {
-      const { finding } = input.value
+      const { finding, type } = input.value
       if (!finding) continue
       const line = plant.controlGroupOf(finding.assetId) ?? UNASSIGNED
       const value = record('FindingCopied', finding.findingId, line, finding.atUs, {
@@ -24,6 +24,7 @@ export const onAnomalies =
         assetId: finding.assetId,
         title: finding.title,
         finding,
+        detail: JSON.stringify({ type }),
       })
       out.emit(input, {
         topic: ACTIONS,

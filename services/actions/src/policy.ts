@@ -1,7 +1,7 @@
 // The gate: which policy answers a finding. CEL terminates and does no I/O; an error in it never silences a finding, it asks a human.
 
 import { Environment } from '@marcbachmann/cel-js'
-import { incidentIdOf } from '@andon/decisions'
+import { findingTypeOf, incidentIdOf, isForReview } from '@andon/decisions'
 import type { Plan, State } from '@andon/decisions'
 import type { Actions, Finding } from '@andon/schemas'
 import { UNASSIGNED } from './on-anomalies.ts'
@@ -44,28 +44,33 @@ const inOrder = (policies: Iterable<LoadedPolicy>): LoadedPolicy[] =>
  * as if it held, with the doubt `gate-error`, so that a person decides.
  */
 export const planFor = (request: Actions, state: State, plant: PlantView): Plan | null => {
-  if (request.finding) return planForFinding(request.line, request.finding, state, plant)
+  if (request.finding) return planForFinding(request.line, request.finding, findingTypeOf(request), state, plant)
   const fallback = plant.policies.get(DEFAULT_POLICY)
   return fallback ? planOf(fallback, plant.line(request.line)?.id ?? request.line, [], []) : null
 }
 
-const planForFinding = (line: string, finding: Finding, state: State, plant: PlantView): Plan | null => {
+const planForFinding = (line: string, finding: Finding, type: string, state: State, plant: PlantView): Plan | null => {
   const incident = state.incidents.get(incidentIdOf(line, finding.assetId, finding.episodeId))
   const lineId = plant.lineOf(finding.assetId)?.id ?? UNASSIGNED
   const asset = plant.plant?.assets.find((one) => one.id === finding.assetId) ?? { id: finding.assetId, line: lineId }
   const context = {
-    finding: { ...finding, severity: BigInt(finding.severity) },
+    finding: { ...finding, type, severity: BigInt(finding.severity) },
     asset,
     line: plant.line(lineId) ?? { id: lineId },
     incident: { isOpen: incident !== undefined, severity: BigInt(incident?.severity ?? 0), steps: BigInt(incident?.stepIds.length ?? 0) },
   }
+  const isReview = isForReview(type)
   for (const loaded of inOrder(plant.policies.values())) {
+    // Drift and changes of fault modes are work only where a policy of the plant names them.
+    if (isReview && !namesType(loaded, type)) continue
     const verdict = holds(loaded, context)
     if (verdict === false) continue
     return planOf(loaded, lineId, verdict === true ? [] : ['gate-error'], plant.camerasOf(finding.assetId))
   }
   return null
 }
+
+const namesType = ({ policy }: LoadedPolicy, type: string): boolean => policy.when.includes(type)
 
 const holds = (loaded: LoadedPolicy, context: Record<string, unknown>): boolean | 'error' => {
   try {

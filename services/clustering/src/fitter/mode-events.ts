@@ -2,7 +2,7 @@
 // Ids follow from the mode, the change and the fit: whoever tells it again says the same.
 
 import { uuid8 } from '@andon/kit/ids'
-import type { AnomaliesInput } from '@andon/schemas'
+import type { AnomaliesInput, FindingInput } from '@andon/schemas'
 import type { Output } from '@andon/kit'
 import type { ClassModel } from '../class-model.ts'
 import type { Transition } from '../modes/identity.ts'
@@ -14,6 +14,8 @@ const TYPES = {
   disappeared: 'FaultModeDisappeared',
   drifted: 'FaultModeDrifted',
 } as const
+
+const REVIEW_SEVERITY = 4
 
 type Change = keyof typeof TYPES
 
@@ -47,16 +49,19 @@ export const modeEvents = (
     // Where most of it was seen; a mode that nobody shows any more is the class's.
     const assetId = mode?.assets[0]?.assetId ?? model.modes.find(({ assets }) => assets.length > 0)?.assets[0]?.assetId ?? classId
     const type = TYPES[change]
+    const id = uuid8('fault-mode-change', classId, fitId, change, modeId)
+    const detail = `${classId}: ${words}`
     return {
       topic: 'anomalies',
       key: assetId,
-      id: uuid8('fault-mode-change', classId, fitId, change, modeId),
+      id,
       type,
       subject: assetId,
       timeUs: hourUs,
       value: {
         type,
         assetId,
+        finding: reviewFinding(id, assetId, modeId, nameOf(modeId), digest, hourUs, detail),
         faultMode: {
           classId,
           modeId,
@@ -68,11 +73,50 @@ export const modeEvents = (
           modelDigest: digest,
           name: nameOf(modeId),
         },
-        detail: `${classId}: ${words}`,
+        detail,
       },
     }
   })
 }
+
+/** For review: whoever wants work to follow from it says so in a policy. No window caused it. */
+const reviewFinding = (
+  id: string,
+  assetId: string,
+  modeId: string,
+  name: string | null,
+  digest: string,
+  atUs: number,
+  title: string,
+): FindingInput => ({
+  findingId: id,
+  episodeId: id,
+  assetId,
+  transition: 'opened',
+  severity: REVIEW_SEVERITY,
+  ratio: 1,
+  peakRatio: 1,
+  openedUs: atUs,
+  atUs,
+  openingVectorId: '',
+  vectorId: '',
+  predictionId: '',
+  model: '',
+  modelVersion: 0,
+  modelDigest: digest,
+  modelRole: '',
+  detectorSet: '',
+  contributions: [],
+  clusterId: null,
+  clusterIsNovel: false,
+  faultMode: name,
+  faultModeId: modeId,
+  doubts: [],
+  historical: false,
+  recordedUs: null,
+  title,
+  about: 'machine',
+})
 
 const toldOf = (transition: Transition, isFault: (modeId: string) => boolean, called: (modeId: string) => string): Told[] => {
   const { modeId } = transition
