@@ -279,7 +279,7 @@ class WindowJudgement {
     if (machineOff) return
     const masked = maskedNames(names, health)
     names.forEach((name, at) => {
-      if (featureParts(name).statistic !== 'isoZone' || masked.has(name)) return
+      if (!name.endsWith('isoZone') || featureParts(name).statistic !== 'isoZone' || masked.has(name)) return
       const velocity = velocityOf(name, names)
       const velocityMmS = velocity === undefined ? null : (values[names.indexOf(velocity)] as number)
       const window = { zone: values[at] as number, velocityMmS, vectorId, atUs }
