@@ -11,7 +11,7 @@ import { RULES } from '../model/rules.ts'
 import { DEEP_SCENARIOS, SCENARIOS, stopped } from '../model/scenarios.ts'
 import type { Check } from './check.ts'
 
-const DEFAULT_STATES = 1_500_000
+const DEFAULT_STATES = 400_000
 
 interface Explored extends Exploration {
   readonly name: string
