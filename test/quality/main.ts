@@ -14,11 +14,12 @@ import { injection } from './injection.ts'
 import { nab } from './nab.ts'
 import { regimes } from './regimes.ts'
 import { skab } from './skab.ts'
+import { skabBacktest } from './skab-backtest.ts'
 import { strangersSet } from './strangers.ts'
 import { steel } from './steel.ts'
 import { tep } from './tep.ts'
 
-const SETS: readonly QualitySet[] = [skab, nab, tep, cwru, steel, injection, regimes, identity, strangersSet]
+const SETS: readonly QualitySet[] = [skab, skabBacktest, nab, tep, cwru, steel, injection, regimes, identity, strangersSet]
 
 const usage = (problem: string): never => {
   console.error(

@@ -38,7 +38,7 @@ const path=(lo,hi,from,to,x,y)=>{let d='',pen=false,n=lo.length;for(let i=from;i
 const gap=(a,i)=>{let k=0;while(i-1-k>=0&&a[i-1-k]!==a[i-1-k])k++;return k};
 function draw(){
  const A=D.assets[at];box.textContent='';if(!A)return;
- const W=Math.max(280,box.clientWidth-24),L=W<520?8:132,R=W-8,full=[A.fromUs,A.toUs],[f,t]=view||full,n=A.points;
+ const W=Math.max(280,box.clientWidth-24),L=W<520?8:214,R=W-8,full=[A.fromUs,A.toUs],[f,t]=view||full,n=A.points;
  const from=Math.max(0,Math.floor((f-A.fromUs)/(A.toUs-A.fromUs)*n)-1),to=Math.min(n,Math.ceil((t-A.fromUs)/(A.toUs-A.fromUs)*n)+1);
  const X=(us)=>L+(us-f)/(t-f)*(R-L),x=(i)=>X(A.fromUs+(i+.5)/n*(A.toUs-A.fromUs));
  const eps=D.episodes.filter(e=>e.asset===A.place),labs=D.labels.filter(e=>e.asset===A.place);
@@ -60,7 +60,7 @@ function draw(){
   g.append(el('line',{x1:L,x2:R,y1:p.y+p.h,y2:p.y+p.h,stroke:'var(--line)'}));
   if(p.isScore)g.append(el('line',{x1:L,x2:R,y1:Y(1),y2:Y(1),stroke:'var(--ink-3)','stroke-dasharray':'4 3'}));
   g.append(el('path',{d:path(p.lo,p.hi,from,to,x,y),fill:'none',stroke:p.isScore?'var(--trace-2)':'var(--trace)','stroke-width':1.2,'stroke-linejoin':'round'}));
-  const label=p.name.length>20&&!narrow?p.name.slice(0,19)+'…':p.name;
+  const label=p.name.length>24&&!narrow?p.name.slice(0,23)+'…':p.name;
   if(narrow){svg.append(el('text',{x:L,y:p.y-4,class:'name'},label+(p.unit&&p.unit!=='1'?' ['+p.unit+']':'')))}
   else{const nm=el('text',{x:0,y:p.y+12,class:'name'},label);nm.append(el('title',{},p.name));svg.append(nm);if(p.unit&&p.unit!=='1')svg.append(el('text',{x:0,y:p.y+26},(log?'log, ':'')+p.unit));
    svg.append(el('text',{x:L-6,y:p.y+9,'text-anchor':'end'},fmt(hi)),el('text',{x:L-6,y:p.y+p.h,'text-anchor':'end'},fmt(log?.1:lo)))}

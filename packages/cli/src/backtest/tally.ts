@@ -112,7 +112,7 @@ export class Tally {
     const isLearning = number <= (this.scan.assets[asset]?.learn ?? 0)
     const score = judged?.ratio ?? 0
     const isFlagged = !isLearning && (judged === undefined ? this.open[asset] !== undefined : judged.isOpen)
-    this.plot(row, score)
+    this.plot(row, isLearning ? Number.NaN : score)
     if (isLearning) {
       this.learntUntil[asset] = row
       if (isLabelled) this.labelledWhileLearning++
@@ -202,7 +202,7 @@ export class Tally {
       if (!((down[at] as number) <= value)) down[at] = value
       if (!((up[at] as number) >= value)) up[at] = value
     }
-    if (!((plot.score[at] as number) >= score)) plot.score[at] = score
+    if (score === score && !((plot.score[at] as number) >= score)) plot.score[at] = score
   }
 }
 

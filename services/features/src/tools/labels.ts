@@ -27,9 +27,9 @@ export const readLabels = async (file: string, scan: Scan, zone: string | undefi
   const start = first ? 0 : table.names.findIndex((name) => START.test(name.trim()))
   const end = first ? 1 : table.names.findIndex((name) => END.test(name.trim()))
   const times = (column: number): TimeParser => {
-    const cells = rows
-      .map(({ cells: row }) => valueOf(row[column], table.hasDecimalComma))
-      .filter((cell) => typeof cell === 'string' || cell === cell)
+    const head = first ? [table.names[column] as string] : []
+    const values = [...head, ...rows.map(({ cells: row }) => row[column])].map((cell) => valueOf(cell, table.hasDecimalComma))
+    const cells = values.filter((cell) => typeof cell === 'string' || cell === cell)
     const own = timeFormOf('', cells, zone)
     const { time } = scan
     return time !== null && own?.kind === time.form.kind

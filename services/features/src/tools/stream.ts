@@ -64,7 +64,7 @@ const planOf = (scan: Scan, set: string | undefined): AssetPlan => {
 /** Frames for `write`, which resolves when more may come. */
 export const streamRecording = async (plan: StreamPlan, write: (kind: number, body: Uint8Array) => Promise<void>): Promise<void> => {
   const about = (value: object): Promise<void> => write(FRAME.about, Buffer.from(JSON.stringify(value)))
-  const table = await (openLookout(plan) ?? openTable(plan.file))
+  const table = await (openLookout(plan.file, plan.zone) ?? openTable(plan.file))
   let toldAt = 0
   const progress = (phase: string) => (done: number) => {
     if (done - toldAt < table.size / 200 && done >= toldAt) return
