@@ -24,7 +24,7 @@ export interface PlacedEpisode {
   readonly assetId: string
   readonly openedUs: number
   readonly closedUs: number
-  /** Mean of its windows above the line. */
+  /** Mean of its windows above the line, those that are far out counting most. */
   readonly place: Float64Array
 }
 

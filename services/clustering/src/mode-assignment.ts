@@ -27,9 +27,9 @@ export interface AssetModes {
   /** Of the open episode. */
   open: {
     readonly episodeId: string
-    /** Windows above the line by mode or micro-cluster. */
+    /** Weight of the windows above the line by mode or micro-cluster. */
     counts: Record<string, number>
-    /** Sums of their coordinates, and how many they are. */
+    /** Weighted sums of their coordinates, and the weights'. */
     sums: number[]
     windows: number
     /** Modes that a finding said are back. */
@@ -166,9 +166,11 @@ export const recordWindow = (
   if (episode !== null) {
     const open = openOf(modes, episode, point.length)
     if (isAbove) {
-      open.counts[shows] = (open.counts[shows] ?? 0) + 1
-      open.sums = open.sums.map((sum, i) => sum + (point[i] as number))
-      open.windows++
+      // By how far out they are: evidence of many windows stays above the line for a while after the machine is well again.
+      const weight = point.reduce((sum, value) => sum + value * value, 1e-9)
+      open.counts[shows] = (open.counts[shows] ?? 0) + weight
+      open.sums = open.sums.map((sum, i) => sum + weight * (point[i] as number))
+      open.windows += weight
     }
     const failures = facts?.failures
     if (isAbove && modeId !== null && failures?.hasPrecededFailures === true && !open.told.includes(modeId)) {
