@@ -76,7 +76,7 @@ test('every row has a line with its time as given; scores and flags are those of
 
 test('the same recording in another dialect, beside another asset and in the folders of Lookout gives the same flags', () => {
   const options = ['--train-rows', String(LEARNED)]
-  const flags = (out: string, of = (_: Record<string, string>): boolean => true): string =>
+  const flags = (out: string, of: (line: Record<string, string>) => boolean = () => true): string =>
     scoresIn(join(folder, out))
       .filter(of)
       .map(({ flag }) => flag)

@@ -98,7 +98,7 @@ const progressBar = () => {
   let phaseMs = startedMs
   let last = ''
   return {
-    show(phase: string, share: number): void {
+    show: (phase: string, share: number): void => {
       if (!isShown) return
       if (phase !== last) phaseMs = performance.now()
       last = phase

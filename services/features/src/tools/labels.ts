@@ -2,7 +2,7 @@
 // by asset; or a column of 0 and 1 beside times, or row for row.
 
 import { type Scan, isAbnormal, timeAt } from './scan.ts'
-import { type Cell, fault, openTable, valueOf } from './table.ts'
+import { type Cell, fault, openTable, textOf, valueOf } from './table.ts'
 import { type TimeParser, timeFormOf } from './times.ts'
 
 /** Whether a row is labelled abnormal. */
@@ -46,12 +46,12 @@ export const readLabels = async (file: string, scan: Scan, zone: string | undefi
         const us = scan.time === null ? undefined : parse(valueOf(cells[column], table.hasDecimalComma))
         const byRow = scan.time === null ? Number(cells[column]) * 1e6 : us
         if (byRow === undefined || Number.isNaN(byRow))
-          throw fault(`${file}:${line}: column ${column + 1}: expected a time, found "${String(cells[column] ?? '')}".`)
+          throw fault(`${file}:${line}: column ${column + 1}: expected a time, found "${textOf(cells[column])}".`)
         return byRow
       }
       const [fromUs, toUs] = [at(from, parseFrom), at(to, parseTo)]
       if (toUs < fromUs) throw fault(`${file}:${line}: the interval ends before it begins.`)
-      return { asset: asset < 0 ? '' : String(cells[asset] ?? '').trim(), fromUs, toUs }
+      return { asset: asset < 0 ? '' : textOf(cells[asset]).trim(), fromUs, toUs }
     }
     const intervals = rows.map(({ cells, line }) => read(cells, line))
     if (first) intervals.unshift(read(table.names, 1))

@@ -4,7 +4,7 @@
 import { basename } from 'node:path'
 import { nearest } from '@andon/schemas'
 import { nameAndUnit } from './recording.ts'
-import { type Cell, type Table, fault, numberOf, valueOf } from './table.ts'
+import { type Cell, type Table, fault, numberOf, textOf, valueOf } from './table.ts'
 import { TIME_NAME, type TimeForm, timeFormOf } from './times.ts'
 
 export interface ScanOptions {
@@ -106,7 +106,7 @@ const timeOf = (table: Table, head: readonly (readonly Cell[])[], { time, zone }
     const column = placeOf(table, '--time', time)
     const form = formAt(column)
     if (form !== undefined) return { column, name: table.names[column] as string, form }
-    throw fault(`--time: column ${time} of ${table.file} holds no times; it begins with "${String(head[0]?.[column] ?? '')}".`)
+    throw fault(`--time: column ${time} of ${table.file} holds no times; it begins with "${textOf(head[0]?.[column])}".`)
   }
   const byName = table.names.findIndex((name, column) => TIME_NAME.test(name.trim()) && formAt(column) !== undefined)
   const column =
@@ -150,7 +150,7 @@ export const scanTable = async (table: Table, options: ScanOptions, onRead?: (do
         look(seen[column] as Seen, valueOf(row[column], hasDecimalComma), () => chunk.lineOf(i))
       }
       const timeUs = time === null ? rows * 1e6 : timeAt(table, time, row, () => chunk.lineOf(i))
-      const id = assetColumn === null ? '' : String(row[assetColumn] ?? '').trim()
+      const id = assetColumn === null ? '' : textOf(row[assetColumn]).trim()
       if (assetColumn !== null && id === '') throw fault(`${file}:${chunk.lineOf(i)}: column ${names[assetColumn]} names no asset.`)
       let asset = assets.get(id)
       if (asset === undefined) assets.set(id, (asset = { id, rows: 0, firstUs: timeUs, lastUs: timeUs, learn: 0, before: 0 }))
@@ -275,7 +275,7 @@ export const timeAt = (table: Table, time: NonNullable<Scan['time']>, row: reado
   )
   if (us === undefined || !Number.isSafeInteger(us))
     throw fault(
-      `${table.file}:${line()}: column ${time.name}: expected a time like those before (${time.form.words}), found "${String(cell ?? '')}".`,
+      `${table.file}:${line()}: column ${time.name}: expected a time like those before (${time.form.words}), found "${textOf(cell)}".`,
     )
   return us
 }

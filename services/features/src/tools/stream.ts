@@ -17,7 +17,7 @@ import { openLookout } from './lookout-folder.ts'
 import { previewPlan } from './preview-plan.ts'
 import { blockOf } from './recording.ts'
 import { type Scan, type ScanOptions, isAbnormal, scanTable, timeAt } from './scan.ts'
-import { openTable, valueOf } from './table.ts'
+import { openTable, textOf, valueOf } from './table.ts'
 
 export interface StreamPlan extends ScanOptions {
   readonly file: string
@@ -125,7 +125,7 @@ async function* recordsOf(
         values[i * width + j] = typeof value === 'number' ? value : Number.NaN
       }
       const ownUs = time === null ? rowNumber * 1e6 : timeAt(table, time, row, () => chunk.lineOf(i))
-      const at = assetColumn === null ? 0 : (placeOfAsset.get(String(row[assetColumn] ?? '').trim()) as number)
+      const at = assetColumn === null ? 0 : (placeOfAsset.get(textOf(row[assetColumn]).trim()) as number)
       const timeUs = Math.max(ownUs, (newestUs[at] as number) + 1)
       newestUs[at] = timeUs
       timesUs[i] = timeUs
@@ -134,7 +134,7 @@ async function* recordsOf(
       const isLabelled =
         labels === undefined ? labelColumn !== null && isAbnormal(row[labelColumn], hasDecimalComma) : labels(id, ownUs, rowNumber)
       marks[i] = isLabelled ? 1 : 0
-      times.push(time === null ? String(rowNumber + 1) : String(row[time.column] ?? ''))
+      times.push(time === null ? String(rowNumber + 1) : textOf(row[time.column]))
       const own = rowsOfAsset.get(at)
       if (own === undefined) rowsOfAsset.set(at, [i])
       else own.push(i)

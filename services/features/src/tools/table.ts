@@ -18,7 +18,7 @@ export type Cell = unknown
 export interface TableChunk {
   readonly rows: readonly (readonly Cell[])[]
   /** Line in the file (row, of a Parquet file), from 1. */
-  lineOf(row: number): number
+  readonly lineOf: (row: number) => number
 }
 
 export interface Table {
@@ -207,7 +207,7 @@ const lineEnd = (text: string, to: number): number => {
 
 interface Records {
   readonly rows: string[][]
-  lines(row: number): number
+  readonly lines: (row: number) => number
   readonly nextLine: number
 }
 
@@ -259,6 +259,13 @@ export const numberOf = (text: string, hasDecimalComma: boolean): number => {
   if (/^\s*[+-]?\d{1,3}(\.\d{3})+(,\d*)?\s*$/.test(text)) return Number(text.replaceAll('.', '').replace(',', '.'))
   const value = text.trim() === '' ? Number.NaN : Number(text.replace(',', '.'))
   return Number.isFinite(value) ? value : Number.NaN
+}
+
+/** A cell as the file has it. */
+export const textOf = (cell: Cell): string => {
+  if (typeof cell === 'string') return cell
+  if (typeof cell === 'number' || typeof cell === 'bigint' || typeof cell === 'boolean') return String(cell)
+  return cell instanceof Date ? cell.toISOString() : ''
 }
 
 /** What a cell holds: a number (NaN where it is missing), or a text. */
