@@ -1,8 +1,9 @@
 // The story of one fault mode, through the services' own code on the log in memory: an unknown state, an emerging mode, a person who names
-// it, failures that are recorded, and the mode coming back as a graver finding with what it stands on.
+// it, failures that are recorded, and the mode coming back as a graver finding with what it stands on. Always with a synthetic bearing;
+// with the recordings of real bearings where they are at hand (they may not be copied into the repository).
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -23,12 +24,13 @@ import {
   sha256Hex,
   startService,
 } from '@andon/kit'
+import { repositoryRoot } from '@andon/platform'
 import { parsePlant } from '@andon/schemas'
 import type { Anomalies, Models, Predictions } from '@andon/schemas'
 import { Registrations } from '../../services/inference/src/models/registrations.ts'
 import { onRegistrationRequests } from '../../services/inference/src/on-registration-requests.ts'
 import { startActions, TOPICS } from '../../services/actions/test/rig.ts'
-import { BEARING_FEATURES, bearingFeatures } from '../quality/bearing-windows.ts'
+import { BEARING_FEATURES, bearingFeatures, bearingWindows } from '../quality/bearing-windows.ts'
 
 const SECOND_US = 1_000_000
 const HOUR_US = 3_600 * SECOND_US
@@ -59,6 +61,32 @@ const syntheticBearing = (): Bearing => {
       return bearingFeatures(samples, 1797)
     })
   return { healthy: windows(200, 0), worn: windows(60, 1.5) }
+}
+
+const recordings = join(repositoryRoot, '..', 'shared', 'data')
+const missing = existsSync(join(recordings, 'cwru')) ? false : 'the bearing recordings are not here'
+
+/**
+ * A healthy bearing and one with a small fault of the inner race, at 1797 turns a minute. The recordings are short and the story is long:
+ * recorded windows come again and again, each time with a scatter of their own, for no two windows of a machine are equal.
+ */
+const recordedBearing = (): Bearing => {
+  const { features, faults, speedsRpm } = bearingWindows(recordings)
+  const random = randomFrom(11)
+  const of = (fault: string): Float64Array[] => {
+    const recorded = faults.flatMap((found, i) =>
+      found === fault && speedsRpm[i] === 1797 ? [features.values.slice(i * features.width, (i + 1) * features.width)] : [],
+    )
+    const spread = BEARING_FEATURES.map((_, k) => {
+      const column = recorded.map((row) => row[k] as number)
+      const mean = column.reduce((sum, value) => sum + value, 0) / column.length
+      return Math.sqrt(column.reduce((sum, value) => sum + (value - mean) ** 2, 0) / column.length)
+    })
+    return Array.from({ length: 400 }, (_, n) =>
+      (recorded[n % recorded.length] as Float64Array).map((value, k) => value + 0.7 * (spread[k] as number) * random.normal()),
+    )
+  }
+  return { healthy: of('Normal'), worn: of('IR_7') }
 }
 
 const plant = parsePlant({
@@ -266,3 +294,5 @@ const windowOf = (assetId: string, windowStartUs: number, row: Float64Array, num
 })
 
 test('a fault mode from unknown to named to feared: a synthetic bearing', (t) => story(t, syntheticBearing()))
+
+test('a fault mode from unknown to named to feared: recorded bearings', { skip: missing }, (t) => story(t, recordedBearing()))

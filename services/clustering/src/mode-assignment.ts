@@ -167,7 +167,7 @@ export const recordWindow = (
     const open = openOf(modes, episode, point.length)
     if (isAbove) {
       // By how far out they are: evidence of many windows stays above the line for a while after the machine is well again.
-      const weight = point.reduce((sum, value) => sum + value * value, 1e-9)
+      const weight = point.reduce((sum, value) => sum + value * value, 1e-4) ** 2
       open.counts[shows] = (open.counts[shows] ?? 0) + weight
       open.sums = open.sums.map((sum, i) => sum + weight * (point[i] as number))
       open.windows += weight
