@@ -2,6 +2,8 @@
 
 import { Answer, serveJson } from './json-server.ts'
 import type { Cameras } from './cameras.ts'
+import { shown } from './line-door.ts'
+import type { Misbehaviour } from './line.ts'
 import type { LineSimulator } from './line-simulator.ts'
 import { stuckChannels, type PressFeed, type StuckChannel } from './press-feed.ts'
 import type { AcknowledgedRange, OutboxCounts } from './outbox.ts'
@@ -33,13 +35,37 @@ const asStuckChannel = (value: unknown): StuckChannel => {
   return channel
 }
 
+const asFlag = (body: Readonly<Record<string, unknown>>, name: string): boolean => {
+  const value = body[name] ?? true
+  if (typeof value !== 'boolean') throw new Answer(400, { error: `${name}: expected true or false` })
+  return value
+}
+
+/** `{}` ends what was injected. */
+const asMisbehaviour = ({ commands, answers, delayMs, times }: Readonly<Record<string, unknown>>): Misbehaviour => {
+  if (commands !== undefined && commands !== 'lost' && commands !== 'late')
+    throw new Answer(400, { error: 'commands: expected lost or late' })
+  if (answers !== undefined && answers !== 'lost' && answers !== 'slow') throw new Answer(400, { error: 'answers: expected lost or slow' })
+  const whole = (name: string, value: unknown): number | undefined => {
+    if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)) return value as number | undefined
+    throw new Answer(400, { error: `${name}: expected a whole number of at least 0` })
+  }
+  const [delay, count] = [whole('delayMs', delayMs), whole('times', times)]
+  return {
+    ...(commands === undefined ? {} : { commands }),
+    ...(answers === undefined ? {} : { answers }),
+    ...(delay === undefined ? {} : { delayMs: delay }),
+    ...(count === undefined ? {} : { times: count }),
+  }
+}
+
 export const startControl = async ({ host, port, injected, feed, line, cameras, outboxes, acknowledged, positions }: ControlOptions) => {
   const state = () => ({
     simulated: ['press-1', 'press-1-process', 'press-line', 'cam-press-front', 'cam-press-rear'],
     recordings: positions(),
     injected: { ...injected, stuck: injected.stuck ?? null },
     wear: feed().wear(),
-    line: { state: line.line.state, mode: line.line.mode, emergencyStop: line.line.emergencyStop, doneRequestId: line.line.doneRequestId },
+    line: shown(line.line, Date.now()),
     cameras: cameras?.state() ?? [],
     sources: outboxes(),
   })
@@ -72,18 +98,25 @@ export const startControl = async ({ host, port, injected, feed, line, cameras, 
         line.refuse(true)
         return state()
       },
+      'POST /inject/line-astray': (call) => {
+        line.line.misbehave(asMisbehaviour(call.json()))
+        return state()
+      },
       // Acts of a person at the machine, which no message can stand in for.
       'POST /line/local-reset': () => ({ done: line.line.localReset() }),
       'POST /line/mode': (call) => {
         const mode = call.json()['mode']
-        if (mode !== 'automatic' && mode !== 'manual') throw new Answer(400, { error: 'mode: expected automatic or manual' })
+        if (mode !== 'automatic' && mode !== 'manual' && mode !== 'maintenance')
+          throw new Answer(400, { error: 'mode: expected automatic, manual or maintenance' })
         line.line.setMode(mode)
         return state()
       },
       'POST /line/emergency-stop': (call) => {
-        const on = call.json()['on'] ?? true
-        if (typeof on !== 'boolean') throw new Answer(400, { error: 'on: expected true or false' })
-        line.line.setEmergencyStop(on)
+        line.line.setEmergencyStop(asFlag(call.json(), 'on'))
+        return state()
+      },
+      'POST /line/interlocks': (call) => {
+        line.line.setInterlocks(asFlag(call.json(), 'closed'))
         return state()
       },
       'POST /reset': () => {

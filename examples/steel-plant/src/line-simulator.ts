@@ -17,7 +17,8 @@ import {
   type UAVariable,
 } from 'node-opcua'
 import { listen } from '@andon/kit'
-import { createLine, type Line, type LineAnswer, type LineEffect } from './line.ts'
+import { obey, shown } from './line-door.ts'
+import { createLine, type Line, type LineAnswer, type LineEffect, type LineVerb } from './line.ts'
 
 export interface LineSimulatorOptions {
   readonly port: number
@@ -25,6 +26,8 @@ export interface LineSimulatorOptions {
   readonly pkiDir: string
   /** How long the press needs to come to rest. Default 2000 ms. */
   readonly stopMs?: number
+  /** The line behind this door, when it has others as well. */
+  readonly line?: Line
   /** Milliseconds UTC. Default: the wall clock. */
   readonly now?: () => number
 }
@@ -48,7 +51,13 @@ const asText = (value: unknown) => (typeof value === 'string' ? value : '')
 const good = (...outputArguments: Variant[]): CallMethodResultOptions => ({ statusCode: StatusCodes.Good, outputArguments })
 
 /** Listens on loopback only. Resolves when clients can connect. */
-export const startLineSimulator = async ({ port, pkiDir, stopMs = 2000, now = Date.now }: LineSimulatorOptions): Promise<LineSimulator> => {
+export const startLineSimulator = async ({
+  port,
+  pkiDir,
+  stopMs = 2000,
+  line = createLine(stopMs),
+  now = Date.now,
+}: LineSimulatorOptions): Promise<LineSimulator> => {
   // node-opcua's own words for a taken port name neither setting nor cure, so the port is tried first.
   const probe = createServer()
   await listen(probe, { host: '127.0.0.1', port, setting: 'STEEL_PLANT_LINE_PORT' })
@@ -71,11 +80,9 @@ export const startLineSimulator = async ({ port, pkiDir, stopMs = 2000, now = Da
   })
   await server.initialize()
 
-  const line = createLine(stopMs)
   const space = server.engine.addressSpace!
   const own = space.getOwnNamespace()
   const press = own.addObject({ browseName: 'PressLine', nodeId: 's=PressLine', organizedBy: space.rootFolder.objects })
-  const startedMs = now()
   const variable = (name: string, dataType: DataType, read: () => Variant): UAVariable =>
     own.addVariable({
       componentOf: press,
@@ -85,40 +92,48 @@ export const startLineSimulator = async ({ port, pkiDir, stopMs = 2000, now = Da
       minimumSamplingInterval: 100,
       value: { get: read },
     })
-  variable('State', DataType.String, () => text(line.state))
-  variable('Mode', DataType.String, () => text(line.mode))
-  variable('EmergencyStop', DataType.Boolean, () => flag(line.emergencyStop))
-  variable(
-    'Heartbeat',
-    DataType.UInt32,
-    () => new Variant({ dataType: DataType.UInt32, value: Math.floor((now() - startedMs) / 1000) >>> 0 }),
-  )
-  variable('DoneRequestId', DataType.String, () => text(line.doneRequestId))
-  variable('TargetTimeMs', DataType.Double, () => new Variant({ dataType: DataType.Double, value: now() }))
+  const values = () => shown(line, now())
+  const number = (dataType: DataType, value: number) => new Variant({ dataType, value })
+  variable('State', DataType.String, () => text(values().state))
+  variable('Mode', DataType.String, () => text(values().mode))
+  variable('EmergencyStop', DataType.Boolean, () => flag(values().emergencyStop))
+  variable('InterlocksClosed', DataType.Boolean, () => flag(values().interlocksClosed))
+  variable('LocalResetDone', DataType.Boolean, () => flag(values().localResetDone))
+  variable('SpeedPercent', DataType.Double, () => number(DataType.Double, values().speedPercent))
+  variable('Heartbeat', DataType.UInt32, () => number(DataType.UInt32, values().heartbeat))
+  variable('DoneRequestId', DataType.String, () => text(values().doneRequestId))
+  variable('TargetTimeMs', DataType.Double, () => number(DataType.Double, values().targetTimeMs))
 
+  const unanswered = new Set<() => void>()
   const method = (
     name: string,
     inputs: ReturnType<typeof argument>[],
     outputs: ReturnType<typeof argument>[],
-    call: (values: unknown[]) => Variant[],
+    call: (values: unknown[]) => Variant[] | Promise<Variant[] | undefined>,
   ) => {
     const node = own.addMethod(press, { browseName: name, nodeId: `s=PressLine.${name}`, inputArguments: inputs, outputArguments: outputs })
     node.bindMethod(
-      (values: Variant[], _context: ISessionContext, reply: (error: Error | null, result: CallMethodResultOptions) => void) => {
+      (given: Variant[], _context: ISessionContext, reply: (error: Error | null, result: CallMethodResultOptions) => void) => {
         line.advance(now())
-        reply(null, good(...call(values.map((v) => v.value as unknown))))
+        void Promise.resolve(call(given.map((v) => v.value as unknown))).then((outputArguments) => {
+          if (outputArguments) reply(null, good(...outputArguments))
+          // Nobody hears of it; node-opcua wants every call to end before it shuts down.
+          else unanswered.add(() => reply(null, { statusCode: StatusCodes.BadTimeout }))
+        })
       },
     )
   }
   const requestInputs = [argument('requestId', DataType.String), argument('notAfterMs', DataType.Double)]
   const answerOutputs = [argument('accepted', DataType.Boolean), argument('code', DataType.String)]
-  const answered = ({ accepted, code }: { accepted: boolean; code: string }) => [flag(accepted), text(code)]
-  method('RequestPause', [...requestInputs, argument('reviewMinutes', DataType.UInt32)], answerOutputs, ([id, notAfterMs]) =>
-    answered(line.requestPause(asText(id), Number(notAfterMs), now())),
-  )
-  method('RequestResume', requestInputs, answerOutputs, ([id, notAfterMs]) =>
-    answered(line.requestResume(asText(id), Number(notAfterMs), now())),
-  )
+  const command = (name: string, verb: LineVerb, more: ReturnType<typeof argument>[]) =>
+    method(name, [...requestInputs, ...more], answerOutputs, async ([id, notAfterMs, value]) => {
+      const speed = verb === 'slow-down' ? { speedPercent: Number(value) } : {}
+      const answer = await obey(line, { verb, requestId: asText(id), notAfterMs: Number(notAfterMs), ...speed }, now)
+      return answer && [flag(answer.accepted), text(answer.code)]
+    })
+  command('RequestPause', 'pause', [argument('reviewMinutes', DataType.UInt32)])
+  command('RequestResume', 'resume', [])
+  command('RequestSpeed', 'slow-down', [argument('speedPercent', DataType.Double)])
   method('BurnRequest', [argument('requestId', DataType.String)], [argument('done', DataType.Boolean)], ([id]) => [
     flag(line.burn(asText(id), now())),
   ])
@@ -135,6 +150,7 @@ export const startLineSimulator = async ({ port, pkiDir, stopMs = 2000, now = Da
     reset: () => line.reset(),
     async stop() {
       clearInterval(timer)
+      for (const end of unanswered) end()
       await server.shutdown(100)
       await certificates.dispose()
       await users.dispose()

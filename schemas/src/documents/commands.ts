@@ -15,7 +15,7 @@ const parameter = z.discriminatedUnion('type', [
 const commandShape = z.strictObject({
   name: z.string().regex(/^[a-z]+(\.[a-z-]+)+$/, 'a name like line.pause'),
   title: z.string().min(1),
-  executor: z.enum(['opcua', 'notify', 'job']),
+  executor: z.enum(['opcua', 'sparkplug', 'nats', 'notify', 'job']),
   target: z.strictObject({ kind: z.enum(['line', 'asset']) }),
   effect: z.enum(['none', 'notify', 'record', 'motion', 'energy']),
   /** Stays as it is until a person and the control system's own reset end it. */
@@ -26,7 +26,12 @@ const commandShape = z.strictObject({
   allowedModes: z.array(z.string().min(1)).min(1),
   hazardOfStop: z.string().min(1),
   preconditions: z.array(z.string().min(1)),
-  readBack: z.strictObject({ state: z.string().min(1), withinMs: z.int().positive() }),
+  readBack: z.strictObject({
+    state: z.string().min(1),
+    withinMs: z.int().positive(),
+    /** Parameter whose value must be read back as well, give or take the tolerance. */
+    value: z.strictObject({ param: z.string().min(1), tolerance: z.number().min(0) }).optional(),
+  }),
   params: z.record(z.string(), parameter).default({}),
   limits: z.strictObject({ perHour: z.int().positive() }),
   /** Longest time between sending and the target's decision, ms. */
@@ -67,11 +72,16 @@ const faults = (catalogue: Commands): Fault[] => {
       if (command.preconditions.length === 0) found.push({ path: at('preconditions'), expected: 'at least one precondition' })
       if (command.allowedModes.includes('any')) found.push({ path: at('allowedModes'), expected: 'named operating modes instead of any' })
     }
+    const readBackParam = command.readBack.value?.param
+    if (readBackParam !== undefined && !isNumeric(command.params[readBackParam]))
+      found.push({ path: at('readBack', 'value', 'param'), expected: 'the name of an integer or number among params' })
     if (command.commandWindowMs <= command.maxLatencyMs) found.push({ path: at('commandWindowMs'), expected: 'more than maxLatencyMs' })
     for (const [name, definition] of Object.entries(command.params)) found.push(...defaultFaults(definition, at('params', name)))
     return found
   })
 }
+
+const isNumeric = (definition: CommandParameter | undefined): boolean => definition?.type === 'integer' || definition?.type === 'number'
 
 const defaultFaults = (definition: CommandParameter, path: Fault['path']): Fault[] => {
   if ('min' in definition && definition.min > definition.max) return [{ path: [...path, 'min'], expected: `at most ${definition.max}` }]

@@ -9,6 +9,7 @@ import { equipmentClasses } from '../iso-14224.ts'
 export const idShape = z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id of lower-case letters, digits and hyphens')
 const name = z.string().min(1)
 const range = z.tuple([z.number(), z.number()])
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day such as 06:00')
 
 /** How long samples are worth keeping: a hint to whoever stores them longer than the topic does, or less. */
 const retentionDays = z.int().positive()
@@ -27,6 +28,8 @@ const channel = z.discriminatedUnion('kind', [
     unit: name,
     kind: z.literal('scalar'),
     range: range.optional(),
+    /** Belongs to a safety function: it may be measured, and no command can name it. */
+    safety: z.literal(true).optional(),
     retentionDays: retentionDays.optional(),
     downsample: downsample.optional(),
   }),
@@ -71,6 +74,29 @@ const zones = z.union(
   'either limitsMmS (upper limits of zones A, B and C), or group 1 or 2 and support rigid or flexible',
 )
 
+/** An address part that needs no quoting in an MQTT topic or a NATS subject. */
+const topicPart = z.string().regex(/^[^\s/+#*>]+$/, 'text without spaces, slashes and wildcards')
+
+/** How a line's control system is reached; commands name the same kind as their executor. */
+const controlSystem = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('opcua'),
+    endpoint: z.string().regex(/^opc\.tcp:\/\//, 'an address that starts with opc.tcp://'),
+    object: name,
+    simulated: z.boolean().default(false),
+  }),
+  z.strictObject({
+    kind: z.literal('sparkplug'),
+    broker: z.string().regex(/^mqtts?:\/\//, 'an address that starts with mqtt:// or mqtts://'),
+    group: topicPart,
+    node: topicPart,
+    device: topicPart,
+    simulated: z.boolean().default(false),
+  }),
+  /** An edge executor that answers on `<subject>.read`, `.command` and `.burn` of the mesh's NATS. */
+  z.strictObject({ kind: z.literal('nats'), subject: topicPart, simulated: z.boolean().default(false) }),
+])
+
 const plantShape = z.strictObject({
   version: z.literal(1),
   site: z.strictObject({
@@ -79,6 +105,8 @@ const plantShape = z.strictObject({
     timezone: name,
     /** Clusters the site's data may reach (ANDON_CLUSTER of a process); without it, any. */
     clusters: z.array(idShape).min(1).optional(),
+    /** Who is on when, in the site's time; a shift may run past midnight. Conditions of policies read them. */
+    shifts: z.array(z.strictObject({ name: idShape, from: timeOfDay, to: timeOfDay })).min(1).optional(),
   }),
   lines: z
     .array(
@@ -87,14 +115,7 @@ const plantShape = z.strictObject({
         name,
         area: idShape,
         controlGroup: idShape.optional(),
-        controlSystem: z
-          .strictObject({
-            kind: z.literal('opcua'),
-            endpoint: z.string().regex(/^opc\.tcp:\/\//, 'an address that starts with opc.tcp://'),
-            object: name,
-            simulated: z.boolean().default(false),
-          })
-          .optional(),
+        controlSystem: controlSystem.optional(),
       }),
     )
     .min(1),
@@ -116,6 +137,8 @@ const plantShape = z.strictObject({
       class: idShape,
       /** As `control` of its class, for this asset alone. */
       priority: z.literal('control').optional(),
+      /** Part of a safety function: no command acts on it. */
+      safety: z.literal(true).optional(),
       origin: z.enum(['simulated', 'recording', 'live']).default('live'),
       sources: z.array(idShape).default([]),
       bearing: bearing.optional(),

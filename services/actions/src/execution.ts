@@ -7,8 +7,8 @@ import type { Logger } from '@andon/kit'
 import type { Actions, Notification } from '@andon/schemas'
 import type { CommandDefinition } from '@andon/schemas'
 import { NotSent } from './adapters/executor.ts'
-import type { Answer, Order, Prepared } from './adapters/executor.ts'
-import type { Executors } from './adapters/executors.ts'
+import type { Answer, Order } from './adapters/executor.ts'
+import type { Executors, ReadyToSend } from './adapters/executors.ts'
 import { TermEnded } from './partition-log.ts'
 import type { Clock, PartitionLog } from './partition-log.ts'
 import type { Term, Turns } from './term.ts'
@@ -25,7 +25,31 @@ export interface ExecutionDeps {
   /** Longest process stop assumed between the last check and the bytes leaving. */
   readonly maxStopMs: number
   readonly wake: () => void
+  /** Told of every point of the protocol as it is reached; fault runs end the process there. */
+  readonly reached?: ((point: ExecutionPoint, stepId: string) => void) | undefined
 }
+
+/** Where a process may die: before and after everything that leaves it or comes to it. */
+export const EXECUTION_POINTS = [
+  'approved',
+  'intent-appending',
+  'intent-acknowledged',
+  'preparing',
+  'prepared',
+  'reading-back',
+  'read-back',
+  'sent',
+  'answered',
+  'unknown-appending',
+  'unknown-acknowledged',
+  'outcome-appending',
+  'outcome-acknowledged',
+  'settling',
+  'burnt',
+  'settlement-appending',
+  'settlement-acknowledged',
+] as const
+export type ExecutionPoint = (typeof EXECUTION_POINTS)[number]
 
 interface Attempt {
   readonly stepId: string
@@ -45,6 +69,18 @@ export class Execution {
     this.deps = deps
   }
 
+  private reached(point: ExecutionPoint, stepId: string): void {
+    this.deps.reached?.(point, stepId)
+  }
+
+  /** What the log says of targets that keep failing holds for this process as well. */
+  adoptBreakers(): void {
+    for (const [name, { state }] of this.deps.log.state.breakers) {
+      const [executor = '', ...line] = name.split('/')
+      this.deps.executors.adopt(executor, line.join('/'), state)
+    }
+  }
+
   /** Whether an intent makes sense now: the command exists and its breaker lets commands through. */
   canStart(step: Step): boolean {
     const definition = this.deps.commands().get(step.proposal.command.command)
@@ -59,7 +95,11 @@ export class Execution {
     const startedUs = clock.nowUs()
     const intent = executing(step, definition.commandWindowMs, atUs)
     const allowedMs = Math.min(definition.commandWindowMs, (step.proposal.expiresUs - atUs) / 1000)
-    const intentOffset = await log.append(term, [intent])
+    this.reached('approved', step.id)
+    const appending = log.append(term, [intent])
+    this.reached('intent-appending', step.id)
+    const intentOffset = await appending
+    this.reached('intent-acknowledged', step.id)
     term.underWay.add(intentOffset)
     const order = this.orderOf(step, definition, intent.execution?.commandRequestId ?? '', intent.execution?.notAfterUs ?? 0)
     const attempt: Attempt = { stepId: step.id, intentOffset, order, startedMs, startedUs, allowedMs }
@@ -92,13 +132,16 @@ export class Execution {
     const { executors, logger } = this.deps
     const fields = { stepId: attempt.stepId, command: attempt.order.command.command, commandRequestId: attempt.order.commandRequestId }
     try {
+      this.reached('preparing', attempt.stepId)
       const prepared = await executors.prepare(attempt.order)
+      this.reached('prepared', attempt.stepId)
       const sent = await this.deps.turns.run(() => this.confirmAndSend(term, attempt, prepared))
       if ('objection' in sent) {
         logger.warn({ ...fields, why: sent.objection }, 'command was not sent')
         return await this.abandon(term, attempt, sent.objection)
       }
       const answer = await sent.answer
+      this.reached('answered', attempt.stepId)
       logger.info({ ...fields, kind: answer.kind }, 'command answered')
       await this.record(term, attempt, answer.kind, answer)
     } catch (error) {
@@ -116,13 +159,15 @@ export class Execution {
   private async confirmAndSend(
     term: Term,
     attempt: Attempt,
-    prepared: Prepared,
+    prepared: ReadyToSend,
   ): Promise<{ readonly answer: Promise<Answer> } | { readonly objection: string }> {
     const { log, clock } = this.deps
     for (;;) {
       if (term.hasEnded) return { objection: 'this owner has given the partition up' }
       const readMs = clock.monoMs()
+      this.reached('reading-back', attempt.stepId)
       await log.read()
+      this.reached('read-back', attempt.stepId)
       const objection = objectionToSend({
         state: log.state,
         stepId: attempt.stepId,
@@ -137,6 +182,7 @@ export class Execution {
       if (objection === 'stale') continue
       if (objection !== null) return { objection }
       const answer = prepared.send()
+      this.reached('sent', attempt.stepId)
       answer.catch(() => undefined) // awaited outside the turn; not unhandled until then
       return { answer }
     }
@@ -158,7 +204,10 @@ export class Execution {
         if (!step) return
         const atUs = this.deps.log.stampUs()
         const told = (what.notifications ?? []).map((notification) => notified(step, notification, attempt.order.commandRequestId, atUs))
-        await this.deps.log.append(term, [...told, outcome(step, kind, 'answer', what.readback, what.title, atUs)])
+        const appending = this.deps.log.append(term, [...told, outcome(step, kind, 'answer', what.readback, what.title, atUs)])
+        this.reached('outcome-appending', step.id)
+        await appending
+        this.reached('outcome-acknowledged', step.id)
       })
       .catch((error: unknown) => {
         // the next take reads the target back
@@ -173,7 +222,10 @@ export class Execution {
         const step = this.openStep(term, attempt.stepId, attempt.intentOffset)
         if (!step) return
         const facts = [outcomeUnknown(step, 'The target gave no answer: it will be asked what it did', this.deps.log.stampUs())]
-        await this.deps.log.append(term, facts)
+        const appending = this.deps.log.append(term, facts)
+        this.reached('unknown-appending', step.id)
+        await appending
+        this.reached('unknown-acknowledged', step.id)
       })
       .catch((error: unknown) => this.deps.logger.warn({ err: error, stepId: attempt.stepId }, 'an unknown outcome could not be noted'))
   }
@@ -204,12 +256,18 @@ export class Execution {
     const { executors, logger, log } = this.deps
     const order = this.orderOf(step, definition, step.open?.commandRequestId ?? '', step.open?.notAfterUs ?? 0)
     try {
+      this.reached('settling', step.id)
       const { isDone, readback } = await executors.settle(order)
+      this.reached('burnt', step.id)
       const kind = settledOutcome(definition.class, isDone)
       logger.info({ stepId: step.id, commandRequestId: order.commandRequestId, kind }, 'unknown outcome settled by reading back')
       await this.deps.turns.run(async () => {
         const open = this.openStep(term, step.id, offset)
-        if (open) await log.append(term, [outcome(open, kind, 'readback', readback, titleOf(kind), log.stampUs())])
+        if (!open) return
+        const appending = log.append(term, [outcome(open, kind, 'readback', readback, titleOf(kind), log.stampUs())])
+        this.reached('settlement-appending', step.id)
+        await appending
+        this.reached('settlement-acknowledged', step.id)
       })
     } catch (error) {
       this.settleAgainMs.set(offset, this.deps.clock.monoMs() + SETTLE_RETRY_MS)

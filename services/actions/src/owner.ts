@@ -20,7 +20,7 @@ const IDLE_SLEEP_MS = 30_000
 const FENCED_PAUSE_MS = 1_500
 const CLOCK_PAUSE_MS = 30_000
 
-export interface OwnerDeps extends PartitionLogDeps, Pick<ExecutionDeps, 'executors' | 'commands' | 'maxStopMs'> {
+export interface OwnerDeps extends PartitionLogDeps, Pick<ExecutionDeps, 'executors' | 'commands' | 'maxStopMs' | 'reached'> {
   /** Everything a decision needs beside request and state. */
   readonly context: (request: Actions | undefined, state: State, atUs: number) => DecideContext
   /** Told how each decision ended: a fact type. */
@@ -56,6 +56,7 @@ export class PartitionOwner {
       executors: deps.executors,
       commands: deps.commands,
       maxStopMs: deps.maxStopMs,
+      reached: deps.reached,
       wake: () => this.wake(),
     })
   }
@@ -86,7 +87,9 @@ export class PartitionOwner {
   /** Appends facts outside the request order (a breaker's change), if the partition is owned. */
   async note(facts: (atUs: number) => readonly Actions[]): Promise<void> {
     await this.turns.run(async () => {
-      if (this.term && !this.term.hasEnded) await this.log.append(this.term, facts(this.log.stampUs()))
+      if (!this.term || this.term.hasEnded) return
+      const noted = facts(this.log.stampUs())
+      if (noted.length > 0) await this.log.append(this.term, noted)
     })
   }
 
@@ -119,6 +122,7 @@ export class PartitionOwner {
 
   private async serve(term: Term): Promise<void> {
     this.problem = null
+    this.execution.adoptBreakers()
     while (!this.stopped && !term.hasEnded) {
       // a wake-up that comes while working counts for the next sleep
       const sleep = this.prepareSleep()

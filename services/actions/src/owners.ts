@@ -79,8 +79,26 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
     }
   }
 
+  /** Writes a change down, unless the log says so already. */
+  const noteBreaker = (change: BreakerChange): void => {
+    const owner = owners.get(board.partitionOf(change.line))
+    owner
+      ?.note((atUs) => (knownState(owner, change) === change.state ? [] : [breakerFact(change, atUs)]))
+      .catch((error: unknown) => logger.warn({ err: error }, 'breaker change is not on the log'))
+  }
+
+  /** A change that met no owner, or whose append failed, is written with the next look. */
+  const noteBreakers = (): void => {
+    for (const { executor, line, state } of common.executors.states()) {
+      const owner = owners.get(board.partitionOf(line))
+      if (owner && owner.epoch > 0 && knownState(owner, { executor, line }) !== state)
+        noteBreaker({ executor, line, state, reason: 'the log said otherwise' })
+    }
+  }
+
   const tend = (): void => {
     tending = setTimeout(() => {
+      noteBreakers()
       Promise.all([carry(), publishDocuments()])
         .catch((error: unknown) => logger.warn({ err: error }, 'holds or documents are not everywhere yet, trying again'))
         .finally(tend)
@@ -121,20 +139,18 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
       const owner = owners.get(partition)
       return owner !== undefined && owner.epoch > 0 && owner.log.position >= offset && owner.log.state.pending.size === 0
     },
-    noteBreaker(change) {
-      const owner = owners.get(board.partitionOf(change.line))
-      owner
-        ?.note((atUs) => [breakerFact(change, atUs)])
-        .catch((error: unknown) => logger.warn({ err: error }, 'breaker change is not on the log'))
-    },
+    noteBreaker,
     wake() {
       for (const owner of owners.values()) owner.wake()
     },
   }
 }
 
+const knownState = ({ log }: PartitionOwner, { executor, line }: Pick<BreakerChange, 'executor' | 'line'>): string =>
+  log.state.breakers.get(`${executor}/${line}`)?.state ?? 'closed'
+
 const breakerFact = ({ executor, line, state, reason }: BreakerChange, atUs: number): Actions =>
   fact('BreakerChanged', line, atUs, [executor, state, atUs], {
     title: `Breaker of ${executor} on ${line} is ${state}`,
-    breaker: { executor: `${executor}/${line}`, state, reason },
+    breaker: { executor, state, reason },
   })

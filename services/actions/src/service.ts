@@ -4,9 +4,11 @@ import { createLogger, createMetrics, httpPart, loadPrincipals, openLog } from '
 import type { Codec, Log, Logger, Part, Service } from '@andon/kit'
 import { openActionsLog } from './actions-log.ts'
 import type { TracedEntry } from './actions-log.ts'
+import type { ControlSystemOf } from './adapters/control-systems.ts'
 import type { Executor } from './adapters/executor.ts'
 import { Executors } from './adapters/executors.ts'
 import { jobExecutor } from './adapters/job.ts'
+import { natsLineExecutor } from './adapters/nats-line.ts'
 import { natsNotices } from './adapters/notices.ts'
 import { notifyExecutor } from './adapters/notify.ts'
 import { loadedOnUse } from './adapters/executor.ts'
@@ -17,6 +19,7 @@ import { copierPart } from './copier.ts'
 import { decideContext } from './decide-context.ts'
 import { configPublisher } from './documents.ts'
 import { createDoor } from './door.ts'
+import type { ExecutionDeps } from './execution.ts'
 import { liveNotice } from './live-notice.ts'
 import { ownersPart } from './owners.ts'
 import type { OwnersPart } from './owners.ts'
@@ -33,6 +36,8 @@ export interface ActionsPorts {
   readonly logger?: Logger
   /** Executors by name instead of the real ones; tests bring targets that misbehave. */
   readonly executors?: Readonly<Record<string, Executor>>
+  /** Told of every point of the executor protocol; no setting reaches it, so nothing in production does. */
+  readonly reached?: ExecutionDeps['reached']
 }
 
 /** The service against real brokers, or its replay run. Rejects when they or the registry cannot be reached. */
@@ -70,12 +75,18 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
   })
   const { view } = plant
 
+  const controlSystemOf: ControlSystemOf = (line) => view.line(line)?.controlSystem
   const executors = new Executors({
     executors: ports.executors ?? {
       opcua: loadedOnUse(async () => {
         const { opcuaExecutor } = await import('./adapters/opcua.ts')
-        return opcuaExecutor({ controlSystemOf: (line) => view.line(line)?.controlSystem, dataDir: config.dataDir, logger })
+        return opcuaExecutor({ controlSystemOf, dataDir: config.dataDir, logger })
       }),
+      sparkplug: loadedOnUse(async () => {
+        const { sparkplugLineExecutor } = await import('./adapters/sparkplug-line.ts')
+        return sparkplugLineExecutor({ controlSystemOf, logger })
+      }),
+      nats: natsLineExecutor({ url: config.natsUrl, namespace: config.namespace, controlSystemOf, logger }),
       notify: notifyExecutor({ notifications: () => view.plant?.notifications, secretOf: config.secretOf, notices }),
       job: jobExecutor({ url: () => view.plant?.notifications.jobs?.url }),
     },
@@ -106,6 +117,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
       executors,
       commands: () => view.commands,
       maxStopMs: config.maxStopMs,
+      reached: ports.reached,
       context: decideContext(view),
       isReady: () => plant.isRead(),
     },

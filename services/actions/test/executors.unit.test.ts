@@ -54,7 +54,10 @@ const jobSystem = async (t: TestContext, answer: (request: IncomingMessage) => n
   return { keys, executor: jobExecutor({ url: () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/jobs` }) }
 }
 
-const sendWith = async (executor: Executor, order: Order) => (await executor.prepare(order)).send()
+/** Of a call that nobody ends. */
+const endless = () => new AbortController().signal
+
+const sendWith = async (executor: Executor, order: Order) => (await executor.prepare(order, endless())).send(endless())
 
 test('a job carries its request id as Idempotency-Key', async (t) => {
   const { executor, keys } = await jobSystem(t, () => 201)
@@ -79,7 +82,7 @@ test('a job system that nobody listens at is certainly not sent', async () => {
 
 test('a job system without burning is settled by asking with the same key', async (t) => {
   const { executor, keys } = await jobSystem(t, (request) => (request.url === '/jobs/burn' ? 404 : 200))
-  assert.deepEqual((await executor.settle(orderOf('inspection.create'))).isDone, true)
+  assert.deepEqual((await executor.settle(orderOf('inspection.create'), endless())).isDone, true)
   assert.deepEqual(keys, ['request-1'])
 })
 
@@ -138,6 +141,111 @@ test('a target that keeps failing opens its breaker: nothing is sent, it is said
   await new Promise((resolve) => setTimeout(resolve, 80))
   assert.equal((await attempt()).kind, 'Executed')
   assert.equal(changes.at(-1)?.state, 'closed')
+})
+
+/** A target that answers or not, as told. */
+const flaky = () => {
+  const target = { isBroken: true, calls: 0 }
+  const executor: Executor = {
+    prepare: async () => ({
+      send: async () => {
+        target.calls += 1
+        if (target.isBroken) throw new Error('connection reset')
+        return { kind: 'Executed', readback: '{}', title: '' }
+      },
+    }),
+    settle: async () => ({ isDone: false, readback: '' }),
+    close: async () => {},
+  }
+  return { target, executor }
+}
+
+test('a breaker that the log says is open stays closed to commands after a restart, then lets one through and closes', async (t) => {
+  const changed = Promise.withResolvers<void>()
+  const changes: string[] = []
+  const { target, executor } = flaky()
+  const executors = new Executors({
+    executors: { opcua: executor },
+    rateLimits: unlimited,
+    onBreaker: ({ state }) => {
+      changes.push(state)
+      changed.resolve()
+    },
+    resetAfterMs: 30,
+  })
+  t.after(() => executors.close())
+  const order = orderOf('line.pause', 300)
+  executors.adopt('opcua', 'press-line', 'open')
+  assert.equal(executors.isOpenFor(order.definition, order.line), false)
+  assert.equal(executors.isOpenFor(order.definition, 'another-line'), true)
+  await assert.rejects(executors.prepare(order), NotSent)
+  await changed.promise
+  assert.deepEqual(changes, ['halfOpen'])
+  assert.equal(executors.isOpenFor(order.definition, order.line), true)
+  await executors.prepare(order)
+  assert.deepEqual(changes, ['halfOpen', 'closed'])
+  assert.deepEqual([target.calls, executors.states().find((one) => one.line === 'press-line')?.state], [0, 'closed'])
+})
+
+test('a restored breaker whose probe fails is open again, and says so', async (t) => {
+  const changes: string[] = []
+  const halfOpen = Promise.withResolvers<void>()
+  const executors = new Executors({
+    executors: {
+      opcua: {
+        prepare: () => Promise.reject(new Error('no route')),
+        settle: async () => ({ isDone: false, readback: '' }),
+        close: async () => {},
+      },
+    },
+    rateLimits: unlimited,
+    onBreaker: ({ state, reason }) => {
+      changes.push(`${state}: ${reason}`)
+      halfOpen.resolve()
+    },
+    resetAfterMs: 30,
+  })
+  t.after(() => executors.close())
+  executors.adopt('opcua', 'press-line', 'halfOpen')
+  await halfOpen.promise
+  await assert.rejects(executors.prepare(orderOf('line.pause')), /no route/)
+  assert.deepEqual(changes.slice(0, 2), ['halfOpen: one call is let through', 'open: no route'])
+  assert.equal(executors.isOpenFor(orderOf('line.pause').definition, 'press-line'), false)
+})
+
+test('a command that takes too long ends by its own signal; one beside it goes on', async (t) => {
+  const ended: string[] = []
+  const executor: Executor = {
+    prepare: async (order) => ({
+      send: (signal) =>
+        new Promise((resolve, reject) => {
+          const done = setTimeout(
+            () => resolve({ kind: 'Executed', readback: '{}', title: order.stepId }),
+            order.stepId === 'slow' ? 5_000 : 120,
+          )
+          signal.addEventListener('abort', () => {
+            clearTimeout(done)
+            ended.push(order.stepId)
+            reject(signal.reason as Error)
+          })
+        }),
+    }),
+    settle: async () => ({ isDone: false, readback: '' }),
+    close: async () => {},
+  }
+  const executors = new Executors({ executors: { opcua: executor }, rateLimits: unlimited, onBreaker: () => {} })
+  t.after(() => executors.close())
+  const hasty = orderOf('line.pause', 20)
+  const [slow, quick] = await Promise.all([
+    executors.prepare({ ...hasty, stepId: 'slow', definition: { ...hasty.definition, readBack: { state: 'paused', withinMs: 30 } } }),
+    executors.prepare({ ...orderOf('line.pause'), stepId: 'quick' }),
+  ])
+  const answers = await Promise.allSettled([slow.send(), quick.send()])
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    ['rejected', 'fulfilled'],
+  )
+  assert.deepEqual(ended, ['slow'])
 })
 
 test('a precondition that does not hold is no fault of the target', async (t) => {

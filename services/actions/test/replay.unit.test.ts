@@ -85,7 +85,8 @@ test('findings become proposals and approved steps in the run, nothing is execut
 })
 
 test('what stands in the place of executors refuses with a code, and says that nothing left', async () => {
-  for (const attempt of [inertExecutor.prepare({} as Order), inertExecutor.settle({} as Order)])
+  const { signal } = new AbortController()
+  for (const attempt of [inertExecutor.prepare({} as Order, signal), inertExecutor.settle({} as Order, signal)])
     await assert.rejects(attempt, (error: unknown) => error instanceof NotSent && /ANDON_REPLAY_INERT/.test(error.message))
 })
 

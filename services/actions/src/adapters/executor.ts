@@ -28,15 +28,15 @@ export interface Answer {
 }
 
 export interface Prepared {
-  /** Starts at once, in the same turn. A NotSent rejection: nothing left. Any other: nobody knows. */
-  send(): Promise<Answer>
+  /** Starts at once, in the same turn. A NotSent rejection: nothing left. Any other: nobody knows. The signal ends the waiting. */
+  send(signal: AbortSignal): Promise<Answer>
 }
 
 export interface Executor {
   /** Connection, preconditions, limits: everything before the bytes. Rejects with NotSent. */
-  prepare(order: Order): Promise<Prepared>
+  prepare(order: Order, signal: AbortSignal): Promise<Prepared>
   /** Asks the target what became of the request id and burns it. Rejects when the target cannot be asked. */
-  settle(order: Order): Promise<{ readonly isDone: boolean; readonly readback: string }>
+  settle(order: Order, signal: AbortSignal): Promise<{ readonly isDone: boolean; readonly readback: string }>
   close(): Promise<void>
 }
 
@@ -45,8 +45,8 @@ export const loadedOnUse = (load: () => Promise<Executor>): Executor => {
   let loaded: Promise<Executor> | undefined
   const executor = (): Promise<Executor> => (loaded ??= load())
   return {
-    prepare: async (order) => (await executor()).prepare(order),
-    settle: async (order) => (await executor()).settle(order),
+    prepare: async (order, signal) => (await executor()).prepare(order, signal),
+    settle: async (order, signal) => (await executor()).settle(order, signal),
     close: async () => (await loaded)?.close(),
   }
 }
@@ -59,5 +59,19 @@ export class NotSent extends Error {
   constructor(message: string, options: { readonly isFault?: boolean; readonly cause?: unknown } = {}) {
     super(message, { cause: options.cause })
     this.isFault = options.isFault ?? false
+  }
+}
+
+/** Waits no longer than the signal allows. For libraries that know no signal: what they began goes on, and nobody waits for it. */
+export const within = async <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const abort = (): void => aborted.reject(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+    work.catch(() => undefined) // nobody waits any more
   }
 }

@@ -11,15 +11,15 @@ export interface JobOptions {
 export const jobExecutor = ({ url }: JobOptions): Executor => ({
   async prepare(order) {
     const target = targetOf(url)
-    return { send: () => post(target, order) }
+    return { send: (signal) => post(target, order, signal) }
   },
 
   /** Burns the key where the job system can; elsewhere the same key gives the same job, so a repeat reads back the first. */
-  async settle(order) {
+  async settle(order, signal) {
     const target = targetOf(url)
-    const burned = await burn(target, order)
+    const burned = await burn(target, order, signal)
     if (burned) return burned
-    const answer = await post(target, order)
+    const answer = await post(target, order, signal)
     return { isDone: answer.kind === 'Executed', readback: answer.readback }
   },
 
@@ -33,12 +33,12 @@ const targetOf = (url: () => string | undefined): string => {
 }
 
 /** undefined when the job system knows no burning. */
-const burn = async (url: string, order: Order): Promise<{ isDone: boolean; readback: string } | undefined> => {
+const burn = async (url: string, order: Order, signal: AbortSignal): Promise<{ isDone: boolean; readback: string } | undefined> => {
   const response = await fetch(`${url}/burn`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ requestId: order.commandRequestId }),
-    signal: AbortSignal.timeout(order.definition.maxLatencyMs),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(order.definition.maxLatencyMs)]),
   })
   const text = await response.text()
   if (response.status === 404 || response.status === 405) return undefined
@@ -46,7 +46,7 @@ const burn = async (url: string, order: Order): Promise<{ isDone: boolean; readb
   return { isDone: (JSON.parse(text) as { done?: boolean }).done === true, readback: text.slice(0, 2_000) }
 }
 
-const post = async (url: string, order: Order): Promise<Answer> => {
+const post = async (url: string, order: Order, signal: AbortSignal): Promise<Answer> => {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': order.commandRequestId },
@@ -61,7 +61,7 @@ const post = async (url: string, order: Order): Promise<Answer> => {
       notAfterMs: order.notAfterUs / 1000,
       ...(JSON.parse(order.command.params) as object),
     }),
-    signal: AbortSignal.timeout(order.definition.maxLatencyMs),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(order.definition.maxLatencyMs)]),
     redirect: 'error',
   }).catch((cause: unknown) => {
     if (isRefusedConnection(cause)) throw new NotSent(`Nobody listens at ${url}`, { isFault: true, cause })

@@ -1,34 +1,21 @@
-// The line's control system over OPC UA: asks for its normal controlled stop, reads the state back, and burns request ids.
-// It requests, never writes outputs: the control system keeps the final say, and a resume needs a person at the machine.
+// The line's control system over OPC UA: methods of the line's object ask, its variables are read back.
 
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { AttributeIds, DataType, makeBrowsePath, MessageSecurityMode, OPCUAClient, SecurityPolicy, StatusCodes } from 'node-opcua-client'
 import type { ClientSession, Variant } from 'node-opcua-client'
 import { OPCUACertificateManager } from 'node-opcua-certificate-manager'
 import type { Logger } from '@andon/kit'
-import type { Line } from '@andon/schemas'
-import { NotSent } from './executor.ts'
-import type { Answer, Executor, Order, Prepared } from './executor.ts'
-
-type ControlSystem = NonNullable<Line['controlSystem']>
+import { NotSent, within } from './executor.ts'
+import type { Executor } from './executor.ts'
+import { controlSystemFor } from './control-systems.ts'
+import type { ControlSystemOf, SystemOf } from './control-systems.ts'
+import { lineExecutor } from './line-control.ts'
+import type { LineAsk, LineLink, LineReading, LineVerb, LineWord } from './line-control.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
-const POLL_MS = 100
-/** The control system counts its heartbeat every second; this much silence means that nobody is at home. */
-const HEARTBEAT_WITHIN_MS = 3_000
-
-interface LineState {
-  readonly state: string
-  readonly mode: string
-  readonly emergencyStop: boolean
-  readonly heartbeat: number
-  readonly doneRequestId: string
-}
 
 export interface OpcuaOptions {
-  /** Control system of a control group; undefined when it has none. */
-  readonly controlSystemOf: (line: string) => ControlSystem | undefined
+  readonly controlSystemOf: ControlSystemOf
   readonly dataDir: string
   readonly logger: Logger
 }
@@ -36,148 +23,115 @@ export interface OpcuaOptions {
 export const opcuaExecutor = ({ controlSystemOf, dataDir, logger }: OpcuaOptions): Executor => {
   const connections = new Map<string, Connection>()
   let certificates: OPCUACertificateManager | undefined
-  const connectionTo = (order: Order): Connection => {
-    const system = controlSystemOf(order.command.target) ?? controlSystemOf(order.line)
-    if (!system) throw new NotSent(`${order.command.target} has no control system in the plant file`)
-    const key = `${system.endpoint} ${system.object}`
-    let connection = connections.get(key)
-    if (!connection) {
-      certificates ??= new OPCUACertificateManager({ rootFolder: join(dataDir, 'opcua-pki'), automaticallyAcceptUnknownCertificate: true })
-      connection = new Connection(system, certificates, logger)
-      connections.set(key, connection)
-    }
-    return connection
-  }
-
-  return {
-    async prepare(order) {
-      const connection = connectionTo(order)
-      const before = await notSentIfFails(connection.readState())
-      await checkPreconditions(order, connection, before)
-      return { send: () => requestPause(order, connection) } satisfies Prepared
+  return lineExecutor(
+    (order) => {
+      const system = controlSystemFor('opcua', order, controlSystemOf)
+      const key = `${system.endpoint} ${system.object}`
+      let connection = connections.get(key)
+      if (!connection) {
+        certificates ??= new OPCUACertificateManager({
+          rootFolder: join(dataDir, 'opcua-pki'),
+          automaticallyAcceptUnknownCertificate: true,
+        })
+        connection = new Connection(system, certificates, logger)
+        connections.set(key, connection)
+      }
+      return connection
     },
-
-    async settle(order) {
-      const connection = connectionTo(order)
-      const [isDone] = await connection.call('BurnRequest', [stringOf(order.commandRequestId)])
-      const state = await connection.readState()
-      return { isDone: isDone?.value === true, readback: JSON.stringify(state) }
-    },
-
-    async close() {
+    async () => {
       await Promise.all([...connections.values()].map((connection) => connection.close()))
       await certificates?.dispose()
     },
-  }
+  )
 }
 
-const notSentIfFails = async <T>(work: Promise<T>): Promise<T> => {
-  try {
-    return await work
-  } catch (cause) {
-    if (cause instanceof NotSent) throw cause
-    throw new NotSent(`The control system cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      isFault: true,
-      cause,
-    })
-  }
+interface Method {
+  readonly name: string
+  /** What the method takes beside request id and deadline. */
+  readonly more: (params: LineAsk['params']) => { dataType: DataType; value: unknown }[]
 }
 
-const checkPreconditions = async (order: Order, connection: Connection, before: LineState): Promise<void> => {
-  const { preconditions, allowedModes } = order.definition
-  if (!allowedModes.includes('any') && !allowedModes.includes(before.mode))
-    throw new NotSent(`The line is in mode ${before.mode}; the command is allowed in ${allowedModes.join(', ')}`)
-  for (const precondition of preconditions) {
-    if (precondition === 'modeAutomatic' && before.mode !== 'automatic')
-      throw new NotSent(`The line is in mode ${before.mode}, not automatic`)
-    else if (precondition === 'noEmergencyStop' && before.emergencyStop) throw new NotSent('The emergency stop is active')
-    else if (precondition === 'heartbeatAlive') await notSentIfFails(heartbeatMoves(connection, before.heartbeat))
-    else if (!KNOWN_PRECONDITIONS.has(precondition)) throw new NotSent(`Precondition ${precondition} cannot be checked here`)
-  }
+const METHODS: Readonly<Record<LineVerb, Method>> = {
+  pause: { name: 'RequestPause', more: ({ reviewMinutes }) => [{ dataType: DataType.UInt32, value: reviewMinutes ?? 45 }] },
+  resume: { name: 'RequestResume', more: () => [] },
+  'slow-down': { name: 'RequestSpeed', more: ({ speedPercent }) => [{ dataType: DataType.Double, value: speedPercent }] },
 }
 
-const KNOWN_PRECONDITIONS = new Set(['modeAutomatic', 'noEmergencyStop', 'heartbeatAlive'])
-
-const heartbeatMoves = async (connection: Connection, first: number): Promise<void> => {
-  for (let waitedMs = 0; waitedMs < HEARTBEAT_WITHIN_MS; waitedMs += POLL_MS) {
-    await delay(POLL_MS)
-    if ((await connection.readState()).heartbeat !== first) return
-  }
-  throw new NotSent(`The control system's heartbeat has stood still for ${HEARTBEAT_WITHIN_MS} ms`)
-}
-
-/** The request, and the reading that shows its effect. No reading in time: nobody knows, it will be settled. */
-const requestPause = async (order: Order, connection: Connection): Promise<Answer> => {
-  const { reviewMinutes } = JSON.parse(order.command.params) as { reviewMinutes?: number }
-  const [accepted, code] = await connection.call(METHODS[order.definition.name] ?? 'RequestPause', [
-    stringOf(order.commandRequestId),
-    { dataType: DataType.Double, value: order.notAfterUs / 1000 },
-    { dataType: DataType.UInt32, value: reviewMinutes ?? 45 },
-  ])
-  if (accepted?.value !== true)
-    return {
-      kind: 'RejectedByTarget',
-      readback: JSON.stringify({ code: code?.value }),
-      title: `Refused by the control system: ${String(code?.value)}`,
-    }
-  const { state, withinMs } = order.definition.readBack
-  const startedMs = performance.now()
-  for (;;) {
-    const read = await connection.readState()
-    const tookMs = Math.round(performance.now() - startedMs)
-    if (read.state === state && read.doneRequestId === order.commandRequestId)
-      return { kind: 'Executed', readback: JSON.stringify({ ...read, tookMs }), title: `Read back: ${state} after ${tookMs} ms` }
-    if (tookMs > withinMs) throw new Error(`The line accepted the request and is ${read.state}, not ${state}, after ${tookMs} ms`)
-    await delay(POLL_MS)
-  }
-}
-
-/** Catalogue command → method of the line's object. */
-const METHODS: Readonly<Record<string, string>> = { 'line.pause': 'RequestPause' }
+const NEEDED = ['State', 'Mode', 'EmergencyStop', 'Heartbeat', 'DoneRequestId'] as const
+/** Not every control system shows these. */
+const OPTIONAL = ['SpeedPercent', 'InterlocksClosed', 'LocalResetDone'] as const
 
 const stringOf = (value: string) => ({ dataType: DataType.String, value })
 
 /** One session to one control system, opened when first needed and again after a loss. */
-class Connection {
-  private readonly system: ControlSystem
+class Connection implements LineLink {
+  private readonly system: SystemOf<'opcua'>
   private readonly certificates: OPCUACertificateManager
   private readonly logger: Logger
   private session: Promise<ClientSession> | undefined
   private client: OPCUAClient | undefined
-  private readonly nodeIds = new Map<string, string>()
+  private readonly nodeIds = new Map<string, string | null>()
 
-  constructor(system: ControlSystem, certificates: OPCUACertificateManager, logger: Logger) {
+  constructor(system: SystemOf<'opcua'>, certificates: OPCUACertificateManager, logger: Logger) {
     this.system = system
     this.certificates = certificates
     this.logger = logger
   }
 
-  async readState(): Promise<LineState> {
-    return this.withSession(async (session) => {
-      const names = ['State', 'Mode', 'EmergencyStop', 'Heartbeat', 'DoneRequestId']
-      const nodes = await Promise.all(names.map((name) => this.nodeId(session, name)))
-      const values = await session.read(nodes.map((nodeId) => ({ nodeId, attributeId: AttributeIds.Value })))
-      const bad = values.findIndex((value) => value.statusCode.isNotGood())
-      if (bad >= 0) throw new Error(`${names[bad]} reads ${values[bad]?.statusCode.toString()}`)
-      const [state, mode, emergencyStop, heartbeat, doneRequestId] = values.map((value) => value.value.value as unknown)
-      return {
-        state: String(state),
-        mode: String(mode),
-        emergencyStop: emergencyStop === true,
-        heartbeat: Number(heartbeat),
-        doneRequestId: typeof doneRequestId === 'string' ? doneRequestId : '',
-      }
-    })
+  read(signal: AbortSignal): Promise<LineReading> {
+    return within(
+      signal,
+      this.withSession(async (session) => {
+        const nodes = await Promise.all(NEEDED.map((name) => this.nodeId(session, name)))
+        const optional = await Promise.all(OPTIONAL.map((name) => this.findNodeId(session, name)))
+        const present = optional.filter((nodeId) => nodeId !== null)
+        const values = await session.read([...nodes, ...present].map((nodeId) => ({ nodeId, attributeId: AttributeIds.Value })))
+        const bad = values.findIndex((value, n) => n < NEEDED.length && value.statusCode.isNotGood())
+        if (bad >= 0) throw new Error(`${NEEDED[bad]} reads ${values[bad]?.statusCode.toString()}`)
+        const [state, mode, emergencyStop, heartbeat, doneRequestId] = values.map((value) => value.value.value as unknown)
+        const [speedPercent, interlocksClosed, localResetDone] = optional.map((nodeId) => {
+          const value = nodeId === null ? undefined : values[NEEDED.length + present.indexOf(nodeId)]
+          return value?.statusCode.isGood() ? (value.value.value as unknown) : undefined
+        })
+        return {
+          state: String(state),
+          mode: String(mode),
+          emergencyStop: emergencyStop === true,
+          heartbeat: Number(heartbeat),
+          doneRequestId: typeof doneRequestId === 'string' ? doneRequestId : '',
+          speedPercent: typeof speedPercent === 'number' ? speedPercent : undefined,
+          interlocksClosed: typeof interlocksClosed === 'boolean' ? interlocksClosed : undefined,
+          localResetDone: typeof localResetDone === 'boolean' ? localResetDone : undefined,
+        }
+      }),
+    )
   }
 
-  async call(method: string, inputArguments: { dataType: DataType; value: unknown }[]): Promise<Variant[]> {
-    return this.withSession(async (session) => {
-      const objectId = await this.nodeId(session, '')
-      const methodId = await this.nodeId(session, method)
-      const result = await session.call({ objectId, methodId, inputArguments })
-      if (result.statusCode !== StatusCodes.Good) throw new Error(`${method} answers ${result.statusCode.toString()}`)
-      return result.outputArguments ?? []
-    })
+  async ask({ verb, requestId, notAfterMs, params }: LineAsk, signal: AbortSignal): Promise<LineWord> {
+    // A client that is reconnecting keeps the call and sends it whenever it has a connection again.
+    if (this.client?.isReconnecting) throw new NotSent(`The connection to ${this.system.endpoint} was lost`, { isFault: true })
+    const { name, more } = METHODS[verb]
+    const given = [stringOf(requestId), { dataType: DataType.Double, value: notAfterMs }, ...more(params)]
+    const [accepted, code] = await this.call(name, given, signal)
+    return { accepted: accepted?.value === true, code: String(code?.value) }
+  }
+
+  async burn(requestId: string, signal: AbortSignal): Promise<boolean> {
+    const [isDone] = await this.call('BurnRequest', [stringOf(requestId)], signal)
+    return isDone?.value === true
+  }
+
+  private call(method: string, inputArguments: { dataType: DataType; value: unknown }[], signal: AbortSignal): Promise<Variant[]> {
+    return within(
+      signal,
+      this.withSession(async (session) => {
+        const objectId = await this.nodeId(session, '')
+        const methodId = await this.nodeId(session, method)
+        const result = await session.call({ objectId, methodId, inputArguments })
+        if (result.statusCode !== StatusCodes.Good) throw new Error(`${method} answers ${result.statusCode.toString()}`)
+        return result.outputArguments ?? []
+      }),
+    )
   }
 
   private async withSession<T>(work: (session: ClientSession) => Promise<T>): Promise<T> {
@@ -213,14 +167,22 @@ class Connection {
 
   /** Node id below the line's object; the empty name is the object itself. */
   private async nodeId(session: ClientSession, name: string): Promise<string> {
+    const found = await this.findNodeId(session, name)
+    if (found === null) throw new NotSent(`The control system at ${this.system.endpoint} has no ${this.pathOf(name)}`)
+    return found
+  }
+
+  private async findNodeId(session: ClientSession, name: string): Promise<string | null> {
     const known = this.nodeIds.get(name)
     if (known !== undefined) return known
-    const path = `/1:${this.system.object}${name === '' ? '' : `.1:${name}`}`
-    const result = await session.translateBrowsePath(makeBrowsePath('ObjectsFolder', path))
-    const found = result.targets?.[0]?.targetId.toString()
-    if (found === undefined) throw new NotSent(`The control system at ${this.system.endpoint} has no ${path}`)
+    const result = await session.translateBrowsePath(makeBrowsePath('ObjectsFolder', this.pathOf(name)))
+    const found = result.targets?.[0]?.targetId.toString() ?? null
     this.nodeIds.set(name, found)
     return found
+  }
+
+  private pathOf(name: string): string {
+    return `/1:${this.system.object}${name === '' ? '' : `.1:${name}`}`
   }
 
   private async drop(): Promise<void> {
