@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkPlantDocuments, parseNamed } from './documents/index.ts'
-import type { Commands, DocumentKind, FeatureSet, Plant, PlantSource, Policy } from './documents/index.ts'
+import type { Boundary, Commands, DocumentKind, FeatureSet, Plant, PlantSource, Policy } from './documents/index.ts'
 import { DocumentError, lineAt } from './documents/read.ts'
 
 /** One validated document, ready for `config`. */
@@ -37,7 +37,14 @@ export const readPlantFolder = (folder: string, options: { readonly portOffset?:
   if (plant !== undefined && commands !== undefined) {
     const [featureSets, policies] = [all<FeatureSet>('feature-set'), all<Policy>('policy')]
     try {
-      checkPlantDocuments({ plant, commands, featureSets, policies, sources: all<PlantSource>('source') })
+      checkPlantDocuments({
+        plant,
+        commands,
+        featureSets,
+        policies,
+        sources: all<PlantSource>('source'),
+        boundaries: all<Boundary>('boundary'),
+      })
     } catch (error) {
       throw located(error, documents)
     }

@@ -52,6 +52,7 @@ export const documents = (assets: readonly string[], trapPort?: number): Output<
     document('features/oven', 'feature-set', features),
     document('commands', 'commands', demo('commands')),
     document('policies/default', 'policy', demo('policies/default')),
+    document('boundaries/look-and-tell', 'boundary', demo('boundaries/look-and-tell')),
   ]
 }
 

@@ -61,7 +61,12 @@ const openedFact = (
     ...common,
     title: finding.title,
     finding,
-    detail: JSON.stringify({ policy: context.plan?.policy ?? null, runbook: context.plan?.runbook ?? null, notes }),
+    detail: JSON.stringify({
+      policy: context.plan?.policy ?? null,
+      runbook: context.plan?.runbook ?? null,
+      notes,
+      gate: context.plan?.gate,
+    }),
   })
 
 /** Evidence starts without approval and at once, before the cameras' ring forgets. */

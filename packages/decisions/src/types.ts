@@ -1,7 +1,7 @@
 // The words of the decision kernel: what one partition of `actions` knows, and the data a decision needs from outside.
 // Nothing here does I/O or reads a clock; time enters as stamps on records.
 
-import type { Actions, BreakerState, Evidence, Finding, Proposal } from '@andon/schemas'
+import type { Actions, BreakerState, Evidence, Finding, Proposal, Seal } from '@andon/schemas'
 import type { CommandDefinition } from '@andon/schemas/documents/commands'
 import type { TeachingPlant, TeachingState } from './teaching.ts'
 
@@ -121,6 +121,8 @@ export interface Incident {
   notes: string[]
   stepIds: string[]
   evidence: Evidence[]
+  /** What its finding was made of; absent until that is stored. */
+  seal?: Seal
   timeline: {
     readonly offset: number
     readonly type: string
@@ -232,6 +234,8 @@ export interface Plan {
   /** Owner of the model that found it: cannot approve. */
   readonly modelOwner?: string | null | undefined
   readonly runbook: string | null
+  /** What the gate decided on and why, kept with the incident. */
+  readonly gate?: unknown
 }
 
 export interface DecideContext {

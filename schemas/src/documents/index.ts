@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { parseBoundary } from './boundary.ts'
+import type { Boundary } from './boundary.ts'
 import { actsOnPlant, checkParams, parseCommands } from './commands.ts'
 import type { Commands } from './commands.ts'
 import { FeatureSetError, fitFeatureSet } from './feature-fit.ts'
@@ -11,10 +12,11 @@ import { parsePlant } from './plant.ts'
 import type { Plant } from './plant.ts'
 import { parsePolicy } from './policy.ts'
 import type { Policy } from './policy.ts'
+import { catalogueSafetyFaults, safetyFaults, safetySignals } from './safety.ts'
 import { parseSource, sourceFaults } from './source.ts'
 import type { PlantSource } from './source.ts'
 import { DocumentError, pathText, readDocument } from './read.ts'
-import type { ReadOptions } from './read.ts'
+import type { Fault, ReadOptions } from './read.ts'
 
 export * from './boundary.ts'
 export * from './commands.ts'
@@ -23,13 +25,14 @@ export * from './feature-set.ts'
 export { nearest } from './nearest.ts'
 export * from './plant.ts'
 export * from './policy.ts'
+export { catalogueSafetyFaults, safetyFaults, safetySignals } from './safety.ts'
 export * from './source.ts'
 export * from './statistics.ts'
 export type { PayloadMapping, TimeFormat } from './sources/payload.ts'
 export { modbusTypeOf, registersOf } from './sources/registers.ts'
 export type { RegisterType } from './sources/registers.ts'
-export { DocumentError, resolvePorts } from './read.ts'
-export type { ReadOptions } from './read.ts'
+export { DocumentError, openYaml, pathText, resolvePorts } from './read.ts'
+export type { Fault, OpenDocument, Place, ReadOptions } from './read.ts'
 
 const servicedShape = z.strictObject({
   version: z.literal(1),
@@ -100,6 +103,8 @@ export interface PlantDocuments {
   readonly featureSets: readonly FeatureSet[]
   readonly policies: readonly Policy[]
   readonly sources?: readonly PlantSource[]
+  /** Boundary pages of the folder; without them policies are not checked against theirs. */
+  readonly boundaries?: readonly Boundary[]
 }
 
 /**
@@ -107,7 +112,9 @@ export interface PlantDocuments {
  * commands with valid parameters, and none that moves or stops something runs without a human. A feature set fits the assets of its classes. A source file names assets and channels
  * of the plant.
  */
-export const checkPlantDocuments = ({ plant, commands, featureSets, policies, sources = [] }: PlantDocuments): void => {
+export const checkPlantDocuments = ({ plant, commands, featureSets, policies, sources = [], boundaries }: PlantDocuments): void => {
+  const signals = safetySignals(plant)
+  refuseFirst('commands', commands, catalogueSafetyFaults(commands, signals))
   for (const source of sources) {
     const [first] = sourceFaults(source, plant)
     if (first !== undefined)
@@ -125,6 +132,8 @@ export const checkPlantDocuments = ({ plant, commands, featureSets, policies, so
   })
   for (const set of featureSets) checkFits(set, plant)
   for (const policy of policies) {
+    policy.plan.forEach((step, i) => refuseFirst(policy.name, policy, safetyFaults(step.params, signals, ['plan', i, 'params'])))
+    if (boundaries !== undefined) refuseFirst(policy.name, policy, boundaryFaults(policy, commands, boundaries))
     policy.plan.forEach((step, i) => {
       const fail = (field: string, found: unknown, expected: string): never => {
         throw new DocumentError(policy.name, undefined, `plan[${i}].${field}`, JSON.stringify(found) ?? 'nothing', expected)
@@ -138,6 +147,29 @@ export const checkPlantDocuments = ({ plant, commands, featureSets, policies, so
       return undefined
     })
   }
+}
+
+/** What acts on the plant has a page that says what it does and does not do, and tolerates no more than that page. */
+export const boundaryFaults = (
+  policy: Pick<Policy, 'boundary' | 'falsePositives'> & { readonly plan: readonly Pick<Policy['plan'][number], 'command'>[] },
+  commands: Commands,
+  boundaries: readonly Pick<Boundary, 'name' | 'falsePositives'>[],
+): Fault[] => {
+  const acts = policy.plan.some((step) => commands.commands.some((each) => each.name === step.command && actsOnPlant(each)))
+  const page = boundaries.find(({ name }) => name === policy.boundary)
+  if (policy.boundary === undefined)
+    return acts ? [{ path: ['boundary'], expected: 'the name of its boundary document: the plan moves or stops something' }] : []
+  if (page === undefined) return [{ path: ['boundary'], expected: `a boundary document of this plant (${names(boundaries) || 'none'})` }]
+  const { perAssetPerWeek } = page.falsePositives
+  return (policy.falsePositives?.perAssetPerWeek ?? 0) > perAssetPerWeek
+    ? [{ path: ['falsePositives', 'perAssetPerWeek'], expected: `at most ${perAssetPerWeek}, as ${page.name} says` }]
+    : []
+}
+
+const refuseFirst = (name: string, value: unknown, [first]: readonly Fault[]): void => {
+  if (first === undefined) return
+  const found = first.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value)
+  throw new DocumentError(name, undefined, pathText(first.path), JSON.stringify(found) ?? 'nothing', first.expected)
 }
 
 /** A set fits every asset whose class has it; of a set that is known by name alone nothing can be said. */

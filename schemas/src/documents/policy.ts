@@ -1,7 +1,7 @@
 // policies/*.yaml: when a finding proposes what, who decides, and by when.
 
 import { z } from 'zod'
-import { readDocument } from './read.ts'
+import { allFaults, readDocument } from './read.ts'
 import type { Fault, ReadOptions } from './read.ts'
 
 const step = z.strictObject({
@@ -27,13 +27,39 @@ const step = z.strictObject({
 const policyShape = z.strictObject({
   version: z.literal(1),
   name: z.string().regex(/^policies\/[a-z0-9-]+$/, 'a name like policies/press-vibration'),
-  /** CEL condition over finding and asset. */
+  /** enforce, unless it says shadow: then it is judged beside the others, logged and counted, and acts on nothing. */
+  mode: z.enum(['enforce', 'shadow']).optional(),
+  /** The page that says what this automation does and does not do; needed where the plan acts on the plant. */
+  boundary: z
+    .string()
+    .regex(/^boundaries\/[a-z0-9-]+$/, 'a name like boundaries/press-pause')
+    .optional(),
+  /** Highest risk class that the plan's commands may have. */
+  riskClass: z.enum(['low', 'medium', 'high']).optional(),
+  /** Last day on which it decides by itself (UTC); after that it asks. */
+  validUntil: z.iso.date().optional(),
+  /** CEL condition over finding, asset, line, incident, shift and model. */
   when: z.string().min(1),
   plan: z.array(step).min(1),
   evidence: z.strictObject({ beforeS: z.number().min(0).max(600), afterS: z.number().min(0).max(600) }).nullable(),
   budget: z.strictObject({ perLinePerHour: z.int().positive(), perAssetPerHour: z.int().positive().optional() }),
+  /** What makes a finding too weak to act on without a person; `onDoubt: nothing` proposes nothing instead of asking. */
+  guardrails: z
+    .strictObject({
+      minRatio: z.number().positive().optional(),
+      maxPValue: z.number().gt(0).max(1).optional(),
+      onDoubt: z.enum(['ask', 'nothing']).default('ask'),
+    })
+    .optional(),
+  /** Owner of each model by the model's name: cannot approve what it proposes. */
+  modelOwners: z.record(z.string(), z.string().min(1)).optional(),
+  /** Above it, what the finding proposes needs a person; verdicts `false-alarm` are counted. */
+  falsePositives: z.strictObject({ perAssetPerWeek: z.number().min(0) }).optional(),
   runbook: z.string().min(1),
 })
+
+/** Every fault of a policy by itself, for checks that report all of them. */
+export const policyFaults = (value: unknown): (Fault & { readonly found: string })[] => allFaults(policyShape, value, faults)
 
 export type Policy = z.output<typeof policyShape>
 export type PolicyStep = Policy['plan'][number]

@@ -17,8 +17,10 @@ export class DocumentError extends Error {
   readonly path: string
   readonly found: string
   readonly expected: string
+  /** Where in the line, from 1; of texts that are no YAML. */
+  readonly column: number | undefined
 
-  constructor(file: string, line: number | undefined, path: string, found: string, expected: string, others = 0) {
+  constructor(file: string, line: number | undefined, path: string, found: string, expected: string, others = 0, column?: number) {
     const place = line === undefined ? file : `${file}:${line}`
     const more = others === 0 ? '' : ` (and ${others} more)`
     super(
@@ -29,6 +31,7 @@ export class DocumentError extends Error {
     this.path = path
     this.found = found
     this.expected = expected
+    this.column = column
   }
 }
 
@@ -44,6 +47,54 @@ export interface ReadOptions {
 export interface Fault {
   readonly path: Path
   readonly expected: string
+  /** The key itself should not be there. */
+  readonly isKey?: boolean
+}
+
+/** Where a text says something: lines and columns count from 1, `source` is the offending value as it is written. */
+export interface Place {
+  readonly line: number
+  readonly column: number
+  /** Characters before the value. */
+  readonly offset: number
+  readonly source: string
+}
+
+/** A text that is open for checking: its value, and where each part of it is written. */
+export interface OpenDocument {
+  readonly value: unknown
+  /** The value at a path, or its key; of what is not there, the nearest thing around it. */
+  placeOf(path: Path, part?: 'key' | 'value'): Place
+  at(offset: number): Pick<Place, 'line' | 'column'>
+}
+
+/** Opens YAML for checks that report every fault. Throws a DocumentError where it is no YAML. */
+export const openYaml = (text: string, file: string): OpenDocument => {
+  const lines = new LineCounter()
+  const document = parsed(text, file, lines)
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset)
+    return { line, column: col }
+  }
+  return {
+    value: document.toJS() as unknown,
+    at,
+    placeOf(path, part = 'value') {
+      const [start, end] = spanOf(document, path, part)
+      return { ...at(start), offset: start, source: text.slice(start, end) }
+    },
+  }
+}
+
+/** Every fault that a shape and its further rules find in a value, unknown keys first. */
+export const allFaults = <T extends z.ZodType>(
+  shape: T,
+  value: unknown,
+  rules: (value: z.output<T>) => readonly Fault[] = () => [],
+): (Fault & { readonly found: string })[] => {
+  const result = shape.safeParse(value)
+  const faults = result.success ? rules(result.data) : faultsOf(shape, result.error.issues)
+  return faults.map((fault) => ({ ...fault, found: describe(valueAt(value, fault.path)) }))
 }
 
 /** Replaces `{port:NNNN}` by NNNN + offset. */
@@ -75,14 +126,18 @@ interface Opened {
   lineOf(path: Path): number | undefined
 }
 
-const openText = (text: string, file: string): Opened => {
-  const lines = new LineCounter()
+const parsed = (text: string, file: string, lines: LineCounter): Document.Parsed => {
   const document = parseDocument(text, { lineCounter: lines })
   const [error] = document.errors
-  if (error !== undefined) {
-    const what = error.message.split('\n', 1)[0] ?? error.message
-    throw new DocumentError(file, lines.linePos(error.pos[0]).line, '', what.replace(/ at line \d+.*$/, ''), 'well-formed YAML')
-  }
+  if (error === undefined) return document
+  const what = error.message.split('\n', 1)[0] ?? error.message
+  const { line, col } = lines.linePos(error.pos[0])
+  throw new DocumentError(file, line, '', what.replace(/ at line \d+.*$/, ''), 'well-formed YAML', 0, col)
+}
+
+const openText = (text: string, file: string): Opened => {
+  const lines = new LineCounter()
+  const document = parsed(text, file, lines)
   return { value: document.toJS() as unknown, lineOf: (path) => lineOf(document, lines, path) }
 }
 
@@ -114,6 +169,27 @@ const lineOf = (document: Document.Parsed, lines: LineCounter, path: Path): numb
   return undefined
 }
 
+/** Characters from and to which a value or its key is written. */
+const spanOf = (document: Document.Parsed, path: Path, part: 'key' | 'value'): readonly [number, number] => {
+  for (let depth = path.length; depth >= 0; depth -= 1) {
+    const parent = document.getIn(path.slice(0, depth - 1), true)
+    const key = path[depth - 1]
+    const pair = isMap(parent) && depth > 0 ? parent.items.find((item) => String(item.key) === String(key)) : undefined
+    // of what is missing, the key around it is told
+    const isThere = part === 'value' && depth === path.length
+    const span = isThere
+      ? rangeOf(document.getIn(path.slice(0, depth), true))
+      : (rangeOf(pair?.key) ?? rangeOf(document.getIn(path.slice(0, depth), true)))
+    if (span !== undefined) return span
+  }
+  return [0, 0]
+}
+
+const rangeOf = (node: unknown): readonly [number, number] | undefined => {
+  const range = typeof node === 'object' && node !== null ? (node as { range?: readonly number[] | null }).range : undefined
+  return range?.[0] === undefined || range[1] === undefined ? undefined : [range[0], range[1]]
+}
+
 const rangeStart = (node: unknown): number | undefined => {
   if (isCollection(node) || (typeof node === 'object' && node !== null && 'range' in node)) {
     return (node as { range?: readonly number[] | null }).range?.[0]
@@ -139,8 +215,16 @@ export const pathText = (path: Path): string =>
 /** A key that is unknown comes first: what is missing beside it is often what it was meant to be. */
 const faultsOf = (shape: z.core.$ZodType, issues: readonly z.core.$ZodIssue[]): Fault[] => {
   const isUnknownKey = ({ code }: z.core.$ZodIssue): boolean => code === 'unrecognized_keys'
-  return [...issues.filter(isUnknownKey), ...issues.filter((issue) => !isUnknownKey(issue))].map((issue) => faultOf(shape, issue))
+  return [...issues.filter(isUnknownKey), ...issues.filter((issue) => !isUnknownKey(issue))].flatMap((issue) =>
+    issue.code === 'unrecognized_keys' ? issue.keys.map((key) => unknownKey(shape, issue.path, key)) : [faultOf(issue)],
+  )
 }
+
+const unknownKey = (shape: z.core.$ZodType, path: Path, key: string): Fault => ({
+  path: [...path, key],
+  expected: `no such key; the nearest known one is ${nearest(key, keysAt(shape, path))}`,
+  isKey: true,
+})
 
 /** Keys that a shape knows at a path, of all its alternatives. */
 const keysAt = (shape: z.core.$ZodType, path: Path): string[] => {
@@ -167,13 +251,9 @@ const keysAt = (shape: z.core.$ZodType, path: Path): string[] => {
   }
 }
 
-const faultOf = (shape: z.core.$ZodType, issue: z.core.$ZodIssue): Fault => {
+const faultOf = (issue: z.core.$ZodIssue): Fault => {
   const path = issue.path
   switch (issue.code) {
-    case 'unrecognized_keys': {
-      const [key = ''] = issue.keys
-      return { path: [...path, key], expected: `no such key; the nearest known one is ${nearest(key, keysAt(shape, path))}` }
-    }
     case 'invalid_type':
       return { path, expected: /^[aeiou]/.test(issue.expected) ? `an ${issue.expected}` : `a ${issue.expected}` }
     case 'invalid_value':

@@ -5,9 +5,9 @@ import { publish, uuid8 } from '@andon/kit'
 import type { Codec, Log, Logger } from '@andon/kit'
 import type { AcceptedDocument } from '@andon/decisions'
 import type { Config } from '@andon/schemas'
-import { checkPlantDocuments, parseNamed } from '@andon/schemas'
-import type { Commands, FeatureSet, Plant, PlantSource, Policy } from '@andon/schemas'
-import { conditionProblem } from './policy.ts'
+import { checkPlantDocuments, documentKind, parseNamed } from '@andon/schemas'
+import type { Boundary, Commands, FeatureSet, Plant, PlantSource, Policy } from '@andon/schemas'
+import { faultText, lintPolicies } from './policy-lint.ts'
 import type { PlantView } from './plant-view.ts'
 
 export interface NewDocument {
@@ -19,21 +19,19 @@ export interface NewDocument {
 /** Why this document must not be published, with file and offending path; null when it may. */
 export const documentProblem = (document: NewDocument, plant: PlantView): string | null => {
   try {
-    const { kind, value } = parseNamed(document.name, JSON.parse(document.body))
+    if (document.kind === 'policy' && documentKind(document.name) === 'policy') return policyProblem(document, plant)
+    const { kind } = parseNamed(document.name, JSON.parse(document.body))
     if (kind !== document.kind) return `${document.name}: kind: expected ${kind}, found ${document.kind}`
-    if (kind === 'policy') return policyProblem(value as Policy, plant)
     return null
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
 }
 
-const policyProblem = (policy: Policy, plant: PlantView): string | null => {
-  const condition = conditionProblem(policy.when)
-  if (condition !== null) return `${policy.name}: when: expected a CEL condition, found ${policy.when}: ${condition}`
-  if (plant.plant && plant.catalogue)
-    checkPlantDocuments({ plant: { ...plant.plant, assetClasses: [] }, commands: plant.catalogue, featureSets: [], policies: [policy] })
-  return null
+/** Every fault of the policy. Whether its boundary page is there is checked with what is applied together, and again whenever it plans. */
+const policyProblem = ({ name, body }: NewDocument, { plant, catalogue }: PlantView): string | null => {
+  const faults = lintPolicies([{ name, file: name, text: body }], { plant, catalogue, boundaries: null })
+  return faults.length === 0 ? null : faults.map(faultText).join('\n')
 }
 
 /** Checks documents that are applied together against each other and against what is published; throws the first fault. */
@@ -49,7 +47,9 @@ export const checkTogether = (documents: readonly { readonly kind: string; reado
   const published = [...view.published.keys()].filter((name) => name.startsWith('features/')).map((name) => ({ name }) as FeatureSet)
   const policies = documents.filter((one) => one.kind === 'policy').map((one) => one.value as Policy)
   const sources = documents.filter((one) => one.kind === 'source').map((one) => one.value as PlantSource)
-  checkPlantDocuments({ plant, commands, featureSets: [...given, ...published], policies, sources })
+  const pages = documents.filter((one) => one.kind === 'boundary').map((one) => one.value as Boundary)
+  const boundaries = [...pages, ...[...view.boundaries.values()].filter(({ name }) => !pages.some((page) => page.name === name))]
+  checkPlantDocuments({ plant, commands, featureSets: [...given, ...published], policies, sources, boundaries })
 }
 
 export interface Publisher {

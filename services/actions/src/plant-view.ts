@@ -3,8 +3,8 @@
 import { followTopic } from '@andon/kit'
 import type { TeachingPlace } from '@andon/decisions'
 import type { Codec, Follow, Log, Logger, Part } from '@andon/kit'
-import { parseCommands, parsePlant, parsePolicy } from '@andon/schemas'
-import type { CommandDefinition, Commands, Config, Line, Plant, Policy } from '@andon/schemas'
+import { parseBoundary, parseCommands, parsePlant, parsePolicy } from '@andon/schemas'
+import type { Boundary, CommandDefinition, Commands, Config, Line, Plant, Policy } from '@andon/schemas'
 
 export interface LoadedPolicy {
   readonly policy: Policy
@@ -17,6 +17,9 @@ export class PlantView {
   catalogue: Commands | null = null
   commands: ReadonlyMap<string, CommandDefinition> = new Map()
   readonly policies = new Map<string, LoadedPolicy>()
+  readonly boundaries = new Map<string, Boundary>()
+  /** Documents whose newest version could not be read: what is in force is not what was published. */
+  readonly unread = new Set<string>()
   /** Digest and time of every document seen, whatever its kind. */
   readonly published = new Map<string, { readonly digest: string; readonly atUs: number }>()
   private controlGroups = new Map<string, string>()
@@ -31,12 +34,16 @@ export class PlantView {
     if (record.type === 'ConfigRetired') {
       this.published.delete(name)
       this.policies.delete(name)
+      this.boundaries.delete(name)
+      this.unread.delete(name)
       return
     }
     this.published.set(name, { digest, atUs })
     try {
       this.load(record)
+      this.unread.delete(name)
     } catch (problem) {
+      this.unread.add(name)
       this.onProblem(name, problem)
     }
   }
@@ -51,6 +58,8 @@ export class PlantView {
       this.commands = new Map(this.catalogue.commands.map((command) => [command.name, command]))
     } else if (name.startsWith('policies/')) {
       this.policies.set(name, { policy: parsePolicy(JSON.parse(body)), digest })
+    } else if (name.startsWith('boundaries/')) {
+      this.boundaries.set(name, parseBoundary(JSON.parse(body)))
     }
   }
 

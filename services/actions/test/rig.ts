@@ -36,13 +36,15 @@ export const plantDocuments = (
     commands: 'commands.yaml',
     'policies/press-vibration': 'policies/press-vibration.yaml',
     'policies/default': 'policies/default.yaml',
+    'boundaries/press-pause': 'boundaries/press-pause.md',
+    'boundaries/look-and-tell': 'boundaries/look-and-tell.md',
   }
   return Object.entries(files).map(([name, file]) => {
     const text = readFileSync(new URL(file, plantDir), 'utf8')
       .replace('{port:4840}', String(ports.opcua ?? 1))
       .replaceAll('{port:7091}', String(ports.sinks ?? 1))
       .replace('{port:7092}', String(ports.smtp ?? 1))
-    const value = parse(resolvePorts(text, 0)) as Record<string, unknown>
+    const value = (file.endsWith('.md') ? parseNamed(name, text).value : parse(resolvePorts(text, 0))) as Record<string, unknown>
     change(name, value)
     const body = canonicalJson(parseNamed(name, value).value)
     const atUs = Date.now() * 1000
