@@ -56,7 +56,7 @@ export const fitAsset = (prefix: LearntPrefix, { baselineEpochUs, offered, set, 
   const [only] = moving
   if (only === undefined) return undefined
   const steps = windowEndsUs.slice(1).map((endUs, i) => endUs - (windowEndsUs[i] as number))
-  const periodUs = quantile(steps, 0.5)
+  const periodUs = usualStep(steps)
   // A single number has too little in it for a joint score: another profile judges it.
   const detector: FittedAsset['detector'] =
     moving.length > 1
@@ -88,6 +88,14 @@ export const fitAsset = (prefix: LearntPrefix, { baselineEpochUs, offered, set, 
     detector,
     drift: fitDrift?.(prefix) ?? null,
   }
+}
+
+/** The median; where most times stand still (a stamp a minute for rows of seconds), the mean without the longest silences. */
+const usualStep = (steps: Float64Array): number => {
+  const median = quantile(steps, 0.5)
+  const longest = quantile(steps, 0.95)
+  const mean = steps.reduce((sum, step) => sum + Math.min(step, longest), 0) / steps.length
+  return median < mean / 10 ? mean : median
 }
 
 const column = ({ rows: { values, rows, width } }: LearntPrefix, at: number): Float64Array =>

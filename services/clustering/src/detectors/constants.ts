@@ -115,6 +115,9 @@ export interface UnivariateConstants {
   /** A row reports only if it beats the last report by this, or so many rows passed since. */
   readonly margin: number
   readonly hold: number
+  /** An episode is over after so many rows below this part of the threshold: what the multivariate one closes by. */
+  readonly off: number
+  readonly closeBelow: number
   /** Days a slot of the day remembers. */
   readonly dayMemory: number
 }
@@ -127,5 +130,7 @@ export const univariateDefaults: UnivariateConstants = {
   excessGain: 0.1,
   margin: 0.2,
   hold: 200,
+  off: 10,
+  closeBelow: 0.7,
   dayMemory: 7,
 }

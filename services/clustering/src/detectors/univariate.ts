@@ -9,6 +9,7 @@ const S = statisticNames.length
 const ring = 1024
 const longest = 1000
 const shortest = 1e-12
+const underLine = 0.99
 
 export interface UnivariateState {
   readonly version: 1
@@ -38,13 +39,13 @@ export interface FittedUnivariate {
 /** One object per stream, rewritten by every row. */
 export interface UnivariateJudgement {
   readonly score: number
-  /** Score in thresholds; the line is at 1. */
+  /** Score in thresholds; the line is at 1, and only a row that reports is above it: the others of an episode say nothing new. */
   readonly ratio: number
   /** The score if this row reports, else 0: later rows of one episode are not new findings. */
   readonly report: number
   /** A report at or above the threshold. */
   readonly flag: boolean
-  /** Within the hold after such a report. */
+  /** From such a report until the score has been low for some rows. */
   readonly isEpisodeOpen: boolean
   readonly pValue: number
   /** Place of the leading statistic in `statisticNames`. */
@@ -77,7 +78,7 @@ const emptyState = (slots: number): UnivariateState => ({
   residuals: new Float64Array(5),
   tail: new Float64Array(S),
   excess: new Float64Array(S),
-  counters: Float64Array.of(0, 0, 0, -1e9, 0, -1e9),
+  counters: Float64Array.of(0, 0, 0, -1e9, 0, 0, 0),
 })
 
 /** Learns from the first rows (750, or what there is, at least 100): the stream goes on after them. `slots` are rows per day. */
@@ -103,7 +104,7 @@ const openAt = (
   warm?: Float64Array,
   warmRows = 0,
 ): UnivariateStream => {
-  const { threshold, secondWeight, quantile, quantileStep, excessGain, margin, hold, dayMemory } = constants
+  const { threshold, secondWeight, quantile, quantileStep, excessGain, margin, hold, off, closeBelow, dayMemory } = constants
   const values = from.values.slice()
   const sums = from.sums.slice()
   const squares = from.squares.slice()
@@ -112,7 +113,7 @@ const openAt = (
   const residuals = from.residuals.slice()
   const tail = from.tail.slice()
   const excess = from.excess.slice()
-  let [rows = 0, allRows = 0, offset = 0, lastReport = -1e9, reported = 0, lastFinding = -1e9] = from.counters
+  let [rows = 0, allRows = 0, offset = 0, lastReport = -1e9, reported = 0, open = 0, quiet = 0] = from.counters
   const statistics = new Float64Array(S)
   const base = -Math.log10(1 - quantile)
   let score = 0
@@ -242,7 +243,13 @@ const openAt = (
       report = score
       reported = score
       lastReport = allRows
-      if (score >= threshold) lastFinding = allRows
+    }
+    if (report >= threshold) {
+      open = 1
+      quiet = 0
+    } else if (open === 1) {
+      quiet = score < closeBelow * threshold ? quiet + 1 : 0
+      if (quiet >= off) open = 0
     }
   }
 
@@ -251,7 +258,7 @@ const openAt = (
       return score
     },
     get ratio() {
-      return score / threshold
+      return report >= threshold ? score / threshold : Math.min(score / threshold, underLine)
     },
     get report() {
       return report
@@ -260,7 +267,7 @@ const openAt = (
       return report >= threshold
     },
     get isEpisodeOpen() {
-      return allRows - 1 - lastFinding <= hold
+      return open === 1
     },
     get pValue() {
       return Math.min(1, 10 ** -largest)
@@ -292,7 +299,7 @@ const openAt = (
       residuals: residuals.slice(),
       tail: tail.slice(),
       excess: excess.slice(),
-      counters: Float64Array.of(rows, allRows, offset, lastReport, reported, lastFinding),
+      counters: Float64Array.of(rows, allRows, offset, lastReport, reported, open, quiet),
     }),
   }
 }

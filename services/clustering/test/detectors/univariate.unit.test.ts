@@ -54,6 +54,18 @@ test('the stream gives the golden scores and reports', () => {
   assert.deepEqual(reports, [243, 246, 650])
 })
 
+test('an episode is over when the score has been low for some rows, and above the line are only rows that say something new', () => {
+  const stream = openUnivariate(fitted)
+  const open: number[] = []
+  for (let t = learned; t < 800; t++) {
+    const { flag, ratio, isEpisodeOpen } = stream.push(series[t] as number)
+    assert.equal(ratio > 1, flag)
+    if (isEpisodeOpen && t >= 650) open.push(t)
+  }
+  assert.equal(open[0], 650)
+  assert.ok(open.length < 60, `a spike of one row, and an episode of ${open.length}`)
+})
+
 test('what comes later changes nothing that was said, and a state saved anywhere, packed and restored goes on with the same bits', () => {
   const long = Float64Array.from(congruential(3000, 4), (u, t) => u + Math.sin(t / 30) + (t > 2500 ? 2 : 0) + 1e4)
   const learnt = fitUnivariate(long.subarray(0, 450), 96)
