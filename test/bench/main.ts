@@ -10,6 +10,7 @@ import { CLUSTERING } from './clustering/index.ts'
 import { CORE } from './core/index.ts'
 import { failingStarts } from './failing-starts.ts'
 import { FEATURES } from './features/index.ts'
+import { endToEnd } from './mesh/end-to-end.ts'
 import { firstFinding } from './first-finding.ts'
 import { idle } from './idle.ts'
 import { INGEST } from './ingest/index.ts'
@@ -18,6 +19,7 @@ import { SERVING } from './serving/index.ts'
 import { start } from './start.ts'
 
 const MESH: readonly Benchmark[] = [
+  { name: 'end-to-end', ids: ['P20', 'P20-p99'], run: endToEnd },
   { name: 'idle', ids: ['idle-cpu', 'idle-memory'], run: idle },
   { name: 'latency', ids: ['latency'], run: latency },
   { name: 'start', ids: ['second-start', 'end', 'left-behind'], run: start },
