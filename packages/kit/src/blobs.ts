@@ -26,12 +26,19 @@ export interface Blobs {
   has(uri: string): Promise<boolean>
   /** Makes stored content young again for `sweep`; false when it is not there. */
   keep(uri: string): Promise<boolean>
-  /** Removes what was neither stored nor kept for that long; gives the number of blobs. For stores that one owner fills, like retained snapshots. */
+  /** Keeps contents from `sweep` until the hold of that name is released; a repeat replaces its list. */
+  hold(name: string, uris: readonly string[]): Promise<void>
+  /** What a hold keeps, in the order given; undefined when there is no hold of that name. */
+  held(name: string): Promise<readonly string[] | undefined>
+  /** Ends a hold; what it kept ages from now on. */
+  release(name: string): Promise<void>
+  /** Removes what was neither stored nor kept or held for that long; gives the number of blobs. For stores that one owner fills, like retained snapshots. */
   sweep(olderThanMs: number): Promise<number>
 }
 
 export const openBlobs = async (folder: string): Promise<Blobs> => {
   const incoming = join(folder, 'incoming')
+  const holds = join(folder, 'holds')
   await mkdir(incoming, { recursive: true })
 
   const path = (uri: string): string => {
@@ -40,8 +47,51 @@ export const openBlobs = async (folder: string): Promise<Blobs> => {
     return join(folder, digest.slice(0, 2), digest)
   }
 
+  const holdFile = (name: string): string => {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name)) throw new AndonError('ANDON_BLOB_URI', `${name} is no name of a hold`)
+    return join(holds, `${name}.json`)
+  }
+
+  const held = async (name: string): Promise<readonly string[] | undefined> => {
+    try {
+      return JSON.parse(await readFile(holdFile(name), 'utf8')) as string[]
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  const keep = async (uri: string): Promise<boolean> => {
+    const now = new Date()
+    try {
+      await utimes(path(uri), now, now)
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  /** Made young instead of remembered: the lists of all holds together may be longer than memory. */
+  const keepHeld = async (): Promise<void> => {
+    for (const file of await readdir(holds).catch(() => []))
+      if (file.endsWith('.json')) for (const uri of (await held(file.slice(0, -'.json'.length))) ?? []) await keep(uri)
+  }
+
   return {
     path,
+    held,
+    async hold(name, uris) {
+      const target = holdFile(name)
+      await mkdir(holds, { recursive: true })
+      const temporary = join(incoming, randomUUID())
+      await write(temporary, Buffer.from(JSON.stringify(uris)))
+      await rename(temporary, target)
+      await syncFolder(holds)
+    },
+    async release(name) {
+      await rm(holdFile(name), { force: true })
+    },
     async put(content) {
       const temporary = join(incoming, randomUUID())
       try {
@@ -72,21 +122,13 @@ export const openBlobs = async (folder: string): Promise<Blobs> => {
         () => true,
         () => false,
       ),
-    async keep(uri) {
-      const now = new Date()
-      try {
-        await utimes(path(uri), now, now)
-        return true
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') return false
-        throw error
-      }
-    },
+    keep,
     async sweep(olderThanMs) {
+      await keepHeld()
       const before = Date.now() - olderThanMs
       let removed = 0
       for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile()) continue
+        if (!entry.isFile() || entry.parentPath === holds) continue
         const file = join(entry.parentPath, entry.name)
         const { mtimeMs } = await stat(file)
         if (mtimeMs >= before) continue

@@ -240,6 +240,16 @@ export const loadSnapshot = async (blobs: Blobs, uri: string): Promise<RetainedS
   }
 }
 
+/** The keys of a retained state and where each lies, without reading them; undefined when its manifest is not whole. */
+export const snapshotBlobs = async (blobs: Blobs, uri: string): Promise<Manifest['keys'] | undefined> => {
+  try {
+    return (JSON.parse((await blobs.get(uri)).toString('utf8')) as Manifest).keys
+  } catch (error) {
+    if (!codeOf(error)?.startsWith('ANDON_BLOB_')) throw error
+    return undefined
+  }
+}
+
 /**
  * The newest retained snapshot of a partition that stands before an offset, on records that are still in the log, and whose
  * content is whole; undefined when there is none.

@@ -1,9 +1,9 @@
 // andon events: one event by its id, and what it came from and led to, over all topics of the mesh.
 
-import type { Log } from '@andon/kit'
+import { type Log, recordAt } from '@andon/kit'
 import { AndonError } from '@andon/kit/errors'
 import type { Context } from '../context.ts'
-import { type EventAt, drawLineage, findEvents, recordAt, walkDown, walkUp } from '../data/events.ts'
+import { type EventAt, drawLineage, findEvents, walkDown, walkUp } from '../data/events.ts'
 import { showRecord } from '../data/readable.ts'
 import { parseTimeMs } from '../data/when.ts'
 import { withLog } from '../kafka.ts'

@@ -1,7 +1,7 @@
 // Finding an event by its id and walking causation, from record headers alone: up to what caused it, down to what it
 // caused. Memory holds what was found; how far back a search goes is bounded by record time.
 
-import { type Cause, HEADER, type Log, type LogRecord, parseCause } from '@andon/kit'
+import { type Cause, HEADER, type Log, type LogRecord, causesOf, parseCause } from '@andon/kit'
 import { type TopicName, topicNames, topology } from '@andon/schemas'
 
 /** An event without its value. */
@@ -63,17 +63,6 @@ export const findEvents = async (log: Log, id: string, sinceMs: number): Promise
   return found
 }
 
-/** The record at a place; undefined when retention or a loss of the log's tail removed it. */
-export const recordAt = async (
-  log: Log,
-  { topic, partition, leaderEpoch, offset }: { topic: string; partition: number; leaderEpoch: number; offset: number },
-): Promise<LogRecord | undefined> => {
-  if ((await presentTopics(log, [topic])).length === 0) return undefined
-  for await (const batch of log.read({ topic, partition, from: offset, to: offset + 1 }))
-    for (const record of batch.records) if (record.offset === offset && record.leaderEpoch === leaderEpoch) return record
-  return undefined
-}
-
 export interface Upwards {
   /** The causing event first, then what caused that, and so on. */
   readonly events: readonly EventAt[]
@@ -82,15 +71,8 @@ export interface Upwards {
 }
 
 export const walkUp = async (log: Log, event: EventAt, depth: number): Promise<Upwards> => {
-  const events: EventAt[] = []
-  for (let cause = event.cause; cause !== null && events.length < depth;) {
-    const record = await recordAt(log, cause)
-    if (record === undefined) return { events, gone: cause }
-    const found = eventAt(record)
-    events.push(found)
-    cause = found.cause
-  }
-  return { events, gone: null }
+  const { records, gone } = await causesOf(log, event.cause, depth)
+  return { events: records.map(eventAt), gone }
 }
 
 /** Topics that the readers of a topic write. */

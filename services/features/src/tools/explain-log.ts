@@ -1,10 +1,9 @@
 // What an explanation needs of the log: a vector by its id, the samples it names, the documents of its digests, what came
 // before and after it. Everything is looked for from the newest end on, in bounded pieces.
 
-import { type Cause, type Codec, HEADER, type Log, type LogRecord, parseCause } from '@andon/kit'
-import { type Config, type Features, type Telemetry, parseNamed } from '@andon/schemas'
+import { type Cause, type Codec, HEADER, type Log, type LogRecord, blocksBehind, decodedOr, parseCause, recordsIn } from '@andon/kit'
+import { type Config, type Features, parseNamed } from '@andon/schemas'
 import type { Block, Predictions } from '@andon/schemas'
-import { type Range, overlaps, without } from './recompute.ts'
 
 /** Where a record lies and what it says of itself. */
 export interface Place {
@@ -35,21 +34,6 @@ const placeOf = (record: LogRecord): Place => ({
 
 const PIECE = 2000
 
-/** Records of a piece, a batch in memory at a time: blocks of waveforms are large. */
-async function* piece(log: Log, topic: string, partition: number, from: number, to: number): AsyncGenerator<LogRecord> {
-  if (from < to) for await (const batch of log.read({ topic, partition, from, to })) yield* batch.records
-}
-
-const decoded = async <T>(codec: Codec, record: LogRecord): Promise<T | undefined> => {
-  if (record.value === null) return undefined
-  try {
-    return await codec.decodeAsync<T>(record.topic, record.value)
-  } catch (error) {
-    if ((error as { retriable?: boolean }).retriable) throw error
-    return undefined
-  }
-}
-
 /** Where a search begins: at the end, or a moment of record time. */
 export interface Hints {
   /** Partition of the asset, where the asset is known. */
@@ -75,9 +59,9 @@ export const findVector = async (log: Log, codec: Codec, topic: string, id: stri
       const from = Math.max(search.low, search.end - PIECE)
       // The last of equal ids: a promotion carries the id that it brings back.
       let record: LogRecord | undefined
-      for await (const each of piece(log, topic, search.partition, from, search.end)) if (each.header(HEADER.id) === id) record = each
+      for await (const each of recordsIn(log, topic, search.partition, from, search.end)) if (each.header(HEADER.id) === id) record = each
       search.end = from
-      const value = record && (await decoded<Features>(codec, record))
+      const value = record && (await decodedOr<Features>(codec, record))
       if (record && value?.vector) return { place: placeOf(record), assetId: value.assetId, vector: value.vector }
     }
   return hints.aroundMs === undefined ? undefined : findVector(log, codec, topic, id, { partition: hints.partition })
@@ -89,44 +73,13 @@ export interface FoundBlock {
   readonly place: Place
 }
 
-/** Beyond the oldest block needed, corrections of its samples are looked for in so much record time. */
-const CORRECTIONS_BEFORE_MS = 600_000
-
-/**
- * Blocks of the asset that hold samples of the ranges, and corrections of the window, up to and with the causing record,
- * in log order. Reads backwards from there until every range is found or the log begins.
- */
+/** Blocks of the asset that hold samples of the ranges, and corrections of the window, up to and with the causing record, in log order. */
 export const findBlocks = async (log: Log, codec: Codec, { place, assetId, vector }: FoundVector): Promise<FoundBlock[]> => {
-  const { cause } = place
-  if (cause === null) return []
-  const { topic, partition } = cause
-  const low = (await log.admin.watermarks(topic)).find((mark) => mark.partition === partition)?.low ?? 0
-  let left: readonly Range[] = vector.ranges
+  if (place.cause === null) return []
   const found: FoundBlock[] = []
-  let oldestMs = Number.POSITIVE_INFINITY
-  for (let end = cause.offset + 1; end > low;) {
-    const from = Math.max(low, end - PIECE)
-    const ofPiece: FoundBlock[] = []
-    let firstMs = Number.POSITIVE_INFINITY
-    for await (const record of piece(log, topic, partition, from, end)) {
-      firstMs = Math.min(firstMs, record.timestampMs)
-      if (record.key !== assetId) continue
-      const block = (await decoded<Telemetry>(codec, record))?.block
-      if (!block) continue
-      const isNeeded = vector.ranges.some((range) => overlaps(block, range))
-      const { correction } = block
-      const corrects = correction !== null && correction.fromUs < vector.windowEndUs && vector.windowStartUs < correction.toUs
-      if (!isNeeded && !corrects) continue
-      ofPiece.push({ block, place: placeOf(record) })
-      if (!isNeeded) continue
-      left = without(left, block)
-      oldestMs = Math.min(oldestMs, record.timestampMs)
-    }
-    found.unshift(...ofPiece)
-    end = from
-    if (left.length === 0 && firstMs < oldestMs - CORRECTIONS_BEFORE_MS) break
-  }
-  return found
+  for await (const { record, block } of blocksBehind(log, codec, place.cause, { assetId, ...vector }))
+    found.push({ block, place: placeOf(record) })
+  return found.toSorted((a, b) => a.place.offset - b.place.offset)
 }
 
 /** A document as it stands on `config`. */
@@ -141,8 +94,8 @@ export interface FoundDocument {
 export const readDocuments = async (log: Log, codec: Codec): Promise<FoundDocument[]> => {
   const documents: FoundDocument[] = []
   for (const { partition, low, high } of await log.admin.watermarks('config'))
-    for await (const record of piece(log, 'config', partition, low, high)) {
-      const config = await decoded<Config>(codec, record)
+    for await (const record of recordsIn(log, 'config', partition, low, high)) {
+      const config = await decodedOr<Config>(codec, record)
       if (config === undefined || config.body === '') continue
       try {
         const { value } = parseNamed(config.name, JSON.parse(config.body))
@@ -171,9 +124,9 @@ export const findRevisions = async (log: Log, codec: Codec, { place, assetId, ve
   const revisions: FoundRevision[] = []
   const to = Math.min(mark?.high ?? 0, place.offset + AROUND)
   for (let from = Math.max(mark?.low ?? 0, place.offset - AROUND); from < to; from += PIECE)
-    for await (const record of piece(log, place.topic, place.partition, from, Math.min(to, from + PIECE))) {
+    for await (const record of recordsIn(log, place.topic, place.partition, from, Math.min(to, from + PIECE))) {
       if (record.key !== assetId) continue
-      const other = (await decoded<Features>(codec, record))?.vector
+      const other = (await decodedOr<Features>(codec, record))?.vector
       if (!other || other.windowEndUs !== vector.windowEndUs || other.featureSet !== vector.featureSet) continue
       const { vectorId, revision, supersedes, featureSetDigest } = other
       revisions.push({ place: placeOf(record), vectorId, revision, supersedes, featureSetDigest })
@@ -198,9 +151,9 @@ export const findCitations = async (log: Log, codec: Codec, { place, assetId, ve
     if (!present.has(topic)) continue
     const high = (await log.admin.watermarks(topic)).find(({ partition }) => partition === place.partition)?.high ?? 0
     const from = await log.admin.offsetAt(topic, place.partition, place.timestampMs)
-    for await (const record of piece(log, topic, place.partition, from, Math.min(high, from + MOST_LOOKED_AT))) {
+    for await (const record of recordsIn(log, topic, place.partition, from, Math.min(high, from + MOST_LOOKED_AT))) {
       if (record.key !== assetId) continue
-      const value = await decoded<
+      const value = await decodedOr<
         Partial<Predictions> & { finding?: { findingId: string; vectorId: string; openingVectorId: string; transition: string } | null }
       >(codec, record)
       const { finding } = value ?? {}

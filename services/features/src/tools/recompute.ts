@@ -1,6 +1,6 @@
 // A vector once more, from the samples that it names, through the engine. Pure: vector, plan and blocks in, both sides out.
 
-import { samplesDigest, vectorId as idOf } from '@andon/kit'
+import { rangesWithout, samplesDigest, vectorId as idOf } from '@andon/kit'
 import type { Block, Features } from '@andon/schemas'
 import { readDoubles } from '@andon/schemas/packed'
 import { type CorrectedRange, supersededOf } from '../corrections.ts'
@@ -48,7 +48,7 @@ export const recompute = async (assetId: string, vector: Vector, plan: AssetPlan
   return {
     numbers: compareNumbers(vector, again),
     fields: compareFields(assetId, vector, again),
-    missing: blocks.reduce<readonly Range[]>(without, vector.ranges),
+    missing: blocks.reduce<readonly Range[]>(rangesWithout, vector.ranges),
   }
 }
 
@@ -144,20 +144,6 @@ const compareFields = (assetId: string, vector: Vector, again: EmittedVector | u
     )
   return fields.map(([field, inVector, anew]) => ({ field, inVector, again: anew, isEqual: inVector === anew }))
 }
-
-/** Whether a block has numbers of the range. */
-export const overlaps = (block: Block, range: Range): boolean =>
-  block.sourceId === range.sourceId && block.epoch === range.epoch && block.seqFrom <= range.seqTo && range.seqFrom <= block.seqTo
-
-/** What of the ranges a block does not have. */
-export const without = (ranges: readonly Range[], block: Block): Range[] =>
-  ranges.flatMap((range) => {
-    if (!overlaps(block, range)) return [range]
-    return [
-      { ...range, seqTo: Math.min(range.seqTo, block.seqFrom - 1) },
-      { ...range, seqFrom: Math.max(range.seqFrom, block.seqTo + 1) },
-    ].filter(({ seqFrom, seqTo }) => seqFrom <= seqTo)
-  })
 
 /** Rows and elements of a channel that went into a scale of the window. */
 export interface SampleCount {
