@@ -631,9 +631,72 @@ export interface EpisodeVerdictInput {
   readonly note?: string | undefined
 }
 
+/** One sealed input. */
+export interface SealedItem {
+  /** finding, prediction, vector, block, tick, model, artefact, config or snapshot. */
+  readonly kind: string
+  /** Its logical id: ce_id of a record, name@version of an artefact, name of a document, group and key of a snapshot. */
+  readonly id: string
+  /** SHA-256 (hex) of its content in the blob store. */
+  readonly digest: string
+  /** Size of the content in bytes. */
+  readonly bytes: number
+  /** Where the record lies: topic/partition/leader epoch/offset; null for what is no record. */
+  readonly position: string | null
+}
+
+/** What a writer of SealedItem gives; a field left out takes its Avro default. */
+export interface SealedItemInput {
+  readonly kind: string
+  readonly id: string
+  readonly digest: string
+  readonly bytes: number
+  readonly position?: string | null | undefined
+}
+
+/** An input that could not be sealed. */
+export interface SealGap {
+  /** Which input. */
+  readonly what: string
+  /** Why it is not there. */
+  readonly why: string
+}
+
+/** What a writer of SealGap gives; a field left out takes its Avro default. */
+export interface SealGapInput {
+  readonly what: string
+  readonly why: string
+}
+
+/** What an incident's finding was made of, stored under the incident's hold. */
+export interface Seal {
+  /** SHA-256 (hex) of the manifest, canonical JSON in the blob store: it names every item and gap. */
+  readonly digest: string
+  /** Finding whose lineage was followed. */
+  readonly findingId: string
+  /** Items of the manifest; the list here ends at the first 1000. */
+  readonly itemCount: number
+  /** Size of all items in bytes. */
+  readonly bytes: number
+  /** Sealed inputs, sorted by kind, id and position. */
+  readonly items: readonly SealedItem[]
+  /** What is missing, sorted; the list here ends at the first 1000. */
+  readonly gaps: readonly SealGap[]
+}
+
+/** What a writer of Seal gives; a field left out takes its Avro default. */
+export interface SealInput {
+  readonly digest: string
+  readonly findingId: string
+  readonly itemCount: number
+  readonly bytes: number
+  readonly items?: readonly SealedItemInput[] | undefined
+  readonly gaps?: readonly SealGapInput[] | undefined
+}
+
 /** One record of topic actions: one fact or request about one incident, asset or line. Requests are appended by anybody (door), facts by the partition's owner alone. */
 export interface Actions {
-  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, WithdrawRequested, AbstainRequested, DelegateRequested, ModifyRequested, ShelveRequested, EvidenceChecked, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepWithdrawn, StepSuperseded, StepDelegated, StepExpired, IncidentShelved, IncidentUnshelved, EvidenceVerified, EvidenceDisproved, OutcomeUnknown, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged. Teaching: FaultModeNameRequested, FailureRecordRequested, VerdictRequested and their facts FaultModeNamed, FailureRecorded, FailureWithdrawn, VerdictRecorded. */
+  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, WithdrawRequested, AbstainRequested, DelegateRequested, ModifyRequested, ShelveRequested, EvidenceChecked, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested, SealRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepWithdrawn, StepSuperseded, StepDelegated, StepExpired, IncidentShelved, IncidentUnshelved, EvidenceVerified, EvidenceDisproved, OutcomeUnknown, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged, IncidentSealed. Teaching: FaultModeNameRequested, FailureRecordRequested, VerdictRequested and their facts FaultModeNamed, FailureRecorded, FailureWithdrawn, VerdictRecorded. */
   readonly type: string
   /** Logical id: requests by what they ask, facts by what they decide; a repeat carries the same id. */
   readonly id: string
@@ -687,6 +750,8 @@ export interface Actions {
   readonly episodeVerdict: EpisodeVerdict | null
   /** Anything else, JSON. */
   readonly detail: string | null
+  /** SealRequested and IncidentSealed. */
+  readonly seal: Seal | null
 }
 
 /** What a writer of Actions gives; a field left out takes its Avro default. */
@@ -718,6 +783,7 @@ export interface ActionsInput {
   readonly failure?: FailureRecordInput | null | undefined
   readonly episodeVerdict?: EpisodeVerdictInput | null | undefined
   readonly detail?: string | null | undefined
+  readonly seal?: SealInput | null | undefined
 }
 
 /** What became of a fault mode of an asset class at a refit, or on an asset. */

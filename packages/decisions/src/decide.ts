@@ -2,6 +2,7 @@
 
 import { sha256Hex } from '@andon/kit/ids'
 import type { Actions } from '@andon/schemas'
+import { decideSuppression } from './alarms/discipline.ts'
 import { abstain, approve, delegate, reject, revoke, withdraw } from './approvals.ts'
 import { decideEvidenceCheck, decideEvidenceRequest, decideEvidenceResult } from './evidence.ts'
 import { fact, refused } from './facts.ts'
@@ -10,6 +11,7 @@ import { decideModeName } from './fault-modes.ts'
 import { decideHold, decideLift } from './holds.ts'
 import { decideCall, decideFinding } from './incidents.ts'
 import { modify } from './modify.ts'
+import { decideSeal } from './seals.ts'
 import { shelve } from './shelving.ts'
 import type { DecideContext, Facts, State } from './types.ts'
 import { decideVerdict } from './verdicts.ts'
@@ -51,9 +53,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   EvidenceStored: decideEvidenceResult,
   EvidenceFailed: decideEvidenceResult,
   ConfigApplyRequested: decideDocument,
+  AlarmSuppressRequested: decideSuppression,
+  AlarmRestoreRequested: decideSuppression,
   FaultModeNameRequested: decideModeName,
   FailureRecordRequested: decideFailure,
   VerdictRequested: decideVerdict,
+  SealRequested: decideSeal,
 }
 
 /** The facts that answer a request. A request that cannot be decided is refused, and the log goes on. */

@@ -46,6 +46,7 @@ const EMPTY = {
   faultMode: null,
   failure: null,
   episodeVerdict: null,
+  seal: null,
   detail: null,
 } as const
 

@@ -2,9 +2,12 @@
 // The result is a function of the records and their append times alone; void facts are skipped before anything looks at them.
 
 import type { Actions } from '@andon/schemas'
+import { countFinding, evolveAlarms, noteRaised } from './alarms/state.ts'
+import { touch } from './deadlines.ts'
 import { foldStep } from './fold-steps.ts'
+import { evolveSeal } from './seals.ts'
 import { TEACHING_REQUESTS, emptyTeaching, evolveTeaching } from './teaching.ts'
-import type { Entry, Incident, State, Verdict } from './types.ts'
+import type { Entry, Incident, State, Step, Verdict } from './types.ts'
 
 /** A fact stamped further than this from its append time counts for nobody: a wrong clock never decides. */
 export const STAMP_BOUND_US = 60_000_000
@@ -30,6 +33,9 @@ const REQUESTS = new Set([
   'EvidenceStored',
   'EvidenceFailed',
   'ConfigApplyRequested',
+  'AlarmSuppressRequested',
+  'AlarmRestoreRequested',
+  'SealRequested',
   ...TEACHING_REQUESTS,
 ])
 
@@ -53,6 +59,7 @@ export const emptyState = (isReplayed = false): State => ({
   breakers: new Map(),
   isReplayed,
   teaching: emptyTeaching(),
+  alarms: new Map(),
 })
 
 /** State after all these records. */
@@ -76,6 +83,7 @@ export const evolve = (state: State, entry: Entry): Verdict => {
   state.stampUs = Math.max(state.stampUs, record.atUs)
   answerRequest(state, record, offset)
   const verdict = applyFact(state, record, offset)
+  touch(state, record)
   noteInTimeline(state, record, offset)
   return verdict
 }
@@ -143,7 +151,10 @@ const forgetOldestAnswer = (state: State): void => {
 
 const answerRequest = (state: State, record: Actions, offset: number): void => {
   const { requestId } = record
-  if (requestId === null || !state.pending.delete(requestId)) return
+  const asked = requestId === null ? undefined : state.pending.get(requestId)
+  if (requestId === null || !asked) return
+  state.pending.delete(requestId)
+  if (asked.record.type === 'FindingCopied') countFinding(state, asked.record, record)
   state.answers.set(requestId, {
     type: record.type,
     offset,
@@ -177,6 +188,8 @@ const applyFact = (state: State, record: Actions, offset: number): Verdict => {
       return 'counted'
     case 'EvidenceVerified':
       return trustEvidence(state, record)
+    case 'IncidentSealed':
+      return evolveSeal(incidentOf(state, record), record)
     case 'IncidentShelved':
     case 'IncidentUnshelved':
       return shelve(state, record)
@@ -191,7 +204,7 @@ const applyFact = (state: State, record: Actions, offset: number): Verdict => {
     case 'StepCompleted':
       return 'counted'
     default:
-      return evolveTeaching(state.teaching, record) ?? foldStep(state, record, offset)
+      return evolveAlarms(state, record) ?? evolveTeaching(state.teaching, record) ?? foldStep(state, record, offset)
   }
 }
 
@@ -263,7 +276,7 @@ const proposeStep = (state: State, record: Actions): Verdict => {
   const { stepId, proposal } = record
   const incident = incidentOf(state, record)
   if (!incident || stepId === null || proposal === null || state.steps.has(stepId)) return 'dead'
-  state.steps.set(stepId, {
+  const step: Step = {
     id: stepId,
     incidentId: incident.id,
     line: record.line,
@@ -287,8 +300,10 @@ const proposeStep = (state: State, record: Actions): Verdict => {
     reviewUs: null,
     endedUs: null,
     note: '',
-  })
+  }
+  state.steps.set(stepId, step)
   incident.stepIds.push(stepId)
+  noteRaised(state, incident, step, record)
   return 'counted'
 }
 
