@@ -1,5 +1,7 @@
 // All faults by id, in the order in which `core` runs them.
 
+import { actionsKills } from './actions/kills.ts'
+import { actionsZombie } from './actions/zombie.ts'
 import { effectOnce, effectOnceTransactional, transactions } from './bounces.ts'
 import { leaderKilled, leaderPaused, rollingRestart } from './brokers.ts'
 import { poison, registryDown } from './codec-faults.ts'
@@ -153,6 +155,19 @@ export const FAULTS: readonly Fault[] = [
     title: 'a million records of every kind: in = accepted + quarantined + duplicates, to the record, and the topics hold exactly that',
     ciScale: 0.02,
     run: ingestMixed,
+  },
+  {
+    id: 'actions-kills',
+    title:
+      'kill -9 of actions at every point of the executor protocol: at most one effect a step, none without approval, nothing left unknown',
+    ciScale: 0.02,
+    run: actionsKills,
+  },
+  {
+    id: 'actions-zombie',
+    title: 'an owner of actions stands still past its session in the middle of a command: settled in time by its heir, one effect at most',
+    ciScale: 0.1,
+    run: actionsZombie,
   },
   ...servingFaults,
 ]

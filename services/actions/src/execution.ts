@@ -38,6 +38,7 @@ export const EXECUTION_POINTS = [
   'prepared',
   'reading-back',
   'read-back',
+  'sending',
   'sent',
   'answered',
   'unknown-appending',
@@ -181,6 +182,7 @@ export class Execution {
       })
       if (objection === 'stale') continue
       if (objection !== null) return { objection }
+      this.reached('sending', attempt.stepId)
       const answer = prepared.send()
       this.reached('sent', attempt.stepId)
       answer.catch(() => undefined) // awaited outside the turn; not unhandled until then
