@@ -3,6 +3,7 @@
 
 import { actsOnPlant } from '@andon/schemas/documents/commands'
 import type { Actions } from '@andon/schemas'
+import { alarmNoteOf, alarmsOf } from './alarms/state.ts'
 import { isCarried, objectionToVoice, peopleNeeded } from './ballot.ts'
 import type { Ballot } from './ballot.ts'
 import type { State, Step, Verdict } from './types.ts'
@@ -54,6 +55,7 @@ const end = (step: Step, status: Step['status'], atUs: number): void => {
 export const foldStep = (state: State, record: Actions, offset: number): Verdict => {
   const step = record.stepId === null ? undefined : state.steps.get(record.stepId)
   if (record.type === 'TimerFired' && !step) return 'counted'
+  if (record.type === 'TimerFired' && alarmNoteOf(record)?.state === 'flood') alarmsOf(state, record.line).counts.deadlines += 1
   if (!step) return 'dead'
   switch (record.type) {
     case 'DecisionRecorded':

@@ -1,6 +1,8 @@
 // FindingCopied, CallRequested → incidents and what they propose. One incident per (line, asset, episode).
 
 import type { Actions, Finding } from '@andon/schemas'
+import { floodBegan, suppressionOf, withheld } from './alarms/discipline.ts'
+import type { AlarmNote } from './alarms/state.ts'
 import { findingTypeOf, isForReview } from './finding-types.ts'
 import { callIncidentIdOf, evidenceOrderIdOf, fact, incidentIdOf, refused } from './facts.ts'
 import { hasEnded } from './fold-steps.ts'
@@ -43,11 +45,37 @@ const openIncident = (request: Actions, finding: Finding, incidentId: string, st
     const opened = openedFact(request, finding, common, ['historical: pages nobody and proposes nothing'], context)
     return [opened, fact('IncidentClosed', request.line, context.atUs, [incidentId], { ...common, title: 'Historical finding' })]
   }
+  const suppressed = suppressionOf(state, request.line, finding.assetId, context.atUs)
+  if (suppressed !== null) {
+    const notes = [`${suppressed === 'by-design' ? 'suppressed by design' : 'out of service'}: pages nobody and proposes nothing`]
+    return [openedFact(request, finding, common, notes, context, { state: suppressed })]
+  }
   const planned: Planned = context.plan
     ? proposePlan(state, subjectOf(request, finding, incidentId), context.plan, context)
     : { facts: [], notes: ['no policy is known: nothing is proposed'] }
-  const notes = [...planned.notes, ...(context.plan?.doubts ?? []).map((doubt) => `doubt: ${doubt}`)]
-  return [openedFact(request, finding, common, notes, context), ...orderEvidence(request, finding, incidentId, context), ...planned.facts]
+  const told = disciplined(request, finding, incidentId, planned.facts, state, context)
+  const notes = [...planned.notes, ...(context.plan?.doubts ?? []).map((doubt) => `doubt: ${doubt}`), ...told.notes]
+  const opened = openedFact(request, finding, common, notes, context, told.alarm)
+  return [opened, ...orderEvidence(request, finding, incidentId, context), ...told.facts, ...told.flood]
+}
+
+interface Told {
+  readonly facts: Facts
+  readonly alarm: AlarmNote | null
+  readonly notes: readonly string[]
+  /** Facts that begin a flood. */
+  readonly flood: Facts
+}
+
+/** What is left of a plan's facts under alarm discipline: a notice that is withheld is left out, everything else stays. */
+const disciplined = (request: Actions, finding: Finding, incidentId: string, facts: Facts, state: State, context: DecideContext): Told => {
+  const notices = new Set(facts.filter((one) => one.proposal?.command.effect === 'notify').map((one) => one.stepId))
+  const alarm = notices.size === 0 ? null : withheld(state, finding, incidentId, request.line, context)
+  if (alarm === null) return { facts, alarm, notes: [], flood: [] }
+  const kept = facts.filter((one) => !notices.has(one.stepId))
+  if (alarm.state === 'grouped') return { facts: kept, alarm, notes: [`grouped with ${alarm.with ?? ''}: nobody is told again`], flood: [] }
+  const flood = floodBegan(state, request.line, request.id, finding.assetId, { findings: 1, flood: 1 }, context)
+  return { facts: kept, alarm, notes: ['alarms flood the line: told in the digest'], flood }
 }
 
 const openedFact = (
@@ -56,6 +84,7 @@ const openedFact = (
   common: Partial<Actions>,
   notes: readonly string[],
   context: DecideContext,
+  alarm: AlarmNote | null = null,
 ): Actions =>
   fact('IncidentOpened', request.line, context.atUs, [common.incidentId ?? ''], {
     ...common,
@@ -66,6 +95,7 @@ const openedFact = (
       runbook: context.plan?.runbook ?? null,
       notes,
       gate: context.plan?.gate,
+      alarm: alarm ?? undefined,
     }),
   })
 
@@ -88,16 +118,21 @@ const orderEvidence = (request: Actions, finding: Finding, incidentId: string, c
 const updateIncident = (request: Actions, finding: Finding, incident: Incident, state: State, context: DecideContext): Facts => {
   const common = { requestId: request.id, incidentId: incident.id, assetId: finding.assetId }
   const updated = fact('IncidentUpdated', request.line, context.atUs, [request.id], { ...common, title: finding.title, finding })
+  const noted = (alarm: AlarmNote | null): Actions => (alarm === null ? updated : { ...updated, detail: JSON.stringify({ alarm }) })
   if (incident.closedUs !== null) return [updated]
   if (finding.transition === 'closed') {
     const isDone = incident.stepIds.every((id) => isSettled(state.steps.get(id)))
     return isDone ? [updated, closedFact(incident, context.atUs, request.id)] : [updated]
   }
-  const mayPropose = context.plan && incident.shelvedUntilUs === null && !finding.historical && finding.transition !== 'corrected'
+  if (incident.shelvedUntilUs !== null) return [noted({ state: 'shelved' })]
+  const suppressed = suppressionOf(state, request.line, finding.assetId, context.atUs)
+  if (suppressed !== null) return [noted({ state: suppressed })]
+  const mayPropose = context.plan && !finding.historical && finding.transition !== 'corrected'
   const planned =
     mayPropose && context.plan ? proposePlan(state, subjectOf(request, finding, incident.id), context.plan, context).facts : []
-  const needsEvidence = planned.length > 0 && incident.evidence.length === 0
-  return [updated, ...(needsEvidence ? orderEvidence(request, finding, incident.id, context) : []), ...planned]
+  const told = disciplined(request, finding, incident.id, planned, state, context)
+  const needsEvidence = told.facts.length > 0 && incident.evidence.length === 0
+  return [noted(told.alarm), ...(needsEvidence ? orderEvidence(request, finding, incident.id, context) : []), ...told.facts, ...told.flood]
 }
 
 export const closedFact = (incident: Incident, atUs: number, requestId: string | null): Actions =>

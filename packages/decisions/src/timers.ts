@@ -1,6 +1,8 @@
 // Deadlines → facts. Due ones are written before any other decision, so that log order decides who was late.
 
 import type { Actions, Rung } from '@andon/schemas'
+import { digestFacts, floodBegan, mayTell, restoreFacts } from './alarms/discipline.ts'
+import { earliestIncident } from './deadlines.ts'
 import { fact } from './facts.ts'
 import { hasEnded } from './fold-steps.ts'
 import { CALL_REVIEW_US, closedFact, isSettled } from './incidents.ts'
@@ -22,18 +24,28 @@ export const dueFacts = (state: State, context: DecideContext): Facts => {
 export const nextDueUs = (state: State): number | undefined => earliest(state)?.dueUs
 
 const earliest = (state: State): Deadline | undefined => {
-  let first: Deadline | undefined
-  for (const id of state.openIncidents) {
-    const incident = state.incidents.get(id)
-    if (!incident) continue
-    for (const deadline of deadlinesOf(state, incident)) if (!first || deadline.dueUs < first.dueUs) first = deadline
-  }
+  const incident = earliestIncident(state, (one) => firstOf(deadlinesOf(state, one))?.dueUs)
+  let first = incident && firstOf(deadlinesOf(state, incident))
+  for (const deadline of alarmDeadlines(state)) if (!first || deadline.dueUs < first.dueUs) first = deadline
   return first
+}
+
+const firstOf = (deadlines: readonly Deadline[]): Deadline | undefined => {
+  let first: Deadline | undefined
+  for (const deadline of deadlines) if (!first || deadline.dueUs < first.dueUs) first = deadline
+  return first
+}
+
+function* alarmDeadlines(state: State): Generator<Deadline> {
+  for (const [line, alarms] of state.alarms) {
+    if (alarms.flood) yield { dueUs: alarms.flood.periodEndsUs, facts: (context) => digestFacts(line, alarms, context) }
+    for (const one of alarms.suppressions.values()) yield { dueUs: one.untilUs, facts: (context) => restoreFacts(one, context) }
+  }
 }
 
 const deadlinesOf = (state: State, incident: Incident): Deadline[] => {
   const steps = incident.stepIds.map((id) => state.steps.get(id)).filter((step) => step !== undefined)
-  const deadlines = steps.flatMap((step) => stepDeadlines(incident, step))
+  const deadlines = steps.flatMap((step) => stepDeadlines(state, incident, step))
   const { shelvedUntilUs } = incident
   if (shelvedUntilUs !== null) deadlines.push({ dueUs: shelvedUntilUs, facts: (context) => unshelve(incident, shelvedUntilUs, context) })
   const isOver = steps.every(isSettled)
@@ -44,18 +56,18 @@ const deadlinesOf = (state: State, incident: Incident): Deadline[] => {
   return deadlines
 }
 
-const stepDeadlines = (incident: Incident, step: Step): Deadline[] => {
+const stepDeadlines = (state: State, incident: Incident, step: Step): Deadline[] => {
   const { expiresUs, escalateUs } = step.proposal
   const deadlines: Deadline[] = []
   if (!hasEnded(step) && step.open === null) deadlines.push({ dueUs: expiresUs, facts: (context) => expire(step, context) })
   const isWaiting = (step.status === 'awaiting-approval' || step.status === 'unsure') && incident.shelvedUntilUs === null
   const rung = step.proposal.ladder[step.rungs]
   if (isWaiting && rung && rung.atUs < expiresUs)
-    deadlines.push({ dueUs: rung.atUs, facts: (context) => climb(incident, step, rung, context) })
+    deadlines.push({ dueUs: rung.atUs, facts: (context) => climb(state, incident, step, rung, context) })
   if (isWaiting && escalateUs !== null && escalateUs < expiresUs && !step.escalated)
-    deadlines.push({ dueUs: escalateUs, facts: (context) => escalate(incident, step, context) })
+    deadlines.push({ dueUs: escalateUs, facts: (context) => escalate(state, incident, step, context) })
   const { reviewUs } = step
-  if (reviewUs !== null) deadlines.push({ dueUs: reviewUs, facts: (context) => review(incident, step, reviewUs, context) })
+  if (reviewUs !== null) deadlines.push({ dueUs: reviewUs, facts: (context) => review(state, incident, step, reviewUs, context) })
   return deadlines
 }
 
@@ -69,32 +81,28 @@ const expire = (step: Step, { atUs }: DecideContext): Facts => [
   fact('StepExpired', step.line, atUs, [step.id], { ...about(step), title: 'Expired' }),
 ]
 
-/** Tells people again; what waits goes on waiting. */
-const tellAgain = (incident: Incident, step: Step, name: string, context: DecideContext): Facts => {
-  const subject = {
-    incidentId: incident.id,
-    line: incident.line,
-    assetId: incident.assetId,
-    requestId: null,
-    proposedBy: 'actions',
-    finding: null,
-    severity: incident.severity,
+/** Tells people again, and that it does; in a flood of alarms the digest counts it instead. What waits goes on waiting. */
+const tellAgain = (state: State, incident: Incident, step: Step, timer: Actions, name: string, context: DecideContext): Facts => {
+  const { id: incidentId, line, assetId, severity } = incident
+  const isHeard = incident.kind === 'call' || mayTell(state, line, severity, context.atUs)
+  if (!isHeard) {
+    const told = { ...timer, detail: JSON.stringify({ alarm: { state: 'flood' } }) }
+    return [told, ...floodBegan(state, line, null, assetId, { deadlines: 1 }, context)]
   }
-  return proposeNotice(subject, `${name}-${step.name}`, step.proposal.policy, step.proposal.policyDigest, context)
+  const subject = { incidentId, line, assetId, requestId: null, proposedBy: 'actions', finding: null, severity }
+  return [timer, ...proposeNotice(subject, `${name}-${step.name}`, step.proposal.policy, step.proposal.policyDigest, context)]
 }
 
-const escalate = (incident: Incident, step: Step, context: DecideContext): Facts => [
-  fired(step, 'escalate', step.proposal.escalateUs ?? 0, context.atUs, 'Nobody has decided yet'),
-  ...tellAgain(incident, step, 'escalate', context),
-]
+const escalate = (state: State, incident: Incident, step: Step, context: DecideContext): Facts => {
+  const timer = fired(step, 'escalate', step.proposal.escalateUs ?? 0, context.atUs, 'Nobody has decided yet')
+  return tellAgain(state, incident, step, timer, 'escalate', context)
+}
 
 /** The next rung of the ladder: its role or schedule is told. */
-const climb = (incident: Incident, step: Step, rung: Rung, context: DecideContext): Facts => {
+const climb = (state: State, incident: Incident, step: Step, rung: Rung, context: DecideContext): Facts => {
   const name = `escalate-${step.rungs + 2}`
-  return [
-    fired(step, name, rung.atUs, context.atUs, `Nobody has decided yet: ${rung.tell} is told`),
-    ...tellAgain(incident, step, name, context),
-  ]
+  const timer = fired(step, name, rung.atUs, context.atUs, `Nobody has decided yet: ${rung.tell} is told`)
+  return tellAgain(state, incident, step, timer, name, context)
 }
 
 const unshelve = (incident: Incident, dueUs: number, { atUs }: DecideContext): Facts => [
@@ -107,7 +115,7 @@ const unshelve = (incident: Incident, dueUs: number, { atUs }: DecideContext): F
 ]
 
 /** A latched effect stays; only people end it. */
-const review = (incident: Incident, step: Step, dueUs: number, context: DecideContext): Facts => [
-  fired(step, 'review', dueUs, context.atUs, 'The line is still paused: somebody has to look'),
-  ...tellAgain(incident, step, 'review', context),
-]
+const review = (state: State, incident: Incident, step: Step, dueUs: number, context: DecideContext): Facts => {
+  const timer = fired(step, 'review', dueUs, context.atUs, 'The line is still paused: somebody has to look')
+  return tellAgain(state, incident, step, timer, 'review', context)
+}

@@ -3,6 +3,7 @@
 
 import type { Actions, BreakerState, Evidence, Finding, Proposal, Seal } from '@andon/schemas'
 import type { CommandDefinition } from '@andon/schemas/documents/commands'
+import type { LineAlarms } from './alarms/state.ts'
 import type { TeachingPlant, TeachingState } from './teaching.ts'
 
 /** A record of `actions` where the log put it. */
@@ -195,6 +196,8 @@ export interface State {
   isReplayed: boolean
   /** What people said of fault modes, failures and episodes. */
   readonly teaching: TeachingState
+  /** By line. */
+  readonly alarms: Map<string, LineAlarms>
 }
 
 /** What the kernel needs to know about a command of the catalogue. */
@@ -246,6 +249,8 @@ export interface DecideContext {
   readonly plan: Plan | null
   /** Assets and classes of the plant; without it they are not checked. Only asked for what people teach. */
   readonly plant?: TeachingPlant | undefined
+  /** What an asset is part of, where the plant says it: an alarm of the whole speaks for its parts. */
+  readonly parentOf?: ((assetId: string) => string | undefined) | undefined
   /** Why a document may not be published; null when it may. Only asked for ConfigApplyRequested. */
   readonly documentProblem?:
     | ((document: { readonly name: string; readonly kind: string; readonly body: string }) => string | null)
