@@ -166,7 +166,6 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'actions-zombie',
     title: 'an owner of actions stands still past its session in the middle of a command: settled in time by its heir, one effect at most',
-    ciScale: 0.1,
     run: actionsZombie,
   },
   ...servingFaults,
