@@ -6,7 +6,7 @@ import type { Express, Request, Response } from 'express'
 import { AndonError, asyncRoute, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
 import type { Logger, Metrics, Principal, Principals } from '@andon/kit'
 import { z } from 'zod'
-import { callRequest } from '@andon/decisions'
+import { alarmKpis, callRequest } from '@andon/decisions'
 import type { Actions } from '@andon/schemas'
 import type { ActionsLog } from './actions-log.ts'
 import type { Board } from './board.ts'
@@ -81,6 +81,10 @@ export const createDoor = (options: DoorOptions): Express => {
       incidents: page.map(({ incident, state }) => incidentSummary(incident, state)),
       ...(next === undefined ? {} : { next }),
     })
+  })
+
+  app.get('/v1/alarms/kpi', anybody, (_request, response) => {
+    response.json({ lines: [...board.states.values()].flatMap((state) => alarmKpis(state, options.nowUs())) })
   })
 
   app.get('/v1/incidents/:incidentId', anybody, (request, response) => {

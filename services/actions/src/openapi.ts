@@ -129,6 +129,7 @@ export const openApi = (version: string): object => ({
         parameter('before', 'query', 'Only incidents opened before this, microseconds UTC: `next` of the answer before'),
       ]),
     },
+    '/v1/alarms/kpi': { get: read('getAlarmKpis', 'Alarms of each line: rate, floods, standing, stale, shelved, top sources') },
     '/v1/incidents/{incidentId}': { get: read('getIncident', 'One incident with steps, evidence and timeline', [incidentId]) },
     '/v1/incidents/{incidentId}/evidence': { post: ask('orderEvidence', 'Order video of an incident', bodies.evidence, [incidentId]) },
     '/v1/steps/{stepId}/approve': { post: ask('approveStep', 'Approve a step', bodies.decision, [stepId]) },

@@ -1,7 +1,7 @@
 // Which partitions this process owns. The consumer group `actions` only says who is assigned; reading and deciding are the
 // owners' own business, and the log itself, not the group, says who counts.
 
-import { carriedHolds, fact } from '@andon/decisions'
+import { alarmKpis, carriedHolds, fact } from '@andon/decisions'
 import type { Facts } from '@andon/decisions'
 import type { Log, Logger, Metrics, Part, Run } from '@andon/kit'
 import type { Actions } from '@andon/schemas'
@@ -14,6 +14,7 @@ import { PartitionOwner } from './owner.ts'
 import type { OwnerDeps } from './owner.ts'
 
 const TEND_EVERY_MS = 500
+const MEASURE_EVERY_MS = 10_000
 /** Key, and so home partition, of mesh-wide holds. */
 export const EVERYWHERE = '*'
 
@@ -43,6 +44,12 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
   const decided = metrics.counter('andon_actions_facts_total', 'Facts written by owners', ['type'])
   const voids = metrics.counter('andon_actions_void_facts_total', 'Facts that count for nobody', ['why'])
   const owned = metrics.gauge('andon_actions_owned_partitions', 'Partitions decided by this process')
+  const alarms = metrics.gauge(
+    'andon_actions_alarms',
+    'Alarms of the owned lines: last_10_min of the worst line; in_flood lines; standing, stale, shelved',
+    ['what'],
+  )
+  let measuredMs = -Infinity
   let run: Run | undefined
   let tending: NodeJS.Timeout | undefined
 
@@ -96,8 +103,30 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
     }
   }
 
+  const measureAlarms = (): void => {
+    if (common.clock.monoMs() - measuredMs < MEASURE_EVERY_MS) return
+    measuredMs = common.clock.monoMs()
+    const lines = [...owners.values()].flatMap(({ log: { state } }) => alarmKpis(state, common.clock.nowUs()))
+    const sum = (of: (line: (typeof lines)[number]) => number): number => lines.reduce((all, line) => all + of(line), 0)
+    alarms.set({ what: 'last_10_min' }, Math.max(0, ...lines.map((line) => line.alarmsLast10Min)))
+    alarms.set({ what: 'in_flood' }, lines.filter((line) => line.inFloodSinceUs !== null).length)
+    alarms.set(
+      { what: 'standing' },
+      sum((line) => line.standing),
+    )
+    alarms.set(
+      { what: 'stale' },
+      sum((line) => line.stale),
+    )
+    alarms.set(
+      { what: 'shelved' },
+      sum((line) => line.shelved),
+    )
+  }
+
   const tend = (): void => {
     tending = setTimeout(() => {
+      measureAlarms()
       noteBreakers()
       Promise.all([carry(), publishDocuments()])
         .catch((error: unknown) => logger.warn({ err: error }, 'holds or documents are not everywhere yet, trying again'))

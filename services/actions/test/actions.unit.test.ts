@@ -315,6 +315,7 @@ describe('the door', () => {
     const { body } = await door.call('GET', '/openapi.json', undefined)
     assert.equal(body.openapi, '3.1.0')
     assert.deepEqual(Object.keys(body.paths).toSorted(), [
+      '/v1/alarms/kpi',
       '/v1/calls',
       '/v1/config',
       '/v1/episodes/{episodeId}/verdict',
