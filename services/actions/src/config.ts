@@ -7,10 +7,16 @@ const spec = {
   ...sharedSettings,
   adminPort: env.port('ACTIONS_ADMIN_PORT', 'Port of the admin server', portDefault('actions', 'admin')),
   httpPort: env.port('ACTIONS_HTTP_PORT', 'Port of the door', portDefault('actions', 'http')),
-  role: env.oneOf(['all', 'door', 'owner'], 'ACTIONS_ROLE', 'What this process does: the door, owning partitions, or both', 'all'),
+  role: env.oneOf(
+    ['all', 'door', 'owner', 'sealer'],
+    'ACTIONS_ROLE',
+    'What this process does: the door, owning partitions, sealing, or all of it',
+    'all',
+  ),
   maxStopMs: env.integer('ACTIONS_MAX_STOP_MS', 'Longest process stop assumed between the last check and the bytes leaving', 2_000),
   answerWithinMs: env.integer('ACTIONS_ANSWER_WITHIN_MS', 'How long the door waits for a decision before it answers 202', 1_000),
   webhookTimeoutMs: env.integer('ACTIONS_WEBHOOK_TIMEOUT_MS', 'Longest wait for a webhook endpoint to answer', 15_000),
+  sealMaxMb: env.integer('ACTIONS_SEAL_MAX_MB', 'Most that the sealed inputs of one incident may take, MB', 256),
   webhookMaxAgeHours: env.integer('ACTIONS_WEBHOOK_MAX_AGE_HOURS', 'Events older than this are not delivered any more', 24),
 }
 

@@ -1,4 +1,5 @@
-// Wires log, owners, door and executors together. ACTIONS_ROLE splits it: `door` answers people, `owner` decides and executes.
+// Wires log, owners, door and executors together. ACTIONS_ROLE splits it: `door` answers people, `owner` decides
+// and executes, `sealer` stores what findings were made of.
 
 import { createLogger, createMetrics, httpPart, loadPrincipals, openLog } from '@andon/kit'
 import type { Codec, Log, Logger, Part, Service } from '@andon/kit'
@@ -27,6 +28,7 @@ import { systemClock } from './partition-log.ts'
 import type { Clock } from './partition-log.ts'
 import { plantPart } from './plant-view.ts'
 import { actionsReplay } from './replay.ts'
+import { sealerPart } from './sealer/sealer.ts'
 import { webhooksPart } from './webhooks.ts'
 
 export interface ActionsPorts {
@@ -66,8 +68,9 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
     logger,
     metrics,
   })
-  const isOwner = config.role !== 'door'
-  const isDoor = config.role !== 'owner'
+  const isOwner = config.role === 'all' || config.role === 'owner'
+  const isDoor = config.role === 'all' || config.role === 'door'
+  const isSealer = config.role === 'all' || config.role === 'sealer'
   let owners: OwnersPart | undefined
   const plant = plantPart(log, codec, logger, (view) => {
     if (isOwner) void webhooks.set(view.plant?.notifications.webhooks ?? []) // reports its own errors
@@ -130,6 +133,8 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
     webhooks,
     owners,
   ]
+  const { blobDir } = config
+  const sealer = sealerPart({ log, codec, blobDir, maxBytes: config.sealMaxMb * 1_000_000, logger, metrics })
   const door = (): Part =>
     httpPart({
       name: 'door',
@@ -150,7 +155,13 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
     })
   return {
     name: 'actions',
-    parts: [closing('log', () => log.close()), plant, board, ...(isOwner ? ownerParts : []), ...(isDoor ? [door()] : [])],
+    parts: [
+      closing('log', () => log.close()),
+      ...(isOwner || isDoor ? [plant, board] : []),
+      ...(isOwner ? ownerParts : []),
+      ...(isSealer ? [sealer] : []),
+      ...(isDoor ? [door()] : []),
+    ],
     admin: { host: config.host, port: config.adminPort },
     logger,
     metrics,
