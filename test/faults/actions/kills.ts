@@ -3,6 +3,7 @@
 
 import { seeded } from '@andon/kit'
 import { hasEnded } from '@andon/decisions'
+import type { Step } from '@andon/decisions'
 import type { Misbehaviour } from '@andon/steel-plant'
 import { startNats, startRegistry } from '@andon/platform'
 import { EXECUTION_POINTS } from '../../../services/actions/src/execution.ts'
@@ -191,7 +192,7 @@ const play = async (place: Place, round: Round, n: number, instance: Instance, p
   await place.decide('approve', step)
   played.approved.add(step.id)
   const what = `${round.point} (${round.mood})`
-  await until(`the process to fall at ${what}`, () => instance.hasFallen, 60_000)
+  await fallen(place, step, instance, what)
   const fellMs = performance.now()
   instance.keep()
   instance.arm(round.again, round.delayMs)
@@ -203,6 +204,27 @@ const play = async (place: Place, round: Round, n: number, instance: Instance, p
   played.slowestS = Math.max(played.slowestS, (performance.now() - fellMs) / 1000)
   instance.arm()
 }
+
+/** Waits for the kill. While the breaker is open nobody may approve; another person does when it has closed. */
+const fallen = async (place: Place, step: Step, instance: Instance, what: string): Promise<void> => {
+  let tries = 0
+  try {
+    await until(
+      'it',
+      async () => {
+        if (instance.hasFallen) return true
+        await place.look()
+        if (place.refusals(step.id) > tries && !isOpen(place)) await place.decide('approve', step, ++tries)
+        return false
+      },
+      60_000,
+    )
+  } catch (cause) {
+    throw new Error(`the process did not fall at ${what}: ${place.told(step.id)}`, { cause })
+  }
+}
+
+const isOpen = ({ state }: Place): boolean => [...state.breakers.values()].some((breaker) => breaker.state === 'open')
 
 export const sumOf = (all: readonly Readonly<Record<string, number>>[]): Record<string, number> => {
   const sum: Record<string, number> = {}

@@ -56,7 +56,12 @@ export interface Place {
   look(): Promise<void>
   /** A finding and, when it is there, the pause it proposes. */
   propose(episode: string, meanwhile?: () => void): Promise<Step>
-  decide(verb: 'approve' | 'reject', step: Step): Promise<void>
+  /** Another try is another person's: the same word of the same person is one request. */
+  decide(verb: 'approve' | 'reject', step: Step, tries?: number): Promise<void>
+  /** How often the owner refused a person's word on the step. */
+  refusals(stepId: string): number
+  /** What the log says of the step and of its target's breaker, for people. */
+  told(stepId: string): string
   step(id: string): Step
 }
 
@@ -133,10 +138,15 @@ const placeOf = ({ scene, name, log, codec, line, settings }: Parts): Place => {
       })
       return found as Step
     },
-    async decide(verb, step) {
+    async decide(verb, step, tries = 0) {
       const body = { reason: 'looked at it', commandHash: step.proposal.command.commandHash }
-      const principal = { id: 'p-operator', name: 'operator', roles: ['operator'] }
+      const principal = { id: `p-operator-${tries}`, name: 'operator', roles: ['operator'] }
       await actionsLog.append(partition, [decisionRequest(verb, step, body, principal as never, Date.now() * 1000)])
+    },
+    refusals: (stepId) => facts.filter(({ record }) => record.type === 'RequestRefused' && record.stepId === stepId).length,
+    told(stepId) {
+      const said = facts.filter(({ record }) => record.stepId === stepId).map(({ record }) => record.refusal?.code ?? record.type)
+      return `${said.join(', ')}; breakers ${JSON.stringify([...state.breakers.values()])}`
     },
     step(id) {
       const step = state.steps.get(id)
