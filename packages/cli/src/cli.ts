@@ -16,6 +16,7 @@ import { type VerifyOptions, verifyIncident } from './commands/incident.ts'
 import { logs } from './commands/logs.ts'
 import { type ScoreOptions, listModels, scoreVectors, showModel } from './commands/models.ts'
 import { applyPlant, checkPlant } from './commands/plant.ts'
+import { type PolicyTestOptions, lintPolicies, testPolicy } from './commands/policy.ts'
 import { type DiffOptions, type PromoteOptions, diffReplay, promoteReplay } from './commands/replay-diff.ts'
 import { type ReleaseOptions, discardQuarantine, listQuarantine, releaseQuarantine, showQuarantine } from './commands/quarantine.ts'
 import { type ReplayOptions, abortReplay, planReplay, replayStatus, runReplay } from './commands/replay.ts'
@@ -517,101 +518,22 @@ const program = (context: () => Context): Command => {
     .addOption(json())
     .action((options: BacktestOptions) => runBacktest(options))
 
-  andon
-    .command('call')
-    .description('call for help at a line or an asset')
-    .argument('<place>')
-    .argument('<title>', 'what is wrong')
-    .addOption(as('operator'))
+  const policy = andon.command('policy').description('policies: checked, and tried on recorded findings')
+  policy
+    .command('lint')
+    .description('every fault of the policies of a plant folder, with file, line and column')
+    .argument('<folder>')
     .addOption(json())
-    .action((place: string, title: string, options: Parameters<typeof call>[3]) => call(context(), place, title, options))
-
-  const hold = andon.command('hold').description('stop all execution at a line, or everywhere')
-  hold
-    .command('list')
-    .addOption(as('operator'))
+    .action((folder: string, options: { json?: boolean }) => lintPolicies(context(), folder, options))
+  policy
+    .command('test')
+    .description('what a policy plans for recorded findings, and which of them get another plan; writes nothing, acts on nothing')
+    .requiredOption('--from <time>', 'record time, e.g. 2026-11-23T08:00:00Z or 24h ago')
+    .option('--to <time>', 'exclusive; default: now')
+    .option('--policy <file>', 'the version to try, in place of the published one of its name; default: what is published')
+    .option('--against <file>', 'the version to compare with; default: what is published')
     .addOption(json())
-    .action((options: Parameters<typeof listHolds>[1]) => listHolds(context(), options))
-  hold
-    .command('place')
-    .argument('<scope>', 'a line, or * for everything')
-    .requiredOption('--reason <text>')
-    .addOption(as('operator'))
-    .addOption(json())
-    .action((scope: string, options: Parameters<typeof placeHold>[2]) => placeHold(context(), scope, options))
-  hold
-    .command('lift')
-    .argument('<hold>')
-    .requiredOption('--reason <text>')
-    .addOption(as('shift-lead'))
-    .addOption(json())
-    .action((id: string, options: Parameters<typeof liftHold>[2]) => liftHold(context(), id, options))
-
-  teachingCommands(andon, context, { json, as })
-
-  const devices = andon.command('devices').description('who devices are, and who let them in (secure mode)')
-  devices
-    .command('ls')
-    .alias('list')
-    .option('--all', 'retired ones too')
-    .addOption(as('operator'))
-    .addOption(json())
-    .action((options: Parameters<typeof listDevices>[1]) => listDevices(context(), options))
-  devices
-    .command('show')
-    .argument('<device>')
-    .addOption(as('operator'))
-    .addOption(json())
-    .action((id: string, options: Parameters<typeof showDevice>[2]) => showDevice(context(), id, options))
-  devices
-    .command('enroll')
-    .description('a claim certificate for one enrolment (EST), or with --csr the certificate at once')
-    .argument('<device>')
-    .option('--csr <file>', 'certificate request of the device (PEM or DER): its key stays where it is')
-    .option('--out <path>', 'folder of the claim, or file of the certificate')
-    .addOption(as('operator'))
-    .addOption(json())
-    .action((id: string, options: Parameters<typeof enrollDevice>[2]) => enrollDevice(context(), id, options))
-  devices
-    .command('approve')
-    .description('let a device speak, or change the assets of one that does')
-    .argument('<device>')
-    .requiredOption('--asset <id...>', 'assets it may feed; * is all of the site')
-    .option('--reason <text>')
-    .addOption(as('operator'))
-    .addOption(json())
-    .action((id: string, options: Parameters<typeof approveDevice>[2]) => approveDevice(context(), id, options))
-  for (const [verb, description] of Object.entries(DEVICE_MOVES) as [keyof typeof DEVICE_MOVES, string][]) {
-    const command = devices
-      .command(verb)
-      .description(description)
-      .argument('<device>')
-      .option('--reason <text>')
-      .addOption(as('operator'))
-      .addOption(json())
-    if (verb === 'revoke') command.option('--certificate <sha256>', 'only this one of its certificates')
-    command.action((id: string, options: Parameters<typeof moveDevice>[3]) => moveDevice(context(), verb, id, options))
-  }
-
-  andon
-    .command('backtest')
-    .description('your own recording through the code that runs live: what would have been found, when and by what; needs no mesh')
-    .requiredOption('--input <file>', 'CSV (any dialect, .gz too) or Parquet; or a folder as Amazon Lookout for Equipment takes it')
-    .option('--time <column>', 'column of times; default: found by its name or form')
-    .option('--zone <zone>', 'of times that name none: Europe/Berlin, +02:00 (default: UTC)')
-    .option('--asset <id>', 'what to call the asset (default: the name of the file)')
-    .option('--asset-column <column>', 'each asset of this column is learned and judged by itself')
-    .option('--train-rows <count>', 'rows of normal operation at the beginning; default: 15 %, at least 200')
-    .option('--train-until <time>', 'or: rows before this time')
-    .option('--channels <names>', 'judge only these columns')
-    .option('--exclude <names>', 'leave these columns out')
-    .option('--set <file>', 'feature set (YAML); default: the rows as they are')
-    .option('--labels <file>', 'known faults: start and end per line, or times with a column of 0 and 1')
-    .option('--label-column <column>', 'the column of the input that has them')
-    .option('--lookout', 'also writes results.jsonl, the result lines of Amazon Lookout for Equipment')
-    .option('--out <folder>', 'where to', 'backtest')
-    .addOption(json())
-    .action((options: BacktestOptions) => runBacktest(options))
+    .action((options: PolicyTestOptions) => testPolicy(context(), options))
 
   const plant = andon.command('plant').description('plant documents')
   plant

@@ -27,6 +27,7 @@ import type { OwnersPart } from './owners.ts'
 import { systemClock } from './partition-log.ts'
 import type { Clock } from './partition-log.ts'
 import { plantPart } from './plant-view.ts'
+import { policyLog } from './policy-log.ts'
 import { actionsReplay } from './replay.ts'
 import { sealerPart } from './sealer/sealer.ts'
 import { webhooksPart } from './webhooks.ts'
@@ -121,7 +122,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
       commands: () => view.commands,
       maxStopMs: config.maxStopMs,
       reached: ports.reached,
-      context: decideContext(view),
+      context: decideContext(view, policyLog(logger, metrics)),
       isReady: () => plant.isRead(),
     },
   })

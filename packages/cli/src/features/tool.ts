@@ -10,9 +10,12 @@ import { EXIT } from '../exit.ts'
 /** Where the tools lie, from the root of a checkout or an image. */
 const TOOLS = 'services/features/src/tools'
 
-/** Resolves when the tool ended well; it has said everything itself otherwise, and the command ends with its exit code. */
-export const runTool = async (context: Context, tool: 'explain' | 'preview', args: readonly string[]): Promise<void> => {
-  const child = spawn(process.execPath, [join(repositoryRoot, TOOLS, `${tool}.ts`), ...args], {
+export const runTool = (context: Context, tool: 'explain' | 'preview', args: readonly string[]): Promise<void> =>
+  runScript(context, join(TOOLS, `${tool}.ts`), args)
+
+/** Resolves when the service's script ended well; it has said everything itself otherwise, and the command ends with its exit code. */
+export const runScript = async (context: Context, script: string, args: readonly string[]): Promise<void> => {
+  const child = spawn(process.execPath, [join(repositoryRoot, script), ...args], {
     stdio: 'inherit',
     env: {
       ...process.env,
