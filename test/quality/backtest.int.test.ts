@@ -128,6 +128,40 @@ test('the same recording in another dialect, beside another asset and in the fol
   assert.equal(found.diagnostics.toSorted((a, b) => b.value - a.value)[0]?.name, 'pump\\s1')
 })
 
+test('what an export adds and how it arranges values change no flag: preamble, units, counted rows, two columns of times, a line per value', () => {
+  const options = ['--train-rows', String(LEARNED)]
+  const flags = (name: string, lines: readonly string[]): string => {
+    const out = join(folder, name)
+    const { status, stderr } = backtest('--input', file(`${name}.csv`, lines), ...options, '--out', out)
+    assert.equal(status, 0, stderr)
+    return scoresIn(out)
+      .map(({ flag }) => flag)
+      .join('')
+  }
+  const date = (row: number): string => at(row).slice(0, 10).split('-').toReversed().join('/')
+  const expected = scoresIn(join(folder, 'plain'))
+    .map(({ flag }) => flag)
+    .join('')
+  const export_ = ['# plant 7', 'made by hand', 'nr,Date,Clock,a,b,c', ',,,C,bar,m3/h']
+  assert.equal(flags('export', [...export_, ...rows.map((row, t) => [t + 1, date(t), at(t).slice(11), ...row].join(','))]), expected)
+  const long = rows.flatMap((row, t) => [...row].map((value, j) => `${at(t)},${'abc'[j]},${value}`))
+  assert.equal(flags('long', ['timestamp,tag,value', ...long]), expected)
+  // A stamp a minute for rows of seconds: the rows between are no silence.
+  assert.equal(flags('stamps', ['time,a,b,c', ...rows.map((row, t) => [at(t - (t % 60)), ...row].join(','))]), expected)
+})
+
+test('the first unambiguous date says whether the day comes first, however late it is', () => {
+  const day = (row: number): string =>
+    `${String(1 + Math.floor(row / 40)).padStart(2, '0')}/01/2026 ${String(row % 24).padStart(2, '0')}:${row % 40}`
+  const lines = [
+    'time,a',
+    ...rows.map((row, t) => `${day(t).replace(/\d\d:(\d+)$/, (_, m: string) => `08:${m.padStart(2, '0')}`)},${row[0]}`),
+  ]
+  const { status, stdout, stderr } = backtest('--input', file('days.csv', lines), '--out', join(folder, 'days'), '--json')
+  assert.equal(status, 0, stderr)
+  assert.doesNotMatch(stdout, /month first|not go forward/)
+})
+
 test('what is wrong is said once, with its line, and ends with exit code 2', () => {
   const out = ['--out', join(folder, 'wrong')]
   const said = (...options: string[]): string => {
@@ -138,5 +172,8 @@ test('what is wrong is said once, with its line, and ends with exit code 2', () 
   const lines = ['time,a', ...rows.map((row, t) => `${at(t)},${row[0]}`)]
   assert.match(said('--input', file('time.csv', lines.with(300, 'soon,1'))), /time\.csv:301: column time: expected a time .* found "soon"/)
   assert.match(said('--input', file('few.csv', lines.slice(0, 90))), /has 89 rows: with 100 to learn from there is none left to judge/)
+  assert.match(said('--input', join(folder, 'none.csv')), /there is no such file/)
+  assert.match(said('--input', file('book.csv', ['PK\u0003\u0004'])), /is a workbook or a zip archive/)
+  assert.match(said('--input', plain, '--zone', 'Mars/Base'), /--zone: expected a zone as Europe\/Berlin/)
   assert.match(said('--input', plain, '--time', 'tme'), /no column tme; the nearest is time/)
 })

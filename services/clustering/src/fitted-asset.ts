@@ -56,7 +56,7 @@ export const fitAsset = (prefix: LearntPrefix, { baselineEpochUs, offered, set, 
   const [only] = moving
   if (only === undefined) return undefined
   const steps = windowEndsUs.slice(1).map((endUs, i) => endUs - (windowEndsUs[i] as number))
-  const periodUs = usualStep(steps)
+  const { periodUs, rowUs } = usualSteps(steps)
   // A single number has too little in it for a joint score: another profile judges it.
   const detector: FittedAsset['detector'] =
     moving.length > 1
@@ -64,7 +64,7 @@ export const fitAsset = (prefix: LearntPrefix, { baselineEpochUs, offered, set, 
       : {
           kind: 'univariate',
           column: only,
-          fitted: fitUnivariate(columns[only] as Float64Array, slotsPerDay(periodUs / 1e6), set.univariate),
+          fitted: fitUnivariate(columns[only] as Float64Array, slotsPerDay(rowUs / 1e6), set.univariate),
         }
   const fitted = columns.map(normalOf)
   return {
@@ -90,12 +90,16 @@ export const fitAsset = (prefix: LearntPrefix, { baselineEpochUs, offered, set, 
   }
 }
 
-/** The median; where most times stand still (a stamp a minute for rows of seconds), the mean without the longest silences. */
-const usualStep = (steps: Float64Array): number => {
+/**
+ * The median. Where most stamps stand still (one a minute for rows of seconds, a microsecond apart) it is the time between two stamps,
+ * which is no silence, and a row takes its part of it.
+ */
+const usualSteps = (steps: Float64Array): { periodUs: number; rowUs: number } => {
   const median = quantile(steps, 0.5)
-  const longest = quantile(steps, 0.95)
-  const mean = steps.reduce((sum, step) => sum + Math.min(step, longest), 0) / steps.length
-  return median < mean / 10 ? mean : median
+  const forward = median > 1 ? steps : steps.filter((step) => step > 1)
+  if (median > 1 || forward.length === 0) return { periodUs: median, rowUs: median }
+  const periodUs = quantile(forward, 0.5)
+  return { periodUs, rowUs: (periodUs * forward.length) / steps.length }
 }
 
 const column = ({ rows: { values, rows, width } }: LearntPrefix, at: number): Float64Array =>

@@ -101,7 +101,15 @@ test('columns without numbers are left out and said; wrong cells count as missin
 
 test('without a setting 15 % are learned from, enough for the detector, never more than half of a recording', () => {
   assert.deepEqual(
-    [learningRows(100_000, 8), learningRows(10_000, 8), learningRows(1000, 8), learningRows(1000, 52), learningRows(300, 8)],
-    [10_000, 1500, 200, 260, 150],
+    [
+      learningRows(100_000, 8),
+      learningRows(10_000, 8),
+      learningRows(1000, 8),
+      learningRows(1000, 96),
+      learningRows(300, 8),
+      learningRows(900, 1),
+      learningRows(22_000, 1),
+    ],
+    [10_000, 1500, 400, 480, 150, 200, 750],
   )
 })

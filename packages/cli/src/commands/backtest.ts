@@ -233,7 +233,7 @@ const told = (summary: BacktestSummary, { episodes, scan }: Tally): string => {
   const worst = episodes.toSorted((a, b) => (a.severity ?? 9) - (b.severity ?? 9) || b.peak - a.peak).slice(0, MOST_LISTED)
   const shown = worst.toSorted((a, b) => a.startUs - b.startUs)
   return [
-    `${summary.rows} rows of ${scan.channels.length} channels${scan.hasAssets ? ` and ${scan.assets.length} assets` : ''}. Learned from ${summary.learned}; judged ${summary.judgedRows} in ${duration(summary.wallMs)}.`,
+    `${summary.rows} rows of ${scan.channels.length} ${scan.channels.length === 1 ? 'channel' : 'channels'}${scan.hasAssets ? ` and ${scan.assets.length} assets` : ''}. Learned from ${summary.learned}; judged ${summary.judgedRows} in ${duration(summary.wallMs)}.`,
     ...summary.notes,
     '',
     episodes.length === 0

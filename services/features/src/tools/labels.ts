@@ -33,7 +33,12 @@ export const readLabels = async (file: string, scan: Scan, zone: string | undefi
     const own = timeFormOf('', cells, zone)
     const { time } = scan
     return time !== null && own?.kind === time.form.kind
-      ? (cell) => (time.form.kind === 'number' ? time.form.parse(cell) : (own.parse(cell) ?? time.form.parse(cell)))
+      ? (cell) =>
+          time.form.kind === 'number'
+            ? time.form.parse(cell)
+            : own.isAmbiguous
+              ? (time.form.parse(cell) ?? own.parse(cell))
+              : (own.parse(cell) ?? time.form.parse(cell))
       : (own?.parse ?? (() => undefined))
   }
   const isHeadless = !first && start < 0 && table.names.length === 2 && table.names.every((name) => /^column\d$/.test(name))

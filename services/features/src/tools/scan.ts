@@ -5,7 +5,8 @@ import { basename } from 'node:path'
 import { nearest } from '@andon/schemas'
 import { nameAndUnit } from './recording.ts'
 import { type Cell, type Table, fault, numberOf, textOf, valueOf } from './table.ts'
-import { TIME_NAME, type TimeForm, timeFormOf } from './times.ts'
+import { shaped } from './shapes.ts'
+import { type Order, TIME_NAME, type TimeForm, orderTold, timeFormOf } from './times.ts'
 
 export interface ScanOptions {
   readonly time?: string | undefined
@@ -57,29 +58,35 @@ interface Seen {
   firstText: { readonly text: string; readonly line: number } | undefined
   /** Only 0 and 1 so far. */
   isBinary: boolean
-  /** One more with every row. */
+  /** Begins at 0 or 1 and has one more with every row. */
   isCount: boolean
   last: number
 }
 
 const LABEL_NAME =
-  /^(is[ _-]?)?(anomal(y|ies|ous)|label|labels|outlier|attack|ground[ _-]?truth|changepoint|change[ _-]?point|normal\/attack)$/i
-const INDEX_NAME = /^(column1|unnamed: ?0|index|idx|row|row[ _-]?(nr|no|number)|id)$/i
-const ASSET_NAME = /^(asset|machine|device|equipment|unit|turbine|pump|engine|motor)([ _-]?(id|name|no|nr|number))?$/i
+  /^(is[ _-]?)?(anomal(y|ies|ous)|label|labels|outlier|attack|(machine[ _-]?)?(failure|fault|faulty)|ground[ _-]?truth|changepoint|change[ _-]?point|normal\/attack)$/i
+const ASSET_NAME =
+  /^(asset|machine|device|equipment|unit|turbine|pump|engine|motor|wagon|robot|line|bearing)([ _-]?(id|name|no|nr|number))?$/i
+
+const MOST_ASSETS = 1000
 
 /** A column with fewer texts than this among its values is one of numbers with wrong cells. */
 const TEXT_SHARE = 0.1
 
 export const leastLearned = 100
-const usualLearned = 200
+const usualLearned = 400
+const leastOfSingle = 200
+/** A single series goes on learning while it is judged. */
+const mostOfSingle = 750
 const mostLearned = 10_000
 const learnedShare = 0.15
 const rowsPerChannel = 5
 
-/** Without a setting: 15 % of the rows, but at least as many as the detector needs, and no more than it profits from; half of a short recording. */
+/** Without a setting: 15 % of the rows, but as many as a machine learns from when live, and no more than it profits from; half of a short recording. */
 export const learningRows = (rows: number, channels: number): number => {
-  const enough = Math.max(usualLearned, rowsPerChannel * channels)
-  const wanted = Math.min(Math.max(Math.round(learnedShare * rows), enough), Math.max(mostLearned, enough))
+  const enough = channels === 1 ? leastOfSingle : Math.max(usualLearned, rowsPerChannel * channels)
+  const most = channels === 1 ? mostOfSingle : Math.max(mostLearned, enough)
+  const wanted = Math.min(Math.max(Math.floor(learnedShare * rows), enough), most)
   return Math.min(wanted, Math.max(leastLearned, Math.floor(rows / 2)))
 }
 
@@ -91,6 +98,27 @@ const placeOf = (table: Table, option: string, name: string): number => {
   throw fault(`${option}: ${table.file} has no column ${name}; the nearest is ${nearest(name, [...table.names])}.`)
 }
 
+/** Where the first cells leave day and month open: the first that does not, else the order in which times go forward. */
+const orderOf = async (table: Table, column: number, name: string, zone: string | undefined): Promise<Order | undefined> => {
+  const both = (['day-first', 'month-first'] as const).map((order) => ({ order, back: 0, last: Number.NEGATIVE_INFINITY }))
+  let forms: (TimeForm | undefined)[] | undefined
+  for await (const { rows } of table.chunks())
+    for (const row of rows) {
+      const cell = textOf(row[column])
+      const told = orderTold(cell)
+      if (told !== undefined) return told
+      forms ??= both.map(({ order }) => timeFormOf(name, [cell], zone, order))
+      both.forEach((each, i) => {
+        const us = forms?.[i]?.parse(cell)
+        if (us === undefined) return
+        if (us < each.last) each.back++
+        each.last = us
+      })
+    }
+  const [day, month] = both as [(typeof both)[number], (typeof both)[number]]
+  return day.back === month.back ? undefined : day.back < month.back ? 'day-first' : 'month-first'
+}
+
 const headOf = async (table: Table): Promise<readonly (readonly Cell[])[]> => {
   for await (const { rows } of table.chunks()) return rows
   return []
@@ -99,7 +127,15 @@ const headOf = async (table: Table): Promise<readonly (readonly Cell[])[]> => {
 const cellsOf = (head: readonly (readonly Cell[])[], column: number, hasDecimalComma: boolean): (string | number)[] =>
   head.map((row) => valueOf(row[column], hasDecimalComma)).filter((value) => typeof value === 'string' || value === value)
 
-const timeOf = (table: Table, head: readonly (readonly Cell[])[], { time, zone }: ScanOptions): Scan['time'] => {
+const timeOf = async (table: Table, head: readonly (readonly Cell[])[], options: ScanOptions): Promise<Scan['time']> => {
+  const time = timeIn(table, head, options)
+  if (time?.form.isAmbiguous !== true) return time
+  const order = await orderOf(table, time.column, time.name, options.zone)
+  const form = timeFormOf(time.name, cellsOf(head, time.column, table.hasDecimalComma), options.zone, order)
+  return order === undefined || form === undefined ? time : { ...time, form }
+}
+
+const timeIn = (table: Table, head: readonly (readonly Cell[])[], { time, zone }: ScanOptions): Scan['time'] => {
   const formAt = (column: number): TimeForm | undefined =>
     timeFormOf(table.names[column] as string, cellsOf(head, column, table.hasDecimalComma), zone)
   if (time !== undefined) {
@@ -119,11 +155,17 @@ const timeOf = (table: Table, head: readonly (readonly Cell[])[], { time, zone }
   return column < 0 ? null : { column, name: table.names[column] as string, form: formAt(column) as TimeForm }
 }
 
-export const scanTable = async (table: Table, options: ScanOptions, onRead?: (done: number) => void): Promise<Scan> => {
+export const scanTable = async (given: Table, options: ScanOptions, onRead?: (done: number) => void): Promise<Scan> => {
+  const { table, note } = await shaped(given, options.time)
+  const scan = await scanShaped(table, options, onRead)
+  return note === undefined ? scan : { ...scan, notes: [note, ...scan.notes] }
+}
+
+const scanShaped = async (table: Table, options: ScanOptions, onRead?: (done: number) => void): Promise<Scan> => {
   const { file, names, hasDecimalComma } = table
   const head = await headOf(table)
   if (head.length === 0) throw fault(`${file} has no rows.`)
-  const time = timeOf(table, head, options)
+  const time = await timeOf(table, head, options)
   const assetColumn = options.assetColumn === undefined ? null : placeOf(table, '--asset-column', options.assetColumn)
   const given = options.labelColumn === undefined ? null : placeOf(table, '--label-column', options.labelColumn)
   const only = options.channels?.map((name) => placeOf(table, '--channels', name))
@@ -141,7 +183,11 @@ export const scanTable = async (table: Table, options: ScanOptions, onRead?: (do
   }))
   const assets = new Map<string, ScannedAsset & { before: number }>()
   let rows = 0
-  const back = { count: 0, line: 0 }
+  const back = { count: 0, line: 0, earlier: 0 }
+  // A column whose name says that it names assets, and whether time goes forward in each of them.
+  const likely = assetColumn === null && time !== null ? names.findIndex((name) => ASSET_NAME.test(name.trim())) : -1
+  const newestOf = new Map<string, { us: number; rows: number }>()
+  let backOfAsset = 0
   for await (const chunk of table.chunks(onRead)) {
     for (let i = 0; i < chunk.rows.length; i++) {
       const row = chunk.rows[i] as readonly Cell[]
@@ -155,6 +201,13 @@ export const scanTable = async (table: Table, options: ScanOptions, onRead?: (do
       let asset = assets.get(id)
       if (asset === undefined) assets.set(id, (asset = { id, rows: 0, firstUs: timeUs, lastUs: timeUs, learn: 0, before: 0 }))
       else if (timeUs <= asset.lastUs && back.count++ === 0) back.line = chunk.lineOf(i)
+      if (timeUs < asset.lastUs) back.earlier++
+      if (likely >= 0 && newestOf.size <= MOST_ASSETS) {
+        const name = textOf(row[likely]).trim()
+        const newest = newestOf.get(name) ?? { us: Number.NEGATIVE_INFINITY, rows: 0 }
+        if (timeUs <= newest.us) backOfAsset++
+        newestOf.set(name, { us: timeUs, rows: newest.rows + 1 })
+      }
       asset.lastUs = Math.max(asset.lastUs, timeUs)
       if (timeUs < untilUs) asset.before++
       asset.rows++
@@ -162,6 +215,17 @@ export const scanTable = async (table: Table, options: ScanOptions, onRead?: (do
     }
   }
 
+  const isByAsset =
+    newestOf.size > 1 &&
+    newestOf.size <= MOST_ASSETS &&
+    back.count > rows / 20 &&
+    backOfAsset < back.count / 20 &&
+    [...newestOf].every(([name, { rows: own }]) => name !== '' && own >= 2 * leastLearned)
+  if (isByAsset) {
+    const column = names[likely] as string
+    const scan = await scanShaped(table, { ...options, assetColumn: column }, onRead)
+    return { ...scan, notes: [`Column ${column} names ${newestOf.size} assets: each is learned and judged by itself.`, ...scan.notes] }
+  }
   const notes: string[] = []
   const labelColumn = given ?? labelOf(names, seen)
   if (labelColumn !== null && given === null)
@@ -186,14 +250,18 @@ export const scanTable = async (table: Table, options: ScanOptions, onRead?: (do
   })
   if (channels.length === 0) throw fault(`${file}: no column holds numbers to judge; found ${names.join(', ')}.`)
 
-  if (time === null) notes.push('No column holds times: rows are counted, as if there were one a second.')
-  else if (time.form.isAmbiguous) notes.push(`Times in ${time.name} are read with the month first; nothing in the file tells.`)
-  else if (time.form.isNaive && options.zone === undefined && time.form.kind === 'date')
+  if (time === null) {
+    const one = assetColumn === null ? names.find((name) => ASSET_NAME.test(name.trim())) : undefined
+    const hint = one === undefined ? '' : ` If ${one} names assets, --asset-column ${one} judges each by itself.`
+    notes.push(`No column holds times: rows are counted, as if there were one a second.${hint}`)
+  }
+  if (time?.form.isAmbiguous === true) notes.push(`Times in ${time.name} are read with the month first; nothing in the file tells.`)
+  else if (time?.form.isNaive === true && options.zone === undefined && time.form.kind === 'date')
     notes.push(`Times in ${time.name} name no zone and are read as UTC; --zone names another.`)
   if (back.count > 0) {
-    if (back.count > rows / 2)
+    if (back.earlier > rows / 2)
       throw fault(
-        `${file}:${back.line}: times in ${time?.name} do not go forward in ${back.count} of ${rows} rows. Sort the file by time${assetColumn === null ? ', or name the column of the assets with --asset-column' : ''}.`,
+        `${file}:${back.line}: times in ${time?.name} go backward in ${back.earlier} of ${rows} rows. Sort the file by time${assetColumn === null ? ', or name the column of the assets with --asset-column' : ''}.`,
       )
     const one = names.findIndex((name, column) => ASSET_NAME.test(name) && column !== assetColumn)
     const hint = assetColumn === null && one >= 0 ? ` Does ${names[one]} name assets? --asset-column judges each by itself.` : ''
@@ -238,7 +306,7 @@ const look = (seen: Seen, value: number | string, line: () => number): void => {
   }
   seen.numbers++
   if (value !== 0 && value !== 1) seen.isBinary = false
-  if (seen.isCount && seen.numbers > 1 && value !== seen.last + 1) seen.isCount = false
+  if (seen.isCount && (seen.numbers > 1 ? value !== seen.last + 1 : value !== 0 && value !== 1)) seen.isCount = false
   seen.last = value
 }
 
@@ -254,7 +322,7 @@ const unfit = (name: string, column: number, of: Seen, hasLabels: boolean): stri
   if (numbers === 0 && texts === 0) return 'it is empty'
   if (texts > TEXT_SHARE * (numbers + texts)) return `it holds text ("${firstText?.text}" in line ${firstText?.line})`
   if (hasLabels && LABEL_NAME.test(name.trim()) && isLabel(of)) return 'it holds labels too'
-  return column === 0 && INDEX_NAME.test(name.trim()) && of.isCount && numbers > 1 ? 'it counts the rows' : undefined
+  return column === 0 && of.isCount && numbers > 1 ? 'it counts the rows' : undefined
 }
 
 const untilOf = ({ trainUntil, zone }: ScanOptions, time: Scan['time']): number => {
@@ -292,5 +360,5 @@ const learntWords = ({ trainRows, trainUntil }: ScanOptions, assets: readonly Sc
   if (trainUntil !== undefined) return `rows before ${trainUntil}`
   if (trainRows !== undefined) return `the first ${trainRows} rows`
   const rows = assets.length === 1 ? `the first ${first?.learn} rows` : 'the first rows of each asset'
-  return `${rows} (by default 15 %, ${usualLearned} or ${rowsPerChannel} per channel at least and ${mostLearned} at most; --train-rows or --train-until say otherwise)`
+  return `${rows} (by default 15 %, ${usualLearned} or ${rowsPerChannel} per channel at least and ${mostLearned} at most; half of a short recording; --train-rows or --train-until say otherwise)`
 }

@@ -37,8 +37,18 @@ export const openTable = async (file: string): Promise<Table> => {
     return file.endsWith('.parquet') ? await openParquet(file) : await openCsv(file)
   } catch (error) {
     if (error instanceof AndonError) throw error
-    throw fault(`${file}: ${messageOf(error)}`, error)
+    throw fault(`${file}: ${wordsOf(error)}`, error)
   }
+}
+
+const wordsOf = (error: unknown): string => {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') return 'there is no such file.'
+  if (code === 'EISDIR') return 'is a folder.'
+  if (code === 'EACCES' || code === 'EPERM') return 'may not be read.'
+  if (code?.startsWith('Z_') === true) return 'is called .gz and cannot be unpacked; is it whole?'
+  if (/^parquet|PAR1/i.test(messageOf(error))) return `is called .parquet and cannot be read as such: ${messageOf(error)}`
+  return messageOf(error)
 }
 
 // --- CSV ---
@@ -49,10 +59,15 @@ interface Dialect {
   readonly hasDecimalComma: boolean
   /** Names of the columns, where the first line has them. */
   readonly names: readonly string[]
-  readonly hasHead: boolean
+  /** Lines before the first row: what an export says of itself, names, units. */
+  readonly skipped: number
 }
 
 const HEAD_BYTES = 256 * 1024
+/** Lines before the names that an export may have, and what no text has. */
+const MOST_PREAMBLE = 20
+const NO_TEXT = /[\p{Cc}\uFFFD]/gu
+const BREAKS = /[\t\r\n\f\v]/g
 const SEPARATORS = [';', '\t', '|', ',']
 
 const openCsv = async (file: string): Promise<Table> => {
@@ -108,8 +123,13 @@ const dialectOf = (file: string, bytes: Buffer, isWhole: boolean): Dialect => {
   const text = new TextDecoder(encoding).decode(bytes)
   const end = isWhole ? text.length : lineEnd(text, text.length)
   const sample = text.slice(0, end)
+  if (text.startsWith('PK\u0003\u0004')) throw fault(`${file} is a workbook or a zip archive; save the sheet as CSV.`)
+  if ((sample.slice(0, 4096).replaceAll(BREAKS, '').match(NO_TEXT)?.length ?? 0) > 8)
+    throw fault(`${file} is no text: CSV, .gz of it, or .parquet can be read.`)
   const separator = separatorOf(sample)
-  const records = recordsOf(sample, separator, 1).rows
+  const all = recordsOf(sample, separator, 1).rows
+  const preamble = preambleOf(all)
+  const records = all.slice(preamble)
   const first = records[0]
   if (first === undefined) throw fault(`${file} has no rows.`)
   const isHead = first.some((field) => field.trim() !== '' && Number.isNaN(numberOf(field, true)) && !isMissing(field))
@@ -118,8 +138,26 @@ const dialectOf = (file: string, bytes: Buffer, isWhole: boolean): Dialect => {
     const twin = names.indexOf(name)
     if (twin !== i) names[i] = `${name} (${i + 1})`
   })
+  const hasUnits = isHead && records.length > 2 && isWords(records[1] as string[]) && !isWords(records[2] as string[])
   const hasDecimalComma = isDecimalComma(isHead ? records.slice(1) : records)
-  return { encoding, separator, hasDecimalComma, names, hasHead: isHead }
+  return { encoding, separator, hasDecimalComma, names, skipped: preamble + (isHead ? 1 : 0) + (hasUnits ? 1 : 0) }
+}
+
+/** Lines of fewer fields than the table has, before it begins. */
+const preambleOf = (records: readonly (readonly string[])[]): number => {
+  const width = usualOf(records.slice(0, 100).map(({ length }) => length))
+  const at = records.findIndex(({ length }) => length === width)
+  return width > 1 && at > 0 && at <= MOST_PREAMBLE && records.slice(0, at).every(({ length }) => length < width) ? at : 0
+}
+
+/** A line without any digit at the beginning of a field: names or units. */
+const isWords = (record: readonly string[]): boolean =>
+  record.some((field) => field.trim() !== '') && record.every((field) => !/^\s*[-+.]?\d/.test(field) && !/^\s*nan\s*$/i.test(field))
+
+const usualOf = (counts: readonly number[]): number => {
+  const times = new Map<number, number>()
+  for (const count of counts) times.set(count, (times.get(count) ?? 0) + 1)
+  return [...times].toSorted(([a, x], [b, y]) => y - x || b - a)[0]?.[0] ?? 1
 }
 
 /** Most lines of one number of fields; of equals the one that people do not also write inside numbers. */
@@ -130,7 +168,7 @@ const separatorOf = (sample: string): string => {
   let bestShare = 0
   for (const separator of SEPARATORS) {
     const counts = unquoted.map((line) => line.split(separator).length)
-    const usual = counts[0] as number
+    const usual = usualOf(counts)
     if (usual < 2) continue
     const share = counts.filter((count) => count === usual).length / counts.length
     if (share > bestShare) [best, bestShare] = [separator, share]
@@ -152,19 +190,16 @@ const isDecimalComma = (records: readonly (readonly string[])[]): boolean => {
 const ROWS_PER_CHUNK = 4096
 
 async function* csvChunks(file: string, dialect: Dialect, onRead?: (done: number) => void): AsyncGenerator<TableChunk> {
-  const { separator, names, hasHead } = dialect
+  const { separator, names, skipped } = dialect
   const decoder = new TextDecoder(dialect.encoding)
   let rest = ''
   let line = 1
-  let isFirst = true
+  let left = skipped
   const take = function* (text: string): Generator<TableChunk> {
     const { rows, lines, nextLine } = recordsOf(text, separator, line)
     line = nextLine
-    let from = 0
-    if (isFirst && rows.length > 0) {
-      isFirst = false
-      if (hasHead) from = 1
-    }
+    const from = Math.min(left, rows.length)
+    left -= from
     for (let row = from; row < rows.length; row++) {
       const fields = rows[row] as string[]
       if (fields.length === names.length) continue

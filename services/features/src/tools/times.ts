@@ -1,13 +1,15 @@
 // Times of a column as people write them: dates in the orders and with the marks that are common, with or without a zone, or numbers
 // since 1970 in s, ms, us or ns. The form is decided once for a column, from its first cells.
 
+import { AndonError } from '@andon/kit/errors'
+
 /** Columns that hold times, by their names. */
 export const TIME_NAME = /^(time|timestamp|datetime|date[ _-]?time|date|ts|t|zeit|zeitstempel|epoch)([ _-]?(us|ms|ns|s|utc))?$/i
 
 /** Microseconds, or undefined where the cell holds no time in this form. */
 export type TimeParser = (cell: string | number) => number | undefined
 
-type Order = 'day-first' | 'month-first'
+export type Order = 'day-first' | 'month-first'
 
 const ISO =
   /^\s*(\d{4})[-/.](\d\d?)[-/.](\d\d?)(?:[T \-_](\d\d?)[:-](\d\d)(?:[:-](\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?\s*$/i
@@ -23,7 +25,7 @@ export const offsetIn = (zone: string): ((localMs: number) => number) => {
     return () => ms
   }
   if (zone === 'UTC' || zone === 'Z') return () => 0
-  const format = new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: 'longOffset' })
+  const format = formatIn(zone)
   const at = (ms: number): number => {
     const name = format.formatToParts(ms).find(({ type }) => type === 'timeZoneName')?.value ?? 'GMT'
     const found = /GMT([+-])(\d\d):?(\d\d)/.exec(name)
@@ -39,6 +41,17 @@ export const offsetIn = (zone: string): ((localMs: number) => number) => {
       known.set(hour, offset)
     }
     return offset
+  }
+}
+
+const formatIn = (zone: string): Intl.DateTimeFormat => {
+  try {
+    return new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: 'longOffset' })
+  } catch (error) {
+    throw new AndonError('ANDON_FEATURES_FILE', `--zone: expected a zone as Europe/Berlin or +02:00, found ${zone}.`, {
+      status: 400,
+      cause: error,
+    })
   }
 }
 
@@ -65,7 +78,7 @@ export interface TimeForm {
 }
 
 /** From the first cells of a column; undefined when they are no times. */
-export const timeFormOf = (name: string, cells: readonly (string | number)[], zone = 'UTC'): TimeForm | undefined => {
+export const timeFormOf = (name: string, cells: readonly (string | number)[], zone = 'UTC', known?: Order): TimeForm | undefined => {
   const texts = cells.filter((cell): cell is string => typeof cell === 'string')
   if (texts.length === 0) {
     const numbers = cells.filter((cell): cell is number => typeof cell === 'number' && cell === cell)
@@ -85,7 +98,7 @@ export const timeFormOf = (name: string, cells: readonly (string | number)[], zo
   const isDayFirst = locals.some((found) => Number(found[1]) > 12)
   const isMonthFirst = locals.some((found) => Number(found[3]) > 12)
   // 1.2.2026 is the first of February wherever it is written so; 1/2/2026 is January where it comes with AM and PM or says nothing else.
-  const order: Order = isDayFirst || (!isMonthFirst && locals[0]?.[2] === '.') ? 'day-first' : 'month-first'
+  const order: Order = known ?? (isDayFirst || (!isMonthFirst && locals[0]?.[2] === '.') ? 'day-first' : 'month-first')
   const parse = dateParser(order, zone)
   if (texts.filter((text) => parse(text) !== undefined).length < 0.5 * texts.length) return undefined
   return {
@@ -93,8 +106,16 @@ export const timeFormOf = (name: string, cells: readonly (string | number)[], zo
     kind: 'date',
     words: locals.length === 0 ? 'dates' : order === 'day-first' ? 'dates, the day first' : 'dates, the month first',
     isNaive: texts.some((text) => !/(Z|UTC|[+-]\d\d:?\d\d)\s*$/i.test(text.replace(/^\s*\d{4}-\d\d?-\d\d?/, ''))),
-    isAmbiguous: locals.length > 0 && !isDayFirst && !isMonthFirst && locals[0]?.[2] !== '.',
+    isAmbiguous: known === undefined && locals.length > 0 && !isDayFirst && !isMonthFirst && locals[0]?.[2] !== '.',
   }
+}
+
+/** The order of day and month that a date leaves no choice of; undefined where it does. */
+export const orderTold = (text: string): Order | undefined => {
+  const found = LOCAL.exec(text)
+  if (found === null) return undefined
+  if (Number(found[1]) > 12) return 'day-first'
+  return Number(found[3]) > 12 ? 'month-first' : undefined
 }
 
 const dateParser = (order: Order, zone: string): TimeParser => {
