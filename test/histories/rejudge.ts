@@ -4,6 +4,7 @@ import { parseCause, HEADER } from '@andon/kit/lineage'
 import { toInput } from '@andon/kit/input'
 import { type Anomalies, type Plant, type Predictions, parsePlant } from '@andon/schemas'
 import { newMemory } from '../../services/clustering/src/asset-state.ts'
+import { openArtefacts } from '../../services/clustering/src/detector-artefacts.ts'
 import { defaultDetectorSet, detectorSetDigest } from '../../services/clustering/src/detector-set.ts'
 import { assetWords } from '../../services/clustering/src/finding.ts'
 import { ModelCards } from '../../services/clustering/src/model-cards.ts'
@@ -55,6 +56,7 @@ const judged = async (history: History, predictions: readonly Recorded<Predictio
   const plantAt = plantsOf(history)
   const handle = onPredictions({
     memory: newMemory(),
+    artefacts: openArtefacts(),
     ...judging,
     cardOf: (digest) => cards.of(digest),
     wordsOf: (assetId, timeUs) => assetWords(plantAt(timeUs), assetId),
@@ -64,7 +66,9 @@ const judged = async (history: History, predictions: readonly Recorded<Predictio
   })
   const inputs = predictions.map(({ record, value }) => toInput(record, value))
   const { outputs } = await handle({ topic: 'predictions', partition: inputs[0]?.partition ?? 0, inputs })
-  return outputs.map(({ cause, output }) => ({ offset: cause.position.offset, value: asWritten('anomalies', output.value) }))
+  return outputs
+    .filter(({ output }) => output.topic === 'anomalies')
+    .map(({ cause, output }) => ({ offset: cause.position.offset, value: asWritten('anomalies', output.value) }))
 }
 
 /** The plant file that holds at an event time; before the first one, the first. */
