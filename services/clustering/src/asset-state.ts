@@ -83,6 +83,16 @@ export const newAssetState = (): AssetState => ({
   beside: new Beside(),
 })
 
+/** The window of that end, if it passed: found from the newest back, as windows come in order. */
+export const keptWindow = ({ windows }: AssetState, windowEndUs: number, featureSet: string): KeptWindow | undefined => {
+  for (let at = windows.length - 1; at >= 0; at--) {
+    const window = windows[at] as KeptWindow
+    if (window.windowEndUs < windowEndUs) return undefined
+    if (window.windowEndUs === windowEndUs && window.featureSet === featureSet) return window
+  }
+  return undefined
+}
+
 /** Keeps a window in its place; the oldest one falls out over the bound. */
 export const keepWindow = (state: AssetState, window: KeptWindow): void => {
   let at = state.windows.length

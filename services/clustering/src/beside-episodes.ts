@@ -13,7 +13,7 @@ import { nearestOf, noPatterns, withClosed, withWindow } from './nearest.ts'
 import type { PatternState, PatternWindow } from './nearest.ts'
 import { noTrend, trendAfter } from './prognosis.ts'
 import type { TrendState } from './prognosis.ts'
-import { velocityOf } from './state-findings.ts'
+import { layoutOf } from './vector-layout.ts'
 
 export interface SavedBeside {
   readonly drifts: Readonly<Record<string, SavedDrift>>
@@ -94,7 +94,7 @@ export class Beside {
     const drift = this.drifts.get(featureSet) ?? new DriftWatch(detector.digest)
     this.drifts.set(featureSet, drift)
     const { names } = detector.fitted
-    const places = new Map(prediction.names.map((name, at) => [name, at]))
+    const { places } = layoutOf(prediction.names)
     const isNormalNow = drift.standing !== null && verdictOf(driftEpisodeOf(words, drift.standing)) === NORMAL_NOW
     const told = drift.take(
       reference,
@@ -124,12 +124,12 @@ export class Beside {
     const limits = asset.zoneLimitsMmS
     // Old data says nothing about what is ahead; a machine that is off does not degrade.
     if (limits === null || prediction.historical || prediction.machineOff || prediction.type === 'young') return
+    const { zones } = layoutOf(prediction.names)
+    if (zones.length === 0) return
     const masked = maskedNames(prediction.names, prediction.health)
-    for (const zone of prediction.names) {
-      if (!zone.includes('.isoZone') || masked.has(zone)) continue
-      const name = velocityOf(zone, prediction.names)
-      if (name === undefined) continue
-      const value = values[prediction.names.indexOf(name)] as number
+    for (const { name: zone, velocity: name, velocityAt } of zones) {
+      if (name === undefined || masked.has(zone)) continue
+      const value = values[velocityAt] as number
       if (!Number.isFinite(value)) continue
       const before = this.trends[name] ?? noTrend
       const limit = limitAhead([...before.values.slice(-4), value], limits)

@@ -93,6 +93,9 @@ export class ClassState {
   assets = new Map<string, AssetInClass>()
   episodes: PlacedEpisode[] = []
 
+  /** Names already worked out. */
+  private named: { readonly digest: string; readonly ids: Map<number, string> } = { digest: '', ids: new Map() }
+
   constructor(classId: string, partition = 0) {
     this.classId = classId
     this.partition = partition
@@ -143,7 +146,14 @@ export class ClassState {
 
   /** Name of a micro-cluster of this partition. */
   clusterId(number: number): string {
-    return uuid8('cluster', this.classId, this.partition, this.space?.featureSetDigest ?? '', number)
+    const digest = this.space?.featureSetDigest ?? ''
+    if (this.named.digest !== digest || this.named.ids.size > 2 * MOST_MICRO_CLUSTERS) this.named = { digest, ids: new Map() }
+    const { ids } = this.named
+    const known = ids.get(number)
+    if (known !== undefined) return known
+    const id = uuid8('cluster', this.classId, this.partition, digest, number)
+    ids.set(number, id)
+    return id
   }
 
   keepEpisode(episode: PlacedEpisode): void {
@@ -328,7 +338,8 @@ export const mergeSummaries = (summaries: readonly ClassSummary[]): MergedClass 
 }
 
 const isSameSpace = (a: ClassSpace, b: ClassSpace): boolean =>
-  a.featureSetDigest === b.featureSetDigest && a.names.length === b.names.length && a.names.every((name, i) => name === b.names[i])
+  a.featureSetDigest === b.featureSetDigest &&
+  (a.names === b.names || (a.names.length === b.names.length && a.names.every((name, i) => name === b.names[i])))
 
 const rowIdOf = (assetId: string, vectorId: string): string => `${assetId}/${vectorId}`
 

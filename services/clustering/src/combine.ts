@@ -33,6 +33,7 @@ export const combine = (
   isStale: (digest: string) => boolean,
   detector?: DetectorSays,
 ): Evidence | undefined => {
+  if (prediction.verdicts.length === 0 && detector === undefined) return undefined
   const heard = prediction.verdicts.filter(isHeard)
   const scored = heard
     .filter(({ error, ratio }) => error === null && Number.isFinite(ratio))

@@ -10,6 +10,7 @@ import type { ClassSpace } from './class-summaries.ts'
 import type { LoadedModel } from './class-models.ts'
 import type { Episode } from './episode.ts'
 import type { Card } from './model-cards.ts'
+import { layoutOf } from './vector-layout.ts'
 
 /** Normal of one asset, by feature. */
 export type Normal = ReadonlyMap<string, { readonly mean: number; readonly std: number; readonly isUsed: boolean }>
@@ -85,13 +86,17 @@ export const coordinates = (
   names: readonly string[] = prediction.names,
 ): Float64Array => {
   const masked = maskedNames(prediction.names, prediction.health)
-  return Float64Array.from(names, (name, at) => {
+  const { places } = layoutOf(prediction.names)
+  const point = new Float64Array(names.length)
+  for (let at = 0; at < names.length; at++) {
+    const name = names[at] as string
     const axis = normal.get(name)
-    const value = values[prediction.names[at] === name ? at : prediction.names.indexOf(name)]
-    if (axis === undefined || !axis.isUsed || !(axis.std > 0) || masked.has(name)) return 0
-    if (value === undefined || !Number.isFinite(value)) return 0
-    return Math.max(-FARTHEST, Math.min(FARTHEST, Math.asinh((value - axis.mean) / axis.std)))
-  })
+    const value = values[prediction.names[at] === name ? at : (places.get(name) ?? -1)]
+    if (axis === undefined || !axis.isUsed || !(axis.std > 0) || masked.has(name)) continue
+    if (value === undefined || !Number.isFinite(value)) continue
+    point[at] = Math.max(-FARTHEST, Math.min(FARTHEST, Math.asinh((value - axis.mean) / axis.std)))
+  }
+  return point
 }
 
 /** Places a window by the model in force; changes nothing. `known`: what the class's coordinates on this partition mean so far. */

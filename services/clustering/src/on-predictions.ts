@@ -7,7 +7,7 @@ import type { Emitter, Handler, Input, Order, Output } from '@andon/kit'
 import type { AnomaliesInput, ContributionInput, NearestEpisodeInput, Predictions } from '@andon/schemas'
 import { acceptEpisode, beyondAccepted, followAccepted } from './accepted-level.ts'
 import type { DetectorSays } from './asset-detector.ts'
-import { assetOf, beginEpoch, detectorOf, isDetectorOpen, keepClosed, keepWindow } from './asset-state.ts'
+import { assetOf, beginEpoch, detectorOf, isDetectorOpen, keepClosed, keepWindow, keptWindow } from './asset-state.ts'
 import type { AssetState, KeptWindow, PartitionMemory } from './asset-state.ts'
 import { nearestTo } from './beside-episodes.ts'
 import { combine } from './combine.ts'
@@ -20,7 +20,7 @@ import { openFaultModes } from './fault-modes.ts'
 import type { FaultModes, NamedMode } from './fault-modes.ts'
 import { contributionsOf, sharesOf } from './finding.ts'
 import { readDoubles } from '@andon/schemas/packed'
-import { featureParts, maskedNames } from '@andon/schemas/feature-names'
+import { maskedNames } from '@andon/schemas/feature-names'
 import type { AssetWords, WindowFacts, WindowWords } from './finding.ts'
 import type { FittedAsset } from './fitted-asset.ts'
 import type { Judged, LearntPrefix, Outcome } from './judged.ts'
@@ -30,8 +30,9 @@ import { normalOfModels } from './mode-assignment.ts'
 import type { PlacedWindow } from './mode-assignment.ts'
 import { correction, reappearance, regimeFinding, registrationRequest, transitionFinding } from './outputs.ts'
 import { watchSensors } from './sensor-fault.ts'
-import { limitFinding, sensorFinding, telemetryFinding, velocityOf } from './state-findings.ts'
+import { limitFinding, sensorFinding, telemetryFinding } from './state-findings.ts'
 import { beginSilence, endSilence } from './telemetry-watch.ts'
+import { NameLists, layoutOf } from './vector-layout.ts'
 
 /** Share of the score from which a number counts as one that leads an episode. */
 const LEADING_SHARE = 0.1
@@ -76,6 +77,7 @@ export interface Judge {
 
 export const openJudge = (given: PredictionsDependencies): Judge => {
   const dependencies = { ...given, faultModes: given.faultModes ?? openFaultModes({ memory: given.memory }) }
+  const lists = new NameLists()
   return {
     async prepare(inputs) {
       const { memory, artefacts, faultModes } = dependencies
@@ -94,7 +96,9 @@ export const openJudge = (given: PredictionsDependencies): Judge => {
       if (inputs.some(isUnknown)) await dependencies.settled()
     },
     judge(input, out) {
-      const judgement = new WindowJudgement(dependencies, out, input)
+      // Equal names, one list: nothing that follows from them is worked out again.
+      const names = lists.shared(input.value.featureSetDigest, input.value.names)
+      const judgement = new WindowJudgement(dependencies, out, input, { ...input.value, names })
       const outcome = judgement.run()
       dependencies.countPrediction(outcome)
       dependencies.judged?.(judgement.judged(outcome))
@@ -125,11 +129,11 @@ class WindowJudgement {
   private readonly prediction: Predictions
   private seen: { readonly facts: WindowFacts; readonly machine: Machine; readonly transition: Transition | undefined } | undefined
 
-  constructor(given: Given, out: Emitter, input: Input<Predictions>) {
+  constructor(given: Given, out: Emitter, input: Input<Predictions>, prediction: Predictions) {
     this.given = given
     this.out = out
     this.input = input
-    this.prediction = input.value
+    this.prediction = prediction
   }
 
   run(): Outcome {
@@ -138,7 +142,7 @@ class WindowJudgement {
     const { windowEndUs, featureSet, vectorId } = prediction
     const order = input.order ?? { promotion: 0, index: 0, ...input.position }
     if (prediction.type === 'unmonitored') return this.fallSilent(state, order)
-    const known = state.windows.find((window) => window.windowEndUs === windowEndUs && window.featureSet === featureSet)
+    const known = keptWindow(state, windowEndUs, featureSet)
     if (known !== undefined) {
       if (compareOrders(order, known.order) <= 0) return 'repeated'
       // A promotion brings another judgement of the same vector; otherwise an equal vector only takes the order.
@@ -276,17 +280,17 @@ class WindowJudgement {
       for (const fault of watchSensors(state.sensors, { names, values, health, machineOff, vectorId, atUs }, card, rules))
         this.send(sensorFinding(words, fault, values, card, cardOf))
 
-    if (machineOff) return
+    const { zones } = layoutOf(names)
+    if (machineOff || zones.length === 0) return
     const masked = maskedNames(names, health)
-    names.forEach((name, at) => {
-      if (!name.endsWith('isoZone') || featureParts(name).statistic !== 'isoZone' || masked.has(name)) return
-      const velocity = velocityOf(name, names)
-      const velocityMmS = velocity === undefined ? null : (values[names.indexOf(velocity)] as number)
+    for (const { name, at, velocity, velocityAt } of zones) {
+      if (masked.has(name)) continue
+      const velocityMmS = velocity === undefined ? null : (values[velocityAt] as number)
       const window = { zone: values[at] as number, velocityMmS, vectorId, atUs }
       const { watch, transition } = judgeLimit(state.limits[name] ?? quietLimit, window, { on, off })
       state.limits[name] = watch
       if (transition !== undefined) this.send(limitFinding(words, name, velocity, transition, values))
-    })
+    }
   }
 
   /** Drift of what is normal, and limits that are ahead. */
@@ -300,7 +304,7 @@ class WindowJudgement {
       detector: digest === undefined || fitted === undefined ? undefined : { digest, fitted },
       isEpisodeOpen: state.machine.episode !== null,
       isNewRegime: evidence?.detector?.isNewRegime === true,
-      faultyChannels: new Set(Object.entries(state.sensors).flatMap(([channel, { fault }]) => (fault === null ? [] : [channel]))),
+      faultyChannels: faultyOf(state),
       verdictOf: (episode: string) => this.verdictOf(episode),
     }
     for (const output of state.beside.watch(window)) this.send(output)
@@ -497,6 +501,14 @@ class WindowJudgement {
     this.given.countFinding(output.type)
     this.out.emit(this.input, output)
   }
+}
+
+const NO_CHANNELS: ReadonlySet<string> = new Set()
+
+const faultyOf = ({ sensors }: AssetState): ReadonlySet<string> => {
+  let faulty: Set<string> | undefined
+  for (const channel in sensors) if (sensors[channel]?.fault != null) (faulty ??= new Set()).add(channel)
+  return faulty ?? NO_CHANNELS
 }
 
 const toldOf = ({ kind, episode }: Transition, { evidence }: WindowFacts): NonNullable<KeptWindow['told']> => ({

@@ -3,8 +3,9 @@
 // open fault per channel, whatever shows it.
 
 import type { ChannelHealth } from '@andon/schemas'
-import { featureChannels, featureParts } from '@andon/schemas/feature-names'
 import type { Card } from './model-cards.ts'
+import { layoutOf } from './vector-layout.ts'
+import type { ChannelPlaces } from './vector-layout.ts'
 
 /** What is remembered per channel. */
 export interface ChannelWatch {
@@ -53,8 +54,6 @@ export interface SensorRules {
   readonly clearWindows: number
 }
 
-/** Features that are above 0 whenever the signal moves inside a window. */
-const MOVEMENT = ['std', 'rms']
 /** A machine that is off gives such signals by itself. */
 const NORMAL_WHEN_OFF: ReadonlySet<string> = new Set(['flat', 'stuck', 'noise'])
 
@@ -65,18 +64,18 @@ export const watchSensors = (
   card: Card | undefined,
   rules: SensorRules,
 ): SensorTransition[] => {
-  const places = placesOf(window.names)
-  const flags = new Map(window.health.map((each) => [each.channel, flagsOf(each, window.machineOff)]))
+  const { channels } = layoutOf(window.names)
   const transitions: SensorTransition[] = []
-  for (const channel of new Set([...places.keys(), ...flags.keys(), ...Object.keys(watches)])) {
-    const now = (places.get(channel) ?? []).map((at) => window.values[at] as number)
-    const isThere = now.length > 0 && now.every(Number.isFinite)
-    const mayStandStill = card !== undefined && isThere && !window.machineOff && movesAlways(channel, window.names, places, card)
-    const flagged = flags.get(channel) ?? []
-    if (watches[channel] === undefined && flagged.length === 0 && !mayStandStill) continue
+  const moving = card === undefined || window.machineOff ? NONE_MOVES : movingChannels(card, window.names)
+  const look = (channel: string, of: ChannelPlaces | undefined, flagged: readonly string[]): void => {
+    const isThere = of !== undefined && of.places.every((at) => Number.isFinite(window.values[at]))
+    const mayStandStill = isThere && moving.has(channel)
+    if (watches[channel] === undefined && flagged.length === 0 && !mayStandStill) return
     const watch = (watches[channel] ??= newWatch())
-    const isStill = mayStandStill ? standsStill(watch, channel, now, window.names, places) : undefined
-    if (isStill !== undefined) {
+    let isStill: boolean | undefined
+    if (mayStandStill) {
+      const now = of.places.map((at) => window.values[at] as number)
+      isStill = window.values[of.movements[0] as number] === 0 || isEqual(now, watch.last)
       watch.still = isStill ? watch.still + 1 : 0
       watch.last = now
     }
@@ -84,8 +83,15 @@ export const watchSensors = (
     const told = settle(watch, channel, window, { flagged, isStill, isThere }, rules)
     if (told !== undefined) transitions.push(told)
   }
+  const flags = new Map(window.health.map((each) => [each.channel, flagsOf(each, window.machineOff)]))
+  for (const [channel, of] of channels) look(channel, of, flags.get(channel) ?? NO_FLAGS)
+  for (const [channel, flagged] of flags) if (!channels.has(channel)) look(channel, undefined, flagged)
+  for (const channel of Object.keys(watches)) if (!channels.has(channel) && !flags.has(channel)) look(channel, undefined, NO_FLAGS)
   return transitions
 }
+
+const NO_FLAGS: readonly string[] = []
+const NONE_MOVES: ReadonlySet<string> = new Set()
 
 const newWatch = (): ChannelWatch => ({ last: [], still: 0, flagged: 0, clear: 0, fault: null })
 
@@ -135,34 +141,22 @@ export const forgetCounts = (watches: Record<string, ChannelWatch>): void => {
   for (const watch of Object.values(watches)) Object.assign(watch, { last: [], still: 0, flagged: 0, clear: 0 })
 }
 
-type Places = ReadonlyMap<string, readonly number[]>
+const movements = new WeakMap<Card, { readonly names: readonly string[]; readonly channels: ReadonlySet<string> }>()
 
-/** Places of the features of one channel each; those of several channels say nothing about one sensor. */
-const placesOf = (names: readonly string[]): Places => {
-  const places = new Map<string, number[]>()
-  names.forEach((name, at) => {
-    const [channel, other] = featureChannels(name)
-    if (channel === undefined || other !== undefined) return
-    const known = places.get(channel)
-    if (known === undefined) places.set(channel, [at])
-    else known.push(at)
-  })
-  return places
-}
-
-const isMovement = (name: string): boolean => MOVEMENT.includes(featureParts(name).statistic)
-
-/** True when even the calmest windows of the learning data showed movement in this channel, by its first scale. */
-const movesAlways = (channel: string, names: readonly string[], places: Places, card: Card): boolean =>
-  (places.get(channel) ?? []).some((at) => {
-    const name = names[at] as string
-    const feature = isMovement(name) ? card.features.get(name) : undefined
-    return feature !== undefined && feature.isUsed && (feature.low ?? feature.mean - 3 * feature.std) > 0
-  })
-
-const standsStill = (watch: ChannelWatch, channel: string, now: readonly number[], names: readonly string[], places: Places): boolean => {
-  const movement = (places.get(channel) ?? []).findIndex((at) => isMovement(names[at] as string))
-  return now[movement] === 0 || isEqual(now, watch.last)
+/** Channels in which even the calmest windows of the learning data showed movement. */
+const movingChannels = (card: Card, names: readonly string[]): ReadonlySet<string> => {
+  const made = movements.get(card)
+  if (made?.names === names) return made.channels
+  const channels = new Set<string>()
+  for (const { channel, movements: places } of layoutOf(names).channels.values()) {
+    const isMoving = places.some((at) => {
+      const feature = card.features.get(names[at] as string)
+      return feature !== undefined && feature.isUsed && (feature.low ?? feature.mean - 3 * feature.std) > 0
+    })
+    if (isMoving) channels.add(channel)
+  }
+  movements.set(card, { names, channels })
+  return channels
 }
 
 const isEqual = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((value, i) => value === b[i])

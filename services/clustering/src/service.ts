@@ -25,13 +25,13 @@ import { openArtefacts } from './detector-artefacts.ts'
 import { detectorSetDigest } from './detector-set.ts'
 import { openFaultModes } from './fault-modes.ts'
 import { fitDriftWatch } from './drift-watch.ts'
-import { assetWords } from './finding.ts'
 import { openFitter } from './fitter/fitter.ts'
 import type { Fitter } from './fitter/fitter.ts'
 import { summaryRecord } from './fitter/summary-records.ts'
 import { ModelCards } from './model-cards.ts'
 import { onPredictions } from './on-predictions.ts'
 import type { Outcome } from './on-predictions.ts'
+import { openPlantWords } from './plant-words.ts'
 import { readDoor } from './read-door.ts'
 import { Teachings, followTeachings } from './teachings.ts'
 import type { KnownFailure, TeachingsFollow } from './teachings.ts'
@@ -98,8 +98,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   }
   const teachings = (): Teachings => taught?.teachings ?? noTeachings
   const plantAt = (timeUs: number) => documents.at<Plant>('plant', timeUs)?.value
-  const classOf = (assetId: string, timeUs = Number.MAX_SAFE_INTEGER): string =>
-    plantAt(timeUs)?.assets.find(({ id }) => id === assetId)?.class ?? assetId
+  const { wordsOf, classOf } = openPlantWords(plantAt)
   const fitterDeps = () => ({
     models: classModels,
     settled: () => models.caughtUp(),
@@ -113,7 +112,6 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
     metrics,
     nowUs: () => Date.now() * 1000,
   })
-  const wordsOf = (assetId: string, timeUs: number) => assetWords(documents.at<Plant>('plant', timeUs)?.value, assetId)
   const { countPrediction, countFinding, countDetector, countAssignment } = countsOf(metrics)
   let partitions = 0
   /** Cumulative, so nothing waits for it: the next full hour brings what a lost one had. */

@@ -202,6 +202,14 @@ const zoneNames = ['vibrationG.velocityRmsMmS', 'vibrationG.isoZone']
 const zoned = (n: number, zone: number, velocity: number, overrides: Partial<Predictions> = {}): Predictions =>
   predictionOf(n, 0.1, { names: zoneNames, values: packDoubles(Float64Array.of(velocity, zone)), ...overrides })
 
+test('a limit counts in a feature set of several scales as well', async () => {
+  const clustering = new Clustering()
+  const names = zoneNames.map((name) => `${name}@60s`)
+  await feed(clustering, ...[1, 3, 3, 3].map((zone, n) => zoned(n, zone, 3.1, { names: [...names] })))
+  assert.deepEqual(clustering.types(), ['LimitExceeded'])
+  assert.equal(clustering.findings()[0]?.contributions[0]?.name, 'vibrationG.velocityRmsMmS@60s')
+})
+
 test('a velocity in zone C is a warning and in zone D grave, whatever a model says or whether there is one', async () => {
   for (const facts of [[modelFact()], []]) {
     const clustering = new Clustering({}, facts)

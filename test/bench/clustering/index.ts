@@ -3,6 +3,7 @@
 import type { Benchmark } from '../benchmark.ts'
 import { density } from './density.ts'
 import { drift } from './drift.ts'
+import { handler } from './handler.ts'
 import { microClusters } from './micro-clusters.ts'
 
-export const CLUSTERING: readonly Benchmark[] = [density, microClusters, drift]
+export const CLUSTERING: readonly Benchmark[] = [density, microClusters, drift, handler]

@@ -196,22 +196,23 @@ const FEWEST_VALUES = 0.8
 export const compare = (reference: DriftReference, window: Matrix): Comparison => {
   const { features, joint, relations, freedom, line } = reference
   const honest = (p: number): number => (1 - (2 * Math.log(p)) / freedom) ** (-freedom / 2)
+  const typed = typedOf(reference)
   const columns = features.map((feature, j) => {
     const column = columnOf(window, j)
     standardise(column, feature)
     return column
   })
-  const statistics = features.map(({ std, points }, j) => {
-    const column = (columns[j] as Float64Array).filter(Number.isFinite)
-    return std > 0 && column.length >= FEWEST_VALUES * window.rows ? distanceOf(Float64Array.from(points), column) : Number.NaN
+  const statistics = features.map(({ std }, j) => {
+    const column = known(columns[j] as Float64Array)
+    const isCompared = std > 0 && column.length >= FEWEST_VALUES * window.rows
+    return isCompared ? distanceOf(typed.points[j] as Float64Array, column) : Number.NaN
   })
   const pValues = statistics.map((statistic, j) =>
     Number.isNaN(statistic) ? Number.NaN : tail((features[j] as FeatureReference).chance, statistic),
   )
   const whole = wholeRows(standardised(columns))
   const hasJoint = whole.rows >= FEWEST_VALUES * window.rows
-  const frequencies = { values: Float64Array.from(joint.frequencies), rows: FREQUENCIES, width: features.length }
-  const mmd = hasJoint ? squaredDistance(Float64Array.from(joint.mean), meanOf(embed(whole, frequencies))) : Number.NaN
+  const mmd = hasJoint ? squaredDistance(typed.mean, meanOf(embed(whole, typed.frequencies))) : Number.NaN
   const jointPValue = hasJoint ? tail(joint.chance, mmd) : Number.NaN
   const now = hasJoint ? correlationsOf(whole, relations.pairs) : []
   const most = mostMoved(relations.pairs, relations.correlations, now)
@@ -237,6 +238,34 @@ export const compare = (reference: DriftReference, window: Matrix): Comparison =
   }
 }
 
+interface TypedReference {
+  readonly points: readonly Float64Array[]
+  readonly frequencies: Matrix
+  readonly mean: Float64Array
+}
+
+const typedReferences = new WeakMap<DriftReference, TypedReference>()
+
+/** What every comparison needs of a reference, made once: arrays of numbers are slow to copy into typed ones. */
+const typedOf = (reference: DriftReference): TypedReference => {
+  const made = typedReferences.get(reference)
+  if (made !== undefined) return made
+  const { features, joint } = reference
+  const typed = {
+    points: features.map(({ points }) => Float64Array.from(points)),
+    frequencies: { values: Float64Array.from(joint.frequencies), rows: FREQUENCIES, width: features.length },
+    mean: Float64Array.from(joint.mean),
+  }
+  typedReferences.set(reference, typed)
+  return typed
+}
+
+/** The values that are there; the column itself where none is missing. */
+const known = (column: Float64Array): Float64Array => {
+  for (let i = 0; i < column.length; i++) if (!Number.isFinite(column[i])) return column.filter(Number.isFinite)
+  return column
+}
+
 /** -ln of the smallest of: the smallest adjusted p-value of the features, that of all together, that of the correlations. */
 const evidenceOf = (pValues: readonly number[], ...others: readonly number[]): number => {
   let least = 1
@@ -252,8 +281,7 @@ const adjustedPresent = (pValues: readonly number[]): number[] => {
 }
 
 /** Squared, as the tails of squared distances fall exponentially. */
-const distanceOf = (points: Float64Array, values: Float64Array): number =>
-  wassersteinDistance(points, Float64Array.from(values).sort()) ** 2
+const distanceOf = (points: Float64Array, values: Float64Array): number => wassersteinDistance(points, values.slice().sort()) ** 2
 
 const nullOf = (drawn: Float64Array): NullDistribution => {
   const rising = Float64Array.from(drawn).sort()
@@ -280,8 +308,11 @@ interface Scale {
   readonly std: number
 }
 
-const columnOf = ({ values, rows, width }: Matrix, j: number): Float64Array =>
-  Float64Array.from({ length: rows }, (_, i) => values[i * width + j] as number)
+const columnOf = ({ values, rows, width }: Matrix, j: number): Float64Array => {
+  const column = new Float64Array(rows)
+  for (let i = 0; i < rows; i++) column[i] = values[i * width + j] as number
+  return column
+}
 
 const scaleOf = (column: Float64Array): Scale => {
   let mean = 0
@@ -301,17 +332,22 @@ const standardised = (columns: readonly Float64Array[]): Matrix => {
   const width = columns.length
   const rows = columns[0]?.length ?? 0
   const values = new Float64Array(rows * width)
-  columns.forEach((column, j) => column.forEach((value, i) => (values[i * width + j] = value)))
+  for (let j = 0; j < width; j++) {
+    const column = columns[j] as Float64Array
+    for (let i = 0; i < rows; i++) values[i * width + j] = column[i] as number
+  }
   return { values, rows, width }
 }
 
 const wholeRows = ({ values, rows, width }: Matrix): Matrix => {
-  const kept: number[] = []
+  const kept = new Float64Array(values.length)
+  let count = 0
   for (let i = 0; i < rows; i++) {
-    const row = values.subarray(i * width, (i + 1) * width)
-    if (row.every(Number.isFinite)) kept.push(...row)
+    let isWhole = width > 0
+    for (let j = 0; j < width && isWhole; j++) isWhole = Number.isFinite((kept[count * width + j] = values[i * width + j] as number))
+    if (isWhole) count++
   }
-  return { values: Float64Array.from(kept), rows: kept.length / Math.max(width, 1), width }
+  return { values: kept.subarray(0, count * width), rows: count, width }
 }
 
 /** Order statistics at even shares, at most `POINTS`. */
@@ -381,9 +417,11 @@ const correlationsOf = ({ values, rows, width }: Matrix, pairs: readonly number[
   const centred = Array.from({ length: width }, (_, j) => {
     let mean = 0
     for (let i = 0; i < rows; i++) mean += (values[i * width + j] as number) / rows
-    const column = Float64Array.from({ length: rows }, (__, i) => (values[i * width + j] as number) - mean)
+    const column = new Float64Array(rows)
+    for (let i = 0; i < rows; i++) column[i] = (values[i * width + j] as number) - mean
     const length = Math.sqrt(dot(column, column))
-    return length > 0 ? column.map((value) => value / length) : column
+    if (length > 0) for (let i = 0; i < rows; i++) column[i] = (column[i] as number) / length
+    return column
   })
   return Array.from({ length: pairs.length / 2 }, (_, i) =>
     dot(centred[pairs[2 * i] as number] as Float64Array, centred[pairs[2 * i + 1] as number] as Float64Array),
