@@ -106,7 +106,10 @@ const plantShape = z.strictObject({
     /** Clusters the site's data may reach (ANDON_CLUSTER of a process); without it, any. */
     clusters: z.array(idShape).min(1).optional(),
     /** Who is on when, in the site's time; a shift may run past midnight. Conditions of policies read them. */
-    shifts: z.array(z.strictObject({ name: idShape, from: timeOfDay, to: timeOfDay })).min(1).optional(),
+    shifts: z
+      .array(z.strictObject({ name: idShape, from: timeOfDay, to: timeOfDay }))
+      .min(1)
+      .optional(),
   }),
   lines: z
     .array(
