@@ -1,6 +1,6 @@
 // What clustering publishes on anomalies, with ids that follow from what was judged: equal on every replay.
 
-import { findingId, uuid8 } from '@andon/kit'
+import { episodeId, findingId, uuid8 } from '@andon/kit'
 import type { Output } from '@andon/kit'
 import type { AnomaliesInput, FindingInput, ModelsInput } from '@andon/schemas'
 import type { KeptWindow } from './asset-state.ts'
@@ -12,6 +12,9 @@ import { anomalyTitle, closedTitle, findingBase } from './finding.ts'
 import type { WindowFacts, WindowWords } from './finding.ts'
 import type { ModePrecedent } from './class-model.ts'
 import type { NamedMode } from './fault-modes.ts'
+
+/** Seen by whoever plans, paged to nobody. */
+const REGIME_SEVERITY = 4
 
 const TYPES = { opened: 'EpisodeOpened', updated: 'EpisodeUpdated', closed: 'EpisodeClosed' } as const
 /** Severity of an episode that a correction withdraws. */
@@ -106,7 +109,21 @@ export const regimeFinding = (facts: WindowFacts, digest: string): Output<Anomal
   const led = signals.length > 0 ? `, led by ${signals.join(', ')}` : ''
   const detail = `${facts.asset.name}: steady in a state that was not learnt${led}; if it is normal, record a service so that its normal is learnt anew`
   const id = uuid8('regime', facts.assetId, facts.detectorSet, digest)
-  return record(facts, 'RegimeNew', id, { type: 'RegimeNew', assetId: facts.assetId, detail })
+  const { vectorId, windowEndUs } = facts.prediction
+  const finding: FindingInput = {
+    ...findingBase(facts),
+    findingId: id,
+    episodeId: episodeId(facts.assetId, `${facts.detectorSet}/regime`, vectorId),
+    transition: 'opened',
+    severity: REGIME_SEVERITY,
+    ratio: facts.evidence.ratio,
+    peakRatio: facts.evidence.ratio,
+    openedUs: windowEndUs,
+    openingVectorId: vectorId,
+    contributions: facts.contributions,
+    title: detail,
+  }
+  return record(facts, 'RegimeNew', id, { type: 'RegimeNew', assetId: facts.assetId, finding, detail })
 }
 
 /** Asks for the registration of a detector that has just learnt. Nothing waits for the answer. */
