@@ -151,7 +151,7 @@ class RelaySide implements Side {
     for (const hops of SERVICES) {
       const child = spawn(
         process.execPath,
-        ['--no-warnings', join(import.meta.dirname, 'relay.ts'), broker, 'relay.', ...hops.split(' ')],
+        ['--no-warnings', join(import.meta.dirname, 'workers', 'relay.ts'), broker, 'relay.', ...hops.split(' ')],
         {
           stdio: ['ignore', 'pipe', 'inherit'],
         },
