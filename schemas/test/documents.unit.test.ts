@@ -441,6 +441,12 @@ test('a boundary page has front matter and text, and faults count lines of the p
   refuses(() => parseBoundary('# no front matter'), '', 1, /front matter/)
 })
 
+test('a boundary that was published as JSON is read again as it was', () => {
+  const read = parseBoundary(boundary)
+  assert.deepEqual(parseBoundary(JSON.stringify(read)), read)
+  assert.deepEqual(parseNamed(read.name, JSON.stringify(read)), { kind: 'boundary', value: read })
+})
+
 test('a document carries the name it is stored under', () => {
   assert.equal(documentKind('policies/default'), 'policy')
   assert.equal(documentKind('constructor/x'), undefined)

@@ -23,10 +23,10 @@ const boundaryShape = z.strictObject({
 
 export type Boundary = z.output<typeof boundaryShape>
 
-/** Reads a boundary page (text with front matter), or the object it became. */
+/** Reads a boundary page (text with front matter), or the object it became, as such or as the JSON that lies on `config`. */
 export const parseBoundary = (source: unknown, options: ReadOptions = {}): Boundary => {
   const file = options.file ?? 'boundary'
-  if (typeof source !== 'string') return readDocument(boundaryShape, source, { ...options, file })
+  if (typeof source !== 'string' || source.startsWith('{')) return readDocument(boundaryShape, source, { ...options, file })
   const match = /^---\n([\s\S]*?)\n---\n?([\s\S]*)$/.exec(source)
   if (match === null) throw new DocumentError(file, 1, '', 'text without it', 'front matter between two lines of ---')
   // A blank first line keeps line numbers those of the file.
