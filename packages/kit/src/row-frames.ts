@@ -1,6 +1,31 @@
 // Rows of a recording on their way between a command and the tool that reads them: packed columns beside the times as they were
 // written. One frame holds some thousand rows, so a pipe holds few of them.
 
+/** One window as it was judged, on its way back: one of a JSON list. */
+export interface JudgedWindow {
+  readonly assetId: string
+  readonly windowEndUs: number
+  readonly outcome: string
+  readonly ratio: number | null
+  readonly pValue: number | null
+  readonly isOpen: boolean
+  readonly episodeId: string | null
+  readonly severity: number | null
+  readonly faultMode: string | null
+  readonly changed: boolean
+  readonly isNewRegime: boolean
+  /** Only where the window is above the line or in an episode. */
+  readonly contributions: readonly JudgedContribution[]
+}
+
+export interface JudgedContribution {
+  readonly name: string
+  readonly share: number
+  readonly value: number
+  readonly low: number | null
+  readonly high: number | null
+}
+
 export interface RowChunk {
   readonly rows: number
   /** Numbers per row. */

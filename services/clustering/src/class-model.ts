@@ -1,25 +1,12 @@
 // The fitted fault modes of an asset class: the artefact of kind `clusters` that an activation on `models` names. Plain data; the same text
 // gives the same assignments everywhere. Pure.
 
+import type { Precedent } from '@andon/schemas'
 import type { ClassSpace } from './class-summaries.ts'
 import type { ModeRegistry, Transition } from './modes/identity.ts'
 import type { FittedModes } from './modes/members.ts'
 import { fromPackedJson, toPackedJson } from './modes/packed.ts'
 import type { RefitMeasures } from './modes/refit-gate.ts'
-
-/** What followed earlier episodes of a mode; the fields of the Avro record of that name. */
-export interface ModePrecedent {
-  readonly episodes: number
-  readonly failures: number
-  readonly horizonUs: number
-  readonly probabilityLow: number
-  readonly probability: number
-  readonly probabilityHigh: number
-  readonly liftLow: number
-  readonly leadTimeLowUs: number | null
-  readonly leadTimeUs: number | null
-  readonly failureIds: readonly string[]
-}
 
 export interface ModeFacts {
   readonly modeId: string
@@ -33,7 +20,7 @@ export interface ModeFacts {
   /** Vectors where the mode is densest. */
   readonly exemplars: readonly string[]
   /** Episodes of it, and what became of them; null while there is none. */
-  readonly failures: (ModePrecedent & { readonly hasPrecededFailures: boolean }) | null
+  readonly failures: (Precedent & { readonly hasPrecededFailures: boolean }) | null
 }
 
 /** A transition, and the fit and the full hour at which it was seen. */

@@ -2,9 +2,8 @@
 // class's model in force, by event time, assigns the window or calls it novel; its partition's part of the class takes the window in.
 // Nothing here reads a clock: the same windows and activations in the same order give the same answers.
 
-import type { Predictions, Verdict } from '@andon/schemas'
+import type { Precedent, Predictions, Verdict } from '@andon/schemas'
 import { maskedNames } from '@andon/schemas/feature-names'
-import type { ModePrecedent } from './class-model.ts'
 import { ClassState } from './class-summaries.ts'
 import type { ClassSpace } from './class-summaries.ts'
 import type { LoadedModel } from './class-models.ts'
@@ -59,7 +58,7 @@ export interface ShownMode {
   /** A fault mode of the class, or a pattern of an earlier episode of the asset. */
   readonly isKnownFault: boolean
   /** To be told now: a mode that preceded failures is back in this episode. */
-  readonly reappeared: ModePrecedent | null
+  readonly reappeared: Precedent | null
 }
 
 const ROLES = ['champion', 'advisory', 'canary', 'shadow']
@@ -167,7 +166,7 @@ export const recordWindow = (
   const isKnownFault = facts?.isFault === true || modes.earlier.includes(shows)
   const isNovel = loaded === undefined ? modes.runSinceUs !== null && openedUs >= modes.runSinceUs : modeId === null
 
-  let reappeared: ModePrecedent | null = null
+  let reappeared: Precedent | null = null
   if (episode !== null) {
     const open = openOf(modes, episode, point.length)
     if (isAbove) {

@@ -2,7 +2,7 @@
 
 import { episodeId, findingId, uuid8 } from '@andon/kit'
 import type { Output } from '@andon/kit'
-import type { AnomaliesInput, FindingInput, ModelsInput } from '@andon/schemas'
+import type { AnomaliesInput, FindingInput, ModelsInput, Precedent } from '@andon/schemas'
 import type { KeptWindow } from './asset-state.ts'
 import { detectorName } from './combine.ts'
 import type { Episode, Transition } from './episode.ts'
@@ -10,7 +10,6 @@ import { featureWords } from '@andon/schemas/feature-names'
 import type { FittedAsset } from './fitted-asset.ts'
 import { anomalyTitle, closedTitle, findingBase } from './finding.ts'
 import type { WindowFacts, WindowWords } from './finding.ts'
-import type { ModePrecedent } from './class-model.ts'
 import type { NamedMode } from './fault-modes.ts'
 
 /** Seen by whoever plans, paged to nobody. */
@@ -97,7 +96,7 @@ export const reappearance = (facts: WindowFacts, episode: Episode, { modeId, nam
   })
 }
 
-const precedentOf = ({ episodes, failures, horizonUs, probabilityLow, probability, probabilityHigh, ...rest }: ModePrecedent) => {
+const precedentOf = ({ episodes, failures, horizonUs, probabilityLow, probability, probabilityHigh, ...rest }: Precedent) => {
   const { liftLow, leadTimeLowUs, leadTimeUs, failureIds } = rest
   const chances = { probabilityLow, probability, probabilityHigh, liftLow }
   return { episodes, failures, horizonUs, ...chances, leadTimeLowUs, leadTimeUs, failureIds: [...failureIds] }

@@ -7,13 +7,12 @@ import { defaultDetectorSet, detectorSetDigest } from '../src/detector-set.ts'
 import { loadedModel } from '../src/class-models.ts'
 import type { ClassModels, LoadedModel } from '../src/class-models.ts'
 import { HOUR_US, readSummary } from '../src/class-summaries.ts'
-import type { ModePrecedent } from '../src/class-model.ts'
 import { openFaultModes } from '../src/fault-modes.ts'
 import { fitClass } from '../src/fitter/fit-class.ts'
 import { onPredictions } from '../src/on-predictions.ts'
 import { Teachings } from '../src/teachings.ts'
 import type { Standing } from '../src/teachings.ts'
-import type { Anomalies, Predictions } from '@andon/schemas'
+import type { Anomalies, Precedent, Predictions } from '@andon/schemas'
 import { Clustering, inputOf, modelFact, predictionOf, valuesAt } from './predictions.ts'
 
 const DAY_US = 24 * HOUR_US
@@ -43,7 +42,7 @@ const learnt = async (): Promise<{ loaded: LoadedModel; modeId: string }> => {
   return { loaded: loadedModel('m', { ...model, modes }), modeId }
 }
 
-const precedent: ModePrecedent = {
+const precedent: Precedent = {
   episodes: 6,
   failures: 4,
   horizonUs: 14 * DAY_US,

@@ -4,7 +4,8 @@
 import { type WriteStream, createWriteStream } from 'node:fs'
 import { once } from 'node:events'
 import { type Episode, type JudgedRow, partsOf } from './tally.ts'
-import type { Contribution, Scanned } from './tools.ts'
+import type { JudgedContribution } from '@andon/kit/row-frames'
+import type { Scanned } from './tools.ts'
 
 export const field = (text: string): string => (/[",\r\n]/.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text)
 
@@ -15,7 +16,7 @@ export const digits = (value: number): string => String(Number(value.toPrecision
 export const shownName = (name: string, { featureSet }: Pick<Scanned, 'featureSet'>): string =>
   featureSet === 'backtest/rows' && name.endsWith('.last') ? name.slice(0, -5) : name
 
-const partsText = (parts: readonly Pick<Contribution, 'name' | 'share'>[], scan: Scanned): string =>
+const partsText = (parts: readonly Pick<JudgedContribution, 'name' | 'share'>[], scan: Scanned): string =>
   parts.map(({ name, share }) => `${shownName(name, scan)}:${share.toFixed(3)}`).join(';')
 
 /** Lines into a file, some thousand at a time. */

@@ -1,7 +1,8 @@
 // What a backtest adds up while rows pass: episodes, agreement with labels row by row and by interval, and the extremes that plots show.
 // Memory depends on episodes, labelled intervals and plotted points, not on rows.
 
-import type { Contribution, JudgedWindow, Scanned } from './tools.ts'
+import type { JudgedContribution, JudgedWindow } from '@andon/kit/row-frames'
+import type { Scanned } from './tools.ts'
 
 /** A row with what was said of the window that ends at it. */
 export interface JudgedRow {
@@ -31,7 +32,7 @@ export interface Episode {
   isRegime: boolean
   readonly shares: Map<string, number>
   /** Of the highest row. */
-  leading: readonly Contribution[]
+  leading: readonly JudgedContribution[]
 }
 
 export interface LabelledInterval {

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { FRAME, frameOf, framesOf } from '@andon/kit/pipe-frames'
-import { type RowChunk, unpackRows } from '@andon/kit/row-frames'
+import { type JudgedWindow, type RowChunk, unpackRows } from '@andon/kit/row-frames'
 import { repositoryRoot } from '@andon/platform'
 import { CommandError } from '../context.ts'
 import { EXIT } from '../exit.ts'
@@ -46,30 +46,6 @@ export interface Scanned {
   readonly learnt: string
   readonly notes: readonly string[]
   readonly featureSet: string
-}
-
-export interface Contribution {
-  readonly name: string
-  readonly share: number
-  readonly value: number
-  readonly low: number | null
-  readonly high: number | null
-}
-
-/** One window as it was judged. */
-export interface JudgedWindow {
-  readonly assetId: string
-  readonly windowEndUs: number
-  readonly outcome: string
-  readonly ratio: number | null
-  readonly pValue: number | null
-  readonly isOpen: boolean
-  readonly episodeId: string | null
-  readonly severity: number | null
-  readonly faultMode: string | null
-  readonly changed: boolean
-  readonly isNewRegime: boolean
-  readonly contributions: readonly Contribution[]
 }
 
 export interface Listener {

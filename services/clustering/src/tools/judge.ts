@@ -8,6 +8,7 @@ import { canonicalJson, emitter, localCodec, sha256Hex } from '@andon/kit'
 import type { Input } from '@andon/kit'
 import { messageOf } from '@andon/kit/errors'
 import { FRAME, frameOf, framesOf } from '@andon/kit/pipe-frames'
+import type { JudgedWindow } from '@andon/kit/row-frames'
 import type { Features, Predictions, Vector } from '@andon/schemas'
 import { newMemory } from '../asset-state.ts'
 import { openArtefacts } from '../detector-artefacts.ts'
@@ -26,29 +27,7 @@ export interface JudgePlan {
 const MOST_TOLD = 5
 const BATCH = 256
 
-/** What the command reads of a window; contributions only where it is above the line or in an episode. */
-export interface JudgedLine {
-  readonly assetId: string
-  readonly windowEndUs: number
-  readonly outcome: string
-  readonly ratio: number | null
-  readonly pValue: number | null
-  readonly isOpen: boolean
-  readonly episodeId: string | null
-  readonly severity: number | null
-  readonly faultMode: string | null
-  readonly changed: boolean
-  readonly isNewRegime: boolean
-  readonly contributions: readonly {
-    readonly name: string
-    readonly share: number
-    readonly value: number
-    readonly low: number | null
-    readonly high: number | null
-  }[]
-}
-
-const lineOf = (judged: Judged): JudgedLine => {
+const lineOf = (judged: Judged): JudgedWindow => {
   const {
     assetId,
     windowEndUs,
@@ -96,7 +75,7 @@ const lineOf = (judged: Judged): JudgedLine => {
 
 /** Judges vectors, one asset after the other or mixed; in the order of each. */
 export const openRecordingJudge = ({ learn }: JudgePlan) => {
-  let lines: JudgedLine[] = []
+  let lines: JudgedWindow[] = []
   const judgeOf = (learningWindows: number) => {
     // Nothing is kept between runs here, so what a snapshot could carry is no bound.
     const set: DetectorSet = {
@@ -118,7 +97,7 @@ export const openRecordingJudge = ({ learn }: JudgePlan) => {
   }
   const judges = new Map<string, ReturnType<typeof judgeOf>>()
   let offset = 0
-  return async (vectors: readonly Features[]): Promise<JudgedLine[]> => {
+  return async (vectors: readonly Features[]): Promise<JudgedWindow[]> => {
     for (const { assetId, vector } of vectors) {
       if (vector === null) continue
       let judge = judges.get(assetId)
