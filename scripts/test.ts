@@ -14,15 +14,17 @@ const STATIC: readonly StaticCheck[] = [
   { name: 'unused code', command: ['knip', '--no-progress', '--no-config-hints'], fix: 'npx knip' },
 ]
 
+const MINUTE = 60_000
+
 /**
  * Unit tests share one process (ten times faster); a test that meets a broker or a browser has a process to itself. Those mostly wait for
  * their servers: more of them run at once than there are cores.
  */
 const RINGS: readonly NodeTests[] = [
-  { name: 'unit', globs: ['**/*.unit.test.ts'], isolation: 'none', timeoutMs: 60_000 },
-  { name: 'contract', globs: ['**/*.contract.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 120_000 },
-  { name: 'integration', globs: ['**/*.int.test.ts'], isolation: 'process', concurrency: 4, timeoutMs: 240_000 },
-  { name: 'flow', globs: ['**/*.flow.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 900_000 },
+  { name: 'unit', globs: ['**/*.unit.test.ts'], isolation: 'none', timeoutMs: 60_000, limitMs: 10 * MINUTE },
+  { name: 'contract', globs: ['**/*.contract.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 120_000, limitMs: 5 * MINUTE },
+  { name: 'integration', globs: ['**/*.int.test.ts'], isolation: 'process', concurrency: 4, timeoutMs: 240_000, limitMs: 35 * MINUTE },
+  { name: 'flow', globs: ['**/*.flow.test.ts'], isolation: 'process', concurrency: 2, timeoutMs: 900_000, limitMs: 30 * MINUTE },
 ]
 
 const { values, positionals } = parseArgs({

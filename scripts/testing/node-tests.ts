@@ -15,6 +15,8 @@ export interface NodeTests {
   readonly concurrency?: number
   /** Longest time of one test. */
   readonly timeoutMs: number
+  /** Longest time of the whole ring: what still runs then is killed and counts as a failure. */
+  readonly limitMs: number
 }
 
 const root = join(import.meta.dirname, '../..')
@@ -38,10 +40,21 @@ export const runNodeTests = async (tests: NodeTests, words: readonly string[]): 
     `--test-timeout=${tests.timeoutMs}`,
     `--test-reporter=${join(root, 'scripts/testing/reporter.ts')}`,
     '--test-reporter-destination=stdout',
+    // A test that timed out keeps what it had opened: its process would never end by itself.
+    ...(tests.isolation === 'process' ? ['--test-force-exit'] : []),
     ...files,
   ]
-  const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ANDON_TEST_SUM: sumFile } })
+  const env = { ...process.env, ANDON_TEST_SUM: sumFile }
+  const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env, detached: true })
+  const killAll = (): void => void process.kill(-child.pid!, 'SIGKILL')
+  process.once('SIGINT', killAll).once('SIGTERM', killAll)
+  const limit = setTimeout(() => {
+    console.log(`✖ the ${tests.name} tests did not end in ${tests.limitMs / 60_000} minutes and were killed`)
+    killAll()
+  }, tests.limitMs)
   const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? 1)))
+  clearTimeout(limit)
+  process.off('SIGINT', killAll).off('SIGTERM', killAll)
   try {
     const count = JSON.parse(readFileSync(sumFile, 'utf8')) as Count
     return code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count

@@ -34,6 +34,18 @@ test('a batch that was asked for before a doubt is not taken after it: the log m
   await runner.close()
 })
 
+test('a runner whose start the log has not told yet has reached nothing: "latest" is not the end as of later', async () => {
+  const start = Promise.withResolvers<number>()
+  const hooks: RunnerHooks = { resolve: () => start.promise, onHungry: () => undefined, onFatal: () => undefined }
+  const runner = new PartitionRunner('t', 0, { onAssigned: () => 'latest', onBatch: () => undefined }, hooks)
+  runner.start(undefined)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(runner.reached(), undefined)
+  start.resolve(0)
+  await until(() => runner.reached() === 0)
+  await runner.close()
+})
+
 test('an answer that comes a second time is not taken again', async () => {
   const runner = await open()
   runner.offer(5, batch(7))

@@ -154,7 +154,7 @@ export const followInMemory = async (context: MemoryContext, options: FollowOpti
   const { store, schedule, prefix, maxRecords, running } = context
   const reader = new MemoryReader(store, schedule, prefix, maxRecords)
   const { ended, settle } = endOfReader()
-  const progress = new FollowProgress((id) => reader.runners.get(id)?.position)
+  const progress = new FollowProgress((id) => reader.runners.get(id)?.reached())
   const partitions = options.topics.flatMap((topic) => store.topic(prefix + topic).partitions.map((part) => ({ topic, part })))
   let stopping: Promise<void> | undefined
   const stop = (error?: unknown): Promise<void> => {

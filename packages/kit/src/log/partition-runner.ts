@@ -79,6 +79,11 @@ export class PartitionRunner {
     return this.ready && !this.ahead && !this.doubtful && !this.held && !this.abort.signal.aborted ? this.fetchAt : undefined
   }
 
+  /** `position`, undefined while the start is unknown. */
+  reached(): number | undefined {
+    return this.ready ? this.position : undefined
+  }
+
   /** True if the handler will soon have room again, so that a fetch should not wait long without this partition. */
   isFull(): boolean {
     return this.ahead !== undefined && !this.backingOff && !this.held

@@ -17,7 +17,7 @@ export const followKafka = async (context: KafkaContext, options: FollowOptions)
   const end = Promise.withResolvers<void>()
   end.promise.catch(() => undefined) // whoever cares awaits `ended`
   const runners = new Map<string, PartitionRunner>()
-  const progress = new FollowProgress((id) => runners.get(id)?.position)
+  const progress = new FollowProgress((id) => runners.get(id)?.reached())
   let stopping: Promise<void> | undefined
   const stop = (error?: unknown): Promise<void> => {
     stopping ??= (async () => {
