@@ -11,6 +11,7 @@ import { CORE } from './core/index.ts'
 import { failingStarts } from './failing-starts.ts'
 import { FEATURES } from './features/index.ts'
 import { endToEnd } from './mesh/end-to-end.ts'
+import { throughput } from './mesh/throughput.ts'
 import { firstFinding } from './first-finding.ts'
 import { idle } from './idle.ts'
 import { INGEST } from './ingest/index.ts'
@@ -20,6 +21,7 @@ import { start } from './start.ts'
 
 const MESH: readonly Benchmark[] = [
   { name: 'end-to-end', ids: ['P20', 'P20-p99'], run: endToEnd },
+  { name: 'throughput', ids: ['P21'], run: throughput },
   { name: 'idle', ids: ['idle-cpu', 'idle-memory'], run: idle },
   { name: 'latency', ids: ['latency'], run: latency },
   { name: 'start', ids: ['second-start', 'end', 'left-behind'], run: start },

@@ -3,9 +3,7 @@
 // on one broker: 50 assets, one sample a second each, on a schedule that waits for nobody. Times are those of the log (LogAppendTime).
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -16,10 +14,11 @@ import type { Actions, Anomalies, Models } from '@andon/schemas'
 import { Mesh, until } from '../../harness/mesh.ts'
 import { type Measurement, load, notMeasured, rounded } from '../../harness/bench-measurement.ts'
 import { median, quantile } from '../../harness/bench-statistics.ts'
+import { closeDoor, post } from './door.ts'
+import { assetId, writePlant } from './plant.ts'
 
 const REQUIRED = { P20: 2, 'P20-p99': 3 } as const
 const ASSETS = 50
-const LINES = 10
 const RATE = 50
 const TURNS = 8
 const TURN_MS = 10_000
@@ -28,6 +27,13 @@ const WARM_MS = 2000
 const LEARNING_WINDOWS = 80
 const COMMISSIONING_WINDOWS = 60
 const ANOMALY = 50
+const FEATURES = {
+  closes: 'every-row',
+  windowRows: 2,
+  latenessMs: 500,
+  graceMs: 250,
+  features: [{ channel: '*', statistics: ['last'] }],
+}
 const FLUSHED = { 'flush.messages': '1', 'message.timestamp.type': 'LogAppendTime' }
 const SERVICES = ['door', '0>1', '1>2', '2>3', '3>4 4>4'] as const
 
@@ -57,25 +63,6 @@ const takeTurn = async (side: Side): Promise<Turn> => {
   await until('the last answer', 10_000, () => sent.every(({ id }) => side.answeredMs(id) !== undefined)).catch(() => undefined)
   return sent.map(({ id, dueMs }) => (side.answeredMs(id) ?? Number.NaN) - dueMs)
 }
-
-const agent = new Agent({ keepAlive: true, maxSockets: 64 })
-const post = async (port: number, path: string, body: string, headers: Record<string, string>): Promise<number> => {
-  const asked = request({
-    agent,
-    host: '127.0.0.1',
-    port,
-    path,
-    method: 'POST',
-    headers: { 'content-length': Buffer.byteLength(body), ...headers },
-  })
-  asked.end(body)
-  const [answer] = (await once(asked, 'response')) as [import('node:http').IncomingMessage]
-  answer.resume()
-  await once(answer, 'end')
-  return answer.statusCode ?? 0
-}
-
-const assetId = (i: number): string => `bench-${i}`
 
 /** The mesh: a normal and an anomalous sample of every asset in turn, so that every sample opens or closes an episode. */
 class MeshSide implements Side {
@@ -191,7 +178,7 @@ class RelaySide implements Side {
 
 export const endToEnd = async (): Promise<Measurement[]> => {
   const plant = mkdtempSync(join(tmpdir(), 'andon-end-to-end-plant-'))
-  writePlant(plant)
+  writePlant(plant, ASSETS, FEATURES)
   const mesh = await Mesh.start({
     args: ['--plant', plant],
     env: { CLUSTERING_HYSTERESIS_ON: '1', CLUSTERING_HYSTERESIS_OFF: '1', INFERENCE_COMMISSIONING_WINDOWS: String(COMMISSIONING_WINDOWS) },
@@ -213,7 +200,7 @@ export const endToEnd = async (): Promise<Measurement[]> => {
     return measurements(turns)
   } finally {
     relay.stop()
-    agent.destroy()
+    closeDoor()
     await log.close()
     await mesh.stop()
     rmSync(plant, { recursive: true, force: true })
@@ -237,68 +224,4 @@ const measurements = ({ ours, relay }: { readonly ours: readonly Turn[]; readonl
     const scores = { score: rounded(required / value), lo: rounded(required / quantile(ratios, 0.9)), control: rounded(control) }
     return { id, required, unit, isLimit: true, value: rounded(value), ...scores, samples, detail }
   })
-}
-
-/** A catalogue is never empty. */
-const NOTHING = {
-  name: 'notify.nobody',
-  title: 'Tell nobody',
-  executor: 'notify',
-  target: { kind: 'line' },
-  effect: 'notify',
-  class: 'ii',
-  riskClass: 'low',
-  allowedModes: ['any'],
-  hazardOfStop: 'none',
-  preconditions: [],
-  readBack: { state: 'accepted', withinMs: 1000 },
-  params: {},
-  limits: { perHour: 1 },
-  maxLatencyMs: 1000,
-  commandWindowMs: 5000,
-  simulated: true,
-}
-
-const writePlant = (folder: string): void => {
-  for (const part of ['features', 'policies', 'boundaries']) mkdirSync(join(folder, part))
-  const assets = Array.from({ length: ASSETS }, (_, i) => ({
-    id: assetId(i),
-    name: assetId(i),
-    line: `line-${i % LINES}`,
-    class: 'bench',
-    origin: 'simulated',
-    sources: [`${assetId(i)}-plc`],
-    channels: ['a', 'b', 'c'].map((id) => ({ id, unit: '1', kind: 'scalar' })),
-  }))
-  const lines = Array.from({ length: LINES }, (_, i) => ({ id: `line-${i}`, name: `Line ${i}`, area: 'bench', controlGroup: `line-${i}` }))
-  const plant = {
-    version: 1,
-    site: { id: 'bench', name: 'Bench', timezone: 'Etc/UTC' },
-    lines,
-    assetClasses: [{ id: 'bench', featureSet: 'features/bench' }],
-    assets,
-    cameras: [],
-  }
-  const features = {
-    version: 1,
-    name: 'features/bench',
-    closes: 'every-row',
-    windowRows: 2,
-    latenessMs: 500,
-    graceMs: 250,
-    features: [{ channel: '*', statistics: ['last'] }],
-  }
-  const policy = {
-    version: 1,
-    name: 'policies/default',
-    when: 'false',
-    plan: [{ step: 'notify', command: 'notify.nobody', approvals: 0 }],
-    evidence: null,
-    budget: { perLinePerHour: 1 },
-    runbook: 'docs/runbooks/default.md',
-  }
-  writeFileSync(join(folder, 'plant.yaml'), JSON.stringify(plant))
-  writeFileSync(join(folder, 'commands.yaml'), JSON.stringify({ version: 1, commands: [NOTHING] }))
-  writeFileSync(join(folder, 'features', 'bench.yaml'), JSON.stringify(features))
-  writeFileSync(join(folder, 'policies', 'default.yaml'), JSON.stringify(policy))
 }
