@@ -1440,6 +1440,41 @@ export interface EmbeddingInput {
   readonly provider?: string | undefined
 }
 
+/** How long a model version gives a machine from this vector on. */
+export interface RemainingLife {
+  /** Model name. */
+  readonly model: string
+  /** Model version. */
+  readonly version: number
+  /** SHA-256 (hex) of the artefact. */
+  readonly digest: string
+  /** As in a verdict. */
+  readonly role: string
+  /** Lower end of the interval, microseconds from the end of the window. */
+  readonly lowUs: number
+  /** Expected, microseconds from the end of the window. */
+  readonly medianUs: number
+  /** Upper end of the interval, microseconds from the end of the window. */
+  readonly highUs: number
+  /** Share of machines whose end lies in the interval, by the model's card. */
+  readonly coverage: number
+  /** Execution provider, as in a verdict. */
+  readonly provider: string
+}
+
+/** What a writer of RemainingLife gives; a field left out takes its Avro default. */
+export interface RemainingLifeInput {
+  readonly model: string
+  readonly version: number
+  readonly digest: string
+  readonly role: string
+  readonly lowUs: number
+  readonly medianUs: number
+  readonly highUs: number
+  readonly coverage: number
+  readonly provider?: string | undefined
+}
+
 /** One record of topic predictions: the verdicts of all active models on one vector. */
 export interface Predictions {
   /** verdicts; learning (no model yet: the asset is being commissioned); machine-off, young (not scored); unmonitored (no telemetry: nothing to score); unscored (nothing could score it: neither normal nor abnormal, `missing` names the models). */
@@ -1486,6 +1521,8 @@ export interface Predictions {
   readonly baselineEpochUs: number | null
   /** One per active model that gives one. */
   readonly embeddings: readonly Embedding[]
+  /** One per active model that gives one. */
+  readonly remaining: readonly RemainingLife[]
 }
 
 /** What a writer of Predictions gives; a field left out takes its Avro default. */
@@ -1512,6 +1549,7 @@ export interface PredictionsInput {
   readonly health?: readonly ChannelHealthInput[] | undefined
   readonly baselineEpochUs?: number | null | undefined
   readonly embeddings?: readonly EmbeddingInput[] | undefined
+  readonly remaining?: readonly RemainingLifeInput[] | undefined
 }
 
 /** A waveform that is too long for one block, or that a device measures in parts: its parts are rows with numbers of their own. */

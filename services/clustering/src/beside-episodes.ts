@@ -6,19 +6,23 @@ import { maskedNames } from '@andon/schemas/feature-names'
 import type { Output } from '@andon/kit'
 import { DriftWatch } from './drift-watch.ts'
 import type { FittedDrift, SavedDrift, StandingDrift } from './drift-watch.ts'
-import { driftEpisodeId, driftFinding, prognosisFinding } from './beside-findings.ts'
+import { driftEpisodeId, driftFinding, lifeFinding, prognosisFinding } from './beside-findings.ts'
 import type { WindowWords } from './finding.ts'
 import type { FittedAsset } from './fitted-asset.ts'
 import { nearestOf, noPatterns, withClosed, withWindow } from './nearest.ts'
 import type { PatternState, PatternWindow } from './nearest.ts'
 import { noTrend, trendAfter } from './prognosis.ts'
 import type { TrendState } from './prognosis.ts'
+import { lifeAfter } from './remaining-life.ts'
+import type { LifeState } from './remaining-life.ts'
 import { layoutOf } from './vector-layout.ts'
 
 export interface SavedBeside {
   readonly drifts: Readonly<Record<string, SavedDrift>>
   readonly trends: Readonly<Record<string, TrendState>>
   readonly patterns: PatternState
+  /** By model; absent in snapshots of earlier releases. */
+  readonly lives?: Readonly<Record<string, LifeState>>
 }
 
 export interface BesideWindow {
@@ -40,11 +44,15 @@ export class Beside {
   private readonly drifts: Map<string, DriftWatch>
   private trends: Record<string, TrendState>
   patterns: PatternState
+  private lives: Record<string, LifeState>
+  /** What was told of the machine before its service; over with the next window. */
+  private ended: ((words: WindowWords) => Output<AnomaliesInput>)[] = []
 
   constructor(saved?: SavedBeside) {
     this.drifts = new Map(Object.entries(saved?.drifts ?? {}).map(([name, drift]) => [name, DriftWatch.restored(drift)]))
     this.trends = { ...saved?.trends }
     this.patterns = saved?.patterns ?? noPatterns
+    this.lives = { ...saved?.lives }
   }
 
   /** Its drift stands: what is judged by the old normal is in doubt. */
@@ -55,7 +63,8 @@ export class Beside {
 
   /** One window, after the judgement of its episode. */
   watch(window: BesideWindow): Output<AnomaliesInput>[] {
-    return [...this.watchDrift(window), ...this.watchLimits(window)]
+    const over = this.ended.splice(0).map((finding) => finding(window.words))
+    return [...over, ...this.watchDrift(window), ...this.watchLimits(window), ...this.watchLives(window)]
   }
 
   /** A window of the open episode. */
@@ -72,6 +81,7 @@ export class Beside {
       drifts: Object.fromEntries([...this.drifts].map(([name, drift]) => [name, drift.toJSON()])),
       trends: this.trends,
       patterns: this.patterns,
+      lives: this.lives,
     }
   }
 
@@ -139,9 +149,31 @@ export class Beside {
     }
   }
 
+  private *watchLives({ words }: BesideWindow): Generator<Output<AnomaliesInput>> {
+    const { windowEndUs: atUs, vectorId, type, historical, remaining } = words.prediction
+    // Models are not asked about a machine that is off or young, and old data says nothing about what is ahead.
+    if (historical || type === 'machine-off' || type === 'young') return
+    if (remaining.length === 0 && Object.keys(this.lives).length === 0) return
+    const answers = new Map(remaining.filter(({ role }) => role !== 'shadow').map((answer) => [answer.model, answer]))
+    for (const model of [...new Set([...Object.keys(this.lives), ...answers.keys()])].toSorted()) {
+      const { state, transition } = lifeAfter(this.lives[model], { atUs, vectorId, remaining: answers.get(model) })
+      if (state === undefined) delete this.lives[model]
+      else this.lives[model] = state
+      if (transition !== undefined) yield lifeFinding(words, model, transition)
+    }
+  }
+
   /** A service: the machine is another one. */
   forgetTrends(): void {
+    for (const [name, { told, values }] of Object.entries(this.trends))
+      if (told !== null) {
+        const over = { kind: 'closed', told, remaining: undefined } as const
+        this.ended.push((words) => prognosisFinding(words, name, over, values.at(-1) ?? told.limit, words.asset.zoneLimitsMmS))
+      }
+    for (const [model, { told }] of Object.entries(this.lives))
+      if (told !== null) this.ended.push((words) => lifeFinding(words, model, { kind: 'closed', told, remaining: undefined }))
     this.trends = {}
+    this.lives = {}
   }
 }
 

@@ -9,6 +9,7 @@ import { findingBase } from './finding.ts'
 import type { WindowWords } from './finding.ts'
 import { findingRecord } from './outputs.ts'
 import type { TrendTransition } from './prognosis.ts'
+import type { LifeTransition } from './remaining-life.ts'
 import { lengthWords } from './state-findings.ts'
 import { figure } from './words.ts'
 
@@ -104,11 +105,11 @@ export const prognosisFinding = (
   name: string,
   { kind, told, remaining }: TrendTransition,
   value: number,
-  [, c]: readonly [number, number, number],
+  limits: readonly [number, number, number] | null,
 ): Output<AnomaliesInput> => {
   const { assetId, prediction, detectorSet, asset } = given
   const place = `${detectorSet}/prognosis/${name}`
-  const zone = told.limit === c ? 'C' : 'D'
+  const zone = told.limit === limits?.[1] ? 'C' : 'D'
   const quantity = `${channelWords(featureParts(name).channel)} velocity towards zone ${zone} of ISO 20816 (${figure(told.limit)} mm/s RMS)`
   const title =
     remaining === undefined || remaining.medianUs === null
@@ -131,5 +132,35 @@ export const prognosisFinding = (
   })
   if (remaining === undefined) return output
   const { lowUs, medianUs, highUs, coverage, basis } = remaining
+  return { ...output, value: { ...output.value, prognosis: { quantity, lowUs, medianUs, highUs, coverage, basis } } }
+}
+
+/** The end of a machine as a model expects it. */
+export const lifeFinding = (given: WindowWords, model: string, { kind, told, remaining }: LifeTransition): Output<AnomaliesInput> => {
+  const { assetId, prediction, detectorSet, asset } = given
+  const place = `${detectorSet}/life/${model}`
+  const quantity = `end of life by ${model}`
+  const title =
+    remaining === undefined
+      ? `${asset.name}: no ${quantity} is expected any more`
+      : `${asset.name}: ${quantity} expected in ${lengthWords(remaining.medianUs)}, ${Math.round(100 * remaining.coverage)} % between ${lengthWords(remaining.lowUs)} and ${lengthWords(remaining.highUs)}`
+  const base = { ...given, evidence: undefined }
+  const output = findingRecord(base, 'PrognosisUpdated', {
+    ...findingBase(base),
+    findingId: findingId(assetId, place, told.openingVectorId, kind === 'opened' ? kind : `${kind}:${prediction.vectorId}`),
+    episodeId: episodeId(assetId, place, told.openingVectorId),
+    transition: kind,
+    openedUs: told.openedUs,
+    openingVectorId: told.openingVectorId,
+    severity: PROGNOSIS_SEVERITY,
+    ratio: 1,
+    peakRatio: 1,
+    contributions: [],
+    about: 'machine',
+    title,
+  })
+  if (remaining === undefined) return output
+  const { lowUs, medianUs, highUs, coverage, version, digest } = remaining
+  const basis = `model ${model} version ${version} (${digest.slice(0, 12)})`
   return { ...output, value: { ...output.value, prognosis: { quantity, lowUs, medianUs, highUs, coverage, basis } } }
 }

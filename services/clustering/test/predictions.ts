@@ -60,6 +60,7 @@ export const predictionOf = (n: number, ratio: number, overrides: Partial<Predic
   health: [],
   baselineEpochUs: null,
   embeddings: [],
+  remaining: [],
   ...overrides,
 })
 

@@ -277,5 +277,5 @@ export const prediction = (assetId: string, windowEndUs: number, values: readonl
   machineOff: false,
   health: [],
   baselineEpochUs: null,
-  embeddings: [],
+  embeddings: [], remaining: [],
 })

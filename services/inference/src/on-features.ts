@@ -57,7 +57,7 @@ export const predict = async (
   active: readonly ActiveModel[],
   idle?: ReturnType<typeof idleReason>,
 ): Promise<Predictions> => {
-  const { verdicts, embeddings, missing, isUnscored } = await scoreVector(scorer, { ...vector, assetId }, active)
+  const { verdicts, embeddings, remaining, missing, isUnscored } = await scoreVector(scorer, { ...vector, assetId }, active)
   const { vectorId, featureSet, featureSetDigest, windowStartUs, windowEndUs, revision, names, values } = vector
   const { historical, recordedStartUs, quality, regime, machineOff, health, baselineEpochUs } = vector
   return {
@@ -84,6 +84,7 @@ export const predict = async (
     health,
     baselineEpochUs,
     embeddings,
+    remaining,
   }
 }
 

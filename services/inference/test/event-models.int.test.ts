@@ -63,13 +63,30 @@ test('an embedding travels with its model and version, beside the verdicts or in
   }
 })
 
+test('remaining life travels with its interval, model and coverage; one that no card gives a coverage is refused', async (t) => {
+  const plant = openPlant(t)
+  await putInForce(plant, smallModel({ remaining: true }), { model: 'life', card: '{"coverage":0.8}' })
+  await putInForce(plant, smallModel({ remaining: true }), { model: 'unclear', card: '{}' })
+  await plant.start()
+  await plant.publishVectors('press', vectors(2))
+  for (const [n, { value }] of (await plant.predictions('press', 2)).entries()) {
+    const [{ model, coverage, lowUs, medianUs, highUs }, ...others] = value.remaining as [Predictions['remaining'][number]]
+    assert.deepEqual([model, coverage, others.length], ['life', 0.8, 0])
+    const unit = sumOf(n) * 3_600_000_000
+    for (const [i, us] of [lowUs, medianUs, highUs].entries()) assert.ok(Math.abs(us - (i + 1) * unit) < 2)
+    const [{ model: refused, error }] = value.verdicts as [Predictions['verdicts'][number]]
+    assert.equal(refused, 'unclear')
+    assert.match(error!, /expects coverage of the interval of remaining_hours in its card/)
+  }
+})
+
 test('a graph that takes or gives something else says so in its verdict', async (t) => {
   const plant = openPlant(t)
   await putInForce(plant, smallModel({ embedding: 'else' }), {})
   await plant.start()
   await plant.publishVectors('press', vectors(1))
   const { value } = (await plant.predictions('press', 1))[0]!
-  assert.match(value.verdicts[0]!.error!, /expects an output ratio or embedding, found else/)
+  assert.match(value.verdicts[0]!.error!, /expects an output ratio, embedding or remaining_hours, found else/)
   assert.deepEqual([value.type, value.complete, value.missing], ['verdicts', false, ['small.press']])
 })
 

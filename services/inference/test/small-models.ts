@@ -15,9 +15,11 @@ export interface SmallModel {
   readonly weight?: number
   /** Two numbers per vector: the sums of the first and of the last two features. */
   readonly embedding?: string
+  /** Hours that remain: 1, 2 and 3 times the sum of the features. */
+  readonly remaining?: boolean
 }
 
-export const smallModel = ({ weight, embedding }: SmallModel): Buffer => {
+export const smallModel = ({ weight, embedding, remaining }: SmallModel): Buffer => {
   const nodes: GraphNode[] = []
   const initializers: Initializer[] = []
   const outputs: { name: string; type: 'double'; dims: (string | number)[] }[] = []
@@ -37,6 +39,12 @@ export const smallModel = ({ weight, embedding }: SmallModel): Buffer => {
     initializers.push({ name: 'places', dims: [FEATURES, 2], data: places })
     nodes.push({ op: 'MatMul', inputs: ['features', 'places'], outputs: [embedding] })
     outputs.push({ name: embedding, type: 'double', dims: ['N', 2] })
+  }
+  if (remaining === true) {
+    const hours = Float64Array.from({ length: FEATURES * 3 }, (_, i) => 1 + (i % 3))
+    initializers.push({ name: 'hours', dims: [FEATURES, 3], data: hours })
+    nodes.push({ op: 'MatMul', inputs: ['features', 'hours'], outputs: ['remaining_hours'] })
+    outputs.push({ name: 'remaining_hours', type: 'double', dims: ['N', 3] })
   }
   return writeOnnx({
     name: 'small',

@@ -117,7 +117,7 @@ export const openRecordingJudge = ({ learn }: JudgePlan) => {
 const predictionOf = (assetId: string, vector: Vector): Predictions => {
   const { quality, machineOff, young } = vector
   const type = quality === 'unmonitored' ? 'unmonitored' : machineOff ? 'machine-off' : young ? 'young' : 'learning'
-  return { ...vector, type, assetId, predictionId: vector.vectorId, verdicts: [], complete: false, embeddings: [] }
+  return { ...vector, type, assetId, predictionId: vector.vectorId, verdicts: [], complete: false, embeddings: [], remaining: [] }
 }
 
 const inputOf = (assetId: string, vector: Vector, offset: number): Input<Predictions> => ({

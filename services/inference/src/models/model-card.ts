@@ -30,6 +30,8 @@ export interface ModelCard {
   readonly features: readonly CardFeature[]
   /** Output that places a vector; `embedding` where the card does not say. */
   readonly embedding?: string
+  /** Of the interval that `remaining_hours` gives, in (0, 1). */
+  readonly coverage?: number
 }
 
 export type TrainingOrigin = Pick<ModelCard['training'], 'fromUs' | 'toUs' | 'source' | 'licence'>
@@ -55,6 +57,16 @@ export const readCard = (text: string): ModelCard | undefined => {
     const isOurs =
       card?.features?.every(({ name, mean, use }) => typeof name === 'string' && Number.isFinite(mean) && typeof use === 'string') === true
     return isOurs ? (card as ModelCard) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Share of machines whose end lies in the interval that a model of remaining life gives; undefined where the card does not say. */
+export const coverageOf = (text: string): number | undefined => {
+  try {
+    const coverage = (JSON.parse(text) as { coverage?: unknown } | null)?.coverage
+    return typeof coverage === 'number' && coverage > 0 && coverage < 1 ? coverage : undefined
   } catch {
     return undefined
   }

@@ -6,7 +6,7 @@ import type { OutputTensor, TensorBytes } from '../serving/servable.ts'
 import type { ModelIo, TensorSpec } from '../tensors/tensors.ts'
 import { elementCount } from '../tensors/tensors.ts'
 import { modelUnfit } from '../errors.ts'
-import { embeddingOutput } from '../models/model-card.ts'
+import { coverageOf, embeddingOutput } from '../models/model-card.ts'
 import type { ActiveModel } from '../models/model-registry.ts'
 
 /** Everything the graph gives that a prediction carries, or the score alone. */
@@ -20,7 +20,9 @@ export interface RowAnswer {
   /** One per feature; empty where the graph gives none. */
   readonly contributions: Float64Array
   readonly embedding: Packed | undefined
-  /** False for a model that gives embeddings alone. */
+  /** Hours that remain: low, median and high; absent or empty where the graph gives none. */
+  readonly remainingHours?: Float64Array
+  /** False for a model without a ratio. */
   readonly hasVerdict: boolean
   readonly provider: string
 }
@@ -47,6 +49,7 @@ export interface RowPlan {
   readonly ratio: string | undefined
   readonly contributions: string | undefined
   readonly embedding: string | undefined
+  readonly remaining: string | undefined
   /** Rows of one run at most. */
   readonly mostRows: number
 }
@@ -63,15 +66,19 @@ export const planOf = (model: ActiveModel, { inputs, outputs }: ModelIo, maxBatc
   const named = (name: string): string | undefined =>
     outputs.some((spec) => spec.name === name && (spec.datatype === 'FP64' || spec.datatype === 'FP32')) ? name : undefined
   const embedding = named(embeddingOutput(model.card))
-  const plan = { input, score: named('score'), ratio: named('ratio'), contributions: named('contributions'), embedding }
-  if (plan.ratio === undefined && embedding === undefined)
-    throw modelUnfit(`${model.model}, version ${model.version}`, 'an output ratio or embedding', outputs.map(({ name }) => name).join(', '))
+  const remaining = named('remaining_hours')
+  const plan = { input, score: named('score'), ratio: named('ratio'), contributions: named('contributions'), embedding, remaining }
+  const who = `${model.model}, version ${model.version}`
+  if (plan.ratio === undefined && embedding === undefined && remaining === undefined)
+    throw modelUnfit(who, 'an output ratio, embedding or remaining_hours', outputs.map(({ name }) => name).join(', '))
+  if (remaining !== undefined && coverageOf(model.card) === undefined)
+    throw modelUnfit(who, 'coverage of the interval of remaining_hours in its card, above 0 and below 1', 'none')
   return { ...plan, mostRows: input.shape.length === 2 && input.shape[0] === -1 ? Math.max(1, maxBatchRows) : 1 }
 }
 
-export const outputsWanted = ({ score, ratio, contributions, embedding }: RowPlan, wants: Wants): string[] =>
+export const outputsWanted = ({ score, ratio, contributions, embedding, remaining }: RowPlan, wants: Wants): string[] =>
   wants === 'all'
-    ? [score, ratio, contributions, embedding].filter((name) => name !== undefined)
+    ? [score, ratio, contributions, embedding, remaining].filter((name) => name !== undefined)
     : [score ?? ratio].filter((name) => name !== undefined)
 
 export const tensorOf = ({ input }: RowPlan, rows: readonly Float64Array[]): TensorBytes => {
@@ -89,12 +96,14 @@ export const readRows = (
   provider: string,
 ): RowAnswer[] => {
   const read = (name: string | undefined): Cut | undefined => (name === undefined ? undefined : cutOf(name, count, outputs))
-  const [score, ratio, contributions, embedding] = [plan.score, plan.ratio, plan.contributions, plan.embedding].map(read)
+  const [score, ratio, contributions] = [read(plan.score), read(plan.ratio), read(plan.contributions)]
+  const [embedding, remaining] = [read(plan.embedding), read(plan.remaining)]
   return Array.from({ length: count }, (_, row) => ({
     score: numbersOf(score, row)[0] ?? Number.NaN,
     ratio: numbersOf(ratio, row)[0] ?? Number.NaN,
     contributions: numbersOf(contributions, row),
     embedding: embedding && { dtype: embedding.dtype, values: Buffer.from(rowOf(embedding, row)) },
+    remainingHours: numbersOf(remaining, row),
     hasVerdict: plan.ratio !== undefined,
     provider,
   }))

@@ -3,12 +3,12 @@
 // it is in doubt; a model that cannot answer says why.
 
 import { AndonError, codeOf, messageOf } from '@andon/kit'
-import type { Embedding, Verdict } from '@andon/schemas'
+import type { Embedding, RemainingLife, Verdict } from '@andon/schemas'
 import { maskedNames } from '@andon/schemas/feature-names'
-import { normalUnknown, notFinite, nothingLeft } from '../errors.ts'
+import { modelUnfit, normalUnknown, notFinite, nothingLeft } from '../errors.ts'
 import { curvatureOf, implied } from './implied.ts'
 import type { Curvature } from './implied.ts'
-import { readCard } from '../models/model-card.ts'
+import { coverageOf, readCard } from '../models/model-card.ts'
 import type { CardFeature } from '../models/model-card.ts'
 import type { ActiveModel } from '../models/model-registry.ts'
 import { packDoubles, readDoubles } from '@andon/schemas/packed'
@@ -18,6 +18,7 @@ import type { ScorableVector } from './vectors.ts'
 export interface Verdicts {
   readonly verdicts: readonly Verdict[]
   readonly embeddings: readonly Embedding[]
+  readonly remaining: readonly RemainingLife[]
   /** Features that had to be replaced and models that gave no score. */
   readonly missing: readonly string[]
   /** There are models, and none of them could be asked: nothing is known about the vector. */
@@ -30,15 +31,17 @@ export const scoreVector = async (scorer: Scorer, vector: ScorableVector, active
   return {
     verdicts: results.flatMap(({ verdict }) => verdict ?? []),
     embeddings: results.flatMap(({ embedding }) => embedding ?? []),
+    remaining: results.flatMap(({ remaining }) => remaining ?? []),
     missing: [...new Set(results.flatMap(({ missing }) => missing))].toSorted(),
     isUnscored: results.length > 0 && results.every(({ isUnscored }) => isUnscored),
   }
 }
 
 interface Said {
-  /** Undefined for a model that gives embeddings alone. */
+  /** Absent of a model that gives no ratio. */
   readonly verdict?: Verdict
   readonly embedding?: Embedding
+  readonly remaining?: RemainingLife
   readonly missing: readonly string[]
   readonly isUnscored: boolean
 }
@@ -50,8 +53,14 @@ const verdictOf = async (scorer: Scorer, vector: ScorableVector, model: ActiveMo
     const input = await inputOf(scorer, vector, model)
     const answer = await scorer.row(model, input.values)
     const { provider, embedding } = answer
-    const placed = embedding && { model: model.model, version, digest, ...embedding, provider }
-    if (placed !== undefined && !answer.hasVerdict) return { embedding: placed, missing: input.missing, isUnscored: false }
+    const hours = answer.remainingHours ?? []
+    const beside = {
+      ...(embedding && { embedding: { model: model.model, version, digest, ...embedding, provider } }),
+      ...(hours.length > 0 && { remaining: { ...identity, ...remainingOf(model, hours), provider } }),
+      missing: input.missing,
+      isUnscored: false,
+    }
+    if (!answer.hasVerdict) return beside
     const verdict: Verdict = {
       ...identity,
       score: finite(Number.isNaN(answer.score) ? answer.ratio : answer.score),
@@ -61,7 +70,7 @@ const verdictOf = async (scorer: Scorer, vector: ScorableVector, model: ActiveMo
       error: null,
       provider,
     }
-    return { verdict, ...(placed === undefined ? {} : { embedding: placed }), missing: input.missing, isUnscored: false }
+    return { verdict, ...beside }
   } catch (error) {
     if (error instanceof AndonError && error.retriable) throw error
     const verdict: Verdict = {
@@ -76,6 +85,18 @@ const verdictOf = async (scorer: Scorer, vector: ScorableVector, model: ActiveMo
     }
     return { verdict, missing: [model.model], isUnscored: codeOf(error) === 'ANDON_INFERENCE_UNSCORED' }
   }
+}
+
+const US_PER_HOUR = 3_600_000_000
+/** 100 years: what is longer is as long. */
+const MOST_HOURS = 876_600
+
+const remainingOf = (model: ActiveModel, hours: ArrayLike<number>): Pick<RemainingLife, 'lowUs' | 'medianUs' | 'highUs' | 'coverage'> => {
+  const [low = Number.NaN, median = Number.NaN, high = Number.NaN] = Array.from(hours)
+  if (hours.length !== 3 || !(low >= 0 && low <= median && median <= high && Number.isFinite(high)))
+    throw modelUnfit('The answer', 'low, median and high of remaining_hours, from 0 on and in this order', Array.from(hours).join(', '))
+  const [lowUs, medianUs, highUs] = [low, median, high].map((each) => Math.round(Math.min(each, MOST_HOURS) * US_PER_HOUR))
+  return { lowUs: lowUs!, medianUs: medianUs!, highUs: highUs!, coverage: coverageOf(model.card) ?? 0 }
 }
 
 export interface Arranged {

@@ -70,7 +70,7 @@ const next = (): Input<Predictions> => {
     machineOff: false,
     health: [],
     baselineEpochUs: null,
-    embeddings: [],
+    embeddings: [], remaining: [],
   }
   const position = { leaderEpoch: 0, offset: window }
   window++
