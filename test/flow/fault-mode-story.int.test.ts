@@ -290,7 +290,8 @@ const windowOf = (assetId: string, windowStartUs: number, row: Float64Array, num
   machineOff: false,
   health: [],
   baselineEpochUs: null,
-  embeddings: [], remaining: [],
+  embeddings: [],
+  remaining: [],
 })
 
 test('a fault mode from unknown to named to feared: a synthetic bearing', (t) => story(t, syntheticBearing()))

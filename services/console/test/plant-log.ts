@@ -277,5 +277,6 @@ export const prediction = (assetId: string, windowEndUs: number, values: readonl
   machineOff: false,
   health: [],
   baselineEpochUs: null,
-  embeddings: [], remaining: [],
+  embeddings: [],
+  remaining: [],
 })

@@ -70,7 +70,8 @@ const next = (): Input<Predictions> => {
     machineOff: false,
     health: [],
     baselineEpochUs: null,
-    embeddings: [], remaining: [],
+    embeddings: [],
+    remaining: [],
   }
   const position = { leaderEpoch: 0, offset: window }
   window++
