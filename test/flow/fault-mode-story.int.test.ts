@@ -29,7 +29,8 @@ import { parsePlant } from '@andon/schemas'
 import type { Anomalies, Models, Predictions } from '@andon/schemas'
 import { Registrations } from '../../services/inference/src/models/registrations.ts'
 import { onRegistrationRequests } from '../../services/inference/src/on-registration-requests.ts'
-import { startActions, TOPICS } from '../../services/actions/test/rig.ts'
+import { plantDocuments, publishDocuments, readActions, startActions, TOPICS } from '../../services/actions/test/rig.ts'
+import { idle, reviewPolicy } from '../../services/actions/test/review-rig.ts'
 import { BEARING_FEATURES, bearingFeatures, bearingWindows } from '../quality/bearing-windows.ts'
 
 const SECOND_US = 1_000_000
@@ -129,7 +130,11 @@ const story = async (t: TestContext, { healthy, worn }: Bearing): Promise<void> 
   const anomalies = await followTopic<Anomalies>(log, codec, 'anomalies', ({ value }) => void found.push(value))
   t.after(() => anomalies.stop())
   await answerRegistrations(t)
-  const { door } = await startActions(t, { log, codec, executors: {} })
+  const catalogue = plantDocuments().filter(({ kind }) => kind === 'commands' || kind === 'boundary')
+  const policy = { ...document, name: reviewPolicy.name, kind: 'policy', digest: 'review', body: JSON.stringify(reviewPolicy) }
+  await publishDocuments(log, codec, [...catalogue, policy])
+  const { door } = await startActions(t, { log, codec, executors: { opcua: idle, notify: idle, job: idle } })
+  const decided = await readActions(t, log, codec)
   const clustering = await startService(
     createClusteringService(
       loadConfig({
@@ -165,15 +170,18 @@ const story = async (t: TestContext, { healthy, worn }: Bearing): Promise<void> 
 
   let day = 0
   let sent = 0
+  /** From healthy to worn. */
+  const further = meanOf(worn).map((value, k) => value - (meanOf(healthy)[k] as number))
   const turn = randomFrom(3)
-  /** Days of all pumps; `faulty` runs with a worn bearing for so long from the first of them on. */
-  const run = async (days: number, faulty?: string): Promise<void> => {
+  /** Days of all pumps; `faulty` runs with a worn bearing for so long from the first of them on, `wear` times further than worn. */
+  const run = async (days: number, faulty?: string, wear = 0): Promise<void> => {
     const outputs = []
     for (let at = 0; at < days * DAY_US; at += EVERY_US)
       for (const assetId of PUMPS) {
         const isWorn = assetId === faulty && at < FAULT_DAYS * DAY_US
         const windows = isWorn ? worn : healthy
-        const row = windows[Math.floor(turn.uniform() * windows.length)] as Float64Array
+        const drawn = windows[Math.floor(turn.uniform() * windows.length)] as Float64Array
+        const row = isWorn ? drawn.map((value, k) => value + wear * (further[k] as number)) : drawn
         const value = windowOf(assetId, startUs + day * DAY_US + at, row, sent++)
         const order = { promotion: 0, leaderEpoch: 0, offset: sent, index: 0 }
         const { predictionId: id, type: kind, windowEndUs: timeUs } = value
@@ -266,6 +274,28 @@ const story = async (t: TestContext, { healthy, worn }: Bearing): Promise<void> 
     precedent.failureIds.filter((id) => !failureIds.includes(id)),
     [],
   )
+
+  // bearings wear faster than they did: the mode moves, keeps its id and its name, and is work where a policy says so
+  let wear = 0
+  const before = found.length
+  const moved = await until(
+    'the mode moving',
+    () => found.slice(before).find(({ type }) => type === 'FaultModeDrifted'),
+    async () => {
+      wear += 0.2
+      for (const asset of PUMPS) await run(8, asset, wear)
+    },
+  )
+  assert.deepEqual([moved.faultMode?.modeId, moved.faultMode?.name], [modeId, 'Worn inner race'])
+  await until('an incident for review', () =>
+    decided.find(({ type, requestId }) => type === 'IncidentOpened' && requestId === moved.finding?.findingId),
+  )
+}
+
+const meanOf = (rows: readonly Float64Array[]): Float64Array => {
+  const sum = new Float64Array(rows[0]?.length ?? 0)
+  for (const row of rows) row.forEach((value, k) => (sum[k]! += value / rows.length))
+  return sum
 }
 
 const windowOf = (assetId: string, windowStartUs: number, row: Float64Array, number: number): Predictions => ({

@@ -7,7 +7,7 @@ import type { Codec, Log } from '@andon/kit'
 import type { Actions, AnomaliesInput } from '@andon/schemas'
 import { eventually, findingOf, plantDocuments, publishDocuments, readActions, startActions } from './rig.ts'
 
-const POLICY = {
+export const reviewPolicy = {
   version: 1,
   name: 'policies/review',
   when: 'finding.type == "FaultModeDrifted" || (finding.type == "DriftDetected" && finding.severity <= 3)',
@@ -17,7 +17,8 @@ const POLICY = {
   runbook: 'docs/runbooks/default.md',
 }
 
-const idle = {
+/** Says that it was done. */
+export const idle = {
   prepare: async () => ({ send: async () => ({ kind: 'Executed' as const, readback: '{}', title: 'done' }) }),
   settle: async () => ({ isDone: true, readback: '{}' }),
   close: async () => {},
@@ -41,7 +42,7 @@ export const reviewFindingsBecomeWork = async (t: TestContext, log: Log, codec: 
   assert.ok(first)
   await publishDocuments(log, codec, [
     ...documents,
-    { ...first, name: POLICY.name, kind: 'policy', digest: 'review', body: JSON.stringify(POLICY) },
+    { ...first, name: reviewPolicy.name, kind: 'policy', digest: 'review', body: JSON.stringify(reviewPolicy) },
   ])
   await startActions(t, { log, codec, executors: { opcua: idle, notify: idle, job: idle } }, settings)
   const records = await readActions(t, log, codec)
