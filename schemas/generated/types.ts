@@ -694,9 +694,23 @@ export interface SealInput {
   readonly gaps?: readonly SealGapInput[] | undefined
 }
 
+/** The owner's word for what a range of its partition held. */
+export interface SealedRange {
+  /** What is signed, canonical JSON: offsets, Merkle root, digest of the seal before, epoch, fingerprint of the key. */
+  readonly body: string
+  /** Ed25519 over the body. */
+  readonly signature: Buffer
+}
+
+/** What a writer of SealedRange gives; a field left out takes its Avro default. */
+export interface SealedRangeInput {
+  readonly body: string
+  readonly signature: Uint8Array
+}
+
 /** One record of topic actions: one fact or request about one incident, asset or line. Requests are appended by anybody (door), facts by the partition's owner alone. */
 export interface Actions {
-  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, WithdrawRequested, AbstainRequested, DelegateRequested, ModifyRequested, ShelveRequested, EvidenceChecked, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested, SealRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepWithdrawn, StepSuperseded, StepDelegated, StepExpired, IncidentShelved, IncidentUnshelved, EvidenceVerified, EvidenceDisproved, OutcomeUnknown, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged, IncidentSealed. Teaching: FaultModeNameRequested, FailureRecordRequested, VerdictRequested and their facts FaultModeNamed, FailureRecorded, FailureWithdrawn, VerdictRecorded. */
+  /** Requests: FindingCopied, CallRequested, ApproveRequested, RejectRequested, RevokeRequested, WithdrawRequested, AbstainRequested, DelegateRequested, ModifyRequested, ShelveRequested, EvidenceChecked, EvidenceRequested, HoldRequested, HoldLiftRequested, EvidenceStored, EvidenceFailed, ConfigApplyRequested, SealRequested. Facts: OwnershipTaken, OwnershipRestated, IncidentOpened, IncidentUpdated, IncidentClosed, StepProposed, DecisionRecorded, StepApproved, StepRejected, StepRevoked, StepWithdrawn, StepSuperseded, StepDelegated, StepExpired, IncidentShelved, IncidentUnshelved, EvidenceVerified, EvidenceDisproved, OutcomeUnknown, Executing, Executed, RejectedByTarget, ExecutionAbandoned, NotExecuted, NotObserved, StepCompleted, EvidenceOrdered, EvidenceAttached, Notified, TimerFired, HoldActivated, HoldLifted, RequestRefused, ConfigApplied, BreakerChanged, IncidentSealed, RangeSealed. Teaching: FaultModeNameRequested, FailureRecordRequested, VerdictRequested and their facts FaultModeNamed, FailureRecorded, FailureWithdrawn, VerdictRecorded. */
   readonly type: string
   /** Logical id: requests by what they ask, facts by what they decide; a repeat carries the same id. */
   readonly id: string
@@ -752,6 +766,8 @@ export interface Actions {
   readonly detail: string | null
   /** SealRequested and IncidentSealed. */
   readonly seal: Seal | null
+  /** RangeSealed. */
+  readonly rangeSeal: SealedRange | null
 }
 
 /** What a writer of Actions gives; a field left out takes its Avro default. */
@@ -784,6 +800,7 @@ export interface ActionsInput {
   readonly episodeVerdict?: EpisodeVerdictInput | null | undefined
   readonly detail?: string | null | undefined
   readonly seal?: SealInput | null | undefined
+  readonly rangeSeal?: SealedRangeInput | null | undefined
 }
 
 /** What became of a fault mode of an asset class at a refit, or on an asset. */

@@ -47,6 +47,7 @@ const EMPTY = {
   failure: null,
   episodeVerdict: null,
   seal: null,
+  rangeSeal: null,
   detail: null,
 } as const
 

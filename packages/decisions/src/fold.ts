@@ -200,6 +200,7 @@ const applyFact = (state: State, record: Actions, offset: number): Verdict => {
       return 'counted'
     case 'HoldActivated':
     case 'OwnershipRestated':
+    case 'RangeSealed':
     case 'Notified':
     case 'StepCompleted':
       return 'counted'
