@@ -3,7 +3,7 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { canonicalJson, leafOf, merkleRoot, sealDigest } from './verifier.ts'
-import type { KeyStatement, RangeSeal } from './verifier.ts'
+import type { AuditRecord, KeyStatement, RangeSeal } from './verifier.ts'
 
 export interface SealingKey {
   /** SHA-256 of the public key in SPKI form, hex. */
@@ -70,3 +70,24 @@ export const sealRange = (
 /** RFC 3161: asks an authority for the time at which this seal existed, and for its certificate. */
 export const timestampQuery = (seal: RangeSeal): Buffer =>
   Buffer.from(`3039020101` + `3031300d060960864801650304020105000420${sealDigest(seal)}` + `0101ff`, 'hex')
+
+/** A record as the log hands it out, with bytes that outlive the fetch. */
+export const auditRecord = (record: {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestampMs: number
+  readonly key: string | null
+  readonly value: Uint8Array | null
+  headers(): Record<string, string>
+}): AuditRecord => ({
+  topic: record.topic,
+  partition: record.partition,
+  offset: record.offset,
+  timestampMs: record.timestampMs,
+  key: record.key === null ? null : Buffer.from(record.key),
+  value: record.value === null ? null : Buffer.from(record.value),
+  headers: Object.entries(record.headers())
+    .toSorted(([left], [right]) => (left < right ? -1 : 1))
+    .map(([name, value]) => [name, Buffer.from(value)] as const),
+})

@@ -17,6 +17,13 @@ const spec = {
   answerWithinMs: env.integer('ACTIONS_ANSWER_WITHIN_MS', 'How long the door waits for a decision before it answers 202', 1_000),
   webhookTimeoutMs: env.integer('ACTIONS_WEBHOOK_TIMEOUT_MS', 'Longest wait for a webhook endpoint to answer', 15_000),
   sealMaxMb: env.integer('ACTIONS_SEAL_MAX_MB', 'Most that the sealed inputs of one incident may take, MB', 256),
+  auditDir: env.optional(
+    env.path('ACTIONS_AUDIT_DIR', 'Folder outside of the cluster where seals of the log are anchored; none: no seals'),
+  ),
+  auditKeyFile: env.optional(env.path('ACTIONS_AUDIT_KEY_FILE', 'Ed25519 key that seals, PEM; made at the first start')),
+  auditEveryRecords: env.integer('ACTIONS_AUDIT_EVERY', 'Records of a partition after which they are sealed', 1_000),
+  auditEveryMs: env.integer('ACTIONS_AUDIT_EVERY_MS', 'Age of the oldest unsealed record at which it is sealed, ms', 900_000),
+  auditTimeUrl: env.optional(env.url('ACTIONS_AUDIT_TIME_URL', 'RFC 3161 authority that says when a seal existed')),
   webhookMaxAgeHours: env.integer('ACTIONS_WEBHOOK_MAX_AGE_HOURS', 'Events older than this are not delivered any more', 24),
 }
 

@@ -8,6 +8,7 @@ import type { Actions } from '@andon/schemas'
 import { ACTIONS } from './actions-log.ts'
 import type { ActionsLog } from './actions-log.ts'
 import type { BreakerChange } from './adapters/executors.ts'
+import type { PartitionAuditor } from './audit/auditor.ts'
 import type { Board } from './board.ts'
 import type { Publisher } from './documents.ts'
 import { PartitionOwner } from './owner.ts'
@@ -26,6 +27,8 @@ export interface OwnersOptions {
   readonly metrics: Metrics
   readonly publisher: Publisher
   readonly owner: Omit<OwnerDeps, 'partition' | 'log' | 'logger' | 'onVoid' | 'onDecided'>
+  /** Seals what an owner has decided; without it, or with null, nothing is sealed. */
+  readonly auditorOf?: (partition: number) => PartitionAuditor | null
 }
 
 export interface OwnersPart extends Part {
@@ -39,8 +42,9 @@ export interface OwnersPart extends Part {
   wake(): void
 }
 
-export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher, owner: common }: OwnersOptions): OwnersPart => {
+export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher, owner: common, auditorOf }: OwnersOptions): OwnersPart => {
   const owners = new Map<number, PartitionOwner>()
+  const auditors = new Map<number, PartitionAuditor>()
   const decided = metrics.counter('andon_actions_facts_total', 'Facts written by owners', ['type'])
   const voids = metrics.counter('andon_actions_void_facts_total', 'Facts that count for nobody', ['why'])
   const owned = metrics.gauge('andon_actions_owned_partitions', 'Partitions decided by this process')
@@ -54,8 +58,13 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
   let tending: NodeJS.Timeout | undefined
 
   const open = (partition: number): PartitionOwner => {
+    const auditor = auditorOf?.(partition)
     const owner = new PartitionOwner({
       ...common,
+      onCounted: (entry, isLive) => {
+        auditor?.note(entry)
+        common.onCounted(entry, isLive)
+      },
       partition,
       log: actionsLog,
       logger,
@@ -63,6 +72,10 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
       onDecided: (type) => decided.inc({ type }),
     })
     owner.start()
+    if (auditor) {
+      auditors.set(partition, auditor)
+      auditor.start(owner)
+    }
     return owner
   }
 
@@ -161,6 +174,7 @@ export const ownersPart = ({ log, actionsLog, board, logger, metrics, publisher,
     async stop() {
       clearTimeout(tending)
       await run?.stop()
+      await Promise.all([...auditors.values()].map((auditor) => auditor.stop()))
       await Promise.all([...owners.values()].map((owner) => owner.stop()))
     },
     status: () => [...owners].map(([partition, owner]) => ({ partition, epoch: owner.epoch, problem: owner.problem })),

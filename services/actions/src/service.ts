@@ -14,6 +14,7 @@ import { natsNotices } from './adapters/notices.ts'
 import { notifyExecutor } from './adapters/notify.ts'
 import { loadedOnUse } from './adapters/executor.ts'
 import { redisRateLimits } from './adapters/rate-limits.ts'
+import { auditing } from './audit/auditing.ts'
 import { boardPart } from './board.ts'
 import type { ActionsConfig } from './config.ts'
 import { copierPart } from './copier.ts'
@@ -108,7 +109,9 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
     const notice = liveNotice(entry.record)
     if (notice) notices.publish(entry.record.line, notice)
   }
+  const audit = auditing(config, { log, codec, nowUs: () => clock.nowUs(), logger, metrics })
   owners = ownersPart({
+    auditorOf: audit.auditorOf,
     log,
     actionsLog,
     board: board.board,
@@ -132,6 +135,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
     closing('executors', () => executors.close()),
     copierPart(log, codec, view, logger, metrics),
     webhooks,
+    audit.part,
     owners,
   ]
   const { blobDir } = config
