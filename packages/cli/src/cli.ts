@@ -9,6 +9,15 @@ import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
 import { approveDevice, DEVICE_MOVES, enrollDevice, listDevices, moveDevice, showDevice } from './commands/devices.ts'
 import { type ChooseOptions, discardDlq, listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
 import { doctor } from './commands/doctor.ts'
+import {
+  type AuditExportOptions,
+  type AuditKeyOptions,
+  type AuditVerifyOptions,
+  exportAudit,
+  revokeKey,
+  rotateKey,
+  verifyAudit,
+} from './commands/audit.ts'
 import { down } from './commands/down.ts'
 import { type EventOptions, type LineageOptions, showEvent, showLineage } from './commands/events.ts'
 import { type FeaturesExportOptions, explainVector, exportVectors, previewSet } from './commands/features.ts'
@@ -421,6 +430,42 @@ const program = (context: () => Context): Command => {
     .option('--digest <sha256>', 'of IncidentSealed: the manifest has to be that one')
     .addOption(json())
     .action((id: string, options: VerifyOptions) => verifyIncident(context(), id, options))
+
+  const audit = andon.command('audit').description('the sealed log of decisions, for whoever wants to check it')
+  const anchors = () => new Option('--anchors <folder>', 'where seals are anchored: ACTIONS_AUDIT_DIR of the actions service')
+  const keyFile = (whose: string) => new Option('--key-file <file>', `${whose}, PEM`).makeOptionMandatory()
+  audit
+    .command('export')
+    .description('records, seals and keys as plain files, with a verifier that needs Node alone')
+    .option('--from <time>', 'record time, e.g. 2026-11-23T08:00:00Z or 24h ago; default: the beginning')
+    .option('--to <time>', 'exclusive; default: the end of the log')
+    .requiredOption('--out <dir>', 'a new or empty folder')
+    .addOption(anchors().makeOptionMandatory())
+    .addOption(json())
+    .action((options: AuditExportOptions) => exportAudit(context(), options))
+  audit
+    .command('verify')
+    .description('names everything in an export that is not as it was sealed; no broker, no network')
+    .argument('<dir>')
+    .option('--key <fingerprint...>', "the plant's sealing key, as you have it from elsewhere")
+    .addOption(anchors())
+    .addOption(json())
+    .action((folder: string, options: AuditVerifyOptions) => verifyAudit(folder, options))
+  audit
+    .command('rotate')
+    .description('puts a new sealing key in place, introduced by the old one')
+    .addOption(keyFile('the key that seals'))
+    .addOption(anchors().makeOptionMandatory())
+    .action((options: AuditKeyOptions) => rotateKey(options))
+  audit
+    .command('revoke')
+    .description('ends trust in a sealing key')
+    .argument('<fingerprint>')
+    .requiredOption('--from <place...>', 'actions/<partition>@<offset>: first offset it no longer seals; none given for a partition: all')
+    .option('--keep <fingerprint...>', 'keys it introduced that still count')
+    .addOption(keyFile('the key that says so'))
+    .addOption(anchors().makeOptionMandatory())
+    .action((key: string, options: Parameters<typeof revokeKey>[1]) => revokeKey(key, options))
 
   andon
     .command('call')
