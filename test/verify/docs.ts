@@ -20,6 +20,7 @@ const PAGES: readonly Page[] = [
   { page: 'packages/kit/README.md' },
   { page: 'docs/tutorials/replay-a-day.md' },
   { page: 'docs/how-to/features.md' },
+  { page: 'docs/how-to/audit.md' },
   { page: 'services/inference/README.md', section: 'Serve your own ONNX file', isInRoot: true, ports: [8000, 8001] },
 ]
 

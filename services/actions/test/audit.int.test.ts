@@ -9,6 +9,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { newKey } from '@andon/audit'
+import type { SignedSeal, Verdict } from '@andon/audit'
 import { createLogger, openCodec, openKafkaLog, startService } from '@andon/kit'
 import type { Codec, Log } from '@andon/kit'
 import { startKafka, startRegistry } from '@andon/platform'
@@ -200,6 +202,27 @@ test('decisions are sealed through takeovers, exported, verified by a stranger; 
   const cut = damage('cut', (all) => [...all.slice(0, 2), ''])
   assert.equal(cut.status, 1)
   assert.match(cut.stdout, /GAP actions\/\d offset 2/)
+
+  // another key, and the end of trust in the first one: what it sealed before holds by its anchors, what it sealed after does not
+  const keyFile = join(dir, 'data', 'audit', 'key.pem')
+  assert.equal(andon('rotate', '--key-file', keyFile, '--anchors', anchors).status, 0)
+  const later = join(dir, 'later')
+  const partition = /(\d)\.jsonl/.exec(file)![1]
+  const revoked = andon('revoke', keyLine.key, '--from', `actions/${partition}@8`, '--key-file', keyFile, '--anchors', anchors)
+  assert.equal(revoked.status, 0, revoked.stderr)
+  assert.equal(andon('export', '--out', later, '--anchors', anchors).status, 0)
+  const next = newKey(readFileSync(keyFile, 'utf8')).fingerprint
+  const judged = andon('verify', later, '--key', next, '--key', keyLine.key, '--anchors', anchors, '--json')
+  assert.equal(judged.status, 1)
+  const verdict = JSON.parse(judged.stdout) as Verdict
+  const sealed = readFileSync(join(later, 'seals', file), 'utf8')
+    .trim()
+    .split('\n')
+  const after8 = sealed.map((line) => JSON.parse(line) as SignedSeal).filter(({ seal }) => seal.to > 8)
+  assert.deepEqual(
+    verdict.problems.map(({ problem, offset }) => `${problem} ${offset}`),
+    after8.map(({ offset }) => `revoked key ${offset}`),
+  )
 })
 
 const anchoredIn = (dir: string, kind: string): number =>

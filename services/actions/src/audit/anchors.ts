@@ -59,10 +59,14 @@ export class Anchors {
     await this.blobs.hold(nameOf('seal', sealed.seal, sealed.seal.index), [seal.uri, digests.uri])
   }
 
-  /** Has an authority say when the seal existed; true at once where it has said so before. */
+  /** Whether an authority has said when the seal of that number existed, in the partition of `newest`. */
+  async isStamped(newest: RangeSeal, index: number): Promise<boolean> {
+    return (await this.blobs.held(nameOf('time', newest, index))) !== undefined
+  }
+
+  /** Has an authority say when the seal existed; where it has said so before, nothing is asked. */
   async stamp(seal: RangeSeal, authorityUrl: string): Promise<void> {
-    const name = nameOf('time', seal, seal.index)
-    if ((await this.blobs.held(name)) !== undefined) return
+    if (await this.isStamped(seal, seal.index)) return
     const response = await fetch(authorityUrl, {
       method: 'POST',
       headers: { 'content-type': 'application/timestamp-query' },
@@ -75,6 +79,6 @@ export class Anchors {
     if (!isGranted)
       throw new AndonError('ANDON_ACTIONS_AUDIT_TIME', `${authorityUrl} gave no time-stamp (HTTP ${response.status})`, { retriable: true })
     const { uri } = await this.blobs.put(token)
-    await this.blobs.hold(name, [uri])
+    await this.blobs.hold(nameOf('time', seal, seal.index), [uri])
   }
 }

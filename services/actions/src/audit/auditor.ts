@@ -138,7 +138,16 @@ export class PartitionAuditor {
   private async anchor(): Promise<void> {
     const { anchors, authorityUrl } = this.deps
     if (!this.last) return
-    this.anchored ??= await anchors.anchored(this.last)
+    this.unstamped = this.anchored === undefined ? [] : this.unstamped
+    if (this.anchored === undefined) {
+      const anchored = await anchors.anchored(this.last)
+      // what an owner before could not have stamped any more
+      for (let index = authorityUrl === null ? -1 : anchored - 1; index >= 0; index -= 1) {
+        if (await anchors.isStamped(this.last, index)) break
+        this.unstamped.unshift((await this.sealAt(this.sealOffsets[index]!)).seal)
+      }
+      this.anchored = anchored
+    }
     for (; this.anchored < this.sealOffsets.length; this.anchored += 1) {
       const sealed = await this.sealAt(this.sealOffsets[this.anchored]!)
       const digests = await this.digests(sealed.seal)
