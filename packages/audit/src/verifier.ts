@@ -6,7 +6,7 @@
 // field, and a value that had to be erased can still be proved by its digest.
 
 import { createHash, createPublicKey, verify } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A record as it lies on the log. Headers are sorted by name. */
@@ -356,6 +356,7 @@ export const verifyExport = (files: Files, options: VerifyOptions = {}): Verdict
     const unsealed = records.filter(({ offset }) => offset >= sealedTo).length
     return { partition: name, sealed: records.length - unsealed, seals: counted.length, unsealed, startsAtSeal: first?.index ?? null }
   })
+  checkAnchoredPartitions(options.anchors, manifest, found)
   return { isWhole: found.problems.length === 0, problems: found.problems, partitions, signers: [...signers], notes: found.notes }
 }
 
@@ -551,6 +552,19 @@ const checkAnchors = (
   else found.notes.push(`${name}: anchored seals ${last + 1} to ${newest} are after the end that was asked for`)
 }
 
+/** A partition that is gone altogether is named by its anchors. */
+const checkAnchoredPartitions = (anchors: Files | undefined, manifest: Manifest | undefined, found: Findings): void => {
+  const there = new Set(manifest?.partitions.map(({ topic, partition }) => `${topic}/${partition}`))
+  const anchored = new Set<string>()
+  for (const name of anchors?.keys() ?? []) {
+    const [, topic, partition] = /^holds\/seal-(.+)-(\d+)-\d+\.json$/.exec(name) ?? []
+    if (topic !== undefined && !there.has(`${topic}/${partition}`)) anchored.add(`${topic}/${partition}`)
+  }
+  for (const name of anchored)
+    if (manifest?.toEnd === false) found.notes.push(`${name}: anchored, and nothing of it lies in the range that was asked for`)
+    else found.add('cut off', name, 'Seals of it were anchored, the export has nothing of it')
+}
+
 /** The verdict in words; the last line says it all. */
 export const verdictText = ({ isWhole, problems, partitions, signers, notes }: Verdict): string =>
   [
@@ -567,7 +581,7 @@ export const verdictText = ({ isWhole, problems, partitions, signers, notes }: V
     isWhole ? 'Everything sealed is what it was.' : `${problems.length} findings: this is not what was sealed.`,
   ].join('\n')
 
-/** `node verify.mjs [folder] [--key <fingerprint>]… [--anchors <folder>]`; exit code 1 when something is not as it was sealed. */
+/** `node verify.mjs [folder] [--key <fingerprint>]… [--anchors <folder>]`; exit code 1 when something is not as it was sealed, 2 when there is no export. */
 export const main = (words: readonly string[], here: string): number => {
   const keys: string[] = []
   let anchors: string | undefined
@@ -576,6 +590,11 @@ export const main = (words: readonly string[], here: string): number => {
     if (words[at] === '--key') keys.push(words[(at += 1)] ?? '')
     else if (words[at] === '--anchors') anchors = words[(at += 1)]
     else folder = words[at]!
+  }
+  const missing = [join(folder, 'manifest.json'), ...(anchors === undefined ? [] : [anchors])].find((path) => !existsSync(path))
+  if (missing !== undefined) {
+    console.error(`${missing} is not there. Usage: node verify.mjs [folder of an export] [--key <fingerprint>]… [--anchors <folder>]`)
+    return 2
   }
   const verdict = verifyExport(filesIn(folder), { keys, ...(anchors === undefined ? {} : { anchors: filesIn(anchors) }) })
   console.log(verdictText(verdict))

@@ -144,6 +144,7 @@ test('a log cut off with its seals, or sealed anew, is found by its anchors alon
   const anew = exportOf(rewritten, statements)
   assert.deepEqual(problemsOf(anew), [])
   assert.deepEqual(kinds(problemsOf(anew, { ...named, anchors: anchorsOf(logs) })), ['rewritten 1', 'cut off 2'])
+  assert.deepEqual(kinds(problemsOf(exportOf(logs.slice(0, 1), statements), { ...named, anchors: anchorsOf(logs) })), ['cut off null'])
   const asked = verifyExport(exportOf(short, statements, { toEnd: false }), { ...named, anchors: anchorsOf(logs) })
   assert.ok(asked.isWhole)
   assert.match(asked.notes.join(), /after the end that was asked for/)

@@ -1,6 +1,7 @@
 // andon audit: the log of decisions with its seals as a folder that anybody can verify, and the keys that seal.
 
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
@@ -168,6 +169,8 @@ export interface AuditVerifyOptions {
 
 /** The same verdict as the export's own verify.mjs. Ends with exit code 1 when something is not as it was sealed. */
 export const verifyAudit = (folder: string, options: AuditVerifyOptions): void => {
+  for (const path of [join(folder, 'manifest.json'), options.anchors ?? folder])
+    if (!existsSync(path)) throw new CommandError(EXIT.usage, `${path} is not there. Name a folder that andon audit export wrote.`)
   const anchors = options.anchors === undefined ? {} : { anchors: filesIn(options.anchors) }
   const verdict = verifyExport(filesIn(folder), { keys: options.key ?? [], ...anchors })
   print(options.json === true, verdict, () => verdictText(verdict))
