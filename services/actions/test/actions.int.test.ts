@@ -29,6 +29,7 @@ let nats: NatsConnection
 let settings: Record<string, string>
 let child: ChildProcess
 let door: DoorClient
+let opcuaPort = 0
 const records: Actions[] = []
 const notices: string[] = []
 
@@ -51,13 +52,32 @@ const endService = async (signal: NodeJS.Signals): Promise<void> => {
   await ended
 }
 
-/** Short windows, so that unknown outcomes are settled within seconds. */
+/** Short windows, so that unknown outcomes are settled within seconds; no budget, since one line has all the branches. */
 const quick = (name: string, value: Record<string, unknown>): void => {
+  if (name === 'policies/press-vibration') value['budget'] = { perLinePerHour: 1000 }
   if (name !== 'commands') return
   for (const command of value['commands'] as Record<string, unknown>[]) {
-    if (command['name'] === 'line.pause') Object.assign(command, { commandWindowMs: 3_000, maxLatencyMs: 1_000, limits: { perHour: 60 } })
+    const isLine = command['name'] === 'line.pause' || command['name'] === 'line.resume'
+    if (isLine) Object.assign(command, { commandWindowMs: 3_000, maxLatencyMs: 1_000, limits: { perHour: 1000 } })
   }
 }
+
+/** The press's plan with one step of another kind, for findings of this title. */
+const planned = (title: string, step: Record<string, unknown>): ReturnType<typeof plantDocuments> =>
+  plantDocuments({}, (name, value) => {
+    if (name !== 'policies/press-vibration') return
+    const [inspection] = value['plan'] as unknown[]
+    Object.assign(value, {
+      when: `finding.title == "${title}"`,
+      plan: [inspection, { approvals: 1, roles: ['operator'], ...step }],
+      budget: { perLinePerHour: 1000 },
+    })
+  })
+    .filter(({ name }) => name === 'policies/press-vibration')
+    .map((document) => {
+      const name = `policies/a-${title}`
+      return { ...document, name, digest: title, body: document.body.replace('policies/press-vibration', name) }
+    })
 
 before(async () => {
   const kafka = await startKafka()
@@ -68,7 +88,8 @@ before(async () => {
     () => redis.stop(),
     () => natsServer.stop(),
   )
-  const [opcuaPort = 0, httpPort = 0, adminPort = 0] = await freePorts(3)
+  const [linePort = 0, httpPort = 0, adminPort = 0] = await freePorts(3)
+  opcuaPort = linePort
   line = await startLineSimulator({ port: opcuaPort, pkiDir: join(dir, 'line'), stopMs: 600 })
   ends.push(() => line.stop())
   sinks = await startSinks({ host: '127.0.0.1', httpPort: 0, smtpPort: 0, webhookSecret: WEBHOOK_SECRET })
@@ -83,7 +104,11 @@ before(async () => {
   await log.admin.ensureTopics(
     Object.entries(topology.topics).map(([name, topic]) => ({ name, partitions: topic.partitions, configs: topic.configs })),
   )
-  await publishDocuments(log, codec, plantDocuments({ opcua: opcuaPort, sinks: sinks.httpPort, smtp: sinks.smtpPort }, quick))
+  await publishDocuments(log, codec, [
+    ...plantDocuments({ opcua: opcuaPort, sinks: sinks.httpPort, smtp: sinks.smtpPort }, quick),
+    ...planned('hurry', { step: 'pause', command: 'line.pause', params: { reviewMinutes: 45 }, expireMinutes: 0.03 }),
+    ...planned('resume', { step: 'resume', command: 'line.resume' }),
+  ])
   const follow: Follow = await followTopic<Actions>(log, codec, 'actions', (input) => void records.push(input.value))
   ends.push(() => follow.stop())
 
@@ -106,6 +131,7 @@ after(async () => {
 })
 
 const pauses = () => line.ledger().filter((one) => one.effect === 'pause')
+const breakers = () => records.flatMap(({ type, breaker }) => (type === 'BreakerChanged' && breaker !== null ? [breaker.state] : []))
 
 describe('the service against real servers', () => {
   test('finding → proposal → approval by a person → the line pauses once and is read back; people and integrators are told', async () => {
@@ -210,6 +236,94 @@ describe('the service against real servers', () => {
       line.reset()
     })
 
+  test('nobody decides in time: the pause expires, a late approval is refused, the line runs', async () => {
+    const before = pauses().length
+    await raise(log, codec, findingOf({ findingId: 'f-late', episodeId: 'e-late', title: 'hurry' }))
+    const step = await stepOf('e-late')
+    await eventually(async () => assert.equal((await stepOf('e-late')).status, 'expired'))
+    const late = await door.decide('approve', step)
+    assert.equal(late.status, 409, JSON.stringify(late.body))
+    assert.equal(pauses().length, before)
+    assert.equal(line.line.state, 'running')
+  })
+
+  test('two people approve at once, each twice: one approval counts, one pause', async () => {
+    const before = pauses().length
+    await raise(log, codec, findingOf({ findingId: 'f-twice', episodeId: 'e-twice' }))
+    const step = await stepOf('e-twice')
+    const people = ['operator', 'lead', 'operator', 'lead'] as const
+    const answers = await Promise.all(people.map((person) => door.decide('approve', step, person)))
+    assert.ok(answers.some(({ status }) => status === 200))
+    await eventually(async () => assert.equal((await stepOf('e-twice')).status, 'executed'))
+    assert.equal(pauses().length, before + 1)
+    assert.equal(records.filter((one) => one.stepId === step.id && one.type === 'StepApproved').length, 1)
+    line.reset()
+  })
+
+  test('the line refuses an approved pause: a refusal with its code, nothing is tried again', async () => {
+    const before = pauses().length
+    line.line.refuse(true)
+    await raise(log, codec, findingOf({ findingId: 'f-refuse', episodeId: 'e-refuse' }))
+    await door.decide('approve', await stepOf('e-refuse'))
+    await eventually(async () => assert.match((await stepOf('e-refuse')).note, /REFUSED/))
+    assert.equal((await stepOf('e-refuse')).status, 'refused-by-target')
+    assert.equal(pauses().length, before)
+    line.reset()
+  })
+
+  test('the line acts and its answer is lost: unknown first, then known by reading back, one effect', async () => {
+    const before = pauses().length
+    line.line.misbehave({ answers: 'lost', times: 1 })
+    await raise(log, codec, findingOf({ findingId: 'f-lost', episodeId: 'e-lost' }))
+    const step = await stepOf('e-lost')
+    await door.decide('approve', step)
+    await eventually(async () => assert.equal((await stepOf('e-lost')).status, 'executed'), 60_000)
+    const outcomes = () => records.filter((one) => one.stepId === step.id && one.execution?.outcome).map(({ type }) => type)
+    await eventually(() => assert.equal(outcomes().at(-1), 'Executed', outcomes().join()))
+    assert.equal(pauses().length, before + 1)
+    assert.equal(line.line.state, 'paused')
+  })
+
+  test('an approved resume waits for the local reset at the machine, then the line runs', async () => {
+    assert.equal(line.line.state, 'paused')
+    await raise(log, codec, findingOf({ findingId: 'f-resume', episodeId: 'e-resume', title: 'resume' }))
+    const step = await stepOf('e-resume', 'resume')
+    assert.equal((await door.decide('approve', step)).status, 200)
+    await eventually(async () => assert.match((await stepOf('e-resume', 'resume')).note, /local reset/))
+    assert.equal(line.line.state, 'paused')
+    line.line.localReset()
+    await eventually(async () => assert.equal((await stepOf('e-resume', 'resume')).status, 'executed'), 30_000)
+    assert.equal(line.line.state, 'running')
+    assert.deepEqual(
+      line
+        .ledger()
+        .slice(-2)
+        .map(({ effect }) => effect),
+      ['pause', 'resume'],
+    )
+    line.reset()
+  })
+
+  test('the line is gone: its breaker opens, approvals are refused meanwhile; it comes back, the breaker closes and the approved pause runs', async () => {
+    await line.stop()
+    await raise(log, codec, findingOf({ findingId: 'f-gone', episodeId: 'e-gone' }))
+    await raise(log, codec, findingOf({ findingId: 'f-next', episodeId: 'e-next' }))
+    const next = await stepOf('e-next')
+    await door.decide('approve', await stepOf('e-gone'))
+    await eventually(async () => assert.ok(breakers().includes('open'), (await stepOf('e-gone')).note), 90_000)
+    await eventually(async () => {
+      const refused = await door.decide('approve', next)
+      assert.deepEqual([refused.status, refused.body.code], [409, 'ANDON_ACTIONS_BREAKER_OPEN'], JSON.stringify(refused.body))
+    })
+    const known = pauses().length
+    line = await startLineSimulator({ port: opcuaPort, pkiDir: join(dir, 'line'), stopMs: 600, line: line.line })
+    await eventually(async () => assert.equal((await stepOf('e-gone')).status, 'executed'), 60_000)
+    assert.equal(breakers().at(-1), 'closed')
+    assert.equal(pauses().length, known + 1)
+    assert.equal((await door.decide('reject', next)).status, 200)
+    line.reset()
+  })
+
   test('every effect of the line has an approval before its intent on the log', () => {
     for (const { requestId } of pauses()) {
       const intent = records.findIndex((one) => one.type === 'Executing' && one.execution?.commandRequestId === requestId)
@@ -224,12 +338,12 @@ describe('the service against real servers', () => {
   })
 })
 
-/** The pause of this episode. */
-const stepOf = (episodeId: string) =>
+/** The step of this episode. */
+const stepOf = (episodeId: string, name = 'pause') =>
   eventually(async () => {
     const { body } = await door.get('/v1/incidents')
     const incident = body.incidents.find((one: { finding: { episodeId: string } | null }) => one.finding?.episodeId === episodeId)
-    const step = incident?.steps.find((one: { name: string }) => one.name === 'pause')
-    assert.ok(step, `no pause for ${episodeId}`)
+    const step = incident?.steps.find((one: { name: string }) => one.name === name)
+    assert.ok(step, `no ${name} for ${episodeId}`)
     return step as { id: string; status: string; note: string; commandHash: string }
   })
