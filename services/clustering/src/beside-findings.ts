@@ -9,7 +9,7 @@ import { findingBase } from './finding.ts'
 import type { WindowWords } from './finding.ts'
 import { findingRecord } from './outputs.ts'
 import type { TrendTransition } from './prognosis.ts'
-import type { LifeTransition } from './remaining-life.ts'
+import type { LifeTransition, ToldLife } from './remaining-life.ts'
 import { lengthWords } from './state-findings.ts'
 import { figure } from './words.ts'
 
@@ -99,6 +99,42 @@ export const driftFinding = (
   return { ...output, value: { ...output.value, drift } }
 }
 
+/** What stands ahead of an asset: `place` tells several of one asset apart, `fields` what is particular. */
+const aheadFinding = (
+  given: WindowWords,
+  place: string,
+  kind: TrendTransition['kind'],
+  { openingVectorId, openedUs }: Pick<ToldLife, 'openingVectorId' | 'openedUs'>,
+  fields: Pick<FindingInput, 'ratio' | 'contributions' | 'title'>,
+  prognosis: AnomaliesInput['prognosis'],
+): Output<AnomaliesInput> => {
+  const { assetId, prediction } = given
+  const base = { ...given, evidence: undefined }
+  const output = findingRecord(base, 'PrognosisUpdated', {
+    ...findingBase(base),
+    ...fields,
+    findingId: findingId(assetId, place, openingVectorId, kind === 'opened' ? kind : `${kind}:${prediction.vectorId}`),
+    episodeId: episodeId(assetId, place, openingVectorId),
+    transition: kind,
+    openedUs,
+    openingVectorId,
+    severity: PROGNOSIS_SEVERITY,
+    peakRatio: fields.ratio,
+    about: 'machine',
+  })
+  return prognosis === null ? output : { ...output, value: { ...output.value, prognosis } }
+}
+
+interface Interval {
+  readonly lowUs: number
+  readonly medianUs: number
+  readonly highUs: number | null
+  readonly coverage: number
+}
+
+const intervalWords = ({ lowUs, medianUs, highUs, coverage }: Interval): string =>
+  `expected in ${lengthWords(medianUs)}, ${Math.round(100 * coverage)} % between ${lengthWords(lowUs)} and ${highUs === null ? 'never' : lengthWords(highUs)}`
+
 /** A limit of zone C or D that is ahead. */
 export const prognosisFinding = (
   given: WindowWords,
@@ -107,60 +143,37 @@ export const prognosisFinding = (
   value: number,
   limits: readonly [number, number, number] | null,
 ): Output<AnomaliesInput> => {
-  const { assetId, prediction, detectorSet, asset } = given
-  const place = `${detectorSet}/prognosis/${name}`
-  const zone = told.limit === limits?.[1] ? 'C' : 'D'
-  const quantity = `${channelWords(featureParts(name).channel)} velocity towards zone ${zone} of ISO 20816 (${figure(told.limit)} mm/s RMS)`
+  const { detectorSet, asset } = given
+  const { limit } = told
+  const { channel } = featureParts(name)
+  const zone = limit === limits?.[1] ? 'C' : 'D'
+  const quantity = `${channelWords(channel)} velocity towards zone ${zone} of ISO 20816 (${figure(limit)} mm/s RMS)`
   const title =
     remaining === undefined || remaining.medianUs === null
       ? `${asset.name}: no prognosis any more for ${quantity}`
-      : `${asset.name}: ${quantity} expected in ${lengthWords(remaining.medianUs)}, ${Math.round(100 * remaining.coverage)} % between ${lengthWords(remaining.lowUs)} and ${remaining.highUs === null ? 'never' : lengthWords(remaining.highUs)}`
-  const base = { ...given, evidence: undefined }
-  const output = findingRecord(base, 'PrognosisUpdated', {
-    ...findingBase(base),
-    findingId: findingId(assetId, place, told.openingVectorId, kind === 'opened' ? kind : `${kind}:${prediction.vectorId}`),
-    episodeId: episodeId(assetId, place, told.openingVectorId),
-    transition: kind,
-    openedUs: told.openedUs,
-    openingVectorId: told.openingVectorId,
-    severity: PROGNOSIS_SEVERITY,
-    ratio: value / told.limit,
-    peakRatio: value / told.limit,
-    contributions: [{ name, channel: featureParts(name).channel, share: 1, value, unit: 'mm/s', normalLow: null, normalHigh: told.limit }],
-    about: 'machine',
-    title,
-  })
-  if (remaining === undefined) return output
-  const { lowUs, medianUs, highUs, coverage, basis } = remaining
-  return { ...output, value: { ...output.value, prognosis: { quantity, lowUs, medianUs, highUs, coverage, basis } } }
+      : `${asset.name}: ${quantity} ${intervalWords({ ...remaining, medianUs: remaining.medianUs })}`
+  const contributions = [{ name, channel, share: 1, value, unit: 'mm/s', normalLow: null, normalHigh: limit }]
+  const fields = { ratio: value / limit, contributions, title }
+  return aheadFinding(
+    given,
+    `${detectorSet}/prognosis/${name}`,
+    kind,
+    told,
+    fields,
+    remaining === undefined ? null : { quantity, ...remaining },
+  )
 }
 
 /** The end of a machine as a model expects it. */
 export const lifeFinding = (given: WindowWords, model: string, { kind, told, remaining }: LifeTransition): Output<AnomaliesInput> => {
-  const { assetId, prediction, detectorSet, asset } = given
+  const { detectorSet, asset } = given
   const place = `${detectorSet}/life/${model}`
   const quantity = `end of life by ${model}`
-  const title =
-    remaining === undefined
-      ? `${asset.name}: no ${quantity} is expected any more`
-      : `${asset.name}: ${quantity} expected in ${lengthWords(remaining.medianUs)}, ${Math.round(100 * remaining.coverage)} % between ${lengthWords(remaining.lowUs)} and ${lengthWords(remaining.highUs)}`
-  const base = { ...given, evidence: undefined }
-  const output = findingRecord(base, 'PrognosisUpdated', {
-    ...findingBase(base),
-    findingId: findingId(assetId, place, told.openingVectorId, kind === 'opened' ? kind : `${kind}:${prediction.vectorId}`),
-    episodeId: episodeId(assetId, place, told.openingVectorId),
-    transition: kind,
-    openedUs: told.openedUs,
-    openingVectorId: told.openingVectorId,
-    severity: PROGNOSIS_SEVERITY,
-    ratio: 1,
-    peakRatio: 1,
-    contributions: [],
-    about: 'machine',
-    title,
-  })
-  if (remaining === undefined) return output
+  const fields = { ratio: 1, contributions: [] }
+  if (remaining === undefined)
+    return aheadFinding(given, place, kind, told, { ...fields, title: `${asset.name}: no ${quantity} is expected any more` }, null)
   const { lowUs, medianUs, highUs, coverage, version, digest } = remaining
   const basis = `model ${model} version ${version} (${digest.slice(0, 12)})`
-  return { ...output, value: { ...output.value, prognosis: { quantity, lowUs, medianUs, highUs, coverage, basis } } }
+  const title = `${asset.name}: ${quantity} ${intervalWords(remaining)}`
+  return aheadFinding(given, place, kind, told, { ...fields, title }, { quantity, lowUs, medianUs, highUs, coverage, basis })
 }
