@@ -43,6 +43,8 @@ export interface Child {
 }
 
 const setpriv = process.platform === 'linux' ? which('setpriv') : undefined
+/** We may have died before the kernel knew: then nobody tells the child, and it must not begin. */
+const UNLESS_ORPHANED = '[ "$PPID" = "$0" ] && exec "$@"'
 
 /** Moves x.log to x.log.1 and so on; three earlier runs are kept. */
 export const rotate = (file: string): void => {
@@ -75,7 +77,7 @@ export const startChild = (program: Program): Child => {
   rotate(program.logFile)
   const log = openSync(program.logFile, 'a')
   const [command, ...args] = setpriv
-    ? [setpriv, '--pdeathsig', 'TERM', program.command, ...program.args]
+    ? [setpriv, '--pdeathsig', 'TERM', 'sh', '-c', UNLESS_ORPHANED, String(process.pid), program.command, ...program.args]
     : [program.command, ...program.args]
   const child: ChildProcess = spawn(command as string, args, {
     stdio: ['ignore', log, log],
