@@ -29,6 +29,9 @@ describe('from a recording and a press to a paused line and a stored clip', { ti
       .map(({ value }) => value.finding)
       .filter((finding): finding is Finding => finding?.assetId === asset)
 
+  /** About the press itself: on a machine that is busy elsewhere its telemetry may well pause, and that is told too. */
+  const machineFindings = async (): Promise<Finding[]> => (await findingsOf('press-1')).filter(({ about }) => about === 'machine')
+
   let pause: Stored<Actions>
 
   it('a real recording gives a finding inside its labelled region', async () => {
@@ -46,12 +49,12 @@ describe('from a recording and a press to a paused line and a stored clip', { ti
   })
 
   it('a worn bearing gives a finding that names vibration, and a pause is proposed, not run', async () => {
-    assert.deepEqual(await findingsOf('press-1'), [], 'a healthy press gives no finding')
+    assert.deepEqual(await machineFindings(), [], 'a healthy press gives no finding')
     await mesh.call('POST', doors.plant, '/inject/bearing-wear')
     pause = await until('a pause is proposed for the press', 90_000, async () =>
       (await facts('StepProposed')).find(({ value }) => value.assetId === 'press-1' && value.proposal?.command.command === 'line.pause'),
     )
-    const [opened] = (await findingsOf('press-1')).filter((finding) => finding.transition === 'opened')
+    const [opened] = (await machineFindings()).filter((finding) => finding.transition === 'opened')
     assert.ok(opened, 'an episode opened')
     assert.ok(opened.ratio > 1)
     assert.match(opened.contributions[0]?.name ?? '', /^vibrationG\./)

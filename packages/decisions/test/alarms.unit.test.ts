@@ -14,6 +14,8 @@ const plan = planOf({ budgetPerHour: null, steps: [{ step: 'notify', command: 'n
 class Line {
   readonly state: State = emptyState()
   readonly facts: Actions[] = []
+  /** What assets are a part of. */
+  readonly parents = new Map<string, string>()
   asked = 0
   private offset = 0
 
@@ -43,7 +45,7 @@ class Line {
   ask(request: Actions, atUs: number): readonly Actions[] {
     this.timersUntil(atUs)
     this.put(request)
-    const facts = decide(request, this.state, contextAt(atUs, { plan }))
+    const facts = decide(request, this.state, contextAt(atUs, { plan, parentOf: (asset) => this.parents.get(asset) }))
     this.write(facts)
     return facts
   }
@@ -142,6 +144,17 @@ test('the same cause on a line and a second episode of an asset are one alarm, u
   assert.equal(told(line.finding({ assetId: 'c', severity: 3 }, T0 + 3 * SECOND)), true)
   assert.equal(told(line.finding({ assetId: 'c', severity: 3 }, T0 + 4 * SECOND)), false)
   assert.equal(line.state.alarms.get(LINE)?.counts.grouped, 2)
+})
+
+test('an alarm of the whole speaks for its parts, however deep; one of a part does not speak for the whole', () => {
+  const line = new Line()
+  line.parents.set('bearing', 'drive').set('drive', 'press').set('pump', 'hydraulics').set('hydraulics', 'pump')
+  assert.equal(told(line.finding({ assetId: 'drive', faultModeId: 'm', severity: 2 }, T0)), true)
+  assert.equal(told(line.finding({ assetId: 'bearing', faultModeId: 'n', severity: 2 }, T0 + SECOND)), false)
+  assert.equal(told(line.finding({ assetId: 'bearing', faultModeId: 'n', severity: 1 }, T0 + 2 * SECOND)), true)
+  assert.equal(told(line.finding({ assetId: 'press', faultModeId: 'o', severity: 2 }, T0 + 3 * SECOND)), true)
+  assert.equal(told(line.finding({ assetId: 'pump', faultModeId: 'p', severity: 2 }, T0 + 4 * SECOND)), true)
+  assert.equal(line.state.alarms.get(LINE)?.counts.grouped, 1)
 })
 
 const told = (facts: readonly Actions[]): boolean => facts.some(({ type }) => type === 'StepProposed')

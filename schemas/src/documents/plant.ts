@@ -138,6 +138,8 @@ const plantShape = z.strictObject({
       name,
       line: idShape,
       class: idShape,
+      /** Asset that it is a part of: findings about both at once are one alarm. */
+      parent: idShape.optional(),
       /** As `control` of its class, for this asset alone. */
       priority: z.literal('control').optional(),
       /** Part of a safety function: no command acts on it. */
@@ -213,6 +215,7 @@ const faults = (plant: PlantFile): Fault[] => {
     ...plant.assets.flatMap((asset, i) => [
       ...reference(lines, asset.line, ['assets', i, 'line'], 'a line'),
       ...reference(classes, asset.class, ['assets', i, 'class'], 'an asset class'),
+      ...parentFaults(plant, asset, assets, ['assets', i, 'parent']),
       ...repeats(asset.channels, (j) => ['assets', i, 'channels', j, 'id']),
       ...asset.channels.flatMap((channel, j) => ordered(channel.range, ['assets', i, 'channels', j, 'range'])),
       ...scalarOf(asset, asset.speedChannel, ['assets', i, 'speedChannel']),
@@ -228,6 +231,17 @@ const faults = (plant: PlantFile): Fault[] => {
 
 const reference = (known: ReadonlySet<string>, id: string, path: Fault['path'], what: string): Fault[] =>
   known.has(id) ? [] : [{ path, expected: `${what} of this plant (${[...known].join(', ')})` }]
+
+const parentFaults = (plant: PlantFile, asset: Asset, assets: ReadonlySet<string>, path: Fault['path']): Fault[] => {
+  if (asset.parent === undefined) return []
+  const parents = new Map(plant.assets.map(({ id, parent }) => [id, parent]))
+  const seen = new Set<string>()
+  for (let at: string | undefined = asset.parent; at !== undefined && !seen.has(at); at = parents.get(at)) {
+    if (at === asset.id) return [{ path, expected: 'an asset that is not a part of this one' }]
+    seen.add(at)
+  }
+  return reference(assets, asset.parent, path, 'an asset')
+}
 
 const scalarOf = (asset: Asset, id: string | undefined, path: Fault['path']): Fault[] => {
   const scalars = asset.channels.filter(({ kind }) => kind === 'scalar').map((channel) => channel.id)

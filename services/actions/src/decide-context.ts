@@ -14,5 +14,6 @@ export const decideContext =
     commands: view.commands,
     plan: request?.type === 'FindingCopied' || request?.type === 'CallRequested' ? judge(request, state, view, atUs, onJudged) : null,
     plant: { placeOf: (assetId) => view.placeOf(assetId), hasClass: (classId) => view.homeOf(classId) !== undefined },
+    parentOf: (assetId) => view.parentOf(assetId),
     documentProblem: (document) => documentProblem(document, view),
   })

@@ -23,6 +23,7 @@ export class PlantView {
   /** Digest and time of every document seen, whatever its kind. */
   readonly published = new Map<string, { readonly digest: string; readonly atUs: number }>()
   private controlGroups = new Map<string, string>()
+  private parents = new Map<string, string | undefined>()
   private readonly onProblem: (name: string, problem: unknown) => void
 
   constructor(onProblem: (name: string, problem: unknown) => void = () => {}) {
@@ -52,6 +53,7 @@ export class PlantView {
     if (name === 'plant') {
       this.plant = parsePlant(JSON.parse(body))
       const groups = new Map(this.plant.lines.map((line) => [line.id, line.controlGroup]))
+      this.parents = new Map(this.plant.assets.map(({ id, parent }) => [id, parent]))
       this.controlGroups = new Map(this.plant.assets.map((asset) => [asset.id, groups.get(asset.line) ?? asset.line]))
     } else if (name === 'commands') {
       this.catalogue = parseCommands(JSON.parse(body))
@@ -75,6 +77,11 @@ export class PlantView {
     const asset = this.plant?.assets.find(({ id }) => id === assetId)
     const ofPlant = this.plant?.assetClasses.find(({ id }) => id === asset?.class)
     return asset && { classId: asset.class, equipmentClass: ofPlant?.equipmentClass }
+  }
+
+  /** Asset that this one is a part of. */
+  parentOf(assetId: string): string | undefined {
+    return this.parents.get(assetId)
   }
 
   /** Key of `actions` for everything about this asset. */

@@ -53,6 +53,7 @@ export const VARIABLES = {
     line: 'string',
     class: 'string',
     origin: 'string',
+    parent: 'dyn',
     priority: 'dyn',
     sources: 'list<string>',
     bearing: 'dyn',
