@@ -195,8 +195,8 @@ export const up = async (given: Context, options: UpOptions): Promise<void> => {
     // Without plant documents a service may wait for the first ones: no reason to hold up the start.
     await step('services ready', () => waitReady(portOffset, services, plantFolder === undefined ? 5000 : 60_000))
     if (withDemo) await supervisor.startWave('demo', [demoProgram(platform, portOffset, extra)])
-    supervisor.markReady()
     console.log(`\nAndon is up after ${seconds(Date.now() - startedMs)}\n${addresses(context, withDemo)}\n\n${modeBanner(pki, listen)}\n`)
+    supervisor.markReady() // after the addresses: `up --detach` shows what was said until here
     line = startStatusLine(supervisor, () => openIncidents(context))
   } catch (error) {
     if (ending.hasBegun()) return ending.done
@@ -266,6 +266,7 @@ const upDetached = async (context: Context, options: UpOptions): Promise<void> =
     const state = readState(context.home.stateFile)
     if (state !== undefined && state.supervisor.pid === child.pid && state.status === 'ready') break
   }
+  show() // what it said between the last look and being ready
   console.log(`\nRunning in the background (pid ${child.pid}). \`andon status\` looks, \`andon down\` ends it.`)
 }
 
