@@ -57,6 +57,7 @@ if (positionals.length === 0) await ring('static', () => runStaticChecks(STATIC)
 for (const tests of RINGS) await ring(tests.name, () => runNodeTests(tests, positionals))
 
 const total = sum([noTests, ...counts])
+for (const failure of total.failures) console.log(`✖ ${failure}`)
 console.log(`\nAll rings took ${seconds(Date.now() - startedMs)}`)
 console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`)
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0

@@ -57,10 +57,12 @@ export const runNodeTests = async (tests: NodeTests, words: readonly string[]): 
   process.off('SIGINT', killAll).off('SIGTERM', killAll)
   try {
     const count = JSON.parse(readFileSync(sumFile, 'utf8')) as Count
-    return code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count
+    if (code === 0 || count.failed > 0) return count
+    return { ...count, failed: 1, failures: [`the ${tests.name} tests ended with exit code ${code}`] }
   } catch {
-    console.log(`✖ the ${tests.name} tests ended without a sum (exit code ${code})`)
-    return { ...noTests, failed: 1 }
+    const what = `the ${tests.name} tests ended without a sum (exit code ${code})`
+    console.log(`✖ ${what}`)
+    return { ...noTests, failed: 1, failures: [what] }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -30,6 +30,7 @@ const failureText = (name: string, where: string, error: unknown): string => {
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const files = new Map<string, FileLine>()
   const total = { passed: 0, failed: 0, skipped: 0 }
+  const failures: string[] = []
   const parents: string[] = []
   const output = new Map<string, string>()
   for await (const event of source) {
@@ -57,6 +58,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
     const outcome = isSkipped ? 'skipped' : event.type === 'test:pass' ? 'passed' : 'failed'
     count[outcome] += 1
     total[outcome] += 1
+    if (outcome === 'failed') failures.push(`${[...parents.slice(0, nesting), name].join(' › ')} (${place(file, line)})`)
     const error = event.type === 'test:fail' ? event.data.details.error : undefined
     if (outcome === 'failed' && (error as { failureType?: string } | undefined)?.failureType !== 'subtestsFailed') {
       yield failureText([...parents.slice(0, nesting), name].join(' › '), place(file, line), error)
@@ -72,5 +74,5 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
     yield `${mark} ${place(file)}: ${count.passed} passed${count.failed > 0 ? `, ${count.failed} failed` : ''}${count.skipped > 0 ? `, ${count.skipped} skipped` : ''} (${(count.durationMs / 1000).toFixed(1)} s)\n`
   }
   const sumFile = process.env['ANDON_TEST_SUM']
-  if (sumFile !== undefined) writeFileSync(sumFile, JSON.stringify(total))
+  if (sumFile !== undefined) writeFileSync(sumFile, JSON.stringify({ ...total, failures }))
 }

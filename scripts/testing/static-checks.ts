@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { delimiter, join } from 'node:path'
-import { type Count, sum } from './count.ts'
+import { type Count, noTests, sum } from './count.ts'
 
 export interface StaticCheck {
   readonly name: string
@@ -25,7 +25,7 @@ const runCheck = (check: StaticCheck): Promise<Count> =>
     const end = (isPassed: boolean) => {
       const took = `${((Date.now() - startedMs) / 1000).toFixed(1)} s`
       console.log(isPassed ? `✔ ${check.name} (${took})` : `✖ ${check.name} (${took}): ${check.fix}\n${output.trimEnd()}\n`)
-      resolve(isPassed ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 })
+      resolve(isPassed ? { ...noTests, passed: 1 } : { ...noTests, failed: 1, failures: [`${check.name}: ${check.fix}`] })
     }
     child.once('error', (error) => {
       output += error.message
