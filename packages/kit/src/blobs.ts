@@ -72,6 +72,14 @@ export const openBlobs = async (folder: string): Promise<Blobs> => {
     }
   }
 
+  /** What lies there was on disk before it had its name: it is made young again instead of written again. */
+  const storedAlready = async (content: Uint8Array): Promise<StoredBlob | undefined> => {
+    const sha256 = createHash('sha256').update(content).digest('hex')
+    const uri = `sha256:${sha256}`
+    const found = await stat(path(uri)).catch(() => undefined)
+    return found?.size === content.byteLength && (await keep(uri)) ? { sha256, uri, bytes: content.byteLength } : undefined
+  }
+
   /** Made young instead of remembered: the lists of all holds together may be longer than memory. */
   const keepHeld = async (): Promise<void> => {
     for (const file of await readdir(holds).catch(() => []))
@@ -93,6 +101,8 @@ export const openBlobs = async (folder: string): Promise<Blobs> => {
       await rm(holdFile(name), { force: true })
     },
     async put(content) {
+      const stored = typeof content === 'string' ? undefined : await storedAlready(content)
+      if (stored) return stored
       const temporary = join(incoming, randomUUID())
       try {
         const written = await write(temporary, content)

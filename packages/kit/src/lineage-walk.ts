@@ -17,6 +17,8 @@ export interface LineageRecord {
   readonly offset: number
 }
 
+/** What is looked for mostly lies close by: the first look back is a short one. */
+const FIRST_PIECE = 100
 const PIECE = 2000
 
 /** Records of [from, to); nothing where the range is empty. */
@@ -35,7 +37,15 @@ export const decodedOr = async <T>(codec: Codec, { topic, value }: LogRecord): P
   }
 }
 
-const isThere = async (log: Log, topic: string): Promise<boolean> => (await log.admin.topics()).some(({ name }) => name === topic)
+const topicsSeen = new WeakMap<Log, Set<string>>()
+
+/** Asked until it is there: a walk meets the same few topics again and again. */
+const isThere = async (log: Log, topic: string): Promise<boolean> => {
+  if (topicsSeen.get(log)?.has(topic) === true) return true
+  const names = new Set((await log.admin.topics()).map(({ name }) => name))
+  topicsSeen.set(log, names)
+  return names.has(topic)
+}
 
 /** The record at a place; undefined when retention or a loss of the log's tail removed it. */
 export const recordAt = async (log: Log, { topic, partition, leaderEpoch, offset }: LineageRecord): Promise<LogRecord | undefined> => {
@@ -71,7 +81,7 @@ export const lastBefore = async (
   matches: (record: LogRecord) => boolean | Promise<boolean>,
 ): Promise<LogRecord | undefined> => {
   const low = await log.admin.offsetAt(topic, partition, sinceMs)
-  for (let end = before, piece = 100; end > low; end -= piece, piece = PIECE) {
+  for (let end = before, piece = FIRST_PIECE; end > low; end -= piece, piece = PIECE) {
     let found: LogRecord | undefined
     for await (const record of recordsIn(log, topic, partition, Math.max(low, end - piece), end)) if (await matches(record)) found = record
     if (found) return found
@@ -108,6 +118,8 @@ export const rangesWithout = (ranges: readonly SampleIdentity[], block: SampleId
 
 /** Beyond the oldest block needed, corrections of its samples are looked for in so much record time. */
 const CORRECTIONS_BEFORE_MS = 600_000
+/** How the source of a corrected block begins: a block without these bytes corrects nothing and need not be decoded for that. */
+const CORRECTION = Buffer.from('correction:')
 
 /**
  * Blocks of the asset that hold samples of the ranges, and corrections of the window, up to and with the causing record: in log
@@ -125,12 +137,13 @@ export async function* blocksBehind(
   const low = Number.isFinite(sinceMs) ? Math.max(first, await log.admin.offsetAt(topic, partition, sinceMs)) : first
   let left = ranges
   let oldestMs = Number.POSITIVE_INFINITY
-  for (let end = offset + 1; end > low;) {
-    const from = Math.max(low, end - PIECE)
+  for (let end = offset + 1, piece = FIRST_PIECE; end > low; piece = PIECE) {
+    const from = Math.max(low, end - piece)
     let firstMs = Number.POSITIVE_INFINITY
+    const onlyCorrections = left.length === 0
     for await (const record of recordsIn(log, topic, partition, from, end)) {
       firstMs = Math.min(firstMs, record.timestampMs)
-      if (record.key !== assetId) continue
+      if (record.key !== assetId || (onlyCorrections && record.value?.includes(CORRECTION) !== true)) continue
       const block = (await decodedOr<Telemetry>(codec, record))?.block
       if (!block) continue
       const isNeeded = ranges.some((range) => overlaps(block, range))

@@ -1,9 +1,12 @@
 // Where a document or an artefact with a digest is told of: `config` and `models` read on from where the last reading ended. Both
-// topics are small and kept for ever; memory holds a place per digest.
+// topics are small and kept for ever; memory holds a place per digest, and the records that were asked for last.
 
 import { decodedOr, recordAt, recordsIn } from '@andon/kit'
 import type { Codec, LineageRecord, Log, LogRecord } from '@andon/kit'
 import type { Config, Models } from '@andon/schemas'
+
+/** An incident names what the one before it did: plant, feature set, policies, models. */
+const RECORDS_KEPT = 64
 
 interface Known extends LineageRecord {
   /** Name of the document, `model@version` of an artefact. */
@@ -28,6 +31,8 @@ export interface Named {
 export class DigestIndex {
   private readonly places = new Map<string, Known>()
   private readonly next = new Map<string, number>()
+  /** By topic and digest, the one asked for longest ago first. */
+  private readonly records = new Map<string, LogRecord>()
   /** Cluster models by asset class, in log order. */
   private readonly clusters = new Map<string, Cluster[]>()
   private readonly log: Log
@@ -43,7 +48,16 @@ export class DigestIndex {
     const key = `${topic} ${digest}`
     if (!this.places.has(key)) await this.read(topic)
     const found = this.places.get(key)
-    return found && { name: found.name, uri: found.uri, record: await recordAt(this.log, found) }
+    return found && { name: found.name, uri: found.uri, record: await this.recordOf(key, found) }
+  }
+
+  private async recordOf(key: string, known: Known): Promise<LogRecord | undefined> {
+    const record = this.records.get(key) ?? (await recordAt(this.log, known))
+    this.records.delete(key)
+    if (record) this.records.set(key, record)
+    const [oldest] = this.records.keys()
+    if (oldest !== undefined && this.records.size > RECORDS_KEPT) this.records.delete(oldest)
+    return record
   }
 
   /** Digest of the cluster model of a class that held at an event time, told of before a moment of record time. */

@@ -1,7 +1,18 @@
 // From an opened incident back to what its finding was made of: finding → prediction → vectors → blocks by the positions in their
 // headers, then the models, documents and snapshots that they name. What is no longer there becomes a gap, never a failure.
 
-import { blocksBehind, causesOf, decodedOr, HEADER, lastBefore, listSnapshots, parseCause, positionOf, snapshotBlobs } from '@andon/kit'
+import {
+  blocksBehind,
+  causesOf,
+  decodedOr,
+  HEADER,
+  lastBefore,
+  listSnapshots,
+  parseCause,
+  positionOf,
+  recordsIn,
+  snapshotBlobs,
+} from '@andon/kit'
 import type { Blobs, Codec, Log, LogRecord } from '@andon/kit'
 import type { Actions, Features, Finding, Plant, Predictions, Vector } from '@andon/schemas'
 import { Collection, GONE } from './collection.ts'
@@ -152,14 +163,11 @@ const sealDocuments = async (
   const plantDigest = vectors[0]?.vector.plantDigest ?? ''
   const named = vectors.flatMap(({ vector }) => [vector.featureSetDigest, vector.plantDigest])
   const policies: string[] = []
-  let at = 0
-  for await (const batch of log.read({ topic: 'actions', partition: opened.partition, from: opened.offset, to: 'latest' })) {
-    for (const record of batch.records) {
-      const fact = at++ < MOST_FACTS ? await decodedOr<Actions>(codec, record) : undefined
-      if (fact?.requestId !== opened.fact.requestId) at = MOST_FACTS
-      else policies.push(fact?.proposal?.policyDigest ?? '')
-    }
-    if (at >= MOST_FACTS) break
+  const { partition, offset } = opened
+  for await (const record of recordsIn(log, 'actions', partition, offset, offset + MOST_FACTS)) {
+    const fact = await decodedOr<Actions>(codec, record)
+    if (fact?.requestId !== opened.fact.requestId) break
+    policies.push(fact?.proposal?.policyDigest ?? '')
   }
   let plant: Plant | undefined
   for (const digest of new Set([...named, ...policies])) {

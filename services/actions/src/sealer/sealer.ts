@@ -1,6 +1,7 @@
 // actions → actions. Every incident that a finding opened: its inputs are stored under the incident's hold, then the owner is asked
 // to say so (SealRequested → IncidentSealed). A repeat asks for the same again; nothing in an incident waits for it.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AndonError,
   emitter,
@@ -23,6 +24,9 @@ import type { LineageDeps, Opened } from './follow-lineage.ts'
 
 /** A fact fits into a record: the whole list is in the manifest. */
 const MOST_LISTED = 1_000
+/** Of its time: a flood of incidents is sealed later, and decisions in the same process do not wait for it. */
+const SHARE = 0.2
+const MOST_REST_MS = 1_000
 
 export interface SealerOptions {
   readonly log: Log
@@ -65,14 +69,17 @@ const openedBy = ({ value, partition, position, timestampMs }: Input<Actions>): 
 }
 
 const onActions =
-  (seal: (opened: Opened) => Promise<Seal>): Handler<Actions> =>
+  (seal: (opened: Opened) => Promise<Seal>, stopping: AbortSignal): Handler<Actions> =>
   async (batch: Batch<Actions>): Promise<Emitter> => {
     const out = emitter()
     for (const input of batch.inputs) {
       const opened = openedBy(input)
       if (!opened) continue
       const { line, incidentId, assetId, atUs } = opened.fact
+      const startedMs = performance.now()
       const sealed = await seal(opened)
+      const restMs = Math.min(MOST_REST_MS, (performance.now() - startedMs) * (1 / SHARE - 1))
+      await sleep(restMs, undefined, { signal: stopping }).catch(() => undefined)
       const id = uuid8('request', 'seal', incidentId ?? '', sealed.digest)
       const value = record('SealRequested', id, line, atUs, { by: 'sealer', incidentId, assetId, seal: sealed })
       out.emit(input, { topic: ACTIONS, key: line, value, id, type: value.type, subject: incidentId ?? line, timeUs: atUs })
@@ -84,6 +91,7 @@ export const sealerPart = ({ log, codec, blobDir, maxBytes, logger, metrics }: S
   const seals = metrics.counter('andon_actions_seals_total', 'Incidents whose inputs were stored', ['outcome'])
   const sealedBytes = metrics.counter('andon_actions_sealed_bytes_total', 'Bytes of sealed inputs')
   const seconds = metrics.histogram('andon_actions_seal_seconds', 'From an opened incident read to its inputs stored')
+  const stopping = new AbortController()
   let run: Run | undefined
   const history = (): Promise<Blobs> => openHistoryBlobs(blobDir)
   return {
@@ -107,7 +115,7 @@ export const sealerPart = ({ log, codec, blobDir, maxBytes, logger, metrics }: S
           })
         }
       }
-      const handle = onActions(seal)
+      const handle = onActions(seal, stopping.signal)
       run = await runProcess<Actions>(
         log,
         codec,
@@ -117,6 +125,9 @@ export const sealerPart = ({ log, codec, blobDir, maxBytes, logger, metrics }: S
       )
     },
     ended: () => run?.ended ?? Promise.resolve(),
-    stop: async () => run?.stop(),
+    stop: async () => {
+      stopping.abort()
+      await run?.stop()
+    },
   }
 }

@@ -4,7 +4,7 @@
 import { logError } from '../log-error.ts'
 import type { LogAdmin, TopicSpec } from '../port.ts'
 import { CODE, brokerError, isTransient, nameOfCode, toLogError } from './errors.ts'
-import { API } from './protocol.ts'
+import { API, EARLIEST, LATEST } from './protocol.ts'
 import {
   alterConfigsBody,
   alterConfigsReply,
@@ -97,13 +97,8 @@ export class KafkaAdmin implements LogAdmin {
 
   async watermarks(topic: string): Promise<{ partition: number; low: number; high: number }[]> {
     const name = this.prefix + topic
-    return Promise.all(
-      (await this.transport.leaders(name)).map(async ({ partition }) => ({
-        partition,
-        low: await this.transport.earliest(name, partition),
-        high: await this.transport.latest(name, partition),
-      })),
-    )
+    const [lows, highs] = await Promise.all([this.transport.offsetsFor(name, EARLIEST), this.transport.offsetsFor(name, LATEST)])
+    return lows.map((low, partition) => ({ partition, low, high: highs[partition]! }))
   }
 
   async offsetAt(topic: string, partition: number, timestampMs: number): Promise<number> {

@@ -238,6 +238,25 @@ export class Transport {
     })
   }
 
+  /** EARLIEST or LATEST of every partition of a topic: a request per leader, and one per partition where that did not answer. */
+  async offsetsFor(topic: string, timestampMs: number): Promise<number[]> {
+    const leaders = await this.leaders(topic)
+    const found = new Map<number, number>()
+    const askNode = async (node: number, partitions: readonly number[]): Promise<void> => {
+      const body = listOffsetsBody(
+        topic,
+        partitions.map((partition) => ({ partition, timestampMs })),
+      )
+      const reply = await this.call(node, API.listOffsets, body).catch(() => undefined)
+      for (const { partition, code, offset } of reply ? listOffsetsReply(reply.body) : []) if (code === 0) found.set(partition, offset)
+    }
+    const byNode = Map.groupBy(leaders.keys(), (partition) => leaders[partition]!.leader)
+    await Promise.all([...byNode].filter(([node]) => node >= 0).map(([node, partitions]) => askNode(node, partitions)))
+    return Promise.all(
+      [...leaders.keys()].map(async (partition) => found.get(partition) ?? (await this.offsetFor(topic, partition, timestampMs)).offset),
+    )
+  }
+
   async earliest(topic: string, partition: number): Promise<number> {
     return (await this.offsetFor(topic, partition, EARLIEST)).offset
   }
