@@ -1,6 +1,7 @@
 // Sealed ranges of the log: making seals, and the verifier that a stranger can run.
 
 export { exportReadme, standaloneVerifier } from './export-files.ts'
+export { elementary, packetLeaf, packetsOfMp4 } from './media.ts'
 export { auditRecord, introduce, newKey, revoke, sealRange, timestampQuery } from './sealing.ts'
 export type { RangeOf, SealingKey } from './sealing.ts'
 export {

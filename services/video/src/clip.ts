@@ -1,4 +1,4 @@
-// An order and a camera's ring → one master clip and its manifest. Whole segments that cover the range, copied bit by bit: the same
+// An order and a camera's ring → one master clip and its manifest. Whole GOPs that cover the range, copied bit by bit: the same
 // segments give the same bytes, so making a clip twice gives the same digest.
 
 import { createHash } from 'node:crypto'
@@ -8,7 +8,8 @@ import { AndonError, canonicalJson, uuid8, type Blobs } from '@andon/kit'
 import type { Clip } from '@andon/schemas'
 import { runFfmpeg } from './adapters/ffmpeg.ts'
 import type { Recorder } from './adapters/recorder.ts'
-import { initName, type Segment, type TimeRange } from './segment-index.ts'
+import { cutFragment, gopsOf, readFragment, readInit, type TrackClock } from './mp4-fragment.ts'
+import { initName, partIn, type SegmentPart, type TimeRange } from './segment-index.ts'
 
 export interface ClipOrder {
   readonly orderId: string
@@ -35,15 +36,23 @@ const copyArgs =
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
-/** Segments of one recorder start, with the init segment they need. */
-const byRun = (segments: readonly Segment[]): { run: string; segments: Segment[] }[] => {
-  const runs: { run: string; segments: Segment[] }[] = []
-  for (const segment of segments) {
+/** Parts of one recorder start, with the init segment they need. */
+const byRun = (parts: readonly SegmentPart[]): { run: string; parts: SegmentPart[] }[] => {
+  const runs: { run: string; parts: SegmentPart[] }[] = []
+  for (const part of parts) {
     const last = runs.at(-1)
-    if (last?.run === segment.run) last.segments.push(segment)
-    else runs.push({ run: segment.run, segments: [segment] })
+    if (last?.run === part.segment.run) last.parts.push(part)
+    else runs.push({ run: part.segment.run, parts: [part] })
   }
   return runs
+}
+
+/** The wanted GOPs of a segment's bytes, every packet as it was recorded. */
+const cut = (content: Buffer, { segment, fromGop, toGop }: SegmentPart, clock: TrackClock): Buffer => {
+  if (fromGop === 0 && toGop === segment.gops.length) return content
+  const fragment = readFragment(content, clock)!
+  const gops = gopsOf(fragment, clock)
+  return cutFragment(content, fragment, clock, gops[fromGop]!.from, gops[toGop - 1]!.to)
 }
 
 /**
@@ -56,8 +65,8 @@ export const makeClip = async (order: ClipOrder, ring: Pick<Recorder, 'index' | 
   const clipId = clipIdOf(order.orderId, cameraId)
   const folder = join(tools.workDir, clipId)
   try {
-    const segments = ring.index.covering(range)
-    if (segments.length === 0) {
+    const parts = ring.index.covering(range).flatMap((segment) => partIn(segment, range) ?? [])
+    if (parts.length === 0) {
       throw new AndonError('ANDON_VIDEO_NO_VIDEO', `The ring of ${cameraId} holds nothing of ${isoInterval(range)}`, {
         fields: { cameraId },
       })
@@ -65,20 +74,23 @@ export const makeClip = async (order: ClipOrder, ring: Pick<Recorder, 'index' | 
     const gaps = ring.index.gaps(range).map(isoInterval)
     await rm(folder, { recursive: true, force: true })
     await mkdir(folder, { recursive: true })
-    const runs = byRun(segments)
+    const runs = byRun(parts)
     const inits: { name: string; sha256: string }[] = []
-    for (const [i, { run, segments: part }] of runs.entries()) {
+    for (const [i, { run, parts: ofRun }] of runs.entries()) {
       const init = await readFile(ring.initOf(run))
       inits.push({ name: initName(run), sha256: sha256(init) })
-      const bytes = [init]
-      for (const segment of part) {
+      const clock = readInit(init)
+      if (!clock) throw new AndonError('ANDON_VIDEO_SEGMENT_CHANGED', `${initName(run)} of ${cameraId} is not what was recorded`)
+      const bytes: Uint8Array[] = [init]
+      for (const part of ofRun) {
+        const { segment } = part
         const content = await readFile(ring.path(segment.name))
         if (sha256(content) !== segment.sha256) {
           throw new AndonError('ANDON_VIDEO_SEGMENT_CHANGED', `Segment ${segment.name} of ${cameraId} is not what was recorded`, {
             fields: { cameraId, segment: segment.name },
           })
         }
-        bytes.push(content)
+        bytes.push(cut(content, part, clock))
       }
       await writeFile(join(folder, `part-${i}.mp4`), Buffer.concat(bytes))
     }
@@ -87,9 +99,9 @@ export const makeClip = async (order: ClipOrder, ring: Pick<Recorder, 'index' | 
     await runFfmpeg({ cwd: folder, args, timeoutMs: 60_000 })
     const clip = await tools.blobs.put(join(folder, 'clip.mp4'))
 
-    const actual = { fromUs: segments[0]!.startUs, toUs: segments.at(-1)!.endUs }
+    const actual = { fromUs: parts[0]!.fromUs, toUs: parts.at(-1)!.toUs }
     const manifest = canonicalJson({
-      version: 1,
+      version: 2,
       clipId,
       orderId: order.orderId,
       incidentId: order.incidentId,
@@ -98,12 +110,15 @@ export const makeClip = async (order: ClipOrder, ring: Pick<Recorder, 'index' | 
       actual: { ...actual, interval: isoInterval(actual) },
       gaps,
       clock: { source: 'receive', meaning: 'a segment ends when its last picture was received; gaps collapse in the clip' },
-      segments: segments.map((segment) => ({
+      segments: parts.map(({ segment, fromGop, toGop }) => ({
         name: segment.name,
         fromUs: segment.startUs,
         toUs: segment.endUs,
         bytes: segment.bytes,
         sha256: segment.sha256,
+        gops: segment.gops,
+        fromGop,
+        toGop,
       })),
       inits,
       tool: { name: 'ffmpeg', version: tools.ffmpegVersion, argv: args },

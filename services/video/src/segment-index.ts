@@ -1,6 +1,14 @@
 // What one camera's ring holds: closed segments in order of time, what is missing between them, and what must not be evicted.
 // Pure: times and digests are handed in.
 
+/** A key frame and the pictures up to the next one. */
+export interface RecordedGop {
+  readonly durationUs: number
+  readonly packets: number
+  /** Merkle root over its packets, hex. */
+  readonly root: string
+}
+
 /** One closed segment: whole GOPs, playable with the init segment of its run. */
 export interface Segment {
   /** File name, unique for the camera. */
@@ -14,6 +22,14 @@ export interface Segment {
   readonly endUs: number
   readonly bytes: number
   readonly sha256: string
+  readonly gops: readonly RecordedGop[]
+}
+
+/** GOPs [fromGop, toGop) of a segment and the time they cover. */
+export interface SegmentPart extends TimeRange {
+  readonly segment: Segment
+  readonly fromGop: number
+  readonly toGop: number
 }
 
 /** File that a run's segments need in front of them. */
@@ -26,6 +42,24 @@ export interface TimeRange {
 
 /** A recorder reads a closed segment's end off the file's last write; jitter of that below this is no gap. */
 export const gapUs = 500_000
+
+/** The GOPs of a segment that overlap the range; undefined when none does. Times count back from the segment's end, which was measured. */
+export const partIn = (segment: Segment, { fromUs, toUs }: TimeRange): SegmentPart | undefined => {
+  let gopEndUs = segment.endUs
+  const gops = segment.gops
+    .toReversed()
+    .map(({ durationUs }, i) => {
+      const isFirst = i === segment.gops.length - 1
+      const gop = { fromUs: isFirst ? segment.startUs : Math.max(segment.startUs, gopEndUs - durationUs), toUs: gopEndUs }
+      gopEndUs = gop.fromUs
+      return gop
+    })
+    .toReversed()
+  const fromGop = gops.findIndex((gop) => gop.toUs > fromUs && gop.fromUs < toUs)
+  const toGop = gops.findLastIndex((gop) => gop.toUs > fromUs && gop.fromUs < toUs) + 1
+  if (fromGop < 0) return undefined
+  return { segment, fromGop, toGop, fromUs: gops[fromGop]!.fromUs, toUs: gops[toGop - 1]!.toUs }
+}
 
 export interface SegmentIndex {
   /** Takes a closed segment, given its end and duration; its start is the end before it, unless something is missing in between. */

@@ -7,7 +7,9 @@ import { createSegmentIndex } from '../src/segment-index.ts'
 
 const ring = (runs: string[]) => {
   const index = createSegmentIndex()
-  runs.forEach((run, i) => index.add({ name: `${run}-${i}.m4s`, run, endUs: (i + 1) * 2e6, durationUs: 2e6, bytes: 1, sha256: '' }))
+  runs.forEach((run, i) =>
+    index.add({ name: `${run}-${i}.m4s`, run, endUs: (i + 1) * 2e6, durationUs: 2e6, bytes: 1, sha256: '', gops: [] }),
+  )
   return index.all()
 }
 

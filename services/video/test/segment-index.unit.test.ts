@@ -13,6 +13,7 @@ const closed = (run: string, endS: number, durationS = 2) => ({
   durationUs: s(durationS),
   bytes: 1,
   sha256: '',
+  gops: [],
 })
 
 test('segments of one run join without a gap despite jitter of their ends', () => {

@@ -11,6 +11,7 @@ import type { Readable } from 'node:stream'
 import type { Logger } from '@andon/kit'
 import { frameChannels, frameCutter, frameSize, type FrameReading } from '../frame-channels.ts'
 import { readFragment, readInit, type TrackClock } from '../mp4-fragment.ts'
+import { recordedGops } from '../recorded-gops.ts'
 import { createSegmentIndex, initName, type Segment, type SegmentIndex } from '../segment-index.ts'
 
 export interface RecorderOptions {
@@ -107,7 +108,7 @@ export const startRecorder = async (options: RecorderOptions): Promise<Recorder>
       const time = clock && readFragment(bytes, clock)
       // ffmpeg may close a first segment before its init segment: it is looked at again.
       if (!clock && run === current) break
-      if (!time) {
+      if (!clock || !time) {
         logger.warn({ cameraId, segment: name }, 'segment cannot be read and is left out')
         await rm(file, { force: true })
         continue
@@ -119,6 +120,7 @@ export const startRecorder = async (options: RecorderOptions): Promise<Recorder>
         durationUs: Math.round(time.durationS * 1e6),
         bytes: bytes.length,
         sha256: createHash('sha256').update(bytes).digest('hex'),
+        gops: recordedGops(bytes, time, clock),
       })
       lastProgressMs = Date.now()
       retryInMs = retryMs.first
