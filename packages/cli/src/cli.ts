@@ -4,7 +4,18 @@ import { Command, CommanderError, Option } from 'commander'
 import { AndonError, messageOf } from '@andon/kit/errors'
 import { serviceNames } from '@andon/schemas'
 import { type BacktestOptions, runBacktest } from './commands/backtest.ts'
-import { call, decideStep, listActions, listHolds, liftHold, placeHold, showAction, watchActions } from './commands/actions.ts'
+import {
+  call,
+  decideStep,
+  listActions,
+  listHolds,
+  liftHold,
+  placeHold,
+  showAction,
+  speakOnIncident,
+  watchActions,
+} from './commands/actions.ts'
+import type { AsOptions } from './commands/actions.ts'
 import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
 import { approveDevice, DEVICE_MOVES, enrollDevice, listDevices, moveDevice, showDevice } from './commands/devices.ts'
 import { type ChooseOptions, discardDlq, listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
@@ -416,6 +427,24 @@ const program = (context: () => Context): Command => {
       .addOption(json())
       .action((id: string, options: Parameters<typeof decideStep>[3]) => decideStep(context(), verb, id, options))
   }
+  actions
+    .command('acknowledge')
+    .description('say that you have it: what was only told stops escalating')
+    .argument('<incident>')
+    .option('--reason <text>')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((id: string, options: AsOptions & { reason?: string }) =>
+      speakOnIncident(context(), 'acknowledge', id, options.reason ?? '', options),
+    )
+  actions
+    .command('comment')
+    .description('add a remark to the timeline')
+    .argument('<incident>')
+    .argument('<text>')
+    .addOption(as('operator'))
+    .addOption(json())
+    .action((id: string, text: string, options: AsOptions) => speakOnIncident(context(), 'comment', id, text, options))
   actions
     .command('watch')
     .description('live notices until Ctrl-C')

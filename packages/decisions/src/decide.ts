@@ -3,6 +3,7 @@
 import { sha256Hex } from '@andon/kit/ids'
 import type { Actions } from '@andon/schemas'
 import { decideSuppression } from './alarms/discipline.ts'
+import { acknowledge, comment } from './attention.ts'
 import { abstain, approve, delegate, reject, revoke, withdraw } from './approvals.ts'
 import { decideEvidenceCheck, decideEvidenceRequest, decideEvidenceResult } from './evidence.ts'
 import { fact, refused } from './facts.ts'
@@ -12,7 +13,7 @@ import { decideHold, decideLift } from './holds.ts'
 import { decideCall, decideFinding } from './incidents.ts'
 import { modify } from './modify.ts'
 import { decideSeal } from './seals.ts'
-import { shelve } from './shelving.ts'
+import { shelve, unshelve } from './shelving.ts'
 import type { DecideContext, Facts, State } from './types.ts'
 import { decideVerdict } from './verdicts.ts'
 
@@ -46,6 +47,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   DelegateRequested: delegate,
   ModifyRequested: modify,
   ShelveRequested: shelve,
+  UnshelveRequested: unshelve,
+  AcknowledgeRequested: acknowledge,
+  CommentRequested: comment,
   EvidenceChecked: decideEvidenceCheck,
   HoldRequested: decideHold,
   HoldLiftRequested: decideLift,

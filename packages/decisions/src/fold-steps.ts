@@ -4,6 +4,7 @@
 import { actsOnPlant } from '@andon/schemas/documents/commands'
 import type { Actions } from '@andon/schemas'
 import { alarmNoteOf, alarmsOf } from './alarms/state.ts'
+import { attend } from './attention.ts'
 import { isCarried, objectionToVoice, peopleNeeded } from './ballot.ts'
 import type { Ballot } from './ballot.ts'
 import type { State, Step, Verdict } from './types.ts'
@@ -59,6 +60,7 @@ export const foldStep = (state: State, record: Actions, offset: number): Verdict
   if (!step) return 'dead'
   switch (record.type) {
     case 'DecisionRecorded':
+      attend(state.incidents.get(step.incidentId), record)
       return recordDecision(step, record)
     case 'StepApproved':
       return approveStep(step)
@@ -105,6 +107,7 @@ const recordDecision = (step: Step, record: Actions): Verdict => {
 /** Takes one's own word back while the step still waits. */
 const abstain = (step: Step, record: Actions): Verdict => {
   if (!isAsking(step)) return 'dead'
+  step.takenBack.push(record.by)
   step.approvals = step.approvals.filter((one) => one.by !== record.by)
   return 'counted'
 }

@@ -4,6 +4,7 @@
 import type { Actions } from '@andon/schemas'
 import { countFinding, evolveAlarms, noteRaised } from './alarms/state.ts'
 import { touch } from './deadlines.ts'
+import { attend } from './attention.ts'
 import { foldStep } from './fold-steps.ts'
 import { evolveSeal } from './seals.ts'
 import { TEACHING_REQUESTS, emptyTeaching, evolveTeaching } from './teaching.ts'
@@ -26,6 +27,9 @@ const REQUESTS = new Set([
   'DelegateRequested',
   'ModifyRequested',
   'ShelveRequested',
+  'UnshelveRequested',
+  'AcknowledgeRequested',
+  'CommentRequested',
   'EvidenceChecked',
   'EvidenceRequested',
   'HoldRequested',
@@ -190,6 +194,8 @@ const applyFact = (state: State, record: Actions, offset: number): Verdict => {
       return trustEvidence(state, record)
     case 'IncidentSealed':
       return evolveSeal(incidentOf(state, record), record)
+    case 'IncidentAcknowledged':
+      return attend(incidentOf(state, record), record)
     case 'IncidentShelved':
     case 'IncidentUnshelved':
       return shelve(state, record)
@@ -202,6 +208,7 @@ const applyFact = (state: State, record: Actions, offset: number): Verdict => {
     case 'OwnershipRestated':
     case 'RangeSealed':
     case 'Notified':
+    case 'IncidentCommented':
     case 'StepCompleted':
       return 'counted'
     default:
@@ -226,6 +233,7 @@ const openIncident = (state: State, record: Actions): Verdict => {
     isHistorical: finding?.historical ?? false,
     episodeClosed: false,
     closedUs: null,
+    acknowledged: null,
     shelvedUntilUs: null,
     badEvidence: [],
     policy: about.policy ?? null,
@@ -288,6 +296,7 @@ const proposeStep = (state: State, record: Actions): Verdict => {
     status: 'awaiting-approval',
     approvals: [],
     delegations: [],
+    takenBack: [],
     round: 1,
     revokeAsked: false,
     isRevoked: false,

@@ -13,6 +13,8 @@ import type { DecideContext, Facts, Incident, State, Step } from './types.ts'
 const SECOND_US = 1_000_000
 /** Call incidents close by themselves this long after they were opened. */
 export const CALL_REVIEW_US = 8 * 3600 * SECOND_US
+/** A call that nobody has acknowledged by then is told again. */
+const CALL_ESCALATES_MINUTES = 5
 
 /** A finding opens its episode's incident or brings it up to date. Historical findings are noted and propose nothing. */
 export const decideFinding = (request: Actions, state: State, context: DecideContext): Facts => {
@@ -151,7 +153,13 @@ export const decideCall = (request: Actions, _state: State, context: DecideConte
   const incidentId = callIncidentIdOf(request.line, request.id)
   const common = { requestId: request.id, incidentId, assetId: request.assetId }
   const subject: Subject = { ...common, line: request.line, proposedBy: request.by, finding: null, severity: 2 }
-  const notice = proposeNotice(subject, 'notify', context.plan?.policy ?? 'call', context.plan?.policyDigest ?? '', context)
+  const notice = proposeNotice(
+    subject,
+    { name: 'notify', escalateMinutes: CALL_ESCALATES_MINUTES },
+    context.plan?.policy ?? 'call',
+    context.plan?.policyDigest ?? '',
+    context,
+  )
   const detail = JSON.stringify({
     policy: context.plan?.policy ?? null,
     runbook: context.plan?.runbook ?? null,

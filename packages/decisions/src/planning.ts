@@ -153,8 +153,17 @@ const proposalOf = (
   ladder: (step.ladder ?? []).map(({ afterMinutes, tell }) => ({ atUs: atUs + afterMinutes * MINUTE_US, tell })),
 })
 
-/** Proposes a further notice, if the catalogue has a command that tells people. Used when a deadline came. */
-export const proposeNotice = (subject: Subject, name: string, policy: string, policyDigest: string, context: DecideContext): Facts => {
+export interface Notice {
+  /** Name of its step. */
+  readonly name: string
+  /** Group of people to tell, where the catalogue's command has a parameter `to`; without one those whom it tells by itself. */
+  readonly to?: string | undefined
+  /** Told again when nobody has acknowledged by then. */
+  readonly escalateMinutes?: number | undefined
+}
+
+/** Proposes a further notice, if the catalogue has a command that tells people. Used for calls and when a deadline came. */
+export const proposeNotice = (subject: Subject, notice: Notice, policy: string, policyDigest: string, context: DecideContext): Facts => {
   const command = [...context.commands.values()].find((one) => one.effect === 'notify')
   if (!command) return []
   const plan: Plan = {
@@ -167,6 +176,9 @@ export const proposeNotice = (subject: Subject, name: string, policy: string, po
     budgetPerHour: null,
     runbook: null,
   }
-  const facts = proposeStep(subject, plan, { step: name, command: command.name, approvals: 0 }, [], context)
+  const { name, to, escalateMinutes } = notice
+  // a group that the catalogue does not know must not keep anybody from being told
+  const params = to !== undefined && !('param' in checkParams(command, { to })) ? { to } : {}
+  const facts = proposeStep(subject, plan, { step: name, command: command.name, params, approvals: 0, escalateMinutes }, [], context)
   return typeof facts === 'string' ? [] : facts
 }

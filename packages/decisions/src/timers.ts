@@ -60,7 +60,8 @@ const stepDeadlines = (state: State, incident: Incident, step: Step): Deadline[]
   const { expiresUs, escalateUs } = step.proposal
   const deadlines: Deadline[] = []
   if (!hasEnded(step) && step.open === null) deadlines.push({ dueUs: expiresUs, facts: (context) => expire(step, context) })
-  const isWaiting = (step.status === 'awaiting-approval' || step.status === 'unsure') && incident.shelvedUntilUs === null
+  const isAsking = step.status === 'awaiting-approval' || step.status === 'unsure'
+  const isWaiting = (isAsking || isUnheard(incident, step)) && incident.shelvedUntilUs === null
   const rung = step.proposal.ladder[step.rungs]
   if (isWaiting && rung && rung.atUs < expiresUs)
     deadlines.push({ dueUs: rung.atUs, facts: (context) => climb(state, incident, step, rung, context) })
@@ -70,6 +71,14 @@ const stepDeadlines = (state: State, incident: Incident, step: Step): Deadline[]
   if (reviewUs !== null) deadlines.push({ dueUs: reviewUs, facts: (context) => review(state, incident, step, reviewUs, context) })
   return deadlines
 }
+
+/** People were told, and nobody has said that they have it. */
+const isUnheard = (incident: Incident, step: Step): boolean =>
+  incident.acknowledged === null && step.proposal.command.effect === 'notify' && (step.status === 'approved' || step.status === 'executed')
+
+/** What the escalation says is missing. */
+const missing = (step: Step): string =>
+  step.proposal.command.effect === 'notify' ? 'Nobody has acknowledged yet' : 'Nobody has decided yet'
 
 const about = (step: Step) => ({ incidentId: step.incidentId, stepId: step.id })
 
@@ -82,7 +91,15 @@ const expire = (step: Step, { atUs }: DecideContext): Facts => [
 ]
 
 /** Tells people again, and that it does; in a flood of alarms the digest counts it instead. What waits goes on waiting. */
-const tellAgain = (state: State, incident: Incident, step: Step, timer: Actions, name: string, context: DecideContext): Facts => {
+const tellAgain = (
+  state: State,
+  incident: Incident,
+  step: Step,
+  timer: Actions,
+  name: string,
+  context: DecideContext,
+  to?: string,
+): Facts => {
   const { id: incidentId, line, assetId, severity } = incident
   const isHeard = incident.kind === 'call' || mayTell(state, line, severity, context.atUs)
   if (!isHeard) {
@@ -90,19 +107,20 @@ const tellAgain = (state: State, incident: Incident, step: Step, timer: Actions,
     return [told, ...floodBegan(state, line, null, assetId, { deadlines: 1 }, context)]
   }
   const subject = { incidentId, line, assetId, requestId: null, proposedBy: 'actions', finding: null, severity }
-  return [timer, ...proposeNotice(subject, `${name}-${step.name}`, step.proposal.policy, step.proposal.policyDigest, context)]
+  const notice = { name: `${name}-${step.name}`, to }
+  return [timer, ...proposeNotice(subject, notice, step.proposal.policy, step.proposal.policyDigest, context)]
 }
 
 const escalate = (state: State, incident: Incident, step: Step, context: DecideContext): Facts => {
-  const timer = fired(step, 'escalate', step.proposal.escalateUs ?? 0, context.atUs, 'Nobody has decided yet')
+  const timer = fired(step, 'escalate', step.proposal.escalateUs ?? 0, context.atUs, missing(step))
   return tellAgain(state, incident, step, timer, 'escalate', context)
 }
 
 /** The next rung of the ladder: its role or schedule is told. */
 const climb = (state: State, incident: Incident, step: Step, rung: Rung, context: DecideContext): Facts => {
   const name = `escalate-${step.rungs + 2}`
-  const timer = fired(step, name, rung.atUs, context.atUs, `Nobody has decided yet: ${rung.tell} is told`)
-  return tellAgain(state, incident, step, timer, name, context)
+  const timer = fired(step, name, rung.atUs, context.atUs, `${missing(step)}: ${rung.tell} is told`)
+  return tellAgain(state, incident, step, timer, name, context, rung.tell)
 }
 
 const unshelve = (incident: Incident, dueUs: number, { atUs }: DecideContext): Facts => [

@@ -75,6 +75,8 @@ export interface Step {
     readonly strength: string | null
   }[]
   delegations: Delegation[]
+  /** Who took their own word back, once for each time. */
+  takenBack: string[]
   /** Rises when a new human decision is needed after NotObserved. */
   round: number
   /** Somebody asked to revoke: blocks by the request's own position, before it is decided. */
@@ -112,6 +114,8 @@ export interface Incident {
   isHistorical: boolean
   episodeClosed: boolean
   closedUs: number | null
+  /** Who attends to it: the first to acknowledge it or to speak on one of its steps. Until then its notices escalate. */
+  acknowledged: { readonly by: string; readonly atUs: number } | null
   /** Nobody is told and nothing is proposed until then. */
   shelvedUntilUs: number | null
   /** Evidence orders whose verification failed, or is said to have failed and not yet decided. */

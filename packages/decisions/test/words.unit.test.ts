@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { MAX_SHELVING_US, outcomeUnknown, phaseOf, record } from '../src/index.ts'
-import type { Plan, PlanStep } from '../src/index.ts'
+import type { CommandRule, Plan, PlanStep } from '../src/index.ts'
 import { commands, copied, findingOf, LINE, MINUTE, pause, planOf, T0 } from './fixtures.ts'
 import { codeOf, Partition, typesOf } from './partition.ts'
 
@@ -143,6 +143,83 @@ describe('incidents', () => {
       ['escalate', 'escalate-2', 'escalate-3'],
     )
     assert.match(fired[2]?.title ?? '', /plant-manager is told/)
+  })
+
+  test('what was only told escalates until somebody has it', () => {
+    const ladder = [{ afterMinutes: 8, tell: 'maintenance-manager' }]
+    const notify = { step: 'notify', command: 'notify.technicians', approvals: 0, escalateMinutes: 5, expireMinutes: 60, ladder }
+    const told = (acknowledgedAfter: number): (string | undefined)[] => {
+      const partition = new Partition()
+      partition.context = { plan: planOf({ steps: [notify] }) }
+      partition.ask(copied())
+      const before = partition.wait(acknowledgedAfter * MINUTE)
+      const about = { by: 'p-7', roles: ['technician'], incidentId: partition.step('notify').incidentId }
+      assert.deepEqual(typesOf(partition.ask(record('AcknowledgeRequested', 'ack', LINE, partition.nowUs, about))), [
+        'IncidentAcknowledged',
+      ])
+      const again = partition.ask(record('AcknowledgeRequested', 'ack-2', LINE, partition.nowUs, { ...about, by: 'p-8' }))
+      assert.match(again[0]?.refusal?.message ?? '', /p-7 has it already/)
+      return [...before, ...partition.wait(30 * MINUTE)].filter((one) => one.type === 'TimerFired').map((one) => one.timer?.name)
+    }
+    assert.deepEqual(told(2), [])
+    assert.deepEqual(told(6), ['escalate'])
+    assert.deepEqual(told(20), ['escalate', 'escalate-2'])
+  })
+
+  test('a word on a step says that somebody has it; a deadline of a decision goes on all the same', () => {
+    const partition = withPause({ approvals: 2, escalateMinutes: 5 })
+    approve(partition, 'p-1')
+    assert.equal([...partition.state.incidents.values()][0]?.acknowledged?.by, 'p-1')
+    assert.ok(partition.wait(6 * MINUTE).some((one) => one.timer?.name === 'escalate'))
+  })
+
+  test('a call that nobody answers is told again, once', () => {
+    const partition = new Partition()
+    partition.ask(record('CallRequested', 'call-1', LINE, T0, { by: 'p-1', title: 'Oil on the floor' }))
+    const facts = partition.wait(30 * MINUTE)
+    assert.deepEqual(
+      facts.filter((one) => one.type === 'TimerFired').map((one) => one.title),
+      ['Nobody has acknowledged yet'],
+    )
+    assert.equal(facts.filter((one) => one.type === 'StepProposed').length, 1)
+  })
+
+  test('a rung tells its group where the catalogue knows it, and everybody where it does not', () => {
+    const to: CommandRule['params'][string] = { type: 'string', enum: ['technicians', 'shift-leads'], default: 'technicians' }
+    const notify = { ...commands.get('notify.technicians')!, params: { to } }
+    const partition = new Partition()
+    const ladder = [
+      { afterMinutes: 8, tell: 'shift-leads' },
+      { afterMinutes: 9, tell: 'nobody-knows' },
+    ]
+    partition.context = { plan: planOf({ steps: [{ ...pause, ladder }] }), commands: new Map(commands).set(notify.name, notify) }
+    partition.ask(copied())
+    const asked = partition.wait(14 * MINUTE).filter((one) => one.type === 'StepProposed')
+    assert.deepEqual(
+      asked.map((one) => one.proposal?.command.params),
+      ['{"to":"technicians"}', '{"to":"shift-leads"}', '{"to":"technicians"}'],
+    )
+  })
+
+  test('comments stay in the timeline, of closed incidents too; the shelf can be left early', () => {
+    const partition = withPause({ escalateMinutes: 5 })
+    const incidentId = partition.step('pause').incidentId
+    const ask = (type: string, roles: string[], more: object = {}) =>
+      partition.ask(
+        record(type, `${type}-${partition.entries.length}`, LINE, partition.nowUs, {
+          by: 'p-1',
+          roles,
+          incidentId,
+          decision: { verdict: '', reason: 'Bearing is hot', commandHash: '', ...more },
+        }),
+      )
+    assert.equal(codeOf(ask('CommentRequested', ['integrator'])), 'ANDON_ACTIONS_ROLE')
+    assert.deepEqual(typesOf(ask('CommentRequested', ['technician'])), ['IncidentCommented'])
+    assert.equal(partition.state.incidents.get(incidentId)?.timeline.at(-1)?.title, 'Bearing is hot')
+    assert.equal(codeOf(ask('UnshelveRequested', ['operator'])), 'ANDON_ACTIONS_NOT_PENDING')
+    ask('ShelveRequested', ['operator'], { untilUs: partition.nowUs + 60 * MINUTE })
+    assert.deepEqual(typesOf(ask('UnshelveRequested', ['operator'])), ['IncidentUnshelved'])
+    assert.ok(partition.wait(6 * MINUTE).some((one) => one.timer?.name === 'escalate'))
   })
 
   test("beyond the asset's budget nothing is proposed", () => {

@@ -182,9 +182,11 @@ const plantShape = z.strictObject({
           to: z.array(z.email()).min(1),
         })
         .optional(),
+      /** Who gets a mail when a notice says `to`; everybody of `smtp.to` where it says nothing. */
+      groups: z.record(idShape, z.array(z.email()).min(1)).default({}),
       jobs: z.strictObject({ url: z.url() }).optional(),
     })
-    .default({ webhooks: [] }),
+    .default({ webhooks: [], groups: {} }),
 })
 
 type PlantFile = z.output<typeof plantShape>

@@ -4,6 +4,13 @@ import { z } from 'zod'
 
 const reason = z.string().max(1_000).default('').meta({ description: 'Why, in a sentence' })
 
+const why = z.string().min(1).max(1_000).meta({ description: 'Why, in a sentence' })
+const commandHash = z
+  .string()
+  .min(1)
+  .meta({ description: 'commandHash of the step as it was shown: binds the decision to exactly this command' })
+const untilUs = z.int().positive().meta({ description: 'Until when, microseconds UTC' })
+
 export const bodies = {
   incidentsQuery: z.object({
     open: z.enum(['true', 'false']).optional(),
@@ -12,11 +19,29 @@ export const bodies = {
   }),
   decision: z.strictObject({
     reason,
-    commandHash: z
-      .string()
-      .min(1)
-      .meta({ description: 'commandHash of the step as it was shown: binds the decision to exactly this command' }),
+    commandHash,
   }),
+  delegation: z.strictObject({
+    reason,
+    commandHash,
+    to: z.string().min(1).max(200).meta({ description: 'Principal who may decide this step with your roles' }),
+    untilUs,
+  }),
+  modification: z.strictObject({
+    reason: why,
+    commandHash,
+    params: z.record(z.string(), z.unknown()).meta({ description: 'All parameters of the command as they shall be' }),
+  }),
+  acknowledgement: z.strictObject({ reason }),
+  comment: z.strictObject({ text: z.string().trim().min(1).max(1_000) }),
+  shelving: z.strictObject({ reason: why, untilUs }),
+  suppression: z.strictObject({
+    kind: z.enum(['out-of-service', 'by-design']),
+    reason: why,
+    untilUs,
+    whileOutOfService: z.string().min(1).optional().meta({ description: 'by-design only while this asset is out of service' }),
+  }),
+  restoration: z.strictObject({ reason }),
   call: z
     .strictObject({ line: z.string().min(1).optional(), asset: z.string().min(1).optional(), title: z.string().min(1).max(300) })
     .refine((body) => body.line !== undefined || body.asset !== undefined, { message: 'expected line or asset' }),

@@ -17,7 +17,6 @@ import { streamEvents } from './events.ts'
 import { openApi } from './openapi.ts'
 import type { PlantView } from './plant-view.ts'
 import {
-  decisionRequest,
   documentRequest,
   evidenceRequest,
   holdRequest,
@@ -27,8 +26,8 @@ import {
   refusalOf,
   requestIdFor,
 } from './requests.ts'
-import type { Verb } from './requests.ts'
 import { teachingRoutes } from './teaching-door.ts'
+import { wordRoutes } from './words-door.ts'
 import { holdView, incidentSummary, incidentView, stepView } from './views.ts'
 
 const SECOND_US = 1_000_000
@@ -109,18 +108,6 @@ export const createDoor = (options: DoorOptions): Express => {
       await answer(options, response, evidenceRequest(id, incident, range, principalOf(request), options.nowUs()))
     }),
   )
-
-  for (const verb of ['approve', 'reject', 'revoke'] satisfies Verb[])
-    app.post(
-      `/v1/steps/:stepId/${verb}`,
-      people,
-      asyncRoute(async (request, response) => {
-        const body = parse(bodies.decision, request.body)
-        const found = board.findStep(param(request, 'stepId'))
-        if (!found) throw new AndonError('ANDON_ACTIONS_UNKNOWN_STEP', `No step ${param(request, 'stepId')} is known`, { status: 404 })
-        await answer(options, response, decisionRequest(verb, found.step, body, principalOf(request), options.nowUs()))
-      }),
-    )
 
   app.post(
     '/v1/calls',
@@ -215,6 +202,19 @@ export const createDoor = (options: DoorOptions): Express => {
         .map(holdView),
       ...options.status(),
     })
+  })
+
+  wordRoutes(app, {
+    board,
+    plant,
+    principals,
+    nowUs: options.nowUs,
+    parse,
+    principalOf,
+    idOf,
+    param,
+    incidentOf: (request) => incidentOf(board, request),
+    answer: (response, request) => answer(options, response, request),
   })
 
   const contextOf = decideContext(plant)

@@ -19,6 +19,8 @@ export interface LiveNotice {
 const TITLES: Readonly<Record<string, string>> = {
   IncidentOpened: 'Incident opened',
   IncidentClosed: 'Incident closed',
+  IncidentAcknowledged: 'Somebody has it',
+  IncidentCommented: 'Somebody said something about it',
   StepProposed: 'A step is proposed',
   StepApproved: 'Approved',
   StepRejected: 'Rejected',

@@ -58,6 +58,7 @@ const ask = (operationId: string, summary: string, body: z.ZodType, parameters: 
 
 const stepId = parameter('stepId', 'path', 'Step')
 const incidentId = parameter('incidentId', 'path', 'Incident')
+const assetId = parameter('assetId', 'path', 'Asset')
 const modeId = parameter('modeId', 'path', 'Stable id of the fault mode')
 const failureId = parameter('failureId', 'path', 'Failure')
 const episodeId = parameter('episodeId', 'path', 'Episode, as findings name it')
@@ -135,6 +136,31 @@ export const openApi = (version: string): object => ({
     '/v1/steps/{stepId}/approve': { post: ask('approveStep', 'Approve a step', bodies.decision, [stepId]) },
     '/v1/steps/{stepId}/reject': { post: ask('rejectStep', 'Reject a step', bodies.decision, [stepId]) },
     '/v1/steps/{stepId}/revoke': { post: ask('revokeStep', 'Take a proposal or approval back', bodies.decision, [stepId]) },
+    '/v1/steps/{stepId}/abstain': {
+      post: ask('abstain', 'Say neither yes nor no; takes the own approval back', bodies.decision, [stepId]),
+    },
+    '/v1/steps/{stepId}/withdraw': { post: ask('withdrawStep', 'Take back what you proposed yourself', bodies.decision, [stepId]) },
+    '/v1/steps/{stepId}/delegate': {
+      post: ask('delegateStep', 'Lend the right to decide this step, for at most 12 hours', bodies.delegation, [stepId]),
+    },
+    '/v1/steps/{stepId}/modify': {
+      post: ask('modifyStep', 'Put another command in its place; others decide anew', bodies.modification, [stepId]),
+    },
+    '/v1/incidents/{incidentId}/acknowledge': {
+      post: ask('acknowledgeIncident', 'Say that you have it: what was only told stops escalating', bodies.acknowledgement, [incidentId]),
+    },
+    '/v1/incidents/{incidentId}/comment': { post: ask('commentIncident', 'Add a remark to the timeline', bodies.comment, [incidentId]) },
+    '/v1/incidents/{incidentId}/shelve': {
+      post: ask('shelveIncident', 'Tell nobody for a while, at most 24 hours; deadlines run on', bodies.shelving, [incidentId]),
+    },
+    '/v1/incidents/{incidentId}/unshelve': {
+      post: ask('unshelveIncident', 'Back from the shelf before its time', bodies.acknowledgement, [incidentId]),
+    },
+    '/v1/alarms/suppressed': { get: read('listSuppressed', 'Assets out of service or suppressed by design, with reason and end') },
+    '/v1/assets/{assetId}/suppress': {
+      post: ask('suppressAlarms', 'Alarms of an asset are stored and page nobody, for at most 90 days', bodies.suppression, [assetId]),
+    },
+    '/v1/assets/{assetId}/restore': { post: ask('restoreAlarms', 'Alarms of an asset count again', bodies.restoration, [assetId]) },
     '/v1/calls': { post: ask('call', 'Pull the cord: call for help on a line or asset', bodies.call) },
     '/v1/holds': { get: read('listHolds', 'Holds, oldest first'), post: ask('hold', 'Stop all execution in a scope', bodies.hold) },
     '/v1/holds/{holdId}/lift': { post: ask('liftHold', 'Lift one hold', bodies.lift, [parameter('holdId', 'path', 'Hold')]) },

@@ -106,10 +106,27 @@ const documentFaults = (one: Opened, about: LintPlant): LintFault[] => {
 
 const RISKS = ['low', 'medium', 'high']
 
+/** Whom notices can be for: what the parameter `to` of the command that tells people allows; null where it has none. */
+const groupsOf = (catalogue: Commands): { readonly teller: string; readonly groups: readonly string[] | null } => {
+  const command = catalogue.commands.find(({ effect }) => effect === 'notify')
+  const to = command?.params['to']
+  return { teller: command?.name ?? '', groups: to?.type === 'string' ? to.enum : null }
+}
+
+const rungsOf = (step: unknown): [number, string][] => {
+  const ladder = raw(step, 'ladder')
+  const rungs: unknown[] = Array.isArray(ladder) ? ladder : []
+  return rungs.flatMap((rung, i): [number, string][] => {
+    const tell = textOf(raw(rung, 'tell'))
+    return tell === undefined ? [] : [[i, tell]]
+  })
+}
+
 const planFaults = (policy: unknown, catalogue: Commands, { plant, boundaries }: LintPlant): Fault[] => {
   const plan = raw(policy, 'plan')
   const steps: unknown[] = Array.isArray(plan) ? plan : []
   const signals = plant ? safetySignals(plant) : new Set<string>()
+  const { teller, groups } = groupsOf(catalogue)
   const allowed = RISKS.indexOf(textOf(raw(policy, 'riskClass')) ?? 'high')
   const faults = steps.flatMap((step, i): Fault[] => {
     const name = textOf(raw(step, 'command'))
@@ -125,6 +142,9 @@ const planFaults = (policy: unknown, catalogue: Commands, { plant, boundaries }:
       found.push({ path: at('approvals'), expected: `at least 1: ${name} has effect ${command.effect}, and no policy goes below that` })
     if (allowed >= 0 && RISKS.indexOf(command.riskClass) > allowed)
       found.push({ path: at('command'), expected: `a command of at most risk class ${RISKS[allowed]}: ${name} is ${command.riskClass}` })
+    for (const [rung, tell] of rungsOf(step))
+      if (groups !== null && !groups.includes(tell))
+        found.push({ path: at('ladder', rung, 'tell'), expected: `a group that ${teller} knows: ${groups.join(', ')}` })
     const params = raw(step, 'params') ?? {}
     const checked = typeof params === 'object' ? checkParams(command, params as Record<string, unknown>) : null
     if (checked && 'param' in checked && found.every(({ path }) => path[2] !== 'params'))

@@ -6,18 +6,30 @@ import type { Principal } from '@andon/kit'
 import { record } from '@andon/decisions'
 import type { Answer, Incident, Step } from '@andon/decisions'
 import { parseNamed } from '@andon/schemas'
-import type { Actions } from '@andon/schemas'
+import type { Actions, DecisionInput } from '@andon/schemas'
 import { EVERYWHERE } from './owners.ts'
 
-export type Verb = 'approve' | 'reject' | 'revoke'
+export type Verb = 'approve' | 'reject' | 'revoke' | 'abstain' | 'withdraw'
 
-const TYPES: Readonly<Record<Verb, string>> = { approve: 'ApproveRequested', reject: 'RejectRequested', revoke: 'RevokeRequested' }
+const TYPES: Readonly<Record<Verb, string>> = {
+  approve: 'ApproveRequested',
+  reject: 'RejectRequested',
+  revoke: 'RevokeRequested',
+  abstain: 'AbstainRequested',
+  withdraw: 'WithdrawRequested',
+}
 
 /** A repeat of the same call by the same principal, if it says so, is the same request. */
 export const requestIdFor = (principal: Principal, idempotencyKey: string | undefined): string =>
   idempotencyKey === undefined ? randomUUID() : uuid8('request', principal.id, idempotencyKey)
 
 const by = (principal: Principal) => ({ by: principal.id, roles: [...principal.roles] })
+
+/** A person's word may be given again once it was taken back. */
+const takenBack = (step: Step, principal: Principal): number[] => {
+  const times = step.takenBack.filter((by) => by === principal.id).length
+  return times === 0 ? [] : [times]
+}
 
 /** The same person's word on the same round of a step is one request, however often it is sent. */
 export const decisionRequest = (
@@ -27,11 +39,66 @@ export const decisionRequest = (
   principal: Principal,
   atUs: number,
 ): Actions =>
-  record(TYPES[verb], uuid8('request', verb, step.id, step.round, principal.id, body.commandHash), step.line, atUs, {
+  record(
+    TYPES[verb],
+    uuid8('request', verb, step.id, step.round, principal.id, body.commandHash, ...takenBack(step, principal)),
+    step.line,
+    atUs,
+    {
+      ...by(principal),
+      incidentId: step.incidentId,
+      stepId: step.id,
+      decision: { verdict: verb, reason: body.reason, commandHash: body.commandHash },
+    },
+  )
+
+/** A word on a step that says more than yes or no: whom it is lent to, what the command shall be. */
+export const stepRequest = (
+  type: 'DelegateRequested' | 'ModifyRequested',
+  id: string,
+  step: Step,
+  decision: Omit<DecisionInput, 'verdict'>,
+  principal: Principal,
+  atUs: number,
+): Actions =>
+  record(type, id, step.line, atUs, {
     ...by(principal),
     incidentId: step.incidentId,
     stepId: step.id,
-    decision: { verdict: verb, reason: body.reason, commandHash: body.commandHash },
+    decision: { verdict: '', ...decision },
+  })
+
+/** A word on an incident. */
+export const incidentRequest = (
+  type: 'AcknowledgeRequested' | 'CommentRequested' | 'ShelveRequested' | 'UnshelveRequested',
+  id: string,
+  incident: Incident,
+  said: { readonly reason: string; readonly untilUs?: number | undefined },
+  principal: Principal,
+  atUs: number,
+): Actions =>
+  record(type, id, incident.line, atUs, {
+    ...by(principal),
+    incidentId: incident.id,
+    assetId: incident.assetId,
+    decision: { verdict: '', reason: said.reason, commandHash: '', untilUs: said.untilUs ?? null },
+  })
+
+/** Alarms of an asset, for a while or again. */
+export const suppressionRequest = (
+  type: 'AlarmSuppressRequested' | 'AlarmRestoreRequested',
+  id: string,
+  line: string,
+  assetId: string,
+  said: { readonly kind?: string; readonly reason: string; readonly untilUs?: number; readonly whileOutOfService?: string | undefined },
+  principal: Principal,
+  atUs: number,
+): Actions =>
+  record(type, id, line, atUs, {
+    ...by(principal),
+    assetId,
+    decision: { verdict: said.kind ?? '', reason: said.reason, commandHash: '', untilUs: said.untilUs ?? null },
+    ...(said.whileOutOfService === undefined ? {} : { detail: JSON.stringify({ whileOutOfService: said.whileOutOfService }) }),
   })
 
 export const holdRequest = (id: string, scope: string, reason: string, principal: Principal, atUs: number): Actions =>

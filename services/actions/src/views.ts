@@ -1,7 +1,7 @@
 // What the door shows: incidents, steps and holds as plain JSON. Times are microseconds UTC.
 
 import { isHeld } from '@andon/decisions'
-import type { HoldState, Incident, State, Step } from '@andon/decisions'
+import type { HoldState, Incident, State, Step, Suppression } from '@andon/decisions'
 
 export const stepView = (step: Step, state: State) => ({
   id: step.id,
@@ -19,6 +19,9 @@ export const stepView = (step: Step, state: State) => ({
   commandHash: step.proposal.command.commandHash,
   approvalsNeeded: step.proposal.approvalsNeeded,
   approvals: step.approvals,
+  delegations: step.delegations,
+  stepUp: step.proposal.stepUp,
+  quorum: step.proposal.quorum,
   roles: step.proposal.roles,
   fourEyes: step.proposal.fourEyes,
   policy: step.proposal.policy,
@@ -47,6 +50,8 @@ const summary = (incident: Incident, state: State) => ({
   openedBy: incident.openedBy,
   openedUs: incident.openedUs,
   closedUs: incident.closedUs,
+  acknowledged: incident.acknowledged,
+  shelvedUntilUs: incident.shelvedUntilUs,
   policy: incident.policy,
   runbook: incident.runbook,
   notes: incident.notes,
@@ -67,4 +72,15 @@ export const holdView = (hold: HoldState) => ({
   atUs: hold.atUs,
   isActive: hold.isActive,
   liftedBy: hold.liftedBy,
+})
+
+export const suppressionView = ({ assetId, line, kind, reason, by, atUs, untilUs, whileOutOfService }: Suppression) => ({
+  assetId,
+  line,
+  kind,
+  reason,
+  by,
+  atUs,
+  untilUs,
+  whileOutOfService,
 })

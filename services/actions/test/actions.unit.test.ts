@@ -242,6 +242,72 @@ describe('the door', () => {
     assert.equal((await door.post('/v1/calls', { line: 'nowhere', title: 'x' })).body.code, 'ANDON_ACTIONS_UNKNOWN_PLACE')
   })
 
+  test('an incident is acknowledged once, commented, shelved and taken back', async (t) => {
+    const { door } = await start(t)
+    const call = await door.post('/v1/calls', { asset: 'press-1', title: 'Oil on the floor' })
+    const path = `/v1/incidents/${call.body.incidentId}`
+    const first = await door.post(`${path}/acknowledge`, { reason: 'on my way' })
+    assert.deepEqual([first.status, first.body.outcome], [200, 'IncidentAcknowledged'])
+    const second = await door.post(`${path}/acknowledge`, {}, 'lead')
+    assert.deepEqual([second.status, second.body.code], [409, 'ANDON_ACTIONS_NOT_PENDING'])
+    assert.equal((await door.post(`${path}/acknowledge`, {}, 'integrator')).status, 403)
+    assert.equal((await door.post(`${path}/comment`, { text: ' ' })).status, 400)
+    assert.equal((await door.post(`${path}/comment`, { text: 'Seal of the cylinder' })).body.outcome, 'IncidentCommented')
+    const untilUs = Date.now() * 1000 + 3_600_000_000
+    assert.equal((await door.post(`${path}/shelve`, { reason: 'spare part comes tomorrow', untilUs })).body.outcome, 'IncidentShelved')
+    const { body } = await door.get(path)
+    assert.deepEqual([body.acknowledged.by, body.shelvedUntilUs], ['p-operator', untilUs])
+    assert.ok(body.timeline.some((one: { title: string }) => one.title === 'Seal of the cylinder'))
+    assert.equal((await door.post(`${path}/unshelve`, { reason: 'it came' })).body.outcome, 'IncidentUnshelved')
+  })
+
+  test('an asset is out of service until somebody restores it', async (t) => {
+    const { door } = await start(t)
+    const said = { kind: 'out-of-service', reason: 'overhaul', untilUs: Date.now() * 1000 + 3_600_000_000 }
+    assert.equal((await door.post('/v1/assets/nowhere/suppress', said)).body.code, 'ANDON_ACTIONS_UNKNOWN_PLACE')
+    assert.equal((await door.post('/v1/assets/press-1/suppress', said)).body.outcome, 'AlarmSuppressed')
+    const { body } = await door.get('/v1/alarms/suppressed')
+    assert.deepEqual(
+      body.suppressed.map((one: { assetId: string; by: string }) => [one.assetId, one.by]),
+      [['press-1', 'p-operator']],
+    )
+    assert.equal((await door.post('/v1/assets/press-1/restore', { reason: 'done' })).body.outcome, 'AlarmRestored')
+    assert.deepEqual((await door.get('/v1/alarms/suppressed')).body.suppressed, [])
+  })
+
+  test('a step is abstained from, lent and changed over HTTP', async (t) => {
+    const { door, log, codec, opcua } = await start(t, {}, (name, value) => {
+      if (name !== 'policies/press-vibration') return
+      for (const step of value['plan'] as { approvals: number }[]) if (step.approvals > 0) step.approvals = 2
+    })
+    await raise(log, codec, findingOf())
+    const step = await door.step('pause')
+    const { commandHash } = step
+    assert.equal((await door.decide('approve', step)).body.outcome, 'DecisionRecorded')
+    assert.equal((await door.decide('abstain', step)).body.outcome, 'DecisionRecorded')
+    assert.deepEqual((await door.step('pause')).approvals, [])
+    await door.decide('approve', step)
+    assert.deepEqual(
+      (await door.step('pause')).approvals.map((one: { by: string }) => one.by),
+      ['p-operator'],
+    )
+    assert.equal((await door.decide('withdraw', step)).body.code, 'ANDON_ACTIONS_NOT_PROPOSER')
+    const untilUs = Date.now() * 1000 + 60_000_000
+    const lent = await door.post(`/v1/steps/${step.id}/delegate`, { commandHash, to: 'p-integrator', untilUs }, 'lead')
+    assert.equal(lent.body.outcome, 'StepDelegated')
+    const changed = await door.post(
+      `/v1/steps/${step.id}/modify`,
+      { commandHash, params: { reviewMinutes: 30 }, reason: 'shorter' },
+      'lead',
+    )
+    assert.equal(changed.body.outcome, 'StepSuperseded')
+    const { steps } = (await door.get(`/v1/incidents/${step.incidentId}`)).body
+    const now = steps.findLast((one: { name: string }) => one.name === step.name)
+    assert.deepEqual([now.params.reviewMinutes, now.status], [30, 'awaiting-approval'])
+    assert.equal((await door.decide('approve', now, 'lead')).body.code, 'ANDON_ACTIONS_FOUR_EYES')
+    assert.equal(opcua.effects.length, 0)
+  })
+
   test('a call with the same Idempotency-Key is one call', async (t) => {
     const { door, notify } = await start(t)
     const key = { 'idempotency-key': 'k-1' }
@@ -316,6 +382,9 @@ describe('the door', () => {
     assert.equal(body.openapi, '3.1.0')
     assert.deepEqual(Object.keys(body.paths).toSorted(), [
       '/v1/alarms/kpi',
+      '/v1/alarms/suppressed',
+      '/v1/assets/{assetId}/restore',
+      '/v1/assets/{assetId}/suppress',
       '/v1/calls',
       '/v1/config',
       '/v1/episodes/{episodeId}/verdict',
@@ -329,12 +398,20 @@ describe('the door', () => {
       '/v1/holds/{holdId}/lift',
       '/v1/incidents',
       '/v1/incidents/{incidentId}',
+      '/v1/incidents/{incidentId}/acknowledge',
+      '/v1/incidents/{incidentId}/comment',
       '/v1/incidents/{incidentId}/evidence',
+      '/v1/incidents/{incidentId}/shelve',
+      '/v1/incidents/{incidentId}/unshelve',
       '/v1/requests/{requestId}',
       '/v1/status',
+      '/v1/steps/{stepId}/abstain',
       '/v1/steps/{stepId}/approve',
+      '/v1/steps/{stepId}/delegate',
+      '/v1/steps/{stepId}/modify',
       '/v1/steps/{stepId}/reject',
       '/v1/steps/{stepId}/revoke',
+      '/v1/steps/{stepId}/withdraw',
       '/v1/verdicts',
     ])
   })

@@ -19,10 +19,10 @@ import { plantDocuments } from './rig.ts'
 
 const catalogue = parseCommands(JSON.parse(plantDocuments().find((one) => one.name === 'commands')?.body ?? ''))
 
-const orderOf = (name: string, maxLatencyMs = 3_000): Order => {
+const orderOf = (name: string, maxLatencyMs = 3_000, params = '{"priority":"high"}'): Order => {
   const definition = catalogue.commands.find((one) => one.name === name)
   assert.ok(definition)
-  const command = { command: name, target: 'press-1', params: '{"priority":"high"}', effect: 'none', riskClass: 'low', commandHash: 'h' }
+  const command = { command: name, target: 'press-1', params, effect: 'none', riskClass: 'low', commandHash: 'h' }
   return {
     commandRequestId: 'request-1',
     command,
@@ -88,7 +88,11 @@ test('a job system without burning is settled by asking with the same key', asyn
 
 test('nobody told is not sent; one channel is enough', async () => {
   const [closed = 0] = await freePorts(1)
-  const notifications = () => ({ webhooks: [], smtp: { host: '127.0.0.1', port: closed, from: 'a@example.com', to: ['b@example.com'] } })
+  const notifications = () => ({
+    webhooks: [],
+    groups: {},
+    smtp: { host: '127.0.0.1', port: closed, from: 'a@example.com', to: ['b@example.com'] },
+  })
   const options = { notifications, secretOf: () => undefined }
   const dead = notifyExecutor({ ...options, notices: { publish: () => false } })
   await assert.rejects(sendWith(dead, orderOf('notify.technicians')), /smtp/)
@@ -101,6 +105,22 @@ test('nobody told is not sent; one channel is enough', async () => {
       ['nats', true],
     ],
   )
+})
+
+test('a notice for a group goes to its people, one for nobody in particular to the technicians', async () => {
+  const [closed = 0] = await freePorts(1)
+  const smtp = { host: '127.0.0.1', port: closed, from: 'a@example.com', to: ['b@example.com', 'c@example.com'] }
+  const published: unknown[] = []
+  const executor = notifyExecutor({
+    notifications: () => ({ webhooks: [], groups: { 'shift-leads': ['d@example.com'] }, smtp }),
+    secretOf: () => undefined,
+    notices: { publish: (_line, notice) => published.push((notice as unknown as { to: string | null }).to) > 0 },
+  })
+  const told = async (params: string) => (await sendWith(executor, orderOf('notify.technicians', 3_000, params))).notifications?.[0]?.target
+  assert.equal(await told('{"to":"shift-leads"}'), 'shift-leads (1)')
+  assert.equal(await told('{"to":"technicians"}'), '2 technicians')
+  assert.equal(await told('{}'), '2 technicians')
+  assert.deepEqual(published, ['shift-leads', 'technicians', null])
 })
 
 const unlimited: RateLimits = { take: async () => 0, close: async () => {} }

@@ -112,6 +112,22 @@ export const decideStep = async (
   )
 }
 
+/** Says that somebody has an incident, or something about it. */
+export const speakOnIncident = async (
+  context: Context,
+  verb: 'acknowledge' | 'comment',
+  id: string,
+  text: string,
+  options: AsOptions,
+): Promise<void> => {
+  const { body } = await callDoor<Record<string, unknown>>(
+    'POST',
+    `${context.doors.actions}/v1/incidents/${encodeURIComponent(id)}/${verb}`,
+    { token: tokenOf(context, options.as), body: verb === 'comment' ? { text } : { reason: text } },
+  )
+  print(options.json === true, body, () => (verb === 'comment' ? `Noted: ${text}` : `Acknowledged: ${id}`))
+}
+
 /** Live notices from NATS until Ctrl-C. They are a convenience; the record is the `actions` topic. */
 export const watchActions = async (context: Context, options: { json?: boolean }): Promise<void> => {
   const subject = `${context.namespace}andon.notify.>`

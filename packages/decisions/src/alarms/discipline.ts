@@ -105,7 +105,7 @@ export const floodBegan = (
 
 const notice = (line: string, incidentId: string, requestId: string | null, name: string, context: DecideContext): Facts => {
   const subject = { incidentId, line, assetId: null, requestId, proposedBy: 'actions', finding: null, severity: 2 }
-  return proposeNotice(subject, name, 'alarm-flood', '', context)
+  return proposeNotice(subject, { name }, 'alarm-flood', '', context)
 }
 
 /** Ten minutes of a flood are over: what was withheld, by reason and source; or the end, when it has become quiet. */

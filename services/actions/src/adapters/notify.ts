@@ -25,6 +25,9 @@ export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptio
   const transports = new Map<string, Transporter>()
 
   const mail = async (smtp: Smtp, order: Order): Promise<Notification[]> => {
+    const to = groupOf(order)
+    const group = to === null ? undefined : notifications()?.groups[to]
+    const people = group ?? smtp.to
     const key = `${smtp.host}:${smtp.port}`
     let transport = transports.get(key)
     if (!transport) {
@@ -40,7 +43,7 @@ export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptio
     }
     const sent = transport.sendMail({
       from: smtp.from,
-      to: smtp.to,
+      to: [...people],
       subject: `[Andon] ${order.title}`,
       messageId: `<${order.commandRequestId}@andon>`,
       text: textOf(order),
@@ -49,7 +52,7 @@ export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptio
       (info: unknown) => ({ delivered: true, detail: String((info as { response?: string }).response ?? 'accepted') }),
       (error: unknown) => ({ delivered: false, detail: error instanceof Error ? error.message : String(error) }),
     )
-    return [{ channel: 'smtp', target: `${smtp.to.length} technicians`, ...detail }]
+    return [{ channel: 'smtp', target: group ? `${to} (${people.length})` : `${people.length} technicians`, ...detail }]
   }
 
   const hooks = (order: Order): Promise<Notification[]> =>
@@ -100,6 +103,9 @@ export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptio
   }
 }
 
+/** Whom the notice is for, where the command says it: a group of the plant file. */
+const groupOf = ({ command }: Order): string | null => (JSON.parse(command.params) as { to?: string }).to ?? null
+
 const noticeOf = (order: Order) => ({
   type: NOTICE,
   incidentId: order.incidentId,
@@ -107,6 +113,7 @@ const noticeOf = (order: Order) => ({
   title: order.title,
   severity: order.severity,
   line: order.line,
+  to: groupOf(order),
   path: `/incidents/${order.incidentId}`,
 })
 
