@@ -10,6 +10,8 @@ import { sha256Hex } from './ids.ts'
 export interface Principal {
   readonly id: string
   readonly roles: readonly string[]
+  /** `strong`: signed in just now with more than a password. Steps with `stepUp` are approved by nobody else. */
+  readonly strength?: 'strong'
 }
 
 declare global {
@@ -25,6 +27,8 @@ declare global {
 export interface Principals {
   /** Whose token this is, if anybody's. */
   of(token: string): Principal | undefined
+  /** The same for tokens of an identity provider, where there is one. Says why a token of its kind is not taken (ANDON_UNAUTHENTICATED). */
+  readonly verified?: (token: string) => Promise<Principal | undefined>
 }
 
 const fileShape = z.array(
@@ -33,15 +37,22 @@ const fileShape = z.array(
     name: z.string(),
     roles: z.array(z.string().min(1)),
     tokenSha256: z.string().regex(/^[0-9a-f]{64}$/),
+    strength: z.literal('strong').optional(),
   }),
 )
 
-/** Reads the tokens file: `[{ id, name, roles, tokenSha256 }]`. Throws ANDON_TOKENS_FILE naming file and fault. */
+/** Reads the tokens file: `[{ id, name, roles, tokenSha256, strength? }]`. Throws ANDON_TOKENS_FILE naming file and fault. */
 export const loadPrincipals = (file: string): Principals => {
   const entries = readTokens(file)
-  const byDigest = new Map(entries.map((entry) => [entry.tokenSha256, { id: entry.id, roles: entry.roles }]))
+  const byDigest = new Map(entries.map((entry) => [entry.tokenSha256, principalIn(entry)]))
   return { of: (token) => byDigest.get(sha256Hex(token)) }
 }
+
+const principalIn = ({ id, roles, strength }: z.infer<typeof fileShape>[number]): Principal => ({
+  id,
+  roles,
+  ...(strength === undefined ? {} : { strength }),
+})
 
 const readTokens = (file: string): z.infer<typeof fileShape> => {
   const fail = (found: string, cause?: unknown): AndonError =>
@@ -61,13 +72,19 @@ const readTokens = (file: string): z.infer<typeof fileShape> => {
   return parsed.data
 }
 
-/** The principal of a token; ANDON_UNAUTHENTICATED (401) when it is nobody's. */
-export const principalOf = (principals: Principals, token: string | undefined): Principal => {
-  const principal = token === undefined ? undefined : principals.of(token)
+const known = (principal: Principal | undefined, token: string | undefined): Principal => {
   if (principal !== undefined) return principal
   const what = token === undefined ? 'A bearer token is needed' : 'The bearer token belongs to nobody'
   throw new AndonError('ANDON_UNAUTHENTICATED', what, { status: 401 })
 }
+
+/** The principal of a token of the file; ANDON_UNAUTHENTICATED (401) when it is nobody's. */
+export const principalOf = (principals: Principals, token: string | undefined): Principal =>
+  known(token === undefined ? undefined : principals.of(token), token)
+
+/** The principal of any token; ANDON_UNAUTHENTICATED (401) when it is nobody's, ANDON_OIDC_UNAVAILABLE when nobody can say. */
+const verifiedPrincipal = async (principals: Principals, token: string | undefined): Promise<Principal> =>
+  known(token === undefined ? undefined : (principals.of(token) ?? (await principals.verified?.(token))), token)
 
 /** The bearer token of a request's Authorization header. */
 export const bearerToken = (request: Pick<Request, 'headers'>): string | undefined =>
@@ -79,8 +96,8 @@ export const bearerToken = (request: Pick<Request, 'headers'>): string | undefin
  */
 export const requireRole =
   (principals: Principals, ...roles: readonly string[]): RequestHandler =>
-  (request, _response, next) => {
-    const principal = principalOf(principals, bearerToken(request))
+  async (request, _response, next) => {
+    const principal = await verifiedPrincipal(principals, bearerToken(request))
     if (roles.length > 0 && !roles.some((role) => principal.roles.includes(role))) {
       throw new AndonError('ANDON_FORBIDDEN', `This needs the role ${roles.join(' or ')}`, { status: 403, fields: { roles } })
     }

@@ -3,6 +3,7 @@
 import { createServer } from 'node:http'
 import type { RequestListener, Server } from 'node:http'
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
+import type { Problem } from './errors.ts'
 import { AndonError, problemOf } from './errors.ts'
 import type { Part } from './lifecycle.ts'
 import type { Logger } from './logger.ts'
@@ -64,6 +65,13 @@ export const notFoundHandler: RequestHandler = (request, _response, next) => {
   next(new AndonError('ANDON_NOT_FOUND', `There is no ${request.method} ${request.path} here`, { status: 404 }))
 }
 
+/** What a client has to do (RFC 6750; RFC 9470 where the problem's fields ask for a stronger sign-in). */
+const challengeOf = ({ fields }: Problem): string => {
+  const { acrValues, maxAge } = fields ?? {}
+  if (!Array.isArray(acrValues)) return 'Bearer'
+  return `Bearer error="insufficient_user_authentication", acr_values="${acrValues.join(' ')}", max_age="${String(maxAge)}"`
+}
+
 /** Answers errors as application/problem+json (RFC 9457). Mount it last; failures of ours are logged. */
 export const problemHandler =
   (logger?: Logger): ErrorRequestHandler =>
@@ -74,6 +82,6 @@ export const problemHandler =
       next(error)
       return
     }
-    if (problem.status === 401) response.setHeader('www-authenticate', 'Bearer')
+    if (problem.status === 401) response.setHeader('www-authenticate', challengeOf(problem))
     response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem))
   }

@@ -1,6 +1,7 @@
 // What services share, one import: `import { readConfig, runService } from '@andon/kit'`.
 
 export * from './auth.ts'
+export { openPrincipals } from './oidc.ts'
 export * from './avro/index.ts'
 export * from './blobs.ts'
 export * from './breaker.ts'

@@ -43,6 +43,9 @@ app.get(
     throw new AndonError('ANDON_ACTIONS_NOT_PENDING', 'Step is expired', { status: 409, fields: { stepId: 's1' } })
   }),
 )
+app.get('/stop-line', () => {
+  throw new AndonError('ANDON_STRONGER', 'Sign in strongly', { status: 401, fields: { acrValues: ['phr', 'mfa'], maxAge: 300 } })
+})
 app.get('/broken', () => {
   throw new Error('password=hunter2')
 })
@@ -76,6 +79,12 @@ test('no token and a wrong one are 401, a missing role is 403', async () => {
   assert.equal(forbidden.status, 403)
   assert.equal(forbidden.body['code'], 'ANDON_FORBIDDEN')
   assert.equal((await call('/holds', { method: 'POST', ...as('secret-l') })).status, 202)
+})
+
+test('a stronger sign-in is asked for as RFC 9470 says', async () => {
+  const { status, headers } = await call('/stop-line')
+  assert.equal(status, 401)
+  assert.equal(headers.get('www-authenticate'), 'Bearer error="insufficient_user_authentication", acr_values="phr mfa", max_age="300"')
 })
 
 test('errors are problem details with our code and fields', async () => {

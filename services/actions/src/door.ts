@@ -26,6 +26,7 @@ import {
   refusalOf,
   requestIdFor,
 } from './requests.ts'
+import type { StepUp } from './requests.ts'
 import { teachingRoutes } from './teaching-door.ts'
 import { wordRoutes } from './words-door.ts'
 import { holdView, incidentSummary, incidentView, stepView } from './views.ts'
@@ -42,6 +43,7 @@ export interface DoorOptions {
   readonly principals: Principals
   readonly nowUs: () => number
   readonly answerWithinMs: number
+  readonly stepUp: StepUp
   readonly logger: Logger
   readonly metrics: Metrics
   /** Owners and breakers of this process, for /v1/status. */
@@ -256,7 +258,7 @@ const incidentOf = (board: Board, request: Request) => {
 }
 
 /** Appends and waits for the owner's fact. A mesh-wide hold goes to its home partition first and then to all others. */
-const ask = async ({ board, actionsLog, answerWithinMs, logger, metrics }: DoorOptions, request: Actions) => {
+const ask = async ({ board, actionsLog, answerWithinMs, stepUp, logger, metrics }: DoorOptions, request: Actions) => {
   const observe = metrics.histogram('andon_actions_answer_seconds', "From a request at the door to its owner's answer").startTimer()
   const waiting = board.waitFor(request.id, answerWithinMs)
   const home = board.partitionOf(request.line)
@@ -270,7 +272,7 @@ const ask = async ({ board, actionsLog, answerWithinMs, logger, metrics }: DoorO
   }
   const answered = await waiting
   if (answered) observe()
-  return { requestId: request.id, answer: answered, refusal: answered && refusalOf(answered) }
+  return { requestId: request.id, answer: answered, refusal: answered && refusalOf(answered, stepUp) }
 }
 
 const answer = async (options: DoorOptions, response: Response, request: Actions): Promise<void> => {

@@ -48,7 +48,7 @@ const ask = (operationId: string, summary: string, body: z.ZodType, parameters: 
       content: json({ $ref: '#/components/schemas/Accepted' }),
     },
     '400': problem('Body is not valid'),
-    '401': problem('No or unknown bearer token'),
+    '401': problem('No or unknown bearer token, or a stronger sign-in is needed (RFC 9470)'),
     '403': problem('Role or four eyes'),
     '404': problem('Not known'),
     '409': problem('Refused by the owner; `code` says why'),

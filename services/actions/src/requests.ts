@@ -25,30 +25,31 @@ export const requestIdFor = (principal: Principal, idempotencyKey: string | unde
 
 const by = (principal: Principal) => ({ by: principal.id, roles: [...principal.roles] })
 
-/** A person's word may be given again once it was taken back. */
-const takenBack = (step: Step, principal: Principal): number[] => {
-  const times = step.takenBack.filter((by) => by === principal.id).length
-  return times === 0 ? [] : [times]
+/** A person's word may be given again once it was taken back, or refused: what spoke against it may be over. */
+const repeatOf = (step: Step, principal: Principal, refusals: number): string[] => {
+  const back = step.takenBack.filter((by) => by === principal.id).length
+  return [...(back === 0 ? [] : [`back-${back}`]), ...(refusals === 0 ? [] : [`refused-${refusals}`])]
 }
 
-/** The same person's word on the same round of a step is one request, however often it is sent. */
+/** The same person's word on the same round of a step is one request, however often it is sent. `refusals`: how often it was refused. */
 export const decisionRequest = (
   verb: Verb,
   step: Step,
   body: { readonly reason: string; readonly commandHash: string },
   principal: Principal,
   atUs: number,
+  refusals = 0,
 ): Actions =>
   record(
     TYPES[verb],
-    uuid8('request', verb, step.id, step.round, principal.id, body.commandHash, ...takenBack(step, principal)),
+    uuid8('request', verb, step.id, step.round, principal.id, body.commandHash, ...repeatOf(step, principal, refusals)),
     step.line,
     atUs,
     {
       ...by(principal),
       incidentId: step.incidentId,
       stepId: step.id,
-      decision: { verdict: verb, reason: body.reason, commandHash: body.commandHash },
+      decision: { verdict: verb, reason: body.reason, commandHash: body.commandHash, strength: principal.strength ?? null },
     },
   )
 
@@ -154,7 +155,7 @@ export const isForEverybody = (request: Actions): boolean => request.type === 'H
 const STATUS: Readonly<Record<string, number>> = {
   ANDON_ACTIONS_ROLE: 403,
   ANDON_ACTIONS_FOUR_EYES: 403,
-  ANDON_ACTIONS_STEP_UP: 403,
+  ANDON_ACTIONS_STEP_UP: 401,
   ANDON_ACTIONS_NOT_PROPOSER: 403,
   ANDON_ACTIONS_UNKNOWN_STEP: 404,
   ANDON_ACTIONS_UNKNOWN_INCIDENT: 404,
@@ -173,8 +174,16 @@ const STATUS: Readonly<Record<string, number>> = {
 }
 
 /** A refusal as the door answers it; undefined when the request was granted. */
-export const refusalOf = (answer: Answer): AndonError | undefined => {
+export const refusalOf = (answer: Answer, stepUp: StepUp): AndonError | undefined => {
   if (answer.type !== 'RequestRefused') return undefined
   const code = answer.code ?? 'ANDON_ACTIONS_REFUSED'
-  return new AndonError(code, answer.message ?? 'The request was refused', { status: STATUS[code] ?? 409 })
+  const fields = code === 'ANDON_ACTIONS_STEP_UP' ? { ...stepUp } : {}
+  return new AndonError(code, answer.message ?? 'The request was refused', { status: STATUS[code] ?? 409, fields })
+}
+
+/** What a strong sign-in is, for clients that have to ask for one (RFC 9470). */
+export interface StepUp {
+  readonly acrValues: readonly string[]
+  /** Seconds. */
+  readonly maxAge: number
 }

@@ -1,7 +1,7 @@
 // Wires log, owners, door and executors together. ACTIONS_ROLE splits it: `door` answers people, `owner` decides
 // and executes, `sealer` stores what findings were made of.
 
-import { createLogger, createMetrics, httpPart, loadPrincipals, openLog } from '@andon/kit'
+import { createLogger, createMetrics, httpPart, openLog, openPrincipals } from '@andon/kit'
 import type { Codec, Log, Logger, Part, Service } from '@andon/kit'
 import { openActionsLog } from './actions-log.ts'
 import type { TracedEntry } from './actions-log.ts'
@@ -150,7 +150,8 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
         board: board.board,
         actionsLog,
         plant: view,
-        principals: loadPrincipals(config.tokensFile),
+        principals: openPrincipals(config),
+        stepUp: { acrValues: config.oidcStrong, maxAge: config.oidcStrongMaxAgeS },
         nowUs: () => clock.nowUs(),
         answerWithinMs: config.answerWithinMs,
         logger,

@@ -48,7 +48,11 @@ export const wordRoutes = (app: Express, door: WordsDoor): void => {
       allowed,
       asyncRoute(async (request, response) => {
         const body = parse(bodies.decision, request.body)
-        await answer(response, decisionRequest(verb, stepOf(request), body, principalOf(request), nowUs()))
+        const [step, principal, atUs] = [stepOf(request), principalOf(request), nowUs()]
+        let refusals = 0
+        const said = () => decisionRequest(verb, step, body, principal, atUs, refusals)
+        while (board.answerOf(said().id)?.type === 'RequestRefused') refusals += 1
+        await answer(response, said())
       }),
     )
   }

@@ -119,7 +119,7 @@ export const raise = async (log: Log, codec: Codec, finding: Finding): Promise<v
   )
 }
 
-const people = { operator: ['operator'], lead: ['shift-lead', 'operator'], integrator: ['integrator'] }
+const people = { operator: ['operator'], lead: ['shift-lead', 'operator'], integrator: ['integrator'], strong: ['shift-lead', 'operator'] }
 export type Person = keyof typeof people
 
 /** A folder with tokens (`token-<person>`) and settings for one instance. */
@@ -129,6 +129,7 @@ export const settingsIn = (dir: string, more: Record<string, string> = {}): Reco
     name,
     roles,
     tokenSha256: sha256Hex(`token-${name}`),
+    ...(name === 'strong' ? { strength: 'strong' } : {}),
   }))
   writeFileSync(join(dir, 'principals.json'), JSON.stringify(principals))
   return {

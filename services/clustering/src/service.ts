@@ -7,9 +7,9 @@ import {
   followDocuments,
   followTopic,
   httpPart,
-  loadPrincipals,
   openBlobs,
   openLog,
+  openPrincipals,
   retainedHistory,
   runProcess,
 } from '@andon/kit'
@@ -195,7 +195,7 @@ export const createClusteringService = (config: ClusteringConfig, open: OpenLog 
   const door: Part = {
     ...listening,
     start: async () => {
-      principals = loadPrincipals(config.tokensFile)
+      principals = openPrincipals(config)
       await listening.start()
     },
   }

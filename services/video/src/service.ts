@@ -7,9 +7,9 @@ import {
   createMetrics,
   followTopic,
   httpPart,
-  loadPrincipals,
   openBlobs,
   openLog,
+  openPrincipals,
   type Blobs,
   type Codec,
   type Follow,
@@ -64,7 +64,7 @@ export const createVideoService = (config: VideoConfig, adapters: VideoAdapters 
     async start() {
       version = await ffmpegVersion()
       blobs = await openBlobs(config.blobDir)
-      principals = loadPrincipals(config.tokensFile)
+      principals = openPrincipals(config)
       ;({ log, codec } = await adapters.openLog())
       const { partitions, configs } = topology.topics.telemetry
       await log.admin.ensureTopics([{ name: 'telemetry', partitions, configs }])
