@@ -173,7 +173,9 @@ const plantShape = z.strictObject({
     .default([]),
   notifications: z
     .strictObject({
-      webhooks: z.array(z.strictObject({ id: idShape, url: z.url(), secretEnv: name, types: z.array(name).default([]) })).default([]),
+      webhooks: z
+        .array(z.strictObject({ id: idShape, url: z.url(), secretEnv: name, types: z.array(name).default([]), filter: name.optional() }))
+        .default([]),
       smtp: z
         .strictObject({
           host: name,

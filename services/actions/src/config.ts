@@ -16,6 +16,7 @@ const spec = {
   maxStopMs: env.integer('ACTIONS_MAX_STOP_MS', 'Longest process stop assumed between the last check and the bytes leaving', 2_000),
   answerWithinMs: env.integer('ACTIONS_ANSWER_WITHIN_MS', 'How long the door waits for a decision before it answers 202', 1_000),
   webhookTimeoutMs: env.integer('ACTIONS_WEBHOOK_TIMEOUT_MS', 'Longest wait for a webhook endpoint to answer', 15_000),
+  webhookAllow: env.list('ACTIONS_WEBHOOK_ALLOW', 'Hosts that webhooks may reach on private addresses and any port', []),
   sealMaxMb: env.integer('ACTIONS_SEAL_MAX_MB', 'Most that the sealed inputs of one incident may take, MB', 256),
   auditDir: env.optional(
     env.path('ACTIONS_AUDIT_DIR', 'Folder outside of the cluster where seals of the log are anchored; none: no seals'),

@@ -9,6 +9,7 @@ import { checkPlantDocuments, documentKind, parseNamed } from '@andon/schemas'
 import type { Boundary, Commands, FeatureSet, Plant, PlantSource, Policy } from '@andon/schemas'
 import { faultText, lintPolicies } from './policy-lint.ts'
 import type { PlantView } from './plant-view.ts'
+import { filterProblem } from './webhook-filter.ts'
 
 export interface NewDocument {
   readonly name: string
@@ -20,12 +21,20 @@ export interface NewDocument {
 export const documentProblem = (document: NewDocument, plant: PlantView): string | null => {
   try {
     if (document.kind === 'policy' && documentKind(document.name) === 'policy') return policyProblem(document, plant)
-    const { kind } = parseNamed(document.name, JSON.parse(document.body))
+    const { kind, value } = parseNamed(document.name, JSON.parse(document.body))
     if (kind !== document.kind) return `${document.name}: kind: expected ${kind}, found ${document.kind}`
-    return null
+    return kind === 'plant' ? webhookProblem(value as Plant) : null
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+const webhookProblem = ({ notifications }: Plant): string | null => {
+  const faults = notifications.webhooks.flatMap(({ filter }, i) => {
+    const problem = filter === undefined ? null : filterProblem(filter)
+    return problem === null ? [] : [`plant: notifications.webhooks[${i}].filter: expected a CEL condition, found ${problem}`]
+  })
+  return faults.length === 0 ? null : faults.join('\n')
 }
 
 /** Every fault of the policy. Whether its boundary page is there is checked with what is applied together, and again whenever it plans. */

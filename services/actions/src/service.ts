@@ -31,6 +31,7 @@ import { plantPart } from './plant-view.ts'
 import { policyLog } from './policy-log.ts'
 import { actionsReplay } from './replay.ts'
 import { sealerPart } from './sealer/sealer.ts'
+import { webhookSender } from './adapters/webhook.ts'
 import { webhooksPart } from './webhooks.ts'
 
 export interface ActionsPorts {
@@ -59,7 +60,9 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
   const actionsLog = openActionsLog(log, codec, logger)
   const notices = natsNotices({ url: config.natsUrl, namespace: config.namespace, logger })
   const board = boardPart(log, codec, logger)
+  const sender = webhookSender({ allow: config.webhookAllow })
   const webhooks = webhooksPart({
+    sender,
     log,
     actionsLog,
     codec,
@@ -92,7 +95,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
         return sparkplugLineExecutor({ controlSystemOf, logger })
       }),
       nats: natsLineExecutor({ url: config.natsUrl, namespace: config.namespace, controlSystemOf, logger }),
-      notify: notifyExecutor({ notifications: () => view.plant?.notifications, secretOf: config.secretOf, notices }),
+      notify: notifyExecutor({ notifications: () => view.plant?.notifications, secretOf: config.secretOf, notices, sender }),
       job: jobExecutor({ url: () => view.plant?.notifications.jobs?.url }),
     },
     rateLimits: redisRateLimits({ url: config.redisUrl, namespace: config.namespace, logger }),
@@ -132,6 +135,7 @@ export const actionsService = (config: ActionsConfig, ports: ActionsPorts): Serv
 
   const ownerParts: Part[] = [
     notices,
+    closing('webhook connections', async () => sender.close()),
     closing('executors', () => executors.close()),
     copierPart(log, codec, view, logger, metrics),
     webhooks,

@@ -9,7 +9,8 @@ import type { Actions } from '@andon/schemas'
 import type { Plant } from '@andon/schemas'
 import { ACTIONS, entryOf } from './actions-log.ts'
 import type { ActionsLog, TracedEntry } from './actions-log.ts'
-import { postWebhook } from './adapters/webhook.ts'
+import type { WebhookSender } from './adapters/webhook.ts'
+import { webhookFilter } from './webhook-filter.ts'
 
 type Endpoint = Plant['notifications']['webhooks'][number]
 
@@ -17,6 +18,7 @@ export interface WebhooksOptions {
   readonly log: Log
   readonly actionsLog: ActionsLog
   readonly codec: Codec
+  readonly sender: WebhookSender
   readonly secretOf: (name: string) => string | undefined
   readonly timeoutMs: number
   readonly maxAgeMs: number
@@ -86,6 +88,7 @@ interface Lane {
 
 const deliver = (endpoint: Endpoint, options: WebhooksOptions): Promise<Run> => {
   const lanes = new Map<number, Lane>()
+  const isFiltered = webhookFilter(endpoint.filter)
   const outcomes = options.metrics.counter('andon_actions_webhook_deliveries_total', 'Attempts to deliver an event', [
     'endpoint',
     'outcome',
@@ -104,8 +107,14 @@ const deliver = (endpoint: Endpoint, options: WebhooksOptions): Promise<Run> => 
     const entry = await decodeEntry(options.codec, stored)
     if (!entry) return
     if (lane.newest.offset !== entry.offset) lane.newest = { offset: entry.offset, verdict: foldOne(lane.state, entry) }
-    if (lane.newest.verdict !== 'counted' || !isWanted(entry.record, endpoint) || isTooOld(entry.record, options)) return
-    const result = await postWebhook({
+    if (
+      lane.newest.verdict !== 'counted' ||
+      !isWanted(entry.record, endpoint) ||
+      !isFiltered(entry.record) ||
+      isTooOld(entry.record, options)
+    )
+      return
+    const result = await options.sender.post({
       url: endpoint.url,
       secret: options.secretOf(endpoint.secretEnv),
       event: { id: entry.record.id, type: entry.record.type, timestampMs: entry.record.atUs / 1000, data: entry.record },

@@ -14,6 +14,7 @@ import { NotSent } from '../src/adapters/executor.ts'
 import type { Executor, Order } from '../src/adapters/executor.ts'
 import { jobExecutor } from '../src/adapters/job.ts'
 import { notifyExecutor } from '../src/adapters/notify.ts'
+import { webhookSender } from '../src/adapters/webhook.ts'
 import type { RateLimits } from '../src/adapters/rate-limits.ts'
 import { plantDocuments } from './rig.ts'
 
@@ -93,7 +94,7 @@ test('nobody told is not sent; one channel is enough', async () => {
     groups: {},
     smtp: { host: '127.0.0.1', port: closed, from: 'a@example.com', to: ['b@example.com'] },
   })
-  const options = { notifications, secretOf: () => undefined }
+  const options = { notifications, secretOf: () => undefined, sender: webhookSender({ allow: [] }) }
   const dead = notifyExecutor({ ...options, notices: { publish: () => false } })
   await assert.rejects(sendWith(dead, orderOf('notify.technicians')), /smtp/)
   const alive = notifyExecutor({ ...options, notices: { publish: () => true } })
@@ -114,6 +115,7 @@ test('a notice for a group goes to its people, one for nobody in particular to t
   const executor = notifyExecutor({
     notifications: () => ({ webhooks: [], groups: { 'shift-leads': ['d@example.com'] }, smtp }),
     secretOf: () => undefined,
+    sender: webhookSender({ allow: [] }),
     notices: { publish: (_line, notice) => published.push((notice as unknown as { to: string | null }).to) > 0 },
   })
   const told = async (params: string) => (await sendWith(executor, orderOf('notify.technicians', 3_000, params))).notifications?.[0]?.target

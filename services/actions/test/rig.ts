@@ -142,6 +142,7 @@ export const settingsIn = (dir: string, more: Record<string, string> = {}): Reco
     ACTIONS_ADMIN_PORT: '0',
     ACTIONS_MAX_STOP_MS: '200',
     ACTIONS_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    ACTIONS_WEBHOOK_ALLOW: '127.0.0.1',
     ...more,
   }
 }

@@ -3,17 +3,20 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { Webhook } from 'standardwebhooks'
 import { createLogger, createMetrics, localCodec, openMemoryLog } from '@andon/kit'
 import { fact, ownershipTaken, sign } from '@andon/decisions'
 import type { Actions } from '@andon/schemas'
 import { ACTIONS, openActionsLog } from '../src/actions-log.ts'
+import { webhookSender } from '../src/adapters/webhook.ts'
 import { webhooksPart } from '../src/webhooks.ts'
 import { eventually, WEBHOOK_SECRET } from './rig.ts'
 
 const logger = createLogger({ service: 'actions', level: 'silent' })
+const sender = webhookSender({ allow: ['127.0.0.1'] })
+after(() => sender.close())
 const LINE = 'press-line'
 
 /** An endpoint that answers with the statuses it is given, then 200. */
@@ -48,6 +51,7 @@ const rig = async (t: TestContext, nowMs = () => Date.now()) => {
       log,
       actionsLog,
       codec: localCodec(),
+      sender,
       secretOf: (name) => (name === 'ACTIONS_WEBHOOK_SECRET' ? WEBHOOK_SECRET : undefined),
       timeoutMs: 1_000,
       maxAgeMs: 3_600_000,
@@ -97,6 +101,19 @@ test('only the types that the endpoint asks for are sent', async (t) => {
     assert.deepEqual(
       sink.received.map((one) => one.type),
       ['IncidentClosed'],
+    ),
+  )
+})
+
+test('only events that its filter wants are sent', async (t) => {
+  const { webhooks, write, opened } = await rig(t)
+  const sink = await endpoint(t)
+  await webhooks.set([{ ...hook('a', sink.url), filter: `incident == 'i-2'` }])
+  await write([opened('i-1'), opened('i-2')])
+  await eventually(() =>
+    assert.deepEqual(
+      sink.received.map((one) => one.id),
+      [opened('i-2').id],
     ),
   )
 })

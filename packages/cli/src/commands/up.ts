@@ -175,6 +175,7 @@ export const up = async (given: Context, options: UpOptions): Promise<void> => {
     const { supervisor } = platform
     const extra = {
       ACTIONS_WEBHOOK_SECRET: webhookSecret,
+      ACTIONS_WEBHOOK_ALLOW: process.env['ACTIONS_WEBHOOK_ALLOW'] ?? '127.0.0.1',
       ...(namespace === '' ? {} : { ANDON_NAMESPACE: namespace }),
       ...(withDemo ? demoBaselines() : {}),
     }

@@ -8,7 +8,7 @@ import type { Plant } from '@andon/schemas'
 import { NotSent } from './executor.ts'
 import type { Answer, Executor, Order } from './executor.ts'
 import type { Notices } from './notices.ts'
-import { postWebhook } from './webhook.ts'
+import type { WebhookSender } from './webhook.ts'
 
 type Smtp = NonNullable<Plant['notifications']['smtp']>
 
@@ -19,9 +19,10 @@ export interface NotifyOptions {
   readonly notifications: () => Plant['notifications'] | undefined
   readonly secretOf: (name: string) => string | undefined
   readonly notices: Notices
+  readonly sender: WebhookSender
 }
 
-export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptions): Executor => {
+export const notifyExecutor = ({ notifications, secretOf, notices, sender }: NotifyOptions): Executor => {
   const transports = new Map<string, Transporter>()
 
   const mail = async (smtp: Smtp, order: Order): Promise<Notification[]> => {
@@ -61,7 +62,7 @@ export const notifyExecutor = ({ notifications, secretOf, notices }: NotifyOptio
         .filter((hook) => hook.types.includes(NOTICE))
         .map(async (hook): Promise<Notification> => {
           const event = { id: order.commandRequestId, type: NOTICE, timestampMs: Date.now(), data: noticeOf(order) }
-          const result = await postWebhook({
+          const result = await sender.post({
             url: hook.url,
             secret: secretOf(hook.secretEnv),
             event,
