@@ -1,4 +1,4 @@
-// `npm run bench -- <id…|core|ingest|features|serving|clustering|all> [--json] [--samples N] [--records N]`: runs benchmarks one after another and prints a table or one JSON
+// `npm run bench -- <id…|core|ingest|features|serving|clustering|doors|all> [--json] [--samples N] [--records N]`: runs benchmarks one after another and prints a table or one JSON
 // object per figure; what goes on meanwhile is said on stderr. Ends with 1 when a figure does not reach what is required of it, was
 // not measured, or does not count.
 
@@ -8,6 +8,7 @@ import { progress } from '../harness/bench.ts'
 import type { Benchmark, BenchmarkOptions } from './benchmark.ts'
 import { CLUSTERING } from './clustering/index.ts'
 import { CORE } from './core/index.ts'
+import { DOORS } from './doors/index.ts'
 import { failingStarts } from './failing-starts.ts'
 import { FEATURES } from './features/index.ts'
 import { endToEnd } from './mesh/end-to-end.ts'
@@ -34,7 +35,8 @@ const GROUPS: Readonly<Record<string, readonly Benchmark[]>> = {
   features: FEATURES,
   serving: SERVING,
   clustering: CLUSTERING,
-  all: [...CORE, ...INGEST, ...FEATURES, ...SERVING, ...CLUSTERING, ...MESH],
+  doors: DOORS,
+  all: [...CORE, ...INGEST, ...FEATURES, ...SERVING, ...CLUSTERING, ...DOORS, ...MESH],
 }
 
 const { values, positionals } = parseArgs({
@@ -44,7 +46,7 @@ const { values, positionals } = parseArgs({
 
 const usage = (problem: string): never => {
   console.error(
-    `bench: ${problem}; expected core, ingest, features, serving, clustering, all, or some of ${GROUPS['all']?.flatMap(({ name, ids }) => [...new Set([name, ...ids])]).join(', ')}; ` +
+    `bench: ${problem}; expected core, ingest, features, serving, clustering, doors, all, or some of ${GROUPS['all']?.flatMap(({ name, ids }) => [...new Set([name, ...ids])]).join(', ')}; ` +
       '--json for one object per line, --samples and --records for shorter runs',
   )
   process.exit(2)

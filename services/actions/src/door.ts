@@ -184,7 +184,9 @@ export const createDoor = (options: DoorOptions): Express => {
     response.json({ requestId, isDecided: known !== null, answer: known })
   })
 
-  app.get('/v1/events', anybody, streamEvents(options))
+  const events = streamEvents(options)
+  app.get('/v1/events', anybody, events)
+  app.get('/v1/actions/stream', anybody, events)
 
   app.get('/v1/status', anybody, (_request, response) => {
     const partitions = [...board.states].map(([partition, state]) => ({

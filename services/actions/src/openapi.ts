@@ -109,6 +109,19 @@ const teaching = {
   },
 }
 
+const stream = (operationId: string) =>
+  read(
+    operationId,
+    'Requests and facts as server-sent events',
+    [
+      parameter('Last-Event-ID', 'header', 'Cursor of the last event seen'),
+      parameter('line', 'query', 'Only these control groups, comma separated'),
+      parameter('asset', 'query', 'Only these assets, comma separated'),
+      parameter('type', 'query', 'Only these types, comma separated'),
+    ],
+    { 'text/event-stream': { schema: { type: 'string' } } },
+  )
+
 /** The document; every object in it is fresh. */
 export const openApi = (version: string): object => ({
   openapi: '3.1.0',
@@ -166,17 +179,8 @@ export const openApi = (version: string): object => ({
     '/v1/holds/{holdId}/lift': { post: ask('liftHold', 'Lift one hold', bodies.lift, [parameter('holdId', 'path', 'Hold')]) },
     '/v1/config': { post: ask('applyDocuments', 'Validate and publish plant documents', bodies.config) },
     '/v1/requests/{requestId}': { get: read('getRequest', 'What became of a request', [parameter('requestId', 'path', 'Request')]) },
-    '/v1/events': {
-      get: read(
-        'streamEvents',
-        'Requests and facts as server-sent events',
-        [
-          parameter('Last-Event-ID', 'header', 'Cursor of the last event seen'),
-          parameter('line', 'query', 'Only these control groups, comma separated'),
-        ],
-        { 'text/event-stream': { schema: { type: 'string' } } },
-      ),
-    },
+    '/v1/actions/stream': { get: stream('streamActions') },
+    '/v1/events': { get: stream('streamEvents') },
     ...teaching,
     '/v1/status': { get: read('getStatus', 'Partitions and their owners, breakers, active holds') },
   },

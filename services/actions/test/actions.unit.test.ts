@@ -376,11 +376,37 @@ describe('the door', () => {
     assert.ok(all.length >= 6)
   })
 
+  test('many clients get the same events with the same ids, and filters take away what is not wanted', async (t) => {
+    const { door, log, codec } = await start(t)
+    const opened = Promise.withResolvers<void>()
+    let waiting = 20
+    const ready = async (): Promise<void> => {
+      waiting -= 1
+      if (waiting === 0) opened.resolve()
+      await opened.promise
+    }
+    const same = Array.from({ length: 18 }, () => readEvents(door, 4, undefined, ready))
+    const proposed = readEvents(door, 2, undefined, ready, '?type=StepProposed,StepApproved&asset=press-1')
+    const nothing = readEvents(door, 1, undefined, ready, '?line=utilities')
+    const silent = Symbol('silent')
+    await opened.promise
+    await raise(log, codec, findingOf())
+    const all = await Promise.all(same)
+    for (const one of all) assert.deepEqual(one, all[0])
+    const typesSeen = (await proposed).map(({ data }) => (JSON.parse(data) as { type: string }).type)
+    assert.ok(typesSeen.every((type) => type === 'StepProposed' || type === 'StepApproved'))
+    await door.step('pause')
+    assert.equal(await Promise.race([nothing, Promise.resolve(silent)]), silent)
+    await door.post('/v1/holds', { scope: 'utilities', reason: 'ends the last client' })
+    assert.equal((await nothing).length, 1)
+  })
+
   test('the OpenAPI document names every route', async (t) => {
     const { door } = await start(t, { ACTIONS_ROLE: 'door' })
     const { body } = await door.call('GET', '/openapi.json', undefined)
     assert.equal(body.openapi, '3.1.0')
     assert.deepEqual(Object.keys(body.paths).toSorted(), [
+      '/v1/actions/stream',
       '/v1/alarms/kpi',
       '/v1/alarms/suppressed',
       '/v1/assets/{assetId}/restore',
@@ -503,9 +529,15 @@ const eventuallyKnown = (door: DoorClient, path: string) =>
     return found
   })
 
-const readEvents = async (door: DoorClient, count: number, lastEventId?: string, afterOpen: () => Promise<void> = async () => {}) => {
+const readEvents = async (
+  door: DoorClient,
+  count: number,
+  lastEventId?: string,
+  afterOpen: () => Promise<void> = async () => {},
+  query = '',
+) => {
   const abort = new AbortController()
-  const response = await fetch(`${door.base}/v1/events`, {
+  const response = await fetch(`${door.base}/v1/actions/stream${query}`, {
     headers: { authorization: 'Bearer token-operator', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) },
     signal: abort.signal,
   })

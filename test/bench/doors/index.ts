@@ -1,0 +1,6 @@
+// Benchmarks of the actions service's doors.
+
+import type { Benchmark } from '../benchmark.ts'
+import { fanOut } from './fan-out.ts'
+
+export const DOORS: readonly Benchmark[] = [fanOut]
