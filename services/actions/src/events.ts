@@ -70,7 +70,9 @@ export const streamEvents = ({ board, actionsLog, metrics }: EventsOptions): Req
   return async (request, response) => {
     const isWanted = wanted(request)
     const missed = lastSeen(request)
-    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+    // an event is one write of one buffer: the stream ends with its connection, so it needs no chunks around each
+    response.useChunkedEncodingByDefault = false
+    response.writeHead(200, { connection: 'close', 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
     response.write(': andon actions\n\n')
 
     // live events wait until what was missed has been sent
