@@ -2,5 +2,6 @@
 
 import type { Benchmark } from '../benchmark.ts'
 import { fanOut } from './fan-out.ts'
+import { webhooks } from './webhooks.ts'
 
-export const DOORS: readonly Benchmark[] = [fanOut]
+export const DOORS: readonly Benchmark[] = [fanOut, webhooks]
