@@ -1,4 +1,4 @@
-// `npm run verify -- doors`: h2spec, the conformance suite of HTTP/2, against the gRPC door's own HTTP/2. What fails on purpose is listed
+// `npm run verify -- doors`: schemathesis against the actions door (actions-api.ts), and h2spec, the conformance suite of HTTP/2, against the gRPC door's own HTTP/2. What fails on purpose is listed
 // with its reason; anything else that fails is a fault, and so is a rule of the list that no longer fails.
 
 import { execFile } from 'node:child_process'
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { GrpcError, grpcServer } from '../../services/inference/src/doors/grpc-server.ts'
+import { actionsApi } from './actions-api.ts'
 import type { Check } from './check.ts'
 
 const execute = promisify(execFile)
@@ -57,7 +58,9 @@ const rulesOf = (report: string): Rule[] =>
     }),
   )
 
-export const doors = async (): Promise<Check[]> => {
+export const doors = async (): Promise<Check[]> => [...(await grpcDoor()), await actionsApi()]
+
+const grpcDoor = async (): Promise<Check[]> => {
   const check = 'h2spec, gRPC door'
   let program: string
   try {

@@ -9,7 +9,11 @@ const commandHash = z
   .string()
   .min(1)
   .meta({ description: 'commandHash of the step as it was shown: binds the decision to exactly this command' })
-const untilUs = z.int().positive().meta({ description: 'Until when, microseconds UTC' })
+/** Event times that the log can hold and a plant can mean: the years 1900 to 2199, microseconds UTC. */
+export const FIRST_US = Date.UTC(1900, 0) * 1000
+export const LAST_US = Date.UTC(2200, 0) * 1000 - 1
+const timeUs = z.int().min(FIRST_US).max(LAST_US)
+const untilUs = timeUs.meta({ description: 'Until when, microseconds UTC' })
 
 export const bodies = {
   incidentsQuery: z.object({
@@ -52,8 +56,8 @@ export const bodies = {
   lift: z.strictObject({ reason }),
   evidence: z.strictObject({
     cameraIds: z.array(z.string().min(1)).min(1).optional(),
-    fromUs: z.int().optional(),
-    toUs: z.int().optional(),
+    fromUs: timeUs.optional(),
+    toUs: timeUs.optional(),
     beforeS: z.number().min(0).max(600).optional(),
     afterS: z.number().min(0).max(600).optional(),
   }),

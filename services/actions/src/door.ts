@@ -51,9 +51,20 @@ export interface DoorOptions {
   readonly version?: string
 }
 
+/** Parts of logical ids stand apart by U+001F: no text that may become one holds it. */
+const SEPARATOR = '\u001F'
+const SEPARATOR_REFUSED = 'A text of the request holds the control character U+001F, which no text here does: leave it out'
+
+const hasSeparator = (value: unknown): boolean => {
+  if (typeof value === 'string') return value.includes(SEPARATOR)
+  if (typeof value !== 'object' || value === null) return false
+  return Object.entries(value).some(([key, inner]) => key.includes(SEPARATOR) || hasSeparator(inner))
+}
+
 const parse = <T extends z.ZodType>(shape: T, body: unknown): z.output<T> => {
   const parsed = shape.safeParse(body)
-  if (parsed.success) return parsed.data
+  if (parsed.success && !hasSeparator(body)) return parsed.data
+  if (parsed.success) throw new AndonError('ANDON_ACTIONS_BAD_REQUEST', SEPARATOR_REFUSED, { status: 400 })
   const [issue] = parsed.error.issues
   throw new AndonError('ANDON_ACTIONS_BAD_REQUEST', `${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'not valid'}`, { status: 400 })
 }
@@ -103,8 +114,8 @@ export const createDoor = (options: DoorOptions): Express => {
       const cameraIds = body.cameraIds ?? (incident.assetId ? plant.camerasOf(incident.assetId) : plant.camerasOfLine(incident.line))
       const range = {
         cameraIds,
-        fromUs: body.fromUs ?? centreUs - (body.beforeS ?? 10) * SECOND_US,
-        toUs: body.toUs ?? centreUs + (body.afterS ?? 5) * SECOND_US,
+        fromUs: body.fromUs ?? centreUs - Math.round((body.beforeS ?? 10) * SECOND_US),
+        toUs: body.toUs ?? centreUs + Math.round((body.afterS ?? 5) * SECOND_US),
       }
       const id = idOf(request)
       await answer(options, response, evidenceRequest(id, incident, range, principalOf(request), options.nowUs()))
@@ -242,6 +253,7 @@ export const createDoor = (options: DoorOptions): Express => {
 
 const param = (request: Request, name: string): string => {
   const value = request.params[name]
+  if (hasSeparator(value)) throw new AndonError('ANDON_ACTIONS_BAD_REQUEST', SEPARATOR_REFUSED, { status: 400 })
   return typeof value === 'string' ? value : ''
 }
 

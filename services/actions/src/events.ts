@@ -72,7 +72,12 @@ export const streamEvents = ({ board, actionsLog, metrics }: EventsOptions): Req
     const missed = lastSeen(request)
     // an event is one write of one buffer: the stream ends with its connection, so it needs no chunks around each
     response.useChunkedEncodingByDefault = false
-    response.writeHead(200, { connection: 'close', 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+    response.writeHead(200, {
+      connection: 'close',
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    })
     response.write(': andon actions\n\n')
 
     // live events wait until what was missed has been sent

@@ -30,6 +30,7 @@ const read = (operationId: string, summary: string, parameters: readonly object[
   parameters,
   responses: {
     '200': { description: 'As the log says now', content },
+    '400': problem('A parameter is not valid'),
     '401': problem('No or unknown bearer token'),
     '404': problem('Not known'),
   },

@@ -2,12 +2,14 @@
 
 import { EPISODE_VERDICTS, FAILURE_KINDS, STANDINGS } from '@andon/decisions'
 import { z } from 'zod'
+import { FIRST_US, LAST_US } from './bodies.ts'
 
 const text = (description: string) => z.string().max(2_000).nullable().optional().meta({ description })
 const A_TIME = 'expected a time like 2026-11-23T08:00:00Z, or microseconds UTC'
 const time = z
   .union([z.int({ error: A_TIME }), z.iso.datetime({ offset: true, error: A_TIME })], { error: A_TIME })
   .transform((given) => (typeof given === 'number' ? given : Date.parse(given) * 1000))
+  .refine((us) => us >= FIRST_US && us <= LAST_US, { error: 'expected a time from 1900 to 2199' })
 const code = (description: string) => z.string().max(40).nullable().optional().meta({ description })
 
 const failure = z.strictObject({

@@ -232,6 +232,23 @@ describe('the door', () => {
     assert.match(bad.body.detail, /commandHash/)
   })
 
+  test('texts and times that no record can hold are refused, not answered with a failure of ours', async (t) => {
+    const { door } = await start(t)
+    const call = await door.post('/v1/calls', { asset: 'press-1', title: 'Oil' })
+    const path = `/v1/incidents/${call.body.incidentId}`
+    const refused: [string, object][] = [
+      ['/v1/steps/s-1/approve', { reason: '', commandHash: 'a\u001Fb' }],
+      ['/v1/calls', { asset: 'press-1', title: 'a\u001Fb' }],
+      ['/v1/failures', { asset: 'press-1', at: '0006-01-04T00:06:00Z' }],
+      ['/v1/failures', { asset: 'press-1', at: Number.MAX_SAFE_INTEGER }],
+      [`${path}/shelve`, { reason: 'x', untilUs: Number.MAX_SAFE_INTEGER }],
+      [`${path}/evidence`, { fromUs: Number.MIN_SAFE_INTEGER }],
+    ]
+    for (const [to, body] of refused) assert.equal((await door.post(to, body)).status, 400, `${to} ${JSON.stringify(body)}`)
+    assert.equal((await door.post('/v1/steps/a%1Fb/approve', { reason: '', commandHash: 'h' })).status, 400)
+    assert.equal((await door.post(`${path}/evidence`, { beforeS: 1.000_000_3 })).status, 200)
+  })
+
   test('a call opens an incident and tells the technicians', async (t) => {
     const { door, notify } = await start(t)
     const call = await door.post('/v1/calls', { asset: 'press-1', title: 'Oil on the floor' })
