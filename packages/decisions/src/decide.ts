@@ -12,6 +12,7 @@ import { decideModeName } from './fault-modes.ts'
 import { decideHold, decideLift } from './holds.ts'
 import { decideCall, decideFinding } from './incidents.ts'
 import { modify } from './modify.ts'
+import { propose } from './proposals.ts'
 import { decideSeal } from './seals.ts'
 import { shelve, unshelve } from './shelving.ts'
 import type { DecideContext, Facts, State } from './types.ts'
@@ -50,6 +51,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   UnshelveRequested: unshelve,
   AcknowledgeRequested: acknowledge,
   CommentRequested: comment,
+  ProposeRequested: propose,
   EvidenceChecked: decideEvidenceCheck,
   HoldRequested: decideHold,
   HoldLiftRequested: decideLift,

@@ -30,6 +30,7 @@ const REQUESTS = new Set([
   'UnshelveRequested',
   'AcknowledgeRequested',
   'CommentRequested',
+  'ProposeRequested',
   'EvidenceChecked',
   'EvidenceRequested',
   'HoldRequested',

@@ -36,6 +36,11 @@ export const bodies = {
     commandHash,
     params: z.record(z.string(), z.unknown()).meta({ description: 'All parameters of the command as they shall be' }),
   }),
+  proposal: z.strictObject({
+    command: z.string().min(1).max(200).meta({ description: 'Command of the catalogue' }),
+    params: z.record(z.string(), z.unknown()).optional(),
+    reason: why,
+  }),
   acknowledgement: z.strictObject({ reason }),
   comment: z.strictObject({ text: z.string().trim().min(1).max(1_000) }),
   shelving: z.strictObject({ reason: why, untilUs }),

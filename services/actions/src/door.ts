@@ -14,6 +14,7 @@ import { bodies } from './bodies.ts'
 import { checkTogether } from './documents.ts'
 import { decideContext } from './decide-context.ts'
 import { streamEvents } from './events.ts'
+import { mcpRoute } from './mcp/door.ts'
 import { openApi } from './openapi.ts'
 import type { PlantView } from './plant-view.ts'
 import {
@@ -245,6 +246,8 @@ export const createDoor = (options: DoorOptions): Express => {
     answer: (response, request) => answer(options, response, request),
     context: (state, atUs) => contextOf(undefined, state, atUs),
   })
+
+  app.post('/mcp', anybody, mcpRoute({ board, plant, version: options.version ?? '1.0.0' }))
 
   app.use(notFoundHandler)
   app.use(problemHandler(options.logger))

@@ -163,6 +163,9 @@ export const openApi = (version: string): object => ({
     '/v1/incidents/{incidentId}/acknowledge': {
       post: ask('acknowledgeIncident', 'Say that you have it: what was only told stops escalating', bodies.acknowledgement, [incidentId]),
     },
+    '/v1/incidents/{incidentId}/propose': {
+      post: ask('proposeStep', 'Propose a command of the catalogue by hand; somebody else decides', bodies.proposal, [incidentId]),
+    },
     '/v1/incidents/{incidentId}/comment': { post: ask('commentIncident', 'Add a remark to the timeline', bodies.comment, [incidentId]) },
     '/v1/incidents/{incidentId}/shelve': {
       post: ask('shelveIncident', 'Tell nobody for a while, at most 24 hours; deadlines run on', bodies.shelving, [incidentId]),

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { canonicalJson, AndonError, uuid8 } from '@andon/kit'
 import type { Principal } from '@andon/kit'
 import { record } from '@andon/decisions'
-import type { Answer, Incident, Step } from '@andon/decisions'
+import type { Answer, ByHand, Incident, Step } from '@andon/decisions'
 import { parseNamed } from '@andon/schemas'
 import type { Actions, DecisionInput } from '@andon/schemas'
 import { EVERYWHERE } from './owners.ts'
@@ -84,6 +84,24 @@ export const incidentRequest = (
     assetId: incident.assetId,
     decision: { verdict: '', reason: said.reason, commandHash: '', untilUs: said.untilUs ?? null },
   })
+
+/** A command of the catalogue, asked for by hand. */
+export const proposalRequest = (
+  id: string,
+  incident: Incident,
+  proposed: ByHand & { readonly reason: string },
+  principal: Principal,
+  atUs: number,
+): Actions => {
+  const { reason, ...byHand } = proposed
+  return record('ProposeRequested', id, incident.line, atUs, {
+    ...by(principal),
+    incidentId: incident.id,
+    assetId: incident.assetId,
+    decision: { verdict: '', reason, commandHash: '' },
+    detail: JSON.stringify(byHand),
+  })
+}
 
 /** Alarms of an asset, for a while or again. */
 export const suppressionRequest = (

@@ -1,7 +1,7 @@
 // What people say of steps, incidents and alarms, over HTTP. The answer is the owner's fact; nothing is decided here.
 
 import type { Express, Request, Response } from 'express'
-import { ATTENDING_ROLES, DECIDING_ROLES } from '@andon/decisions'
+import { ATTENDING_ROLES, DECIDING_ROLES, PROPOSING_ROLES } from '@andon/decisions'
 import type { Incident, Step } from '@andon/decisions'
 import { AndonError, asyncRoute, requireRole } from '@andon/kit'
 import type { Principal, Principals } from '@andon/kit'
@@ -10,7 +10,7 @@ import type { z } from 'zod'
 import { bodies } from './bodies.ts'
 import type { Board } from './board.ts'
 import type { PlantView } from './plant-view.ts'
-import { decisionRequest, incidentRequest, stepRequest, suppressionRequest } from './requests.ts'
+import { decisionRequest, incidentRequest, proposalRequest, stepRequest, suppressionRequest } from './requests.ts'
 import type { Verb } from './requests.ts'
 import { suppressionView } from './views.ts'
 
@@ -34,6 +34,7 @@ export const wordRoutes = (app: Express, door: WordsDoor): void => {
   const { board, plant, principals, nowUs, parse, principalOf, idOf, param, incidentOf, answer } = door
   const anybody = requireRole(principals)
   const deciding = requireRole(principals, ...DECIDING_ROLES)
+  const proposing = requireRole(principals, ...PROPOSING_ROLES)
   const attending = requireRole(principals, ...ATTENDING_ROLES)
 
   const stepOf = (request: Request): Step => {
@@ -89,6 +90,18 @@ export const wordRoutes = (app: Express, door: WordsDoor): void => {
       const said = parse(bodies.acknowledgement, request.body)
       const { incident } = incidentOf(request)
       await answer(response, incidentRequest('AcknowledgeRequested', idOf(request), incident, said, principalOf(request), nowUs()))
+    }),
+  )
+
+  app.post(
+    '/v1/incidents/:incidentId/propose',
+    proposing,
+    asyncRoute(async (request, response) => {
+      const said = parse(bodies.proposal, request.body)
+      const { incident } = incidentOf(request)
+      const lineId = (incident.assetId === null ? undefined : plant.lineOf(incident.assetId))?.id ?? plant.line(incident.line)?.id
+      const proposed = { ...said, lineId: lineId ?? incident.line }
+      await answer(response, proposalRequest(idOf(request), incident, proposed, principalOf(request), nowUs()))
     }),
   )
 

@@ -244,9 +244,33 @@ describe('the door', () => {
       [`${path}/shelve`, { reason: 'x', untilUs: Number.MAX_SAFE_INTEGER }],
       [`${path}/evidence`, { fromUs: Number.MIN_SAFE_INTEGER }],
     ]
-    for (const [to, body] of refused) assert.equal((await door.post(to, body)).status, 400, `${to} ${JSON.stringify(body)}`)
+    for (const [to, body] of refused) assert.equal((await door.post(to, body, 'lead')).status, 400, `${to} ${JSON.stringify(body)}`)
     assert.equal((await door.post('/v1/steps/a%1Fb/approve', { reason: '', commandHash: 'h' })).status, 400)
     assert.equal((await door.post(`${path}/evidence`, { beforeS: 1.000_000_3 })).status, 200)
+  })
+
+  test('a command is proposed by hand and decided by somebody else; an agent proposes nothing that moves, and decides nothing', async (t) => {
+    const { door, opcua, job } = await start(t)
+    const call = await door.post('/v1/calls', { asset: 'press-1', title: 'Oil on the floor' })
+    const path = `/v1/incidents/${call.body.incidentId}/propose`
+    const proposed = await door.post(path, { command: 'line.pause', reason: 'oil reaches the drive' })
+    assert.equal(proposed.body.outcome, 'StepProposed')
+    const { step } = proposed.body
+    assert.deepEqual([step.status, step.approvalsNeeded, step.fourEyes, step.policy], ['awaiting-approval', 1, true, 'by-hand'])
+    assert.equal((await door.decide('approve', step)).body.code, 'ANDON_ACTIONS_FOUR_EYES')
+    assert.equal((await door.decide('approve', step, 'lead')).body.outcome, 'DecisionRecorded')
+    await door.step('line.pause', 'executed')
+    assert.equal(opcua.effects.length, 1)
+    const moving = await door.post(path, { command: 'line.resume', reason: 'all is well' }, 'agent')
+    assert.deepEqual([moving.status, moving.body.code], [403, 'ANDON_ACTIONS_ROLE'])
+    const harmless = await door.post(path, { command: 'inspection.create', reason: 'bearing' }, 'agent')
+    assert.equal(harmless.body.step.status, 'awaiting-approval')
+    assert.equal((await door.decide('approve', harmless.body.step, 'agent')).status, 403)
+    assert.equal(job.effects.length, 0)
+    for (let i = 0; i < 2; i += 1) await door.post(path, { command: 'inspection.create', reason: 'again' }, 'agent')
+    assert.equal((await door.post(path, { command: 'inspection.create', reason: 'once more' }, 'agent')).status, 409)
+    const unknown = await door.post(path, { command: 'line.explode', reason: 'x' })
+    assert.deepEqual([unknown.status, unknown.body.code], [422, 'ANDON_ACTIONS_MALFORMED'])
   })
 
   test('a call opens an incident and tells the technicians', async (t) => {
@@ -444,6 +468,7 @@ describe('the door', () => {
       '/v1/incidents/{incidentId}/acknowledge',
       '/v1/incidents/{incidentId}/comment',
       '/v1/incidents/{incidentId}/evidence',
+      '/v1/incidents/{incidentId}/propose',
       '/v1/incidents/{incidentId}/shelve',
       '/v1/incidents/{incidentId}/unshelve',
       '/v1/requests/{requestId}',

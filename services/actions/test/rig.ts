@@ -119,7 +119,13 @@ export const raise = async (log: Log, codec: Codec, finding: Finding): Promise<v
   )
 }
 
-const people = { operator: ['operator'], lead: ['shift-lead', 'operator'], integrator: ['integrator'], strong: ['shift-lead', 'operator'] }
+const people = {
+  operator: ['operator'],
+  lead: ['shift-lead', 'operator'],
+  integrator: ['integrator'],
+  agent: ['agent'],
+  strong: ['shift-lead', 'operator'],
+}
 export type Person = keyof typeof people
 
 /** A folder with tokens (`token-<person>`) and settings for one instance. */
