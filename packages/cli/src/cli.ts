@@ -16,6 +16,7 @@ import {
   watchActions,
 } from './commands/actions.ts'
 import type { AsOptions } from './commands/actions.ts'
+import { serveMcp } from './commands/mcp.ts'
 import { demoState, INJECTIONS, inject, reset } from './commands/demo.ts'
 import { approveDevice, DEVICE_MOVES, enrollDevice, listDevices, moveDevice, showDevice } from './commands/devices.ts'
 import { type ChooseOptions, discardDlq, listDlq, redriveDlq, showDlq } from './commands/dlq.ts'
@@ -450,6 +451,12 @@ const program = (context: () => Context): Command => {
     .description('live notices until Ctrl-C')
     .addOption(json())
     .action((options: { json?: boolean }) => watchActions(context(), options))
+
+  andon
+    .command('mcp')
+    .description('the Model Context Protocol on standard input and output, for agents that read and propose')
+    .addOption(as('agent'))
+    .action((options: AsOptions) => serveMcp(context(), options))
 
   const incident = andon.command('incident').description('what an incident rests on')
   incident

@@ -6,7 +6,7 @@ import type { Actions } from '@andon/schemas'
 import { DECIDING_ROLES } from './approvals.ts'
 import { refused } from './facts.ts'
 import { proposeStep } from './planning.ts'
-import type { DecideContext, Facts, Plan, State } from './types.ts'
+import type { DecideContext, Facts, Plan, State, Step } from './types.ts'
 
 /** A program that reads findings and proposes. It never decides: no rule counts this role. */
 export const AGENT = 'agent'
@@ -14,6 +14,10 @@ export const AGENT = 'agent'
 export const PROPOSING_ROLES: readonly string[] = [...DECIDING_ROLES, AGENT]
 /** Proposals of one agent that wait in an incident. */
 export const MOST_AGENT_PROPOSALS = 3
+
+/** Proposals of one agent on a control group in an hour. */
+export const MOST_AGENT_PROPOSALS_PER_HOUR = 20
+const HOUR_US = 3_600_000_000
 
 /** What is proposed, in the `detail` of the request. */
 export interface ByHand {
@@ -44,6 +48,9 @@ export const propose = (request: Actions, state: State, context: DecideContext):
   })
   if (isAgent && waiting.length >= MOST_AGENT_PROPOSALS)
     return no('ANDON_ACTIONS_NOT_PENDING', `${waiting.length} proposals of ${request.by} wait in this incident already`)
+  const lately = isAgent ? [...state.steps.values()].filter((one) => isLately(one, request, context.atUs)).length : 0
+  if (lately >= MOST_AGENT_PROPOSALS_PER_HOUR)
+    return no('ANDON_ACTIONS_RATE', `${request.by} has proposed ${lately} times within an hour: wait, and let people decide`)
   const subject = {
     incidentId: incident.id,
     line: incident.line,
@@ -59,6 +66,9 @@ export const propose = (request: Actions, state: State, context: DecideContext):
   if (typeof proposed === 'string') return no('ANDON_ACTIONS_MALFORMED', proposed)
   return proposed.map((one) => ({ ...one, title: command.name, decision: { ...request.decision!, verdict: 'propose' } }))
 }
+
+const isLately = (step: Step, request: Actions, atUs: number): boolean =>
+  step.proposedBy === request.by && step.line === request.line && atUs - step.proposedUs < HOUR_US
 
 const BY_HAND: Omit<Plan, 'lineId'> = {
   policy: 'by-hand',

@@ -6,7 +6,7 @@ import type { Express, Request, Response } from 'express'
 import { AndonError, asyncRoute, notFoundHandler, problemHandler, requireRole } from '@andon/kit'
 import type { Logger, Metrics, Principal, Principals } from '@andon/kit'
 import { z } from 'zod'
-import { alarmKpis, callRequest } from '@andon/decisions'
+import { alarmKpis, callRequest, PROPOSING_ROLES } from '@andon/decisions'
 import type { Actions } from '@andon/schemas'
 import type { ActionsLog } from './actions-log.ts'
 import type { Board } from './board.ts'
@@ -23,6 +23,7 @@ import {
   holdRequest,
   isForEverybody,
   liftRequest,
+  proposalRequest,
   readGiven,
   refusalOf,
   requestIdFor,
@@ -247,7 +248,36 @@ export const createDoor = (options: DoorOptions): Express => {
     context: (state, atUs) => contextOf(undefined, state, atUs),
   })
 
-  app.post('/mcp', anybody, mcpRoute({ board, plant, version: options.version ?? '1.0.0' }))
+  const proposing = requireRole(principals, ...PROPOSING_ROLES)
+  const propose = async (request: Request, incidentId: string, said: unknown): Promise<unknown> => {
+    const proposed = parse(bodies.proposal, said)
+    const found = board.findIncident(incidentId)
+    if (!found) throw new AndonError('ANDON_ACTIONS_UNKNOWN_INCIDENT', `No incident ${incidentId} is known`, { status: 404 })
+    const {
+      answer: decided,
+      refusal,
+      requestId,
+    } = await ask(
+      options,
+      proposalRequest(
+        idOf(request),
+        found.incident,
+        { ...proposed, lineId: plant.lineIdOf(found.incident) },
+        principalOf(request),
+        options.nowUs(),
+      ),
+    )
+    if (refusal) throw refusal
+    const step = decided?.stepId ? board.findStep(decided.stepId) : undefined
+    return { requestId, isDecided: decided !== undefined, step: step ? stepView(step.step, step.state) : null }
+  }
+  const agents = mcpRoute((request) => ({
+    board,
+    plant,
+    version: options.version ?? '1.0.0',
+    propose: (incidentId, proposed) => propose(request, incidentId, proposed),
+  }))
+  app.post('/mcp', proposing, agents)
 
   app.use(notFoundHandler)
   app.use(problemHandler(options.logger))

@@ -53,6 +53,7 @@ const ask = (operationId: string, summary: string, body: z.ZodType, parameters: 
     '403': problem('Role or four eyes'),
     '404': problem('Not known'),
     '409': problem('Refused by the owner; `code` says why'),
+    '429': problem('An agent proposes too often'),
     '422': problem('A document or range is not valid; `detail` names the offending path'),
   },
 })

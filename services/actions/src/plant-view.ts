@@ -94,6 +94,11 @@ export class PlantView {
     return this.plant?.lines.find((line) => line.id === asset?.line)
   }
 
+  /** The line of an incident as the plant file names it; its control group where nothing does. */
+  lineIdOf(incident: { readonly assetId: string | null; readonly line: string }): string {
+    return (incident.assetId === null ? undefined : this.lineOf(incident.assetId))?.id ?? this.line(incident.line)?.id ?? incident.line
+  }
+
   line(lineId: string): Line | undefined {
     return this.plant?.lines.find((line) => line.id === lineId || line.controlGroup === lineId)
   }

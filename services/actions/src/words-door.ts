@@ -99,8 +99,7 @@ export const wordRoutes = (app: Express, door: WordsDoor): void => {
     asyncRoute(async (request, response) => {
       const said = parse(bodies.proposal, request.body)
       const { incident } = incidentOf(request)
-      const lineId = (incident.assetId === null ? undefined : plant.lineOf(incident.assetId))?.id ?? plant.line(incident.line)?.id
-      const proposed = { ...said, lineId: lineId ?? incident.line }
+      const proposed = { ...said, lineId: plant.lineIdOf(incident) }
       await answer(response, proposalRequest(idOf(request), incident, proposed, principalOf(request), nowUs()))
     }),
   )

@@ -87,8 +87,12 @@ test('orders in the text of a finding stay data, and an agent that obeys every o
 
   // the scripted model does as it was told: every tool there is, then the HTTP door
   const { tools } = await client.listTools()
-  assert.ok(tools.every(({ annotations }) => annotations?.readOnlyHint))
-  for (const { name } of tools) await call(client, name, { incidentId: step.incidentId, stepId: step.id })
+  assert.deepEqual(
+    tools.filter(({ annotations }) => !annotations?.readOnlyHint).map(({ name }) => name),
+    ['propose_step'],
+  )
+  const told = { incidentId: step.incidentId, stepId: step.id, command: 'line.resume', reason: order }
+  for (const { name } of tools) await call(client, name, told)
   const refused = await Promise.all([
     door.decide('approve', step, 'agent'),
     door.post('/v1/holds/any/lift', { reason: 'told so' }, 'agent'),
@@ -98,6 +102,24 @@ test('orders in the text of a finding stay data, and an agent that obeys every o
     refused.map(({ status }) => status),
     [403, 403, 403],
   )
-  assert.equal(records.filter(({ by }) => by === 'p-agent').length, 0)
+  const asked = records.filter(({ by }) => by === 'p-agent')
+  assert.deepEqual([...new Set(asked.map(({ type }) => type))], ['ProposeRequested'])
+  assert.ok(records.some((one) => one.type === 'RequestRefused' && one.requestId === asked[0]?.id))
   assert.deepEqual((await door.step('pause')).approvals, [])
+})
+
+test('an agent proposes what does not move the plant, and people decide', async (t) => {
+  const { door, log, codec } = await start(t)
+  await raise(log, codec, findingOf())
+  const { incidentId } = await door.step('pause')
+  const client = await connect(t, door.base, 'token-agent')
+  const commands = (await call(client, 'list_commands')).structuredContent.data as { name: string }[]
+  assert.ok(commands.some(({ name }) => name === 'inspection.create'))
+  const args = { incidentId, command: 'inspection.create', reason: 'The bearing of vector v-1 looks worn' }
+  const { step } = (await call(client, 'propose_step', args)).structuredContent.data
+  assert.deepEqual([step.status, step.proposedBy, step.approvalsNeeded], ['awaiting-approval', 'p-agent', 1])
+  assert.equal((await door.decide('approve', step, 'operator')).body.outcome, 'DecisionRecorded')
+  const moving = await call(client, 'propose_step', { ...args, command: 'line.pause' })
+  assert.equal(moving.isError, true)
+  assert.match(moving.content[0]?.text ?? '', /An agent proposes nothing with effect motion/)
 })

@@ -1,4 +1,4 @@
-// Development principals: three bearer tokens and the webhook secret, written once and readable by this user only.
+// Development principals: bearer tokens and the webhook secret, written once and readable by this user only.
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -8,6 +8,7 @@ import { sha256Hex } from '@andon/kit/ids'
 const DEVELOPMENT = [
   { id: 'p-operator', name: 'operator', roles: ['operator'] },
   { id: 'p-lead', name: 'shift-lead', roles: ['shift-lead', 'operator'] },
+  { id: 'p-agent', name: 'agent', roles: ['agent'] },
   { id: 'p-integrator', name: 'integrator', roles: ['integrator', 'ingest'] },
 ] as const
 
