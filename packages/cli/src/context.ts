@@ -8,7 +8,7 @@ import { env, portDefault, readConfig } from '@andon/kit/settings'
 import { type Home, type MeshState, caFileOf, homeAt, isRunning, readState } from '@andon/platform'
 import { EXIT } from './exit.ts'
 
-export const PRINCIPALS = ['operator', 'shift-lead', 'integrator'] as const
+export const PRINCIPALS = ['operator', 'shift-lead', 'integrator', 'agent'] as const
 
 export interface Context {
   readonly home: Home

@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import type { TestContext } from 'node:test'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { localCodec, openMemoryLog } from '@andon/kit'
@@ -122,4 +124,25 @@ test('an agent proposes what does not move the plant, and people decide', async 
   const moving = await call(client, 'propose_step', { ...args, command: 'line.pause' })
   assert.equal(moving.isError, true)
   assert.match(moving.content[0]?.text ?? '', /An agent proposes nothing with effect motion/)
+})
+
+test('andon mcp is the same door on standard input and output', async (t) => {
+  const { door, log, codec } = await start(t)
+  await raise(log, codec, findingOf())
+  const step = await door.step('pause')
+  const client = new Client({ name: 'test', version: '1.0.0' })
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url)), 'mcp'],
+    env: { PATH: process.env['PATH'] ?? '', ANDON_ACTIONS_URL: door.base, ANDON_TOKEN: 'token-agent' },
+    stderr: 'ignore',
+  })
+  await client.connect(transport)
+  t.after(() => client.close())
+  const { data } = (await call(client, 'list_incidents', { open: true })).structuredContent
+  assert.deepEqual(
+    data.incidents.map(({ id }: { id: string }) => id),
+    [step.incidentId],
+  )
+  assert.equal((await call(client, 'get_step', { stepId: 'none' })).isError, true)
 })
