@@ -57,13 +57,13 @@ test('another terminal finds the mesh of this folder without its port offset', a
 })
 
 test('tokens are for this user only, and their digests match', () => {
-  for (const name of ['operator', 'shift-lead', 'integrator', 'webhook-secret', 'principals.json'])
+  for (const name of ['operator', 'shift-lead', 'agent', 'integrator', 'webhook-secret', 'principals.json'])
     assert.equal(statSync(join(home.tokens, name)).mode & 0o077, 0, name)
   assert.equal(statSync(join(home.logs, 'up.log')).mode & 0o077, 0, 'up.log has the sign-in link')
   const principals = JSON.parse(readFileSync(join(home.tokens, 'principals.json'), 'utf8')) as { name: string; tokenSha256: string }[]
   assert.deepEqual(
     principals.map((each) => each.name),
-    ['operator', 'shift-lead', 'integrator'],
+    ['operator', 'shift-lead', 'agent', 'integrator'],
   )
 })
 
