@@ -29,6 +29,7 @@ import {
   requestIdFor,
 } from './requests.ts'
 import type { StepUp } from './requests.ts'
+import type { Routes } from './routes.ts'
 import { teachingRoutes } from './teaching-door.ts'
 import { wordRoutes } from './words-door.ts'
 import { holdView, incidentSummary, incidentView, stepView } from './views.ts'
@@ -221,7 +222,7 @@ export const createDoor = (options: DoorOptions): Express => {
     })
   })
 
-  wordRoutes(app, {
+  const routes: Routes = {
     board,
     plant,
     principals,
@@ -230,23 +231,11 @@ export const createDoor = (options: DoorOptions): Express => {
     principalOf,
     idOf,
     param,
-    incidentOf: (request) => incidentOf(board, request),
     answer: (response, request) => answer(options, response, request),
-  })
-
+  }
+  wordRoutes(app, { ...routes, incidentOf: (request) => incidentOf(board, request) })
   const contextOf = decideContext(plant)
-  teachingRoutes(app, {
-    board,
-    plant,
-    principals,
-    nowUs: options.nowUs,
-    parse,
-    principalOf,
-    idOf,
-    param,
-    answer: (response, request) => answer(options, response, request),
-    context: (state, atUs) => contextOf(undefined, state, atUs),
-  })
+  teachingRoutes(app, { ...routes, context: (state, atUs) => contextOf(undefined, state, atUs) })
 
   const proposing = requireRole(principals, ...PROPOSING_ROLES)
   const propose = async (request: Request, incidentId: string, said: unknown): Promise<unknown> => {

@@ -1,30 +1,18 @@
 // What people teach, over HTTP: names and standings of fault modes, failures, verdicts on episodes. As everywhere at this door: the
 // answer is the owner's fact, and a repeat changes nothing.
 
-import type { Express, Request, Response } from 'express'
+import type { Express, Request } from 'express'
 import { failureObjection, incidentOfEpisode, record, TEACHING_ROLES, wouldChange } from '@andon/decisions'
 import type { DecideContext, State, Taught } from '@andon/decisions'
 import { AndonError, asyncRoute, requireRole, uuid8 } from '@andon/kit'
-import type { Principal, Principals } from '@andon/kit'
-import type { Actions, EpisodeVerdict, FailureRecord, FaultModeNote } from '@andon/schemas'
+import type { EpisodeVerdict, FailureRecord, FaultModeNote } from '@andon/schemas'
 import type { z } from 'zod'
 import type { Board } from './board.ts'
-import type { PlantView } from './plant-view.ts'
+import type { Routes } from './routes.ts'
 import { teachingBodies } from './teaching-bodies.ts'
 import type { FailureBody } from './teaching-bodies.ts'
 
-export interface TeachingDoor {
-  readonly board: Board
-  readonly plant: PlantView
-  readonly principals: Principals
-  readonly nowUs: () => number
-  readonly parse: <T extends z.ZodType>(shape: T, body: unknown) => z.output<T>
-  readonly principalOf: (request: Request) => Principal
-  /** Logical id of the request: a repeat with the same Idempotency-Key has the same one. */
-  readonly idOf: (request: Request) => string
-  readonly param: (request: Request, name: string) => string
-  /** Appends and answers with the owner's fact. */
-  readonly answer: (response: Response, request: Actions) => Promise<void>
+export interface TeachingDoor extends Routes {
   /** The documents as the owner would see them. */
   readonly context: (state: State, atUs: number) => DecideContext
 }
